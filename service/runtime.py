@@ -93,7 +93,7 @@ class Runtime:
     def audience(
         self, session_id: str | None, tenant: str, query: Query, *, consent: bool
     ) -> Audience | None:
-        """Returns the audience that the impression of an answer names; None: no impression.
+        """Returns the receiver of an answer, for its impression; None if there is no impression.
 
         `consent`: whether the user agrees to being logged.
         """

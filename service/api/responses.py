@@ -54,7 +54,7 @@ def recommendation_content(
         recommendations: the recommendations to send.
         stopwatch: the stopwatch of the request, which keeps the answer until the metrics count it
             at the end of the request.
-        audience: the session that sees the answer, for its impression; None: no impression.
+        audience: the receiver of the answer, for its impression; None: no impression.
         degraded: whether the history store did not answer.
     """
     degraded = degraded or recommendations.degraded
@@ -98,7 +98,7 @@ def recommendation_response(
 ) -> Response:
     """Makes the response with a RecommendationAnswer and status 200.
 
-    `audience`: the session that sees the answer, for its impression; None: no impression.
+    `audience`: the receiver of the answer, for its impression; None: no impression.
     `degraded`: whether the history store did not answer. `more`: further fields of the answer.
     """
     content = recommendation_content(
@@ -122,7 +122,7 @@ async def response_in_turn(
 ) -> Response:
     """Ranks a query in its turn of heavy work; returns the response with a RecommendationAnswer.
 
-    `audience`: the session that sees the answer, for its impression; None: no impression.
+    `audience`: the receiver of the answer, for its impression; None: no impression.
     `explain`: whether each item gets its reasons. `degraded`: whether the history store did not
     answer.
 

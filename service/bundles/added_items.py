@@ -1,4 +1,4 @@
-"""Keeps the added items of every served variant equal to those of the item store."""
+"""Keeps the added items of every served variant equal to those in the item store."""
 
 from collections.abc import Mapping
 
@@ -35,8 +35,7 @@ class AddedItems:
         Raises:
             InvalidRequestError: the embedding has the wrong size, or its item vector is too long.
             ConflictError: no variant can add the item, or the store is full.
-            ItemStoreUnavailableError: the store does not answer; this worker does not recommend the
-                item.
+            ItemStoreUnavailableError: the store does not answer.
         """
         extendable = self._extendable_by(added)
         await self._followed.store.put(added)
@@ -60,7 +59,7 @@ class AddedItems:
         await self.refresh()
 
     async def refresh(self) -> None:
-        """Reads what has changed in the store since the last call, and applies it to every variant.
+        """Reads the changes in the store since the last call, and applies them to every variant.
 
         Raises:
             ItemStoreUnavailableError: the store does not answer.
@@ -68,7 +67,7 @@ class AddedItems:
         await self._followed.refresh()
 
     async def follow(self) -> None:
-        """Refreshes every `poll_seconds` until cancelled; logs each outage of the store once."""
+        """Calls `refresh` every `poll_seconds` until cancelled; logs each outage once."""
         await self._followed.follow()
 
     async def _apply(self, items: Mapping[str, AddedItem]) -> None:
@@ -118,7 +117,7 @@ def _check_norm(recommender: Recommender, added: AddedItem) -> None:
     if not norm <= _MAX_NORM_RATIO * max_norm:  # true for NaN too
         raise InvalidRequestError(
             "embedding",
-            f"makes an item vector of length {norm:.3g}, allowed is at most "
+            f"makes an item vector of length {norm:.3g}, which may be at most "
             f"{_MAX_NORM_RATIO * max_norm:.3g}: "
             "send an embedding by the LLM that the bundle was trained with",
         )

@@ -1,8 +1,8 @@
 """Checks bundles in a child process, before this process loads them.
 
-The graphs of a bundle are programs: they may run for ever, use all memory or crash onnxruntime. In
-a child process this costs a refused bundle. A bundle that passed is not checked again on this
-machine. An empty marker file records it, in a folder of this user; its name is a hash.
+The graphs of a bundle are programs: they may run for ever, use all memory or crash onnxruntime. If
+this happens in a child process, the bundle is refused, and the service goes on. A bundle that has
+passed is not checked again on this machine: an empty marker file, named by a hash, records this.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from export.contract.reading import read_file
 from service.settings import Settings
 
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV")
-"""Environment variables that the child process gets from this one; none of them holds a secret."""
+"""Environment variables of this process that the child process gets; none holds a secret."""
 
 
 class BundleChecks:
@@ -44,9 +44,9 @@ class BundleChecks:
         Args:
             max_k: maximum number of items that a check ranks.
             seconds: maximum time of one check.
-            stamps: folder of the marker files, which only this user may write; None: one among the
-                temporary files.
-            trust: accepts or refuses a manifest by its signature, also if the bundle has passed
+            stamps: folder of the marker files, which only this user may write; None: a folder of
+                this user in the system's folder for temporary files.
+            trust: accepts or refuses a manifest by its signature, even if the bundle has passed
                 before; None: a bundle needs no signature.
         """
         self.trust = trust
@@ -59,7 +59,7 @@ class BundleChecks:
         """Returns whether the bundle in `folder` has passed a check on this machine.
 
         Raises:
-            BundleError: its manifest cannot be read, or its signature is not accepted.
+            BundleError: the bundle's manifest cannot be read, or its signature is not accepted.
         """
         key = self._key(folder)
         if key not in self._passed and (self._stamps / key).is_file() and _is_own(self._stamps):
@@ -90,7 +90,7 @@ class BundleChecks:
         self._conclude(folder, key, done)
 
     async def check_async(self, folder: Path) -> None:
-        """Checks as `check` does, without blocking the event loop; if cancelled, ends the child.
+        """Does the same as `check` without blocking the event loop; kills the child if cancelled.
 
         Raises:
             BundleError: the bundle is refused, or its check took too long or crashed.
@@ -111,9 +111,10 @@ class BundleChecks:
         await anyio.to_thread.run_sync(self._conclude, folder, key, done)
 
     def _key(self, folder: Path) -> str:
-        """Returns a hash of all that decides the verdict on a bundle.
+        """Returns the name of the marker file: a hash of everything that decides the check.
 
-        That is the manifest, `max_k`, and the versions of Python, of onnxruntime and of the checks.
+        It covers the manifest, `max_k`, the versions of Python and onnxruntime, and the time of the
+        last change of `loading.py`.
 
         Raises:
             BundleError: the manifest cannot be read, or its signature is not accepted.
@@ -156,7 +157,7 @@ class BundleChecks:
             if _is_own(self._stamps):
                 (self._stamps / key).touch(mode=0o600)
         except OSError:
-            return  # no place for stamps: every process checks for itself
+            return  # the folder cannot be written: every process checks for itself
 
 
 def checks_of(settings: Settings) -> BundleChecks:
@@ -175,14 +176,14 @@ def _default_stamps() -> Path:
 
 
 def _is_own(folder: Path) -> bool:
-    """Returns whether `folder` is no symlink, is this user's and is writable by nobody else."""
+    """Returns whether `folder` is no symlink, and only this user owns it and may write it."""
     status = folder.lstat()
     is_mine = not hasattr(os, "getuid") or status.st_uid == os.getuid()
     return stat.S_ISDIR(status.st_mode) and is_mine and not status.st_mode & 0o022
 
 
 def _program_time() -> float:
-    """Returns the Unix time of the last change of `loading.py`; a change repeats all checks."""
+    """Returns the Unix time of the last change of `loading.py`, whose code decides the check."""
     from service.bundles import loading
 
     return Path(loading.__file__).stat().st_mtime

@@ -23,7 +23,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Checks the bundle that the arguments name, and writes the verdict to the standard output."""
+    """Checks a bundle and writes the result to the standard output.
+
+    `arguments`: FOLDER, MAX_K, SECONDS and PARENT, as in the module's docstring.
+    """
     folder, max_k, seconds = Path(arguments[0]), int(arguments[1]), float(arguments[2])
     _end_with(int(arguments[3]))
     try:
@@ -34,20 +37,23 @@ def main(arguments: Sequence[str]) -> None:
         verdict = {"refused": str(error)}
     except MemoryError:
         verdict = {"refused": f"{folder}: needs more memory than a check may use"}
-    except Exception as error:  # damage that no check foresees costs a refusal as well
+    except Exception as error:  # damage that no check foresees refuses the bundle too
         verdict = {"refused": f"{folder}: {type(error).__name__}: {error}"[:1_000]}
     sys.stdout.write(json.dumps(verdict) + "\n")
 
 
 def _load(folder: Path, max_k: int) -> None:
-    # Imported after the limits are set; a folder without a manifest needs none of it.
+    # Imported here, after the limits have been set.
     from service.bundles.loading import load_recommender
 
     load_recommender(folder, max_k)
 
 
 def _end_with(parent: int) -> None:
-    """Lets the kernel kill this process when its parent ends; only Linux can do this."""
+    """Makes the kernel kill this process when the process `parent` ends; does so only on Linux.
+
+    Exits if `parent` has already ended.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -57,7 +63,7 @@ def _end_with(parent: int) -> None:
 def _limit(folder: Path, seconds: float) -> None:
     """Limits the memory and the time of this process; does nothing on Windows.
 
-    The time limit ends this process if its parent has died and cannot end it.
+    The time limit ends this process even if its parent has died and cannot end it.
     """
     try:
         import resource  # missing on Windows

@@ -1,4 +1,4 @@
-"""Follows a store of items' records that other processes change, and applies what has changed."""
+"""Follows a store of item records that other processes may change, and applies the changes."""
 
 import asyncio
 import logging
@@ -12,11 +12,11 @@ logger = logging.getLogger(__name__)
 
 
 class FollowedStore(Generic[R]):
-    """The records of a store as they were last read.
+    """A copy of the records of a store, which `refresh` brings up to date.
 
     Attributes:
-        store: the store, for changes.
-        items: the records by item id.
+        store: the followed store; callers write changes to it.
+        items: the records at the last `refresh`, by item id.
     """
 
     def __init__(
@@ -26,13 +26,13 @@ class FollowedStore(Generic[R]):
         poll_seconds: float,
         name: str,
     ) -> None:
-        """Reads nothing yet.
+        """Makes an empty copy, without reading the store.
 
         Args:
             store: the store to follow.
-            apply: called with all records, by item id, when some have changed.
+            apply: function that is called with all records, by item id, after some have changed.
             poll_seconds: interval at which `follow` reads changes.
-            name: what the records are, for the log.
+            name: name of the records in log lines, such as `added items`.
         """
         self.store = store
         self.items: Mapping[str, R] = {}
@@ -43,7 +43,7 @@ class FollowedStore(Generic[R]):
         self._refreshing = asyncio.Lock()
 
     async def refresh(self) -> None:
-        """Reads what has changed in the store since the last call, and applies it.
+        """Reads the changes in the store since the last call, and applies them.
 
         Raises:
             ItemStoreUnavailableError: the store does not answer.
@@ -57,7 +57,7 @@ class FollowedStore(Generic[R]):
             self._version = changes.version
 
     async def follow(self) -> None:
-        """Refreshes every `poll_seconds` until cancelled; logs each outage of the store once."""
+        """Calls `refresh` every `poll_seconds` until cancelled; logs each outage once."""
         is_lost = False
         while True:
             try:

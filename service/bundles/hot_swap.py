@@ -1,10 +1,10 @@
 """Hot swap: replaces served bundles while the service runs.
 
 Each variant has a path in the settings: a bundle's folder, or a link to one
-(`export.contract.publish`). Every process polls the paths. It loads a new bundle at a path after a
-child process has loaded and checked it; then the new bundle replaces the served one. If the new
-bundle is refused, the old one stays, and the variant reports the reason until its path changes
-again. While a child checks a bundle, others can be activated.
+(`export.contract.publish`). Every process polls the paths. If there is a new bundle at a path, a
+child process loads and checks it. Then this process loads the bundle and serves it instead of the
+old one. If the new bundle is refused, the old one stays, and the variant reports the reason until
+its path changes again. While a child checks a bundle, other bundles can be activated.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from service.setting_parts.variants import VariantSetting
 logger = logging.getLogger(__name__)
 
 WhileLoading = Callable[[], AbstractContextManager[None]]
-"""A function that returns the context in which each bundle is loaded."""
+"""A function that returns the context manager within which each bundle is loaded."""
 
 
 _NOT_CHECKED = "not checked yet"
@@ -37,7 +37,7 @@ _NOT_CHECKED = "not checked yet"
 def open_variants(
     variants: Sequence[VariantSetting], max_k: int, checks: BundleChecks
 ) -> ServedVariants:
-    """Checks and loads the bundles of `variants`, whose first is the control.
+    """Checks and loads the bundles of `variants`; the first variant is the control.
 
     Raises:
         BundleError: a bundle cannot be served.
@@ -46,7 +46,7 @@ def open_variants(
 
 
 class HotSwap:
-    """Serves the bundles at the variants' paths, and moves the links to other bundles."""
+    """Replaces the bundle of a variant when its path changes or a client activates a bundle."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class HotSwap:
             await self._move(slot, await self._previous(slot))
 
     async def refresh(self) -> None:
-        """Serves the bundle that is at each variant's path now; logs those that are refused."""
+        """Serves the present bundle at each variant's path; logs the bundles that are refused."""
         await asyncio.gather(*map(self._refresh, self._variants.slots))
 
     async def follow(self) -> None:
@@ -134,7 +134,7 @@ class HotSwap:
                 self._refuse(slot, refused)
 
     async def _check(self, folder: Path) -> None:
-        """Checks the bundle in `folder`, which a request names.
+        """Checks the bundle in `folder`, which the client has chosen.
 
         Raises:
             InvalidRequestError: the bundle is refused.
@@ -214,7 +214,7 @@ class HotSwap:
 
 
 def link_of(slot: VariantSlot) -> BundleLink:
-    """Returns the link at the variant's path, which selects the variant's bundle.
+    """Returns the symlink at the variant's path, which selects the variant's bundle.
 
     Raises:
         ConflictError: the variant's path is not a link.
@@ -230,7 +230,8 @@ def link_of(slot: VariantSlot) -> BundleLink:
 def state_of(path: Path) -> tuple[object, ...]:
     """Returns a value that changes when the bundle at `path` changes.
 
-    It holds the folder to which `path` leads, and the size and time of each file in the folder.
+    It holds the folder that `path` leads to, and the inode, size and modification time of each file
+    in the folder.
     """
     folder = readable_folder(path.resolve())
     try:

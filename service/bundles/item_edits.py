@@ -1,4 +1,4 @@
-"""Keeps the edits of items, in every served variant, equal to those of their store."""
+"""Keeps the item edits of every served variant equal to those in the store of edits."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from service.stores.items.edits import ItemEdit, ItemEditStore
 
 
 class ItemEdits:
-    """The edits that the variants apply, read from a store that other processes share."""
+    """The item edits that the variants apply, read from a store that other processes share."""
 
     def __init__(self, store: ItemEditStore, variants: ServedVariants, poll_seconds: float) -> None:
         self._variants = variants
@@ -21,16 +21,16 @@ class ItemEdits:
         return len(self._followed.items)
 
     async def edit(self, item_id: str, fields: Mapping[str, Any]) -> ItemEdit:
-        """Changes what is different about an item, and stores it; returns all that is different.
+        """Sets fields of an item's edit, stores the edit and returns it.
 
         Args:
             item_id: id of an item of a bundle or of an added item.
-            fields: new values of fields of `ItemEdit`, by name; the others stay.
+            fields: new values of fields of `ItemEdit`, by name; the other fields stay as they are.
 
         Raises:
             NotFoundError: no variant has the item.
             ConflictError: the store is full.
-            ItemStoreUnavailableError: the store does not answer; the item may still be edited.
+            ItemStoreUnavailableError: the store does not answer; it may have stored the edit.
         """
         if all(each.recommender.catalog.index(item_id) is None for each in self._variants.served):
             raise NotFoundError(f"no item {item_id!r}")
@@ -46,7 +46,7 @@ class ItemEdits:
         return edited
 
     async def forget(self, item_id: str) -> None:
-        """Removes the edit of an item, if there is one, so that it is as without edits.
+        """Removes the edit of an item, if there is one.
 
         Raises:
             ItemStoreUnavailableError: the store does not answer.
@@ -55,7 +55,7 @@ class ItemEdits:
         await self._followed.refresh()
 
     async def refresh(self) -> None:
-        """Reads what has changed in the store since the last call, and applies it to every variant.
+        """Reads the changes in the store since the last call, and applies them to every variant.
 
         Raises:
             ItemStoreUnavailableError: the store does not answer.
@@ -63,7 +63,7 @@ class ItemEdits:
         await self._followed.refresh()
 
     async def follow(self) -> None:
-        """Refreshes every `poll_seconds` until cancelled; logs each outage of the store once."""
+        """Calls `refresh` every `poll_seconds` until cancelled; logs each outage once."""
         await self._followed.follow()
 
     async def close(self) -> None:

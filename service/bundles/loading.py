@@ -16,7 +16,7 @@ from service.ranking.types import IndexQuery
 from service.settings import DEFAULT_K
 
 MAX_SCORE_DIFFERENCE = 1e-3
-"""Maximum difference of an item's scores by the ranking graph and by the common-case graph.
+"""Maximum difference between an item's scores by the ranking graph and the common-case graph.
 
 It is relative to 1 + the absolute score by the ranking graph.
 """
@@ -25,7 +25,7 @@ It is relative to 1 + the absolute score by the ranking graph.
 def load_recommender(folder: Path, max_k: int, trust: Trust | None = None) -> Recommender:
     """Loads, checks and warms up a bundle, so that the first request is as fast as later ones.
 
-    `trust`: accepts or refuses the manifest by its signature; None: it needs none.
+    `trust`: accepts or refuses the manifest by its signature; None: no signature is needed.
 
     Raises:
         BundleError: the bundle cannot be loaded, breaks the contract of `export.contract.bundle`,
@@ -37,8 +37,8 @@ def load_recommender(folder: Path, max_k: int, trust: Trust | None = None) -> Re
 def make_recommender(bundle: Bundle, max_k: int) -> Recommender:
     """Makes the recommender of a loaded bundle, after a smoke check of its graphs.
 
-    The check ranks up to `max_k` items for a few histories: for the most popular item, and for the
-    histories that the bundle holds. This also warms up the graphs.
+    The check ranks up to `max_k` items for a few histories: those of the most popular item, and
+    those that the bundle holds. This also warms up the graphs.
 
     Raises:
         BundleError: a graph fails or ranks too few items, or the item table is not finite or does
@@ -67,7 +67,7 @@ def make_recommender(bundle: Bundle, max_k: int) -> Recommender:
 def _warm_up_histories(bundle: Bundle, catalog: Catalog) -> Iterator[list[int]]:
     """Yields histories of item indices to rank in the smoke check.
 
-    These are the most popular item once, a full window of that item, and the histories that the
+    They are the most popular item alone, a full window of this item, and the histories that the
     bundle holds.
     """
     (most_popular,) = catalog.popular(1, np.ones(len(catalog) + 1, dtype=np.bool_))

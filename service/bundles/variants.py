@@ -37,10 +37,10 @@ class VariantSlot:
     """A configured variant, with the bundle that it serves now.
 
     Attributes:
-        current: the variant with its present bundle; a hot swap replaces it.
+        current: the variant with the bundle that it serves now; a hot swap replaces it.
         weight: share of the sessions, relative to the weights of the other variants.
         path: the folder or link that the bundle comes from.
-        seen: state of `path` when it was last polled, from `hot_swap.state_of`.
+        seen: state of `path` at the last poll, from `hot_swap.state_of`.
         refused: why the bundle at `path` is refused; None: it is served.
     """
 
@@ -88,9 +88,10 @@ class ServedVariants:
         return self._slots
 
     def for_session(self, session_id: str | None) -> ServedVariant:
-        """Returns the variant of a session, chosen by a hash of its id; for None the control.
+        """Returns the variant of a session, chosen by a hash of the session id.
 
-        A session keeps its variant while the names, the order and the weights of the variants stay.
+        A session keeps its variant until the number, the order or the weights of variants change.
+        If `session_id` is None, returns the control.
         """
         if session_id is None or len(self._slots) == 1:
             return self._slots[0].current
@@ -100,9 +101,9 @@ class ServedVariants:
         return self._slots[number].current
 
     async def serve(self, slot: VariantSlot, recommender: Recommender) -> None:
-        """Puts `recommender`, with added items and edits, into `slot`; it ranks later requests.
+        """Replaces the recommender of `slot` by `recommender` with the added items and edits.
 
-        Requests in progress are finished by the old recommender.
+        The old recommender finishes the requests in progress.
 
         Raises:
             StudentError: the added items cannot be encoded; the old recommender stays.
@@ -111,7 +112,7 @@ class ServedVariants:
             slot.current = await self._changed(slot, recommender)
 
     async def set_added(self, added: Sequence[AddedItem]) -> None:
-        """Replaces all added items, of every variant, by `added`.
+        """Replaces the added items of every variant by `added`.
 
         Raises:
             StudentError: a variant's student cannot encode the items.
@@ -121,10 +122,10 @@ class ServedVariants:
             await self._apply_changes()
 
     async def set_edits(self, edits: Mapping[str, ItemEdit]) -> None:
-        """Replaces all edits of items, of every variant, by `edits`, by item id.
+        """Replaces the item edits of every variant by `edits`, a mapping by item id.
 
         Raises:
-            StudentError: a variant's student fails.
+            StudentError: a variant's student cannot encode the added items.
         """
         async with self._changing:
             self._edits = edits
@@ -139,7 +140,7 @@ class ServedVariants:
         return ServedVariant(slot.name, changed)
 
     def slot(self, variant: str) -> VariantSlot:
-        """Returns the slot of the variant with the name `variant`.
+        """Returns the slot of the variant named `variant`.
 
         Raises:
             NotFoundError: there is no such variant.

@@ -8,7 +8,7 @@ _IDS_IN_POOL = 256
 
 
 class SortableIds:
-    """Makes ids from the time and from random digits; threads may share it.
+    """Makes ids from the current time and random digits; several threads may use one object.
 
     Random bytes are read from the operating system for many ids at once, since each read takes
     microseconds.

@@ -1,7 +1,7 @@
-"""Impressions: what was recommended to whom, on its way to the event log.
+"""Collects impressions, the records of answered lists, and writes them to the event log.
 
-They are written in groups some milliseconds after their answers, so that an answer does not wait
-for its impression. A process that is killed loses the impressions of these milliseconds.
+Impressions are written in groups, up to about 0.1 s after their answers, so that no answer waits
+for its impression. A killed process loses the impressions that it has not written yet.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ _TOO_LONG = '{"too_long":true}'
 
 
 class Audience(NamedTuple):
-    """To whom an answer is shown, as its impression says.
+    """The receiver of an answer and the query, for the impression of the answer.
 
     Attributes:
         tenant: owner of the session.
-        session_ref: session ref of the session; None: there is none.
-        query: the query that was answered, for its filters.
+        session_ref: session ref of the session; None: the request names no session.
+        query: the answered query; the impression records its filters.
     """
 
     tenant: str
@@ -45,7 +45,7 @@ class Audience(NamedTuple):
 
 
 class Impressions:
-    """Gives each answer its id, and collects the impressions of a share of the answers."""
+    """Gives each answer an id, and collects the impressions of a random share of the answers."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class Impressions:
         share: float,
         count_left_out: CountLeftOut,
     ) -> None:
-        """Makes it without impressions.
+        """Starts with no waiting impressions.
 
         Args:
             ids: makes the ids of answers.
-            log: where impressions are written; None: there are none.
+            log: the log that impressions are written to; None: answers have no impressions.
             share: share of the answers that have an impression, 0 to 1.
-            count_left_out: counts impressions that are lost.
+            count_left_out: counts impressions that are left out of the log.
         """
         self._ids = ids
         self._log = log
@@ -71,7 +71,7 @@ class Impressions:
 
     @property
     def is_on(self) -> bool:
-        """Whether answers have impressions."""
+        """Whether any answer has an impression."""
         return self._share > 0
 
     def shown(
@@ -83,9 +83,9 @@ class Impressions:
         *,
         degraded: bool,
     ) -> str:
-        """Returns the id of an answer, and keeps its impression.
+        """Returns a new id for an answer, and keeps the answer's impression until it is written.
 
-        Threads may call this. Without an `audience`, there is no impression.
+        Any thread may call this. If `audience` is None, the answer has no impression.
         """
         made = self._ids.recommendation_id()
         if audience is not None and self._is_chosen():
@@ -113,14 +113,14 @@ class Impressions:
         return self._share >= 1 or random.random() < self._share  # noqa: S311 - no secret
 
     async def follow(self) -> None:
-        """Writes the impressions that wait, again and again, until cancelled."""
+        """Writes the waiting impressions every 0.1 s until cancelled."""
         while True:
             await asyncio.sleep(_SECONDS_TO_WRITE)
-            # Shielded, so that the end of the service loses no impressions that are on their way.
+            # Shielded, so that the end of the service loses no impressions that are being written.
             await asyncio.shield(self.write())
 
     async def write(self) -> None:
-        """Writes the impressions that wait to the log; counts those that cannot be written."""
+        """Writes the waiting impressions to the log; counts those that cannot be written."""
         async with self._writing:
             waiting, self._waiting = self._waiting, []
             for lines in _entries_of(waiting):
@@ -138,7 +138,10 @@ class Impressions:
 
 
 def _entries_of(lines: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Splits lines into entries that readers accept; a line that is too long is alone."""
+    """Groups lines into entries of a size that readers accept.
+
+    A line that is too long for any entry becomes an entry of its own.
+    """
     entry: list[str] = []
     size = 0
     for line in lines:
@@ -153,12 +156,15 @@ def _entries_of(lines: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _num_bytes(line: str) -> int:
-    """Returns the number of bytes of a line and its line feed."""
+    """Returns the number of UTF-8 bytes of a line, including its line feed."""
     return len(line.encode()) + 1
 
 
 def _filters(query: Query) -> str:
-    """Returns the filters of a query as a JSON object; empty if it has none."""
+    """Returns the filters of a query as the text of a JSON object, or an empty string for none.
+
+    Filters that are too long are replaced by `_TOO_LONG`.
+    """
     if not (query.allow or query.deny):
         return ""
     given: Mapping[str, Mapping[str, Sequence[str]]] = {"allow": query.allow, "deny": query.deny}

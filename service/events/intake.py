@@ -19,7 +19,7 @@ _SHOWN_TYPES = 20  # maximum number of types that an error lists
 
 
 class GivenEvent(Protocol):
-    """Protocol of an event as a client gives it; `service.api.schemas.events` has the schema."""
+    """Protocol of an event as a client sends it; `service.api.schemas.events` has the schema."""
 
     @property
     def item_id(self) -> str:
@@ -43,7 +43,7 @@ class GivenEvent(Protocol):
 
     @property
     def value(self) -> float | None:
-        """Number to be summed up, such as a price."""
+        """Number that live figures sum up, such as a price; None: no number."""
         ...
 
     @property
@@ -58,7 +58,7 @@ class GivenEvent(Protocol):
 
 
 class EventIntake:
-    """Checks client events, and makes the events to store, by the settings."""
+    """Checks events of clients by the settings, and makes the events to store."""
 
     def __init__(self, settings: EventSettings, ids: SortableIds) -> None:
         self._ids = ids
@@ -77,17 +77,17 @@ class EventIntake:
         user_ref: str | None = None,
         prefix: str = "",
     ) -> Event:
-        """Returns the event to store.
+        """Checks an event of a client and returns the event to store.
 
         Args:
             given: the event as the client sent it.
             session: session of the event; None: the event is neither stored nor logged.
             tenant: owner of the session.
-            user_ref: pseudonym of the user; None: the client names none.
+            user_ref: user ref of the user; None: the client names no user.
             prefix: precedes the field's name in an error, such as `events[3].`.
 
         Raises:
-            InvalidRequestError: its type is not in EVENT_TYPES, or its time is too old or too new.
+            InvalidRequestError: the type is not in EVENT_TYPES, or the time is too old or too new.
         """
         event_type = given.event_type
         if event_type is None:
@@ -103,9 +103,9 @@ class EventIntake:
         return Event(given.item_id, given.event_id, is_for_history, text, user_ref)
 
     def tombstones_of(self, session: Session, tenant: str) -> Sequence[str]:
-        """Returns the texts of entries that erase a session: of its ref and of each former ref.
+        """Returns the entries of the event log that erase a session under each of its names.
 
-        Empty without an event log.
+        Each entry is a text. Returns none if the event log is off.
         """
         if not self._logs:
             return ()
@@ -116,7 +116,7 @@ class EventIntake:
         ]
 
     def user_tombstone(self, user_ref: str, tenant: str) -> str | None:
-        """Returns the text of an entry that erases all of a user; None without an event log."""
+        """Returns the text of the log entry that erases a user's events; None if the log is off."""
         if not self._logs:
             return None
         now = time.time_ns() // 1_000_000

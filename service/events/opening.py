@@ -1,4 +1,4 @@
-"""Opens the parts of the service through which events go: histories, event log, impressions."""
+"""Opens the parts of the service that handle events: histories, event log, impressions."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from service.telemetry.metrics import Metrics
 
 
 class EventParts(NamedTuple):
-    """The parts of a running service through which events go.
+    """The parts of a running service that handle events.
 
     Attributes:
         intake: makes the events to store from those that clients send.
@@ -32,7 +32,10 @@ class EventParts(NamedTuple):
 
 @asynccontextmanager
 async def opened_events(settings: Settings, metrics: Metrics) -> AsyncIterator[EventParts]:
-    """Opens the parts; while the context is open, tasks probe the store and write impressions."""
+    """Opens the parts that handle events, and closes them at the end of the context.
+
+    Meanwhile, background tasks probe the history store, replay its journal and write impressions.
+    """
     log = open_event_log(settings)
     history = open_history(settings, log, metrics.count_left_out)
     ids = SortableIds()
@@ -48,7 +51,7 @@ async def opened_events(settings: Settings, metrics: Metrics) -> AsyncIterator[E
 async def _kept_log(
     log: DiskLog | RedisLog | None, impressions: Impressions
 ) -> AsyncIterator[None]:
-    """Writes impressions to the event log and tends it, while the context is open."""
+    """While the context is open, writes impressions to `log` and runs the log's own task."""
     if log is None:
         yield
         return
@@ -57,5 +60,5 @@ async def _kept_log(
             yield
     finally:
         await impressions.write()
-        if isinstance(log, RedisLog):  # the history store closes the other
+        if isinstance(log, RedisLog):  # the history store closes a DiskLog
             await log.close()

@@ -1,4 +1,4 @@
-"""Computes rates with anytime-valid intervals from live figures, and which variant is ahead."""
+"""Computes metrics with anytime-valid intervals from live figures, and compares variants."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from service.experiments.intervals import Interval, difference, mean, proportion
 
 ALPHA = 0.05
 _SMALLEST = 0.1
-"""Relative difference for which an answer tells how many impressions would show it."""
+"""Relative difference for which an answer estimates the number of impressions to show it."""
 
 Rate = Callable[[LiveFigures, float], Interval]
 
@@ -19,13 +19,16 @@ _RATES: Mapping[str, Rate] = {
     "value": lambda each, alpha: mean(each.value, each.value_squares, each.impressions, alpha),
     "next_item_hit": lambda each, alpha: proportion(each.hits, each.followed, alpha),
 }
-"""The interval of each metric: of its mean over impressions, or over lists that were followed."""
+"""Function of each metric that computes the interval of its mean from figures and alpha.
+
+The mean is over impressions, or over followed lists for `next_item_hit`.
+"""
 
 _PROPORTIONS = ("click_through", "conversion", "next_item_hit")
 
 
 class ExperimentFile:
-    """The figures of a file, computed again when the file has changed."""
+    """Reads a file of live figures; reads and computes again only when the file has changed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -33,7 +36,9 @@ class ExperimentFile:
         self._content: Mapping[str, Any] = {}
 
     def content(self, control: str) -> Mapping[str, Any]:
-        """Returns the figures and comparisons with the variant `control`; takes milliseconds.
+        """Returns the figures and their comparisons with the variant `control`, as a JSON object.
+
+        Takes milliseconds if the file has changed.
 
         Raises:
             OSError: the file is missing.
@@ -50,7 +55,7 @@ class ExperimentFile:
 def content_of(report: LiveReport, control: str) -> Mapping[str, Any]:
     """Returns a report as a JSON object, with each variant compared with `control`.
 
-    It has click, conversion and hit rates of each variant, model version and source.
+    The object has the metrics of each variant, model version and source.
     """
     return {
         "begin": report.begin,
@@ -105,7 +110,7 @@ def _compared(
 
 
 def _sum(variant: str, figures: Sequence[LiveFigures]) -> LiveFigures:
-    """Returns the figures of all model versions and sources of a variant together."""
+    """Returns the figures of a variant, summed over its model versions and sources."""
     of_variant = [each for each in figures if each.variant == variant]
     names = ("impressions", "clicked", "converted", "value", "value_squares", "followed", "hits")
     totals = {name: sum(getattr(each, name) for each in of_variant) for name in names}
@@ -113,7 +118,7 @@ def _sum(variant: str, figures: Sequence[LiveFigures]) -> LiveFigures:
 
 
 def _json(interval: Interval) -> dict[str, float | None]:
-    """Returns an interval as JSON, which has no infinite numbers: null stands for no bound."""
+    """Returns an interval as a JSON object; infinite and undefined (NaN) numbers become null."""
     return {
         name: value if abs(value) < float("inf") else None
         for name, value in interval._asdict().items()

@@ -1,23 +1,23 @@
-"""Anytime-valid intervals: one may look at an experiment at any time, and as often as one likes.
+"""Anytime-valid intervals, which stay valid however often an experiment is looked at.
 
-An ordinary 95 % interval misses the truth in 5 % of the experiments at one look that was fixed in
-advance. Somebody who looks every day and stops at a nice result sees far more errors. A *confidence
+An ordinary 95 % interval misses the truth in 5 % of the experiments, at one look that was fixed in
+advance. Looking every day and stopping at a favourable result gives far more errors. A *confidence
 sequence* covers the truth at all looks together with probability 1 - alpha.
 
-Proportions, such as click-through, have an exact one. Of a proportion p, the beta-binomial mixture
+Proportions, such as click-through, have an exact confidence sequence. If p is the true proportion,
+the beta-binomial mixture
 
     M(p) = B(a + s, a + n - s) / (B(a, a) p^s (1 - p)^(n - s)),   a = 1/2,
 
-after s successes in n trials is a martingale with mean 1, so that it reaches 1 / alpha with
-probability alpha at most (Ville). The p at which it has not are the interval: Robbins, "Statistical
-methods related to the law of the iterated logarithm", 1970, and Howard, Ramdas, McAuliffe and
-Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", 2021.
+after s successes in n trials is a martingale with mean 1. It ever reaches 1 / alpha with
+probability alpha at most (Ville's inequality). So the interval holds all p with M(p) < 1 / alpha.
+Sources: Robbins, "Statistical methods related to the law of the iterated logarithm", 1970, and
+Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence
+sequences", 2021.
 
-Means of numbers without a bound, such as the value of an impression, have an asymptotic one, which
-counts from some hundred numbers on: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform
-central limit theory and asymptotic confidence sequences", 2024, theorem 2.2.
-
-This module does no input and no output.
+Means of unbounded numbers, such as the value of an impression, have an asymptotic confidence
+sequence, valid from some hundred numbers on. Source: Waudby-Smith, Arbour, Sinha, Kennedy and
+Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences", 2024, theorem 2.2.
 """
 
 import math
@@ -26,12 +26,18 @@ from typing import NamedTuple
 
 _PRIOR = 0.5  # Jeffreys' prior
 _STEPS = 60  # of a bisection: the width halves with each
-_BEST_AT = 1_000  # number of numbers at which the interval of a mean is narrowest
+_BEST_AT = 1_000  # sample size at which the interval of a mean is narrowest
 _MAX_TRIALS = 10**12
 
 
 class Interval(NamedTuple):
-    """An estimate with its anytime-valid interval."""
+    """An estimate with its anytime-valid interval.
+
+    Attributes:
+        estimate: NaN without data.
+        low: lower bound; minus infinity: no bound.
+        high: upper bound; infinity: no bound.
+    """
 
     estimate: float
     low: float
@@ -39,15 +45,15 @@ class Interval(NamedTuple):
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the sign of the estimate is shown."""
+        """Whether the interval excludes zero, which shows the sign of the estimate."""
         return self.low > 0 or self.high < 0
 
 
 def proportion(successes: int, trials: int, alpha: float = 0.05) -> Interval:
-    """Returns the interval of a proportion; from 0 to 1 without trials.
+    """Returns the exact interval of a proportion; from 0 to 1 if there are no trials.
 
     Raises:
-        ValueError: there are more successes than trials, or fewer than none.
+        ValueError: `successes` is negative or more than `trials`.
     """
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes in {trials} trials")
@@ -68,9 +74,13 @@ def proportion(successes: int, trials: int, alpha: float = 0.05) -> Interval:
 
 
 def mean(total: float, total_of_squares: float, count: int, alpha: float = 0.05) -> Interval:
-    """Returns the asymptotic interval of a mean, from the sum of numbers and of their squares.
+    """Returns the asymptotic interval of the mean of `count` numbers.
 
-    Without at least two numbers it has no bounds.
+    Args:
+        total: sum of the numbers.
+        total_of_squares: sum of their squares.
+        count: number of numbers; if it is below 2, the interval has no bounds.
+        alpha: probability that the interval ever misses the true mean.
     """
     if count < 2:
         return Interval(total if count else math.nan, -math.inf, math.inf)
@@ -86,8 +96,8 @@ def mean(total: float, total_of_squares: float, count: int, alpha: float = 0.05)
 def difference(first: Interval, second: Interval) -> Interval:
     """Returns the interval of `first` minus `second`.
 
-    Both must have been made with half of the alpha that the difference shall have: each of them
-    covers its truth with probability 1 - alpha / 2, so both do with 1 - alpha.
+    For a difference with error probability alpha, both intervals must have alpha / 2. Then both
+    cover their truths together with probability 1 - alpha at least.
     """
     return Interval(
         first.estimate - second.estimate, first.low - second.high, first.high - second.low
@@ -95,16 +105,16 @@ def difference(first: Interval, second: Interval) -> Interval:
 
 
 def trials_to_show(rate: float, smallest: float, alpha: float = 0.05) -> int:
-    """Returns about how many trials each of two variants needs to show a difference.
+    """Estimates how many trials each of two variants needs to show a difference.
 
     Args:
         rate: proportion of the worse variant.
-        smallest: difference to be shown, above 0.
-        alpha: probability of an error, of the difference.
+        smallest: difference to show, above 0.
+        alpha: error probability of the difference.
 
     Returns:
-        The number of trials of each variant at which the intervals of `rate` and of
-        `rate + smallest` do not meet any more, if both are met exactly.
+        The number of trials at which the intervals of the two variants no longer overlap, if their
+        observed proportions are `rate` and `rate + smallest`; `_MAX_TRIALS` at most.
     """
     low, high = 1, 2
     while not _are_apart(rate, smallest, high, alpha):
@@ -127,7 +137,7 @@ def _are_apart(rate: float, smallest: float, trials: int, alpha: float) -> bool:
 
 
 def _edge(inside: float, outside: float, is_inside: Callable[[float], bool]) -> float:
-    """Returns where an interval ends, between a point inside and one outside of it."""
+    """Returns an end of an interval, by bisection between a point inside and a point outside."""
     for _ in range(_STEPS):
         middle = (inside + outside) / 2
         if is_inside(middle):
@@ -151,5 +161,5 @@ def _log_beta(a: float, b: float) -> float:
 
 
 def _best_rho_squared(alpha: float) -> float:
-    """Returns the parameter for which the interval is narrowest at `_BEST_AT` numbers."""
+    """Returns the parameter rho^2 that makes the interval narrowest for `_BEST_AT` numbers."""
     return (-2 * math.log(alpha) + math.log(-2 * math.log(alpha) + 1)) / _BEST_AT

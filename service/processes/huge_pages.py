@@ -1,8 +1,8 @@
 """Puts the memory of a worker on huge pages, which makes access to it faster.
 
-A request reads a few rows of large tables, and objects all over the heap. With pages of 4 KB, a
-processor cannot remember the places of all of them, and looks most of them up in memory. Linux 6.1
-and later merges pages into huge ones on request.
+A request reads a few rows of large tables, and objects all over the heap. With pages of 4 KB, most
+of these reads miss the processor's TLB and look their address up in memory. Linux 6.1 and later
+merges small pages into huge pages on request.
 """
 
 import ctypes
@@ -22,9 +22,9 @@ PROCESS = Path("/proc/self")
 
 _MADV_COLLAPSE = 25
 _LEAST_IN_USE = 0.75
-"""Share of a huge page that must be in use: merging fills the rest of it with zeros."""
+"""Share of a huge page that must be in use before the merge, which fills the rest with zeros."""
 
-# Between two huge pages, each of which takes up to a millisecond, requests find the processor free.
+# Pause after each merge, which takes up to a millisecond, so that requests can run.
 _PAUSE_SECONDS = 0.001
 
 _ENTRY_BYTES = 8  # of an entry of `pagemap`, which describes one small page
@@ -32,9 +32,9 @@ _MAPPING = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw-p \S+ \S+ 0 *(?:\[heap\])?$"
 
 
 def use_huge_pages() -> int:
-    """Merges the pages of the memory that is in use; returns the number of merged bytes.
+    """Merges this process's memory in use into huge pages; returns the number of merged bytes.
 
-    Does nothing if the system forbids huge pages. An old kernel refuses each request.
+    Merges nothing if the system forbids huge pages, or if the kernel is older than Linux 6.1.
     """
     size = _huge_page_bytes()
     if size == 0:
@@ -51,7 +51,7 @@ def use_huge_pages() -> int:
 
 
 def use_huge_pages_soon() -> None:
-    """Calls `use_huge_pages` in a thread, which takes some tenths of a second."""
+    """Calls `use_huge_pages` in a background thread; the call takes some tenths of a second."""
     threading.Thread(target=use_huge_pages, name="huge-pages", daemon=True).start()
 
 
@@ -70,8 +70,8 @@ def _huge_page_bytes() -> int:
 def _ranges_in_use(size: int) -> Sequence[int]:
     """Returns the address of each range of `size` bytes that can become a huge page.
 
-    It is aligned, lies in a private mapping of memory, and most of its pages are in use. Empty if
-    the system does not tell what is in use.
+    Each range is aligned and lies in a private memory mapping, and most of its pages are in use.
+    The result is empty if the system does not tell which pages are in use.
     """
     try:
         return list(_find_ranges(size))

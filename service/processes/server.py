@@ -12,7 +12,7 @@ from types import FrameType
 import uvicorn
 
 FINISH_SECONDS = 1
-"""Seconds for requests in progress after DRAIN_SECONDS; the server accepts no new requests then."""
+"""Seconds after DRAIN_SECONDS to finish requests in progress; new requests are not accepted."""
 
 _END_SECONDS = 1.5
 """Seconds after DRAIN_SECONDS at which the process ends, even if a part of it hangs."""
@@ -20,13 +20,13 @@ _END_SECONDS = 1.5
 _ACCEPTS_PER_TURN = 16
 """Number of connections that are accepted in one turn of the event loop.
 
-libuv accepts one connection per listener and turn. A worker with much work has long turns, and
-would let hundreds of new connections, those of a liveness probe too, wait for seconds.
+libuv accepts one connection per listener and turn. A busy worker has long turns. With one listener,
+hundreds of new connections, liveness probes included, would wait for seconds.
 """
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, with a deadline for its end after SIGTERM.
+    """A uvicorn server that ends within a deadline after SIGTERM.
 
     Before it ends, it accepts the requests that have already arrived. `service.http.draining` calls
     `handle_exit` when DRAIN_SECONDS are over.
@@ -35,8 +35,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Ends the server when its requests are answered; SIGTERM also sets a deadline for this.
 
-        After SIGTERM the process ends within `_END_SECONDS`. While the server starts, SIGTERM ends
-        the process at once, with code 0. SIGINT sets no deadline.
+        After SIGTERM, the process ends within `_END_SECONDS`. During the start of the server,
+        SIGTERM ends the process at once, with code 0. SIGINT sets no deadline.
         """
         if sig == signal.SIGTERM:
             if not self.started:
@@ -47,7 +47,7 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Starts the application, then listens, with several listeners on each socket."""
+        """Starts the application, then opens `_ACCEPTS_PER_TURN` listeners on each socket."""
         await super().startup(sockets)
         if self.should_exit:  # the application could not start
             return
@@ -67,6 +67,6 @@ class Server(uvicorn.Server):
         return await loop.create_server(connect, sock=listener, backlog=self.config.backlog)
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Reads and accepts what has arrived on the sockets, then closes all of them."""
+        """Accepts the connections and requests that have arrived, then closes all sockets."""
         await asyncio.sleep(0.01)  # the event loop polls its sockets at least once
         await super().shutdown(sockets)

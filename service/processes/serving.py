@@ -1,8 +1,8 @@
 """Runs the server: one worker in this process, or several that are watched and replaced.
 
-While the process starts, SIGTERM ends it at once. A process that serves still answers for
-DRAIN_SECONDS after SIGTERM (`service.http.draining`), and ends within two seconds after that. The
-exit code is 0.
+During the start, SIGTERM ends the process at once. Later, the process still answers for
+DRAIN_SECONDS after SIGTERM (`service.http.draining`), and ends within two more seconds. The exit
+code is 0 in both cases.
 """
 
 import sys
@@ -16,7 +16,7 @@ from service.processes.supervisor import Supervisor
 
 
 def serve(config: uvicorn.Config, drain_seconds: float, start_seconds: float) -> None:
-    """Serves until a signal ends the process; ends it with code 3 if the server cannot start.
+    """Serves until a signal ends the process; exits with code 3 if the server cannot start.
 
     Args:
         config: settings of the server.

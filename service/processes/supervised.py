@@ -59,15 +59,15 @@ class Worker:
 
     @property
     def age(self) -> float:
-        """Seconds since the process was started, minus those of the calls of `forgive`."""
+        """Seconds since the start of the process, minus the seconds given to `forgive`."""
         return time.monotonic() - self._since
 
     def is_hung(self, start_seconds: float) -> bool:
-        """Reads the beats; returns whether the last one is more than `_HUNG_SECONDS` ago.
+        """Reads the beats; returns whether the last beat is more than `_HUNG_SECONDS` ago.
 
         Before the first beat, returns whether the start is more than `start_seconds` ago.
         """
-        with suppress(EOFError, OSError):  # it has just ended
+        with suppress(EOFError, OSError):  # the worker has just ended
             while self._beats.poll():
                 self._beats.recv_bytes()
                 self._beat = time.monotonic()
@@ -76,7 +76,7 @@ class Worker:
         return time.monotonic() - self._beat > _HUNG_SECONDS
 
     def forgive(self, seconds: float) -> None:
-        """Extends the worker's time limits by `seconds`, in which the supervisor read no beats."""
+        """Extends the worker's time limits by the seconds in which the supervisor read no beats."""
         self._since += seconds
         if self._beat is not None:
             self._beat += seconds
@@ -101,7 +101,7 @@ def _serve(config: uvicorn.Config, sockets: list[socket], beats: Connection) -> 
 
 
 class _BeatingServer(Server):
-    """A server that sends beats: its event loop writes to a pipe twice a second while it serves."""
+    """A server whose event loop writes a beat to a pipe twice a second while it serves."""
 
     def __init__(self, config: uvicorn.Config, beats: Connection) -> None:
         super().__init__(config)

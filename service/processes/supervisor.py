@@ -73,7 +73,7 @@ class Supervisor:
         return not is_served and (worker.exit_code or 0) > 0
 
     def _forgive_own_pause(self) -> None:
-        """Extends the workers' time limits by a pause of the supervisor, such as after SIGSTOP."""
+        """Extends the workers' time limits if the supervisor was paused, for example by SIGSTOP."""
         now = time.monotonic()
         pause = now - self._ticked_at - _TICK_SECONDS
         if pause > 1:
@@ -82,9 +82,9 @@ class Supervisor:
         self._ticked_at = now
 
     def _end(self) -> None:
-        """Ends all workers: sends SIGTERM, again at each further signal, and SIGKILL at last.
+        """Ends all workers by SIGTERM, or by SIGKILL `_KILL_SECONDS` after DRAIN_SECONDS.
 
-        SIGKILL is sent `_KILL_SECONDS` after DRAIN_SECONDS.
+        Each further signal to the supervisor sends SIGTERM again.
         """
         for listener in self._sockets:
             listener.close()  # the kernel then refuses new connections once no worker listens

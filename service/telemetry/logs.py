@@ -12,7 +12,7 @@ import orjson
 from service.settings import LogFormat, LogLevel
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Id of the request that is being handled, for its log lines; None outside of requests."""
+"""Id of the request in progress, for its log lines; None outside of requests."""
 
 
 class JsonLines(logging.Formatter):
@@ -53,7 +53,7 @@ class TextLines(logging.Formatter):
 class LineHandler(logging.StreamHandler[TextIO]):
     """Writes log lines to stderr; drops lines that cannot be written, and later logs their number.
 
-    So no request fails or waits if stderr goes to a file on a full disk.
+    So no request fails or waits if stderr is a file on a full disk.
 
     Attributes:
         num_lost: number of lines dropped since a line was last written.
@@ -93,8 +93,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
 def _unbuffered(stream: TextIO) -> TextIO:
     """Returns an unbuffered text stream to the same file as `stream`.
 
-    So text that cannot be written does not stay in a buffer. Returns `stream` itself if it has no
-    file.
+    A buffer would keep text that could not be written. If `stream` has no file, returns `stream`.
     """
     try:
         file = io.FileIO(stream.fileno(), "w", closefd=False)
@@ -104,7 +103,7 @@ def _unbuffered(stream: TextIO) -> TextIO:
 
 
 def logs_fail() -> bool:
-    """Returns whether the log is failing: its newest line could not be written."""
+    """Returns whether the newest line of the log could not be written."""
     return any(getattr(each, "num_lost", 0) for each in logging.getLogger().handlers)
 
 

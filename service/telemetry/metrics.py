@@ -71,14 +71,14 @@ class Metrics:
             registry=self._registry,
         )
         for kind, reason in product(_LOGGED_KINDS, _LEFT_OUT):
-            self._left_out.labels(kind, reason)  # so that scrapes show 0 before the first
+            self._left_out.labels(kind, reason)  # so that scrapes show 0 before the first record
         # Metrics by their label values, because a call of `labels()` takes longer than counting.
         self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._of_part: dict[str, Histogram] = {}
         self._of_answer: dict[tuple[str, str, bool], Counter] = {}
 
     def count_arrival(self) -> None:
-        """Adds one to the number of requests in progress, for a request that has arrived."""
+        """Counts a request that has arrived as a request in progress."""
         self._in_flight += 1
 
     def count_answer(self, method: str, route: str, status: int, stopwatch: Stopwatch) -> None:
@@ -88,7 +88,7 @@ class Metrics:
             method: HTTP method.
             route: template of the path, such as `/v1/items/{item_id}`.
             status: HTTP status of the answer.
-            stopwatch: has the times of the request and its parts, and the sources of its
+            stopwatch: the times of the request and of its parts, and the sources of its
                 recommendation lists.
         """
         self._in_flight -= 1
@@ -121,12 +121,18 @@ class Metrics:
         self._refusals.labels(reason).inc()
 
     def announce_refusals(self, reasons: Iterable[str]) -> None:
-        """Makes a counter of refusals for each reason, so that scrapes show 0 before the first."""
+        """Makes a counter for each reason, so that scrapes show 0 before the first refusal."""
         for reason in reasons:
             self._refusals.labels(reason)
 
     def count_left_out(self, kind: str, reason: str, count: int) -> None:
-        """Counts records that are left out of the event log."""
+        """Counts records that are left out of the event log.
+
+        Args:
+            kind: `event` or `impression`.
+            reason: `log_full`, `log_failed`, `behind` or `too_long`.
+            count: number of records.
+        """
         self._left_out.labels(kind, reason).inc(count)
 
     def observe_shadow(self, overlap: float) -> None:
@@ -137,7 +143,7 @@ class Metrics:
     async def watching(self, read: ReadGauges) -> AsyncIterator[None]:
         """Context manager: while it is open, scrapes include the gauges that `read` returns.
 
-        They also include the worker's requests in progress, its CPU time and its memory.
+        They also include the worker's number of requests in progress, its CPU time and its memory.
         """
 
         def read_all() -> Iterator[GaugeMetricFamily]:

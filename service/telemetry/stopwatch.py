@@ -1,4 +1,4 @@
-"""The stopwatch of a request: times its parts and notes what was recommended, for the metrics."""
+"""The stopwatch of a request: times its parts and records its answers, for the metrics."""
 
 from time import perf_counter
 from typing import Annotated

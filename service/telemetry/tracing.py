@@ -15,7 +15,7 @@ _ADDRESSES = frozenset({"http.target", "http.url", "url.full", "url.path", "url.
 
 
 def install_tracing(app: FastAPI) -> None:
-    """Instruments `app`, redis-py and httpx with OpenTelemetry, so that their calls make spans."""
+    """Instruments `app`, redis-py and httpx with OpenTelemetry, so that spans are recorded."""
     # Imported here, because these packages are only installed with the extra `trace`, and importing
     # them takes long.
     from opentelemetry import trace

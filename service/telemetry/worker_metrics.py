@@ -1,8 +1,8 @@
 """Metrics of several workers in a shared folder: each worker can answer a scrape for all of them.
 
 If PROMETHEUS_MULTIPROC_DIR names a folder, prometheus_client stores counters and histograms in
-files there. It does not store gauges whose values are computed at a scrape. So each worker writes
-the values of its gauges there every second.
+files there, but no gauges that are computed at a scrape. So each worker writes the values of its
+gauges there every second.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ _WRITE_SECONDS = 1.0
 _CPU, _MEMORY = "process_cpu_seconds", "process_resident_memory_bytes"
 
 ReadGauges = Callable[[], Iterable[GaugeMetricFamily]]
-# Gauges whose values are added over the workers. The other gauges describe what workers share.
+# Gauges whose values are summed over the workers. The other gauges describe what workers share.
 _SUMMED = {"recommender_requests_in_flight"}
 
 
 def shared_folder() -> Path | None:
     """Returns the folder that PROMETHEUS_MULTIPROC_DIR names; None if it is unset or empty.
 
-    It is set where there are several workers.
+    `service.start` sets the variable if there are several workers.
     """
     folder = os.environ.get(FOLDER_VARIABLE)
     return Path(folder) if folder else None
@@ -96,8 +96,8 @@ class SharedGauges:
 class _SharedProcess:
     """Writes the CPU time and memory of this worker to the shared folder.
 
-    prometheus_client does so for a single process only. The CPU time of workers that have ended
-    stays in the sum over workers: a counter that fell would look to Prometheus like a restart.
+    prometheus_client writes them for a single process only. The CPU time of workers that have ended
+    stays in the sum over workers, because Prometheus takes a falling counter for a restart.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The route that takes events of many sessions."""
+"""The route that stores events of many sessions."""
 
 import asyncio
 from collections import defaultdict
@@ -24,7 +24,7 @@ from service.telemetry.stopwatch import StopwatchDep
 router = APIRouter(tags=["sessions"])
 
 _SESSIONS_AT_ONCE = 32
-_EVENTS_A_TURN = 16  # of the event loop, where the store never waits
+_EVENTS_A_TURN = 16  # in one turn of the event loop, for stores that never wait
 _EVENTS_AT_ONCE = 256  # of a store that keeps their order; they share an fsync
 
 Outcome = Mapping[str, Any]
@@ -44,7 +44,7 @@ async def append_events(
     stopwatch: StopwatchDep,
     turn: TurnDep,
 ) -> Response:
-    """Stores up to 1,000 events of many sessions; an invalid one does not stop the others."""
+    """Stores up to 1,000 events of many sessions. An invalid event does not stop the others."""
     content_type = request.headers.get("content-type", "")
     parsed = await turn.run_slices(events_in(await request.body(), content_type))
     turn.end()  # storing waits for disk or Redis, and is no heavy work
@@ -56,7 +56,10 @@ async def append_events(
 async def _store_all(
     runtime: Runtime, principal: Principal, parsed: Sequence[Parsed]
 ) -> Sequence[Outcome]:
-    """Stores events, those of a session one after the other; returns what became of each."""
+    """Stores the valid events, those of each session in their order.
+
+    Returns the outcome of each event: the fields of an EventOutcome.
+    """
     outcomes: list[Outcome] = [_invalid(each) for each in parsed]
     places: dict[str, list[int]] = defaultdict(list)
     for place, event in enumerate(parsed):
@@ -87,7 +90,10 @@ async def _store_all(
 async def _in_turns(
     store: Callable[[int], Coroutine[Any, Any, None]], places: Sequence[int]
 ) -> None:
-    """Begins to store events in their order, some in each turn of the event loop; waits for all."""
+    """Calls `store` for each place, some in each turn of the event loop, and waits for all calls.
+
+    The calls begin in the order of `places`.
+    """
     if len(places) == 1:
         await store(places[0])
         return

@@ -1,4 +1,4 @@
-"""The route that says which variant is ahead."""
+"""The route that compares the served variants by their live figures."""
 
 import logging
 from http import HTTPStatus
@@ -20,10 +20,10 @@ router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
 
 @router.get("", response_model=ExperimentsAnswer, responses=documented(HTTPStatus.NOT_FOUND))
 async def read_experiments(runtime: RuntimeDep) -> Response:
-    """Returns live figures of each variant, and compares each with the control.
+    """Returns live figures of each variant, and compares each variant with the control.
 
-    Intervals are anytime-valid: they hold at all looks together, so one may look at any time. They
-    take the impressions of a variant as independent of each other.
+    Intervals are anytime-valid: they cover the truth at all looks together, so you may look at any
+    time. They assume that the impressions of a variant are independent of each other.
     """
     if runtime.experiments is None:
         raise NotFoundError("no figures: EXPERIMENTS_PATH is unset")

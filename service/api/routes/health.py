@@ -24,8 +24,8 @@ async def is_alive() -> HealthAnswer:
 async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
     """Tells whether to send requests to this worker: 503 once it drains, although it still answers.
 
-    A worker without its history store is ready, because it still answers, but degraded; so is one
-    whose store refuses to write.
+    A worker whose history store is lost or refuses to write is ready, because it still answers, but
+    degraded.
     """
     if runtime.drain.is_draining:
         raise LeavingError

@@ -54,7 +54,7 @@ async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
     """Adds an item that is not in the bundle; students that use LLM embeddings recommend it.
 
     This worker recommends the item at once, all others within ITEMS_POLL_SECONDS. The item is
-    stored and stays after a restart. It replaces an added item with the same id. If `embedding` is
+    stored and survives a restart. It replaces an added item with the same id. If `embedding` is
     missing, the teacher embeds the title, so a teacher must be connected.
     """
     numbers = item.embedding or (await runtime.slow_path.embed([item.title]))[0]
@@ -77,7 +77,7 @@ async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
 )
 async def read_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> ItemAnswer:
-    """Returns one item. Send a `/` in its id as `%2F`."""
+    """Returns one item of the catalog. Send a `/` in its id as `%2F`."""
     return ItemAnswer(**vars(_find_item(runtime.variants.control, item_id)))
 
 
@@ -96,8 +96,8 @@ async def edit_item(item_id: ItemIdInPath, patch: ItemPatch, runtime: RuntimeDep
     """Hides an item, shows it again, or changes its title or attributes.
 
     The item may be in the bundle or added. This worker applies the change at once, all others
-    within ITEMS_POLL_SECONDS. It stays over restarts and other bundles, until it is changed again.
-    A hidden item is neither recommended nor found, and is still read in histories.
+    within ITEMS_POLL_SECONDS. The change survives restarts and new bundles. A hidden item is
+    neither recommended nor found, but the student still reads it in histories.
     """
     edit = await runtime.item_edits.edit(item_id, patch.model_dump(exclude_unset=True))
     return json_response(asdict(edit))
@@ -116,7 +116,7 @@ async def edit_item(item_id: ItemIdInPath, patch: ItemPatch, runtime: RuntimeDep
 async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
     """Removes an added item and its changes; 204 even if it did not exist.
 
-    Items of the bundle cannot be removed, but hidden.
+    Items of the bundle cannot be removed; hide them instead.
     """
     await runtime.added_items.remove(item_id)
     await runtime.item_edits.forget(item_id)
@@ -131,7 +131,7 @@ async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
 async def read_similar_items(
     item_id: ItemIdInPath, runtime: RuntimeDep, turn: TurnDep, k: KInQuery = DEFAULT_K
 ) -> Response:
-    """Returns the `k` items whose vectors have the largest cosine with the item's vector."""
+    """Returns the `k` items whose vectors have the largest cosine similarity to the item's."""
     runtime.check_k(k)
     variant = runtime.variants.control
     _find_item(variant, item_id)
@@ -148,7 +148,10 @@ async def read_similar_items(
 async def select_similar_items(
     item_id: ItemIdInPath, request: SimilarItemsRequest, runtime: RuntimeDep, turn: TurnDep
 ) -> Response:
-    """Returns the `k` most similar items that filters and rules allow; scores are cosines."""
+    """Returns the `k` most similar items that filters and rules allow.
+
+    Scores are cosine similarities.
+    """
     runtime.check_k(request.k)
     variant = runtime.variants.control
     _find_item(variant, item_id)

@@ -1,4 +1,4 @@
-"""The demo page: its static files, and histories to try it with."""
+"""The demo page: its static files, and example histories."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from service.runtime import RuntimeDep
 HEADERS: Mapping[str, str] = {**FOR_PAGES, "Content-Security-Policy": content_security_policy()}
 MAX_EXAMPLES = 20
 _LENGTH = 5
-"""Number of items of an example history that is made from popular items."""
+"""Number of items in an example history that is made from popular items."""
 
 _FOLDER = Path(__file__).parents[2] / "static"
 
@@ -34,8 +34,8 @@ class ExamplesAnswer(BaseModel):
 async def read_examples(runtime: RuntimeDep) -> ExamplesAnswer:
     """Returns up to 20 histories to try the service with.
 
-    By default they are made from popular items of the catalog. The setting EXAMPLES chooses those
-    of real users in the bundle, or none.
+    By default, they are made from popular items of the catalog. The setting EXAMPLES can choose
+    histories of real users in the bundle, or none.
     """
     chosen, recommender = runtime.settings.examples, runtime.variants.control.recommender
     histories: Iterable[Iterable[Item | None]] = ()
@@ -50,9 +50,9 @@ async def read_examples(runtime: RuntimeDep) -> ExamplesAnswer:
 
 
 def _made(popular: Sequence[Item]) -> Sequence[Sequence[Item]]:
-    """Distributes popular items over example histories: each gets more and less popular ones.
+    """Makes example histories from popular items; each history mixes more and less popular ones.
 
-    `popular`: most popular first.
+    `popular`: items, most popular first.
     """
     number = max(1, len(popular) // _LENGTH)
     return [popular[first::number][:_LENGTH] for first in range(number)]

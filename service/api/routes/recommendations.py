@@ -49,7 +49,7 @@ async def recommend(
     stopwatch: StopwatchDep,
     scope: ScopeDep,
 ) -> Response:
-    """Recommends the next `k` items. Stores nothing, and reads nothing without `session_id`."""
+    """Recommends the next `k` items. Stores no event; reads a session only with `session_id`."""
     variant = runtime.variants.for_session(request.session_id)
     check_query(runtime, variant, request)
     with stopwatch.time("history"):
@@ -87,7 +87,7 @@ async def recommend_batch(
     stopwatch: StopwatchDep,
     turn: TurnDep,
 ) -> Response:
-    """Answers several queries, in their order. If one of them is invalid, none is answered."""
+    """Answers several queries, in their order. If one query is invalid, none is answered."""
     served = [runtime.variants.for_session(request.session_id) for request in batch.requests]
     for number, request in enumerate(batch.requests):
         check_query(runtime, served[number], request, f"requests[{number}].")
@@ -119,7 +119,7 @@ def _in_slices(
     audiences: Sequence[Audience | None],
     stopwatch: Stopwatch,
 ) -> Generator[None, None, tuple[Sequence[Recommendations], Response]]:
-    """Answers the queries in slices; returns all answers and the response with them.
+    """Ranks the queries in slices; returns all recommendations and the response to the batch.
 
     The queries of a slice that have the same variant share an inference.
     """

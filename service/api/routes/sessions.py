@@ -92,7 +92,7 @@ async def recommend_for_session(
     """Recommends the next items for a session; popular items for an unknown session.
 
     With `consent=false` the answer is neither logged nor compared with the teacher's.
-    `POST /v1/recommendations` takes a session too, with excluded items and filters.
+    `POST /v1/recommendations` also takes a session, together with filters and excluded items.
     """
     runtime.check_k(k)
     variant = runtime.variants.for_session(session_id)

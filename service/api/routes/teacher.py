@@ -60,11 +60,11 @@ class StudentAnswer:
         variant: the variant whose student was asked.
         query: the query that the student answered.
         recommendations: the student's answer, or that of a fallback.
-        seconds: time that the student took.
+        seconds: time in seconds that the student took.
         degraded: whether the history store did not answer.
         teacher_query: the query to send to the teacher. None: the teacher cannot answer, since the
-            catalog has no item of the history or no item is allowed.
-        audience: to whom the answer is shown; None: it has no impression.
+            catalog has no item of the history, or the query allows no item.
+        audience: the receiver of the answer, for its impression; None: no impression.
     """
 
     variant: ServedVariant
@@ -77,7 +77,7 @@ class StudentAnswer:
 
     @property
     def is_for_teacher(self) -> bool:
-        """Whether the teacher can be asked this query: `teacher_query` is not None."""
+        """Whether the teacher can answer the query: `teacher_query` is not None."""
         return self.teacher_query is not None
 
 
@@ -90,7 +90,7 @@ async def _ask_student(
 ) -> StudentAnswer:
     """FastAPI dependency: answers the query of the body with the student, in a turn of heavy work.
 
-    The units of the turn also count the list of denied ids that is made for the teacher.
+    The units of the turn include the work of listing the ids that the teacher may not recommend.
     """
     variant = runtime.variants.for_session(body.session_id)
     check_query(runtime, variant, body)
@@ -127,7 +127,7 @@ async def recommend_by_teacher(
     student: StudentAnswerDep,
     stopwatch: StopwatchDep,
 ) -> Response:
-    """Recommends by the teacher; if it does not answer, by the student, and `degraded` is true.
+    """Recommends with the teacher, or with the student (`degraded`) if the teacher does not answer.
 
     The teacher may recommend fewer than `k` items; no other items are appended. If the catalog has
     no item of the history, the teacher is not asked, and popular items are recommended.
@@ -150,7 +150,7 @@ async def recommend_by_teacher(
 async def compare(
     slow_path: SlowPathDep, student: StudentAnswerDep, stopwatch: StopwatchDep
 ) -> Response:
-    """Recommends by the student and by the teacher, and measures how far the two lists agree."""
+    """Recommends with the student and with the teacher, and measures how far both lists agree."""
     started = perf_counter()
     with stopwatch.time("teacher"):
         teacher = await _ask_teacher(slow_path, student)

@@ -25,7 +25,7 @@ _AT_ONCE = 16  # sessions
 async def forget_user(
     user_id: UserIdInPath, runtime: RuntimeDep, principal: PrincipalDep
 ) -> Response:
-    """Erases all sessions with an event of a user; 204 even if there are none."""
+    """Erases all sessions that have an event of the user; 204 even if there are none."""
     for user_ref in runtime.session_refs.of_user(user_id, principal.tenant):
         refs = await runtime.history.sessions_of(user_ref)
         for start in range(0, len(refs), _AT_ONCE):

@@ -1,4 +1,4 @@
-"""Schemas of requests and answers. Those of answers only document what `responses.py` encodes."""
+"""Schemas of requests and answers; schemas of answers only document what `responses.py` encodes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -43,7 +43,7 @@ LeftOutPins = Annotated[
 
 
 class RequestBody(BaseModel):
-    """Base of request bodies: values are not converted to other types, unknown keys are errors."""
+    """Base class of request bodies: wrong types are not converted, and unknown keys are errors."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -82,12 +82,12 @@ class RecommendationQuery(RequestBody):
     )
 
     def rules(self) -> Rules | None:
-        """Returns the rules of the query; None if it has none."""
+        """Returns the rules of the query: None here; `RuleFields` overrides it."""
         return None
 
 
 class Activation(RequestBody):
-    """The bundle to serve next."""
+    """A request to serve another bundle."""
 
     bundle: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")] = Field(
         description="name of the bundle's folder, which must be in the folder of the link "
@@ -97,7 +97,7 @@ class Activation(RequestBody):
 
 
 class Rollback(RequestBody):
-    """The variant that serves its previous bundle again."""
+    """A request to serve the previous bundle of a variant again."""
 
     variant: Name = DEFAULT_VARIANT
 
@@ -178,7 +178,7 @@ class ItemsAnswer(BaseModel):
 
 
 class SimilarItemsAnswer(BaseModel):
-    """The items with the most similar vectors, most similar first; each score is a cosine."""
+    """The most similar items, most similar first; each score is the cosine of two item vectors."""
 
     model_version: str
     items: Sequence[RecommendedItem]
@@ -215,7 +215,7 @@ class FigureAnswer(BaseModel):
     )
     split: str = Field(description="examples that it was measured on: validation or test")
     targets: str = Field(
-        description="the part of these examples that is counted, by their next item; all: every one"
+        description="the examples that are counted, chosen by their next item; all: all of them"
     )
     metric: str = Field(description="name of the metric, such as NDCG@20")
     mean: float = Field(description="mean over the examples and over the seeds")

@@ -38,8 +38,8 @@ class NewEvent(RequestBody):
     )
     value: Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE, allow_inf_nan=False)] | None = Field(
         default=None,
-        description="number to be summed up, such as the price of a purchase; at most 1e12, "
-        "negative numbers at least -1e12",
+        description="number that live figures sum up, such as the price of a purchase; from -1e12 "
+        "to 1e12",
     )
     recommendation_id: Annotated[str, Field(pattern=r"^[0-9a-f]{48}$")] | None = Field(
         default=None, description="id of the answer that showed the item"
@@ -67,30 +67,32 @@ class SessionEvent(NewEvent):
 
 
 class NewEvents(RequestBody):
-    """Events of many sessions; those of one session are stored in their order."""
+    """Events of many sessions; the events of one session are stored in their order."""
 
     events: Annotated[list[SessionEvent], Field(min_length=1, max_length=MAX_EVENTS)]
 
 
 class EventOutcome(BaseModel):
-    """Outcome of one event of a request with many."""
+    """The outcome of one event in a request with many events."""
 
     stored: bool = Field(description="whether the event is stored, as in EventAnswer")
     reason: Literal["invalid", "no_consent", NotStored] | None = Field(
-        description="why it is not, as in EventAnswer; invalid: `detail` says what is wrong"
+        description="why the event is not stored, as in EventAnswer; invalid: see `detail`"
     )
-    logged: bool | None = Field(description="whether it is in the event log, as in EventAnswer")
+    logged: bool | None = Field(
+        description="whether the event is in the event log, as in EventAnswer"
+    )
     detail: str | None = Field(description="what is wrong with the event; null: nothing")
 
 
 class EventsAnswer(BaseModel):
-    """The results of sending several events, in their order."""
+    """The outcome of each sent event, in the order of the request."""
 
     events: Sequence[EventOutcome]
 
 
 class EventAnswer(BaseModel):
-    """The result of sending an event."""
+    """The outcome of one sent event."""
 
     model_version: str
     variant: str
@@ -116,4 +118,4 @@ class EventAnswer(BaseModel):
 
 
 class EventRecommendationAnswer(EventAnswer, RecommendationAnswer):
-    """The result of sending an event with `k`: the next items after the event are added."""
+    """The outcome of one event sent with `k`, and recommendations of the next `k` items."""

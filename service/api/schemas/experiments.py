@@ -1,4 +1,4 @@
-"""Schemas of the answer with live figures of variants."""
+"""Schemas of the answer with the live figures of variants."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -15,7 +15,7 @@ class IntervalAnswer(BaseModel):
 
 
 class LiveFiguresAnswer(BaseModel):
-    """Live figures of the lists of one variant, model version and source."""
+    """Live figures of the lists that one variant, model version and source has answered."""
 
     variant: str
     model_version: str
@@ -43,7 +43,7 @@ class ComparisonOfVariantsAnswer(BaseModel):
     ahead: str | None = Field(description="variant that is better; null: it is not shown yet")
     impressions_for_a_tenth: int | None = Field(
         description="about how many lists of each variant would show a difference of a tenth of "
-        "the control's rate; null: it is shown, or not known"
+        "the control's rate; null: a difference is already shown, or the number is not known"
     )
 
 
@@ -51,7 +51,7 @@ class ExperimentsAnswer(BaseModel):
     """Live figures of all variants, and comparisons with the control."""
 
     begin: int | None = Field(
-        description="time in ms since 1970 from which on is counted; null: all"
+        description="begin of the counted period in ms since 1970; null: everything is counted"
     )
     made_at: int = Field(description="time in ms since 1970 at which the log was counted")
     figures: Sequence[LiveFiguresAnswer]

@@ -1,4 +1,4 @@
-"""Schemas of requests that change items, and of their answers."""
+"""Schemas of requests that change items, and of the answers to them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -10,7 +10,7 @@ from service.teacher.client import EmbeddingNumber
 
 
 class NewItem(RequestBody):
-    """An item that is not in the bundle."""
+    """An item to add, which is not in the bundle."""
 
     item_id: ItemId
     title: Annotated[str, Field(min_length=1, max_length=1024)]
@@ -35,7 +35,8 @@ class ItemPatch(RequestBody):
         default=False, description="whether the item is neither recommended nor shown"
     )
     title: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
-        default=None, description="title to show, which the student does not read; null: its own"
+        default=None,
+        description="title to show; the student does not read it; null: the item's own title",
     )
     attributes: Attributes | None = Field(
         default=None, description="all attributes to filter by; null: the item's own"
@@ -49,7 +50,7 @@ class AddedItemAnswer(ItemAnswer):
 
 
 class ItemEditAnswer(BaseModel):
-    """All that is different about an item since it was added or its bundle was made."""
+    """The edit of an item: everything that differs from the item in the bundle, or as added."""
 
     item_id: str
     hidden: bool

@@ -1,4 +1,4 @@
-"""Schemas of queries with rules, which choose among the items that the filters leave."""
+"""Schemas of queries with rules, which choose among the items that the filters allow."""
 
 from typing import Annotated, ClassVar
 
@@ -32,7 +32,7 @@ _Boost = Annotated[float, Field(ge=-_MAX_BOOST, le=_MAX_BOOST, allow_inf_nan=Fal
 
 
 class Boost(RequestBody):
-    """Numbers that are added to scores; an item gets the sum of all that it matches.
+    """Numbers that are added to scores; an item gets the sum of all numbers that apply to it.
 
     In a student's ranking, adding 0.7 about doubles the odds of an item.
     """
@@ -57,9 +57,9 @@ class Pin(RequestBody):
 
 
 class RuleFields(RequestBody):
-    """The rules of a query; all `k` items keep to them, and fewer are returned if too few can.
+    """The rules of a query. If too few items satisfy them, fewer than `k` items are returned.
 
-    docs/rest.md has the order in which they hold.
+    docs/rest.md has the order in which they are applied.
     """
 
     candidates: Annotated[Ids, Field(min_length=1)] | None = Field(
@@ -119,7 +119,7 @@ class RecommendationRequest(RuledQuery):
 
 
 class BatchRequest(RequestBody):
-    """Queries that are answered in one response."""
+    """Several queries that are answered together."""
 
     requests: Annotated[list[RuledQuery], Field(min_length=1, max_length=MAX_BATCH, fail_fast=True)]
 
