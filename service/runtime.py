@@ -104,7 +104,7 @@ class Runtime:
 
     @property
     def slow_path(self) -> SlowPath:
-        """The connected teacher's slow path; raises NoTeacherError if there is no teacher."""
+        """The SlowPath to the connected teacher; raises NoTeacherError if there is no teacher."""
         if self.teacher is None:
             raise NoTeacherError
         return self.teacher.slow_path

@@ -41,7 +41,7 @@ _REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://", *SENTINEL_SCHEMES)
 
 
 class Settings(AccessSettings, EventSettings, OutageSettings, TeacherSettings):
-    """The settings of the service: each field is an environment variable, its name in capitals.
+    """The settings of the service, each from the environment variable with its name in capitals.
 
     An empty variable counts as unset. If SECRETS_PATH names a folder, its files (such as
     `admin_key`) are settings too and take precedence over the environment.
@@ -235,7 +235,7 @@ class Settings(AccessSettings, EventSettings, OutageSettings, TeacherSettings):
 
     @property
     def served_variants(self) -> Sequence[VariantSetting]:
-        """The variants to serve, the control first; without VARIANTS, only that of BUNDLE_PATH."""
+        """The variants to serve, the control first; without VARIANTS, one with BUNDLE_PATH."""
         if self.variants is None:
             return [VariantSetting(DEFAULT_VARIANT, self.bundle_path)]
         return parse_variants(self.variants)

@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     _parse(arguments)
     try:
         settings = Settings()
-        # Checked before workers start: a worker that cannot load its keys or its bundle ends with a
-        # traceback, and the exit code of the program does not show the failure.
+        # Checked before workers start: a worker that cannot load its keys or its bundle would end
+        # with a traceback, and the exit code of the program would not show the failure.
         if settings.keys_file is not None:
             read_keys(settings.keys_file)
         for each in settings.served_variants:
@@ -115,16 +115,17 @@ def _no_bundle(settings: Settings, variant: VariantSetting) -> str:
 
 
 def _line(error: ErrorDetails) -> str:
-    """Formats an error by the setting's name and the reason; the value may be a secret."""
+    """Formats the name of an invalid setting and the reason; omits the value, maybe a secret."""
     names = [str(part).upper() for part in error["loc"]]
     return ": ".join([*names, error["msg"].removeprefix("Value error, ")])
 
 
 @contextmanager
 def _metrics_folder(workers: int) -> Iterator[None]:
-    """Makes a temporary folder in which several workers share metrics; none for one worker.
+    """Context manager: makes a temporary folder in which several workers share metrics.
 
-    The environment variable named by FOLDER_VARIABLE passes the folder's path to the workers.
+    The environment variable named by FOLDER_VARIABLE passes the folder's path to the workers. Does
+    nothing for one worker.
     """
     if workers == 1:
         yield

@@ -116,7 +116,7 @@ class Bucket:
 async def take_shared(
     execute: Execute, key_id: str, limits: Limits, want: int, unused: int
 ) -> Grant:
-    """Does the same as `Bucket.take`, in a bucket in Redis that all workers share.
+    """Takes tokens as `Bucket.take` does, from the key's bucket in Redis, which workers share.
 
     Raises:
         RedisError: Redis refuses the command, is too slow, or cannot be reached.

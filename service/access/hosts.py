@@ -1,4 +1,4 @@
-"""Refuses requests whose header `Host` names another host, as in a DNS rebinding attack.
+"""Refuses requests whose header `Host` does not name this service, as in DNS rebinding attacks.
 
 In this attack, a web page makes its own host name resolve to this machine. The browser then lets
 the page read the answers of a service here, but sends the page's host name in the header `Host`.
@@ -47,7 +47,7 @@ class AnswerKnownHosts:
         await self._app(scope, receive, send)
 
     def _learn(self, value: bytes) -> bool:
-        """Returns whether a value of the header is allowed; caches an allowed value."""
+        """Returns whether a value of the header `Host` is allowed; caches allowed values."""
         host = _host_in(value.decode("latin-1").lower())
         is_allowed = host in self._names or is_loopback(host)
         if is_allowed and len(self._known) < _MAX_KNOWN:

@@ -157,7 +157,7 @@ def signature(path: Path) -> tuple[int, ...]:
 
 
 def _content(path: Path) -> bytes:
-    # Links are followed, because Kubernetes replaces secrets by links.
+    # Links are followed, because Kubernetes mounts secrets as links and replaces them.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise KeysFileError(f"KEYS_FILE = {path} is not a regular file")

@@ -125,7 +125,7 @@ class _KeyLimit:
     Attributes:
         limits: limits of the key; if they change, a new object replaces this one.
         bucket: the bucket of this worker, used without Redis and after a failed call to Redis.
-        asking: the call to Redis for a new lease, while it is in progress.
+        asking: the call in progress to Redis for a new lease; None: there is none.
     """
 
     __slots__ = (

@@ -68,7 +68,8 @@ class AccessSettings(BaseSettings):
     def are_items_open(self) -> bool:
         """Whether requests without a key may add and remove items.
 
-        True only if neither a key nor ALLOW_ANONYMOUS is set; the service then listens on loopback.
+        True only if neither a key nor ALLOW_ANONYMOUS is set. The service then listens only on
+        loopback.
         """
         has_keys = self.keys_file is not None or self.admin_key is not None
         return not has_keys and self.allow_anonymous is None

@@ -244,7 +244,7 @@ class Admission:
         self.accepts_below = max(1, lower // 2) if self._shares else lower
 
     def _refused(self, reason: str) -> None:
-        """Counts a refusal by its reason, and switches on the strain of the refused kind."""
+        """Counts a refusal by its reason; the worker is then under strain for a moment."""
         self._count_refusal(reason)
         if reason in ("busy", "share"):
             self._strain_of_light.refused()

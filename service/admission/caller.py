@@ -25,7 +25,7 @@ class Caller:
     Attributes:
         key: the id of the API key; requests without one share an empty key.
         wait_seconds: time for which the sender waits for its answer.
-        has_left: returns whether the sender has closed the connection.
+        has_left: function that returns whether the sender has closed the connection.
     """
 
     key: str
@@ -36,9 +36,9 @@ class Caller:
 def caller_of(scope: Scope) -> Caller:
     """Makes the Caller of a request from its ASGI scope.
 
-    The key is the `key_id` of the principal in `scope["principal"]`; without a principal, it is
-    empty. The server puts the connection of the client into `scope["connection"]`. Its method
-    `has_left` tells whether the client has left; without it, the client counts as present.
+    The key is the `key_id` of `scope["principal"]`; without a principal, it is empty. The server
+    puts the client's connection into `scope["connection"]`, whose method `has_left` tells whether
+    the client has left. Without a connection, the client counts as present.
     """
     key = getattr(scope.get("principal"), "key_id", _ANONYMOUS)
     connection = scope.get("connection")
@@ -47,7 +47,7 @@ def caller_of(scope: Scope) -> Caller:
 
 
 def wait_seconds(headers: Sequence[tuple[bytes, bytes]]) -> float:
-    """Returns the N of the header `Prefer: wait=N` (RFC 7240), from 1 to `MAX_WAIT_SECONDS`.
+    """Returns the number N of the header `Prefer: wait=N` (RFC 7240), 1 to `MAX_WAIT_SECONDS`.
 
     Without this header, returns `DEFAULT_WAIT_SECONDS`.
     """

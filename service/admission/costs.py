@@ -61,17 +61,17 @@ def body_units(length: int) -> int:
 
 
 def batch_units(length: int, _: int) -> int:
-    """Returns the units of a batch request that has as many queries as fit into its body.
+    """Returns the maximum units of a batch request with a body of `length` bytes.
 
-    `length`: number of bytes in the body. A real request can have fewer queries.
+    It counts as many queries as fit into the body.
     """
     return 1 + min(_MAX_QUERIES, length // _MIN_QUERY_BYTES) // 2 + body_units(length)
 
 
 def event_units(length: int, _: int) -> int:
-    """Returns the units of a request that has as many events as fit into a body of `length` bytes.
+    """Returns the maximum units of a request to store events with a body of `length` bytes.
 
-    A real request can have fewer events.
+    It counts as many events as fit into the body.
     """
     return 1 + min(_MAX_EVENTS, length // _MIN_EVENT_BYTES) // _EVENTS_PER_UNIT + body_units(length)
 

@@ -56,7 +56,7 @@ class FairQueue(Generic[Entry]):
             return None
         key = min(self._entries, key=self._tags.__getitem__)
         self._turn = self._tags[key]
-        # A key without entries keeps its tag only while it is not below the last one taken.
+        # A key without entries keeps its tag only while the tag is not below the last one taken.
         for each in [each for each, tag in self._tags.items() if tag < self._turn]:
             del self._tags[each]
         self._tags[key] += self._entries[key][0][0]

@@ -221,7 +221,7 @@ class Turn:
             except StopIteration as end:
                 result: Result = end.value
                 return result
-            os.sched_yield()  # lets the event loop run, if it waits for interpreter or core
+            os.sched_yield()  # lets the event loop run if it waits for the interpreter or a core
             self._check()
 
     def end(self) -> None:

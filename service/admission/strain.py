@@ -1,4 +1,4 @@
-"""Remembers for a short while that requests were refused."""
+"""Strain: a flag that remembers for a moment that a worker has refused requests."""
 
 import asyncio
 from collections.abc import Callable

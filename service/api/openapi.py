@@ -79,9 +79,9 @@ def _operations(schema: Node) -> Iterator[Node]:
 
 
 def _add_access(operation: Node, scope: Scope | None) -> None:
-    """Documents in `operation` the key that its route needs, and the answers to a bad key.
+    """Adds to `operation` the authentication that its route needs, and the answers to a bad key.
 
-    `scope`: the scope that the route needs; None: it needs no key.
+    `scope`: the scope that the route needs; None: the route needs no key.
     """
     if scope is None:
         return

@@ -104,7 +104,7 @@ def wrong_host_response(host: str) -> Response:
 
 
 def problem(status: int, detail: str, errors: Sequence[FieldProblem] = ()) -> Problem:
-    """Makes the body of a problem answer; its title is the phrase of `status`."""
+    """Makes the body of a problem answer; its title is the reason phrase of `status`."""
     return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
 
 

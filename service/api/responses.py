@@ -77,7 +77,7 @@ def recommendation_content(
 
 
 def shortage_content(selection: Recommendations | Selection) -> dict[str, Any]:
-    """Returns the fields `shortage` and `left_out_pins` of an answer, without empty ones."""
+    """Returns the fields `shortage` and `left_out_pins` of an answer; omits empty ones."""
     content: dict[str, Any] = {}
     if selection.shortage is not None:
         content["shortage"] = selection.shortage

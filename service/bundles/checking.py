@@ -39,11 +39,11 @@ class BundleChecks:
         stamps: Path | None = None,
         trust: Trust | None = None,
     ) -> None:
-        """Makes the checks.
+        """Sets up the checks.
 
         Args:
             max_k: maximum number of items that a check ranks.
-            seconds: maximum time of one check.
+            seconds: maximum time of one check, in seconds.
             stamps: folder of the marker files, which only this user may write; None: a folder of
                 this user in the system's folder for temporary files.
             trust: accepts or refuses a manifest by its signature, even if the bundle has passed

@@ -103,7 +103,7 @@ class HotSwap:
             await self._move(slot, await self._previous(slot))
 
     async def refresh(self) -> None:
-        """Serves the present bundle at each variant's path; logs the bundles that are refused."""
+        """Serves the current bundle at each variant's path; logs the bundles that are refused."""
         await asyncio.gather(*map(self._refresh, self._variants.slots))
 
     async def follow(self) -> None:

@@ -105,7 +105,7 @@ class EventIntake:
     def tombstones_of(self, session: Session, tenant: str) -> Sequence[str]:
         """Returns the entries of the event log that erase a session under each of its names.
 
-        Each entry is a text. Returns none if the event log is off.
+        Each entry is a text. If the event log is off, there are none.
         """
         if not self._logs:
             return ()

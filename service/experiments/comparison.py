@@ -28,7 +28,7 @@ _PROPORTIONS = ("click_through", "conversion", "next_item_hit")
 
 
 class ExperimentFile:
-    """Reads a file of live figures; reads and computes again only when the file has changed."""
+    """Computes metrics and comparisons from a file, and caches them until the file changes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -34,7 +34,7 @@ class Interval(NamedTuple):
     """An estimate with its anytime-valid interval.
 
     Attributes:
-        estimate: NaN without data.
+        estimate: the point estimate; NaN without data.
         low: lower bound; minus infinity: no bound.
         high: upper bound; infinity: no bound.
     """

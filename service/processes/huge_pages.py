@@ -1,8 +1,8 @@
 """Puts the memory of a worker on huge pages, which makes access to it faster.
 
 A request reads a few rows of large tables, and objects all over the heap. With pages of 4 KB, most
-of these reads miss the processor's TLB and look their address up in memory. Linux 6.1 and later
-merges small pages into huge pages on request.
+of these reads miss the processor's TLB, so that the page table must be read first. Linux 6.1 and
+later merges small pages into huge pages on request.
 """
 
 import ctypes
@@ -43,7 +43,7 @@ def use_huge_pages() -> int:
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     merged = 0
     for address in _ranges_in_use(size):
-        # A failure costs nothing: the range keeps its small pages, or is gone.
+        # A failure is ignored: the range keeps its small pages, or exists no more.
         if madvise(address, size, _MADV_COLLAPSE) == 0:
             merged += size
         time.sleep(_PAUSE_SECONDS)

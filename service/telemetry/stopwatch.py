@@ -36,7 +36,7 @@ class Stopwatch:
     def header(self) -> str:
         """Returns the value of the header `Server-Timing`, in milliseconds.
 
-        It has the time of each part and `total`, the time since the request arrived.
+        The value has the time of each part and `total`, the time since the request arrived.
         """
         entries = [*self.parts, ("total", self.seconds)]
         return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in entries)

@@ -25,7 +25,7 @@ router = APIRouter(tags=["sessions"])
 
 _SESSIONS_AT_ONCE = 32
 _EVENTS_A_TURN = 16  # in one turn of the event loop, for stores that never wait
-_EVENTS_AT_ONCE = 256  # of a store that keeps their order; they share an fsync
+_EVENTS_AT_ONCE = 256  # if the store keeps the order of events; they share an fsync
 
 Outcome = Mapping[str, Any]
 

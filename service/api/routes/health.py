@@ -22,10 +22,10 @@ async def is_alive() -> HealthAnswer:
 
 @router.get("/readyz", responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
 async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
-    """Tells whether to send requests to this worker: 503 once it drains, although it still answers.
+    """Tells whether this worker should get requests: 503 once it drains.
 
-    A worker whose history store is lost or refuses to write is ready, because it still answers, but
-    degraded.
+    A worker whose history store is lost or refuses to write is ready but degraded, because it still
+    answers.
     """
     if runtime.drain.is_draining:
         raise LeavingError

@@ -35,7 +35,7 @@ async def read_model(runtime: RuntimeDep) -> ModelAnswer:
 
 @router.post("/activate", **_ADMIN)
 async def activate_model(activation: Activation, runtime: RuntimeDep) -> VariantAnswer:
-    """Serves another bundle: moves the link BUNDLE_PATH to a bundle in the link's folder.
+    """Serves another bundle: moves the link BUNDLE_PATH to another bundle in the same folder.
 
     This worker loads, checks and warms up the bundle before it answers; all others follow within
     BUNDLES_POLL_SECONDS. Requests in progress are finished with the old bundle. If the bundle fails

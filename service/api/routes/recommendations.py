@@ -143,7 +143,7 @@ def _in_slices(
 def _recommend_many(
     served: Sequence[ServedVariant], queries: Sequence[Query]
 ) -> list[Recommendations]:
-    """Answers each query with its variant; each variant is called once, for all of its queries."""
+    """Answers each query with its variant; calls each variant once, with all of its queries."""
     return answer_by_group(
         queries, served, lambda variant, group: variant.recommender.recommend_many(group)
     )

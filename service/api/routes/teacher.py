@@ -34,7 +34,7 @@ from service.telemetry.stopwatch import StopwatchDep
 
 logger = logging.getLogger(__name__)
 
-_FILTERS_WEIGH = 4  # cost of a mask and of the list of denied ids, relative to that of a mask
+_FILTERS_WEIGH = 4  # cost of a mask and the list of denied ids, relative to that of a mask alone
 
 router = APIRouter(prefix="/v1", tags=["teacher"])
 

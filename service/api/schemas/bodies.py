@@ -82,7 +82,7 @@ class RecommendationQuery(RequestBody):
     )
 
     def rules(self) -> Rules | None:
-        """Returns the rules of the query: None here; `RuleFields` overrides it."""
+        """Returns None, since this schema has no rules; `RuleFields` overrides this method."""
         return None
 
 
@@ -126,7 +126,7 @@ class RecommendedItem(BaseModel):
 
 
 class RecommendationAnswer(BaseModel):
-    """Recommended items."""
+    """A list of recommended items, and how it was made."""
 
     recommendation_id: str = Field(
         description="id of the answer, 48 hexadecimal digits that sort by time; name it in events "
@@ -225,7 +225,7 @@ class FigureAnswer(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """The served bundle of the control, and all variants."""
+    """The bundle that the control serves, and all variants."""
 
     schema_version: int = Field(description="version of the bundle's format")
     model_version: str = Field(description="hash of the bundle's content")

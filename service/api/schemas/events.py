@@ -1,4 +1,4 @@
-"""Schemas of events and of their answers."""
+"""Schemas of requests with events, and of the answers to them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal

@@ -15,7 +15,7 @@ class IntervalAnswer(BaseModel):
 
 
 class LiveFiguresAnswer(BaseModel):
-    """Live figures of the lists that one variant, model version and source has answered."""
+    """Live figures of the lists from one variant, model version and source."""
 
     variant: str
     model_version: str
@@ -34,7 +34,7 @@ class LiveFiguresAnswer(BaseModel):
 
 
 class ComparisonOfVariantsAnswer(BaseModel):
-    """One metric of a variant minus that of the control."""
+    """One metric of a variant minus the same metric of the control."""
 
     variant: str
     against: str = Field(description="name of the control")

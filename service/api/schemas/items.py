@@ -50,7 +50,7 @@ class AddedItemAnswer(ItemAnswer):
 
 
 class ItemEditAnswer(BaseModel):
-    """The edit of an item: everything that differs from the item in the bundle, or as added."""
+    """The edit of an item: its differences from the item in the bundle, or from the added item."""
 
     item_id: str
     hidden: bool

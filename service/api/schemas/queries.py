@@ -50,7 +50,7 @@ class Boost(RequestBody):
 
 
 class Pin(RequestBody):
-    """An item and its place in the list."""
+    """An item and its fixed place in the list."""
 
     item_id: ItemId
     position: Annotated[int, Field(ge=1, description="place in the list, at most `k`; 1 is first")]
@@ -59,7 +59,7 @@ class Pin(RequestBody):
 class RuleFields(RequestBody):
     """The rules of a query. If too few items satisfy them, fewer than `k` items are returned.
 
-    docs/rest.md has the order in which they are applied.
+    docs/rest.md has the order in which the rules are applied.
     """
 
     candidates: Annotated[Ids, Field(min_length=1)] | None = Field(
@@ -109,7 +109,7 @@ class RuledQuery(RuleFields, RecommendationQuery):
 
 
 class RecommendationRequest(RuledQuery):
-    """A query for recommendations, with or without reasons."""
+    """A query for recommendations with rules and, if wanted, with reasons."""
 
     explain: bool = Field(
         default=False,
