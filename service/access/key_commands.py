@@ -25,7 +25,7 @@ from service.access.principal import DEFAULT_TENANT, Limits, Scope, joined
 ARGUMENTS: Mapping[str, str] = {
     "file": "File of API keys, which KEYS_FILE names.",
     "scopes": "Comma-separated list of what the key may do: read, write, teacher, admin.",
-    "tenant": "Owner of the sessions that the key reads and writes.",
+    "tenant": "Owner of the sessions that the key reads and writes; others stay out of its reach.",
     "requests_per_second": "Maximum average rate of requests; no limit by default.",
     "burst": "Maximum number of requests at once; by default as many as a second allows.",
     "requests_per_day": "Maximum number of requests in a day in UTC; no limit by default.",

@@ -1,7 +1,7 @@
 """Finds the route of a request by method and path, before FastAPI routes it and reads its body.
 
-The table holds the routes of the application in their order, each with a value such as its scope.
-It finds the route that the router will find, since it matches the same patterns in the same order.
+A RouteTable holds the routes of the application in their order, each with a value such as a scope.
+It finds the same route as FastAPI, because it matches the same patterns in the same order.
 """
 
 import re

@@ -232,10 +232,10 @@ class Admission:
         self.is_strained = self._strain.is_on
 
     def _bound_light(self) -> None:
-        """Sets the bound of light requests: LIGHT_REQUESTS, or a part of it under strain.
+        """Sets the bound of light requests: LIGHT_REQUESTS, or a reduced bound under strain.
 
         If the service has keys, the shares of keys are enforced from half of the bound on. While a
-        greedy key is refused, the lower bound holds only for keys over their share.
+        greedy key is refused, the reduced bound holds only for keys over their share.
         """
         part = max(1, self._light_requests // _SHARE_UNDER_STRAIN)
         is_greedy, is_busy = self._strain_of_keys.is_on, self._strain_of_light.is_on

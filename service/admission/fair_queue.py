@@ -13,8 +13,8 @@ Entry = TypeVar("Entry")
 class FairQueue(Generic[Entry]):
     """A queue of entries, each with the key of its caller and its units of work.
 
-    `pop` takes the oldest entry of the key that has been served the fewest units. A key that comes
-    back after a time without entries starts level with the others.
+    `pop` takes the oldest entry of the key that has been served the fewest units. A key gets no
+    credit for a time in which it had no entries.
 
     Attributes:
         units: total units of the entries in the queue.
@@ -68,7 +68,7 @@ class FairQueue(Generic[Entry]):
         return sum(min(each, until) for each in self._units_of.values())
 
     def remove(self, key: str, entry: Entry) -> None:
-        """Removes `entry`, which has `key`; does nothing if `entry` is no longer in the queue."""
+        """Removes the `entry` of `key`; does nothing if the queue no longer contains it."""
         for units, each in self._entries.get(key, ()):
             if each is entry:
                 self._entries[key].remove((units, each))

@@ -185,7 +185,7 @@ class Gate:
 
 
 class Turn:
-    """The right of one request to do heavy work, until `end`."""
+    """The right of one request to do heavy work, until `end` is called."""
 
     def __init__(self, gate: Gate, units: int, caller: Caller, until: float) -> None:
         self._gate = gate

@@ -93,7 +93,7 @@ class HotSwap:
             NotFoundError: there is no such variant.
             ConflictError: the variant's path is not a link, this process cannot move the link, or
                 there is no previous bundle.
-            InvalidRequestError: the previous bundle is refused now; nothing changes.
+            InvalidRequestError: the previous bundle is refused; nothing changes.
         """
         slot = self._variants.slot(variant)
         link = await to_thread.run_sync(link_of, slot)

@@ -28,12 +28,12 @@ class GivenEvent(Protocol):
 
     @property
     def event_id(self) -> str | None:
-        """The client's id of the event."""
+        """The client's id of the event; None: it has no id."""
         ...
 
     @property
     def event_type(self) -> str | None:
-        """Type of the event; None: the default one."""
+        """Type of the event; None: the default type."""
         ...
 
     @property
@@ -48,12 +48,12 @@ class GivenEvent(Protocol):
 
     @property
     def user_id(self) -> str | None:
-        """The client's id of the user."""
+        """The client's id of the user; None: the client names no user."""
         ...
 
     @property
     def recommendation_id(self) -> str | None:
-        """Id of the answer that showed the item."""
+        """Id of the answer that showed the item; None: unknown."""
         ...
 
 

@@ -28,7 +28,7 @@ _PROPORTIONS = ("click_through", "conversion", "next_item_hit")
 
 
 class ExperimentFile:
-    """Computes metrics and comparisons from a file, and caches them until the file changes."""
+    """Computes metrics from a file of live figures, and caches them until the file changes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

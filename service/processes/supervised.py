@@ -39,7 +39,7 @@ class Worker:
 
     @property
     def name(self) -> str:
-        """The worker's name in log lines."""
+        """Name of the worker in log lines, with its process id."""
         return f"worker {self._process.pid}"
 
     @property

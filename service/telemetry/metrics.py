@@ -121,7 +121,7 @@ class Metrics:
         self._refusals.labels(reason).inc()
 
     def announce_refusals(self, reasons: Iterable[str]) -> None:
-        """Makes a counter for each reason, so that scrapes show 0 before the first refusal."""
+        """Makes the refusal counter of each reason, so that scrapes show 0 before a refusal."""
         for reason in reasons:
             self._refusals.labels(reason)
 
