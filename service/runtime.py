@@ -49,15 +49,22 @@ class Runtime:
     """The objects of a running service that routes use.
 
     Attributes:
+        settings: the settings of the service.
+        variants: the served variants and their recommenders.
         hot_swap: replaces the bundles in `variants`.
         session_refs: makes the names under which `history` stores sessions.
+        history: the history store, behind a circuit breaker.
         added_items: adds items to the catalogs in `variants`.
         item_edits: hides and edits items of the catalogs in `variants`.
+        metrics: the Prometheus metrics of this worker.
         teacher: the connected teacher; None if TEACHER_URL is unset.
+        drain: the drain of this worker after SIGTERM.
+        access: authentication and rate limits.
         admission: accepts or refuses requests, depending on the work in progress.
         intake: makes the events to store from those that clients send.
         impressions: gives answers their ids, and logs what was shown.
         experiments: live figures of the variants; None if EXPERIMENTS_PATH is unset.
+        micro_batcher: ranks requests that are ready at the same time in one inference.
     """
 
     settings: Settings

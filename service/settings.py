@@ -235,7 +235,7 @@ class Settings(AccessSettings, EventSettings, OutageSettings, TeacherSettings):
 
     @property
     def served_variants(self) -> Sequence[VariantSetting]:
-        """The variants to serve, the control first; without VARIANTS, one with BUNDLE_PATH."""
+        """The variants to serve, the control first; without VARIANTS, only that at BUNDLE_PATH."""
         if self.variants is None:
             return [VariantSetting(DEFAULT_VARIANT, self.bundle_path)]
         return parse_variants(self.variants)

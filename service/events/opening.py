@@ -51,7 +51,7 @@ async def opened_events(settings: Settings, metrics: Metrics) -> AsyncIterator[E
 async def _kept_log(
     log: DiskLog | RedisLog | None, impressions: Impressions
 ) -> AsyncIterator[None]:
-    """While the context is open, writes impressions to `log` and runs the log's own task."""
+    """While the context is open, writes impressions to `log` and runs the log's background task."""
     if log is None:
         yield
         return

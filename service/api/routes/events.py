@@ -90,9 +90,9 @@ async def _store_all(
 async def _in_turns(
     store: Callable[[int], Coroutine[Any, Any, None]], places: Sequence[int]
 ) -> None:
-    """Calls `store` for each place, some in each turn of the event loop, and waits for all calls.
+    """Calls `store` with each index in `places`, and waits for all calls.
 
-    The calls begin in the order of `places`.
+    The calls begin in this order, at most `_EVENTS_A_TURN` in one turn of the event loop.
     """
     if len(places) == 1:
         await store(places[0])
