@@ -1,8 +1,8 @@
 """Makes the memory allocator of the C library keep freed memory for the next allocation.
 
-A training step allocates and frees tens of megabytes. By default glibc returns them to the kernel,
-which zeroes them for the next step. With SASRec on the dataset amazon-games, that caused 9,000 page
-faults per step and took an eighth of its time.
+A training step allocates and frees tens of megabytes. By default glibc returns this memory to the
+kernel, which zeroes it for the next step. With SASRec on the dataset amazon-games, this caused
+9,000 page faults per step and took an eighth of the training time.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ MAX_OF_OLD_GLIBC = 2**25  # bytes, the largest M_MMAP_THRESHOLD that older relea
 def keep_freed_memory() -> None:
     """Makes this process keep freed memory for its next allocations.
 
-    Does nothing if its C library is not glibc.
+    Does nothing if the C library is not glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

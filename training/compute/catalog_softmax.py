@@ -25,11 +25,12 @@ SMALLEST_SUM, LARGEST_SUM = 1e-20, 1e30
 
 
 class Upweighted(NamedTuple):
-    """The items of a catalog that each stand for several in the sum of exponentials.
+    """Items at the end of a catalog that each count as several items in the sum of exponentials.
 
     Attributes:
-        begin: number of the first of these items, from 0; all that follow are upweighted, too.
-        log_weight: logarithm of the number of items that each stands for.
+        begin: position of the first upweighted item, from 0, the padding row not counted. All later
+            items are upweighted, too.
+        log_weight: natural logarithm of the number of items that an upweighted item counts as.
     """
 
     begin: int
@@ -44,22 +45,23 @@ def softmax_of_catalog(
     max_stored: int = STORED_SCORES,
     upweighted: Upweighted | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Computes log-normaliser, scores of selected items and K-th best score in one pass.
+    """Computes the log-normaliser, scores of selected items and the K-th best score in one pass.
 
     Args:
         queries: `[positions, hidden]`, query vectors.
         table: `[catalog rows, hidden]`, item vectors; row 0 is padding and left out.
         selected: `[positions, M]`, item indices; the score of padding is undefined.
-        k: rank of the K-th best score, from 1; with 0 it is not computed. A K-th best score that no
-            selected item but the first reaches may come out lower, yet higher than those items.
+        k: rank of the K-th best score, from 1; 0 skips it. The result is exact unless it exceeds
+            the scores of all selected items except the first. Then it may be too low, but it still
+            exceeds these scores.
         max_stored: maximum number of scores to store for the backward pass. If there are more, the
             backward pass computes all of them again.
-        upweighted: items that stand for several in the log-normaliser; None if there are none.
+        upweighted: items that each count as several in the log-normaliser; None for no such items.
 
     Returns:
-        The log-normaliser `log sum_i exp(query . e_i)` over all items, `[positions]`; scores of the
-        selected items, `[positions, M]`; and the K-th best score, `[positions]`, without a gradient
-        and undefined if `k` is 0.
+        Three tensors: the log-normaliser `log sum_i exp(query . e_i)` over all items,
+        `[positions]`; the scores of the selected items, `[positions, M]`; and the K-th best score,
+        `[positions]`. The K-th best score has no gradient and is undefined if `k` is 0.
     """
     places = (selected - 1).clamp(min=0)
     return _CatalogSoftmax.apply(queries, table[1:], places, k, max_stored, upweighted)  # type: ignore[no-untyped-call, no-any-return]  # torch's
@@ -74,11 +76,11 @@ def _look_up_nothing(chunk: slice, scores: Tensor) -> None:
 
 
 class _Exponentials:
-    """Exponentials of the scores of all items for each query, not yet divided by their sums.
+    """Unnormalised exponentials of the scores of all items for each query vector.
 
-    A division of sums at the end is far cheaper than one of every exponential. The exponentials are
-    computed without a shift first. Only if a sum is out of range are they computed again, of scores
-    less the query's best one.
+    Only sums are divided, at the end, which is far cheaper than dividing every exponential. The
+    exponentials are first computed from the scores as they are. If a sum is out of range, all are
+    computed again, after the highest score of each query is subtracted from its scores.
 
     Args:
         queries: `[positions, hidden]`, query vectors.
@@ -88,10 +90,11 @@ class _Exponentials:
 
     Attributes:
         sums: `[positions]`, the sum of the exponentials of each query.
-        weighted_items: `[positions, hidden]`, the sum of all item vectors, each times its
+        weighted_items: `[positions, hidden]`, the sum of all item vectors, each multiplied by its
             exponential.
         stored: `[positions, items]`, the exponentials; None if there are more than `max_stored`.
-        shifts: `[positions]`, number subtracted from the scores of each query; None if none is.
+        shifts: `[positions]`, the number subtracted from the scores of each query; None if nothing
+            is subtracted.
     """
 
     sums: Tensor
@@ -113,8 +116,8 @@ class _Exponentials:
     def compute(self, look_up: _LookUp) -> None:
         """Computes `sums` and `weighted_items` in chunks of scores.
 
-        `look_up` is called with each chunk before exponentials overwrite it. If a sum is out of
-        range, all chunks are computed and looked up once more.
+        Calls `look_up` with each chunk of scores before exponentials overwrite the chunk. If a sum
+        is out of range, computes all chunks again and calls `look_up` with each of them again.
         """
         self._sum_up(look_up)
         if not self._is_in_range():
@@ -127,9 +130,9 @@ class _Exponentials:
         return logarithms if self.shifts is None else logarithms + self.shifts
 
     def weighted_queries(self, scale: Tensor) -> Tensor:
-        """Sums the query vectors for each item, each times its exponential and its `scale`.
+        """Returns, for each item, the sum of query vectors weighted by exponential and `scale`.
 
-        `scale` is `[positions, 1]`, the sum is `[items, hidden]`.
+        `scale` is `[positions, 1]`; the result is `[items, hidden]`.
         """
         weighed = (self.queries * scale).to(self.dtype)
         if self.stored is not None:
@@ -160,7 +163,7 @@ class _Exponentials:
             yield chunk, scores
 
     def _exponentiate(self, chunk: slice, scores: Tensor, look_up: _LookUp) -> None:
-        """Replaces `scores` by their exponentials, after `look_up` has seen them."""
+        """Calls `look_up` with `scores`, then replaces them in place by their exponentials."""
         look_up(chunk, scores)
         if self.upweighted is not None:
             scores[:, self.upweighted.begin :] += self.upweighted.log_weight
@@ -176,9 +179,10 @@ class _Exponentials:
 class _CatalogSoftmax(torch.autograd.Function):
     """The autograd function of `softmax_of_catalog`.
 
-    The forward pass multiplies the exponentials with the item vectors, while they are cached. The
-    backward pass scales that product to the gradient of the queries. It needs the exponentials
-    again for the gradient of the items. If there are more than `max_stored`, it computes them anew.
+    The forward pass multiplies the exponentials by the item vectors while they are in the CPU
+    cache. The backward pass scales this product to get the gradient of the queries. For the
+    gradient of the items it needs the exponentials again. It recomputes them if there are more than
+    `max_stored`.
     """
 
     @staticmethod
@@ -240,21 +244,20 @@ def kth_best_of(scores: Tensor, k: int, compared: Tensor | None = None) -> Tenso
     """Returns the K-th best score of each row, `[positions]`.
 
     Each row is divided into groups of items. The best K scores lie in the K groups with the highest
-    maximum, so few scores are left to sort. On a large catalog this takes a third of the time of
+    maxima, so few scores are left to sort. On a large catalog this takes a third of the time of
     `topk`.
 
     Args:
         scores: `[positions, items]`.
         k: rank of the score, from 1. With fewer than `k` items, the worst score is returned.
-        compared: `[positions]`, the highest score that the result is compared with. If the K-th
-            best maximum of a group is higher, then that is returned, which takes less time. None
-            returns the exact K-th best score of each row.
+        compared: `[positions]`, a threshold for each row. A result above its threshold may be lower
+            than the exact K-th best score, which saves time. With None, every result is exact.
     """
     k = min(k, scores.shape[1])
     size = scores.shape[1] // NUM_GROUPS
     if not size or k >= NUM_GROUPS:
         return scores.topk(k, sorted=False).values.amin(dim=1)
-    whole = size * NUM_GROUPS  # the items after them are in no group
+    whole = size * NUM_GROUPS  # number of items in groups; the last few are in none
     groups = scores[:, :whole].view(len(scores), size, NUM_GROUPS)
     best_groups = groups.amax(dim=1).topk(k, sorted=False)
     kth_best: Tensor = best_groups.values.amin(dim=1)  # at least k scores are as high
@@ -269,7 +272,7 @@ def kth_best_of(scores: Tensor, k: int, compared: Tensor | None = None) -> Tenso
 
 
 def chunk_size(items: Tensor) -> int:
-    """Returns the number of query vectors to score at a time against `items` `[items, hidden]`."""
+    """Returns how many query vectors to score at a time against `items`, `[items, hidden]`."""
     scores = CACHED_SCORES if items.device.type == "cpu" else STORED_SCORES
     return max(16, scores // len(items))
 
@@ -288,7 +291,7 @@ def dtype_of_products(queries: Tensor) -> torch.dtype:
 
     It is bfloat16 if torch's matmul precision is `medium` and `queries` are on a CPU with fast
     bfloat16 products. In `medium`, torch itself rounds only the factors of a product to bfloat16.
-    Here the products, which are the scores, are rounded, too.
+    Here the products (the scores) are rounded, too.
     """
     rounds = torch.get_float32_matmul_precision() == "medium" and queries.device.type == "cpu"
     return torch.bfloat16 if rounds and multiplies_halves(queries.device) else queries.dtype
@@ -298,7 +301,8 @@ def dtype_of_products(queries: Tensor) -> torch.dtype:
 def matmul_precision(name: str) -> Iterator[None]:
     """Context manager that sets torch's precision of float32 matrix products to `name`.
 
-    `highest` computes in float32; with `medium`, torch can round the factors to bfloat16.
+    `highest` computes in float32; with `medium`, torch can round the factors to bfloat16. On exit,
+    the previous precision is restored.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(name)

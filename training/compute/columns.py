@@ -21,8 +21,9 @@ def principal_columns(embeddings: Tensor, max_columns: int) -> Tensor:
     Principal columns are the principal components of the standardised columns, largest variance
     first. If there are no more than `max_columns` columns, they are only standardised.
 
-    The matrix is scaled so that mapped embeddings have unit length on average. Longer ones would
-    make the projected embedding of an item learn faster than its offset (`students/item_table.py`).
+    The matrix is scaled so that mapped embeddings have unit length on average. If they were longer,
+    the projected embedding of an item would learn faster than its offset
+    (`students/item_table.py`).
 
     Args:
         embeddings: `[items, size]`.

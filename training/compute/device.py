@@ -1,4 +1,4 @@
-"""Creates tensors on a device, and tells whether the device multiplies in bfloat16."""
+"""Creates tensors on a device, and tells whether bfloat16 products are fast on a device."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -14,7 +14,7 @@ def making_on(device: torch.device) -> AbstractContextManager[Any]:
 def multiplies_halves(device: torch.device) -> bool:
     """Returns whether products in bfloat16, a half-precision format, are fast on `device`.
 
-    On a CPU without support in hardware, torch emulates them many times slower than float32.
+    On a CPU without hardware support, torch emulates such products, many times slower than float32.
     """
     if device.type != "cpu":
         return True

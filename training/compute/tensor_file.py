@@ -1,9 +1,9 @@
 """Reads and writes tensors as safetensors files, which cannot contain executable code.
 
-A file holds a tree: dictionaries, lists and tuples, whose leaves are tensors, numbers, texts,
-booleans and None. Tensors are entries of the file. The structure and all other leaves are JSON in
-its metadata, with a hash of everything. A tree that is read equals the one that was written, bit
-for bit.
+A file holds a tree: dictionaries, lists and tuples, whose leaves are tensors, numbers, strings,
+booleans and None. Tensors are entries of the file. Its metadata holds the structure and all other
+leaves as JSON, and a SHA-256 hash of the whole tree. A tree that is read equals the written one,
+bit for bit.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ def write_tensors(path: Path, tree: Tree) -> None:
     """Writes `tree` to `path`, atomically.
 
     Raises:
-        TypeError: a leaf has another type than a tree can hold.
+        TypeError: a leaf has a type that a tree cannot hold.
     """
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_described(tree, "", tensors))
@@ -69,10 +69,10 @@ def _described(tree: Tree, name: str, tensors: dict[str, Tensor]) -> Tree:
     Args:
         tree: the tree, or a part of it.
         name: path of the part in the tree, from which names of tensors are made.
-        tensors: tensors by name, to which those of the tree are added.
+        tensors: mapping from name to tensor, to which the tensors of the tree are added.
 
     Raises:
-        TypeError: a leaf has another type than a tree can hold.
+        TypeError: a leaf has a type that a tree cannot hold.
     """
     if isinstance(tree, Tensor):
         # A copy, because entries of a file must be contiguous and must not share memory.
@@ -92,7 +92,7 @@ def _described(tree: Tree, name: str, tensors: dict[str, Tensor]) -> Tree:
 
 
 def _restored(description: Tree, tensors: Mapping[str, Tensor]) -> Tree:
-    """Rebuilds a tree from the structure that `_described` returned and its tensors by name."""
+    """Rebuilds a tree from its tensors by name and the structure that `_described` returned."""
     if not isinstance(description, dict):
         return description
     ((kind, content),) = description.items()

@@ -20,10 +20,11 @@ def build_dataset(
     Args:
         name: name of the dataset.
         config: settings of source, filter and split.
-        say: function that gets a message for each filter: what it leaves out. None: no message.
+        say: function that is called with a message on what each filter leaves out; None for no
+            messages.
 
     Raises:
-        ConfigError: paths of tables are missing, or are given for MovieLens.
+        ConfigError: the settings lack the paths of the tables, or give paths for MovieLens.
         DataError: the source is missing, malformed or too small for three splits.
         LeakageError: training could see the next item of a held-out example.
     """

@@ -34,7 +34,7 @@ class Catalog:
 
     @property
     def num_rows(self) -> int:
-        """Number of items plus one: rows of an array with row 0 for padding and a row per item."""
+        """Number of items plus one: the length of an array with row 0 for padding."""
         return len(self.item_ids) + 1
 
     @cached_property

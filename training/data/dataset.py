@@ -25,7 +25,7 @@ IntArray = NDArray[np.integer]
 class Split(IntEnum):
     """The split that a dataset row belongs to.
 
-    Rows of HISTORY are only part of histories: they are never predicted, neither in training nor in
+    HISTORY rows only appear in histories: they are never predicted, neither in training nor in
     evaluation.
     """
 
@@ -53,8 +53,8 @@ class Dataset:
 
     Attributes:
         name: name of the dataset, for messages and reports.
-        fingerprint: hash of the content, see `content_fingerprint`; a view has a derived one, see
-            `under`.
+        fingerprint: hash of the content, see `content_fingerprint`. A view has another one, derived
+            from it by `under`.
         catalog: the items.
         user_ids: id of each user, in the order of their rows.
         item_indices: `[interactions]`, the item_index of each row.
@@ -102,7 +102,7 @@ class Dataset:
         return self.train_counts() > 0
 
     def under(self, protocol: Protocol) -> "Dataset":
-        """Returns a view in which held-out rows that `protocol` fits a ranker on are TRAIN rows.
+        """Returns a view for `protocol`: held-out rows that it fits a ranker on become TRAIN rows.
 
         Row numbers and HISTORY rows do not change. The view's fingerprint is a hash of the protocol
         and the fingerprint of this dataset. For the protocol "train", this dataset itself is
@@ -118,7 +118,7 @@ class Dataset:
     def content_fingerprint(self) -> str:
         """Returns a hash of catalog, users, interactions and splits, but not of the name.
 
-        It has 16 hexadecimal digits and is equal on every machine.
+        The hash has 16 hexadecimal digits and is the same on every machine.
         """
         digest = hashlib.sha256()
         catalog = [self.catalog.item_ids, self.catalog.titles, self.catalog.attributes]
@@ -130,7 +130,7 @@ class Dataset:
 
 
 def indices_among(answered: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Looks up dataset rows: returns the index in `answered` of each row in `rows`.
+    """Returns the index in `answered` of each dataset row in `rows`, `[examples]`.
 
     Args:
         answered: `[answers]`, dataset rows of the examples that a teacher or ranker has answered,

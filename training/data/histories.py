@@ -1,4 +1,4 @@
-"""Prepares histories for a student: drops items that it does not read, cuts or pads the rest."""
+"""Prepares histories for a student: drops items that it cannot read, and cuts or pads the rest."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ from training.data.dataset import IntArray
 def read_items(history: IntArray, readable: NDArray[np.bool_] | None) -> IntArray:
     """Returns the items of a history that a student reads, oldest first.
 
-    Call it before `pad_histories`, so that the newest items that the student reads fill the window.
+    Call this before `pad_histories`, so that only items that the student reads fill the window.
 
     Args:
         history: item indices, oldest first.
-        readable: `[catalog rows]`, whether the student reads an item; None: it reads all.
+        readable: `[catalog rows]`, whether the student reads each item; None if it reads all.
     """
     return history if readable is None else history[readable[history]]
 

@@ -80,11 +80,14 @@ class _Check:
         self._refuse(newer, f"it is not older than {oldest}")
 
     def _within_users(self, wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Marks the second row of each wrong pair of consecutive rows of a user, `[interactions]`.
+        """Returns a mask of the rows that are wrong after the previous row of the same user.
 
         Args:
             wrong: `[interactions - 1]`, whether row `i + 1` is wrong after row `i`. Ignored if the
                 two rows belong to different users.
+
+        Returns:
+            `[interactions]`.
         """
         return np.concatenate([[False], wrong]) & (self.dataset.position_of_row > 0)
 

@@ -25,7 +25,8 @@ class RawData:
         users: `[interactions]`, the user of each row, as an index into `user_ids`; ascending.
         item_indices: `[interactions]`, the item_index of each row.
         source_rows: `[interactions]`, number of each row in `origin`, counted from 1.
-        timestamps: `[interactions]`, in any unit; None if the source gives only an order.
+        timestamps: `[interactions]`, time of each row, in any unit; None if the source gives only
+            an order.
         splits: `[interactions]`, `Split` values from the source; None if it has no split.
     """
 
@@ -40,7 +41,7 @@ class RawData:
 
     @property
     def user_offsets(self) -> NDArray[np.int64]:
-        """Begin and end of users, `[users + 1]`: user `u` has rows `offsets[u]:offsets[u + 1]`."""
+        """Offsets of users' rows, `[users + 1]`: user `u` has rows `offsets[u]:offsets[u + 1]`."""
         return np.searchsorted(self.users, np.arange(len(self.user_ids) + 1))
 
     def select(self, kept: NDArray[np.bool_]) -> "RawData":
@@ -84,7 +85,8 @@ def order_by_user(
         user_ids: user id of each row.
         item_indices: item_index of each row.
         timestamps: time of each row; None if the source has none.
-        positions: numbers that order a user's rows of equal timestamp; None if the source has none.
+        positions: numbers that order a user's rows, after the timestamps if there are any; None if
+            the source has none.
         splits: `Split` value of each row; None if the source has none.
     """
     users, distinct = pd.factorize(np.asarray(user_ids, dtype=object))

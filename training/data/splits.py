@@ -15,7 +15,7 @@ MIN_ROWS_TO_HOLD_OUT = 3  # number of rows of a user, one for each of these spli
 def split_rows(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
     """Assigns each row to a split; returns `Split` values, `[interactions]`.
 
-    If the source has a split, that is returned. If not, the rows are split by `config.split`.
+    A split that the source itself has is returned. Otherwise the rows are split by `config.split`.
 
     Raises:
         DataError: a split by time has no timestamps, or training, validation or test is empty.
@@ -58,12 +58,15 @@ def split_by_time(
 
 
 def split_at(timestamps: Times, test_since: float, validation_share: float) -> NDArray[np.uint8]:
-    """Assigns rows from a moment on to test, the newest rows before it to validation.
+    """Assigns rows from `test_since` on to test, the newest earlier rows to validation.
+
+    The rest goes to train.
 
     Args:
         timestamps: `[interactions]`.
-        test_since: the moment, in the unit of `timestamps`.
-        validation_share: share of the rows before it, in (0, 1); at least one row.
+        test_since: time from which rows are test rows, in the unit of `timestamps`.
+        validation_share: share of the rows before `test_since`, in (0, 1). Validation gets at least
+            one of them.
 
     Returns:
         `Split` values, `[interactions]`.
@@ -78,7 +81,7 @@ def split_at(timestamps: Times, test_since: float, validation_share: float) -> N
 def leave_one_out(users: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Assigns each user's last row to test, the row before it to validation, the others to train.
 
-    All rows of a user with fewer than three rows are train.
+    All rows of a user with fewer than three rows go to train.
 
     Args:
         users: `[interactions]`, number of each row's user, ascending.

@@ -1,7 +1,7 @@
 """Saves a dataset as a folder, and loads it.
 
-The file `dataset.json` has the dataset's name and the hash of every other file. A file that has
-changed is detected by its hash.
+The file `dataset.json` has the dataset's name and the hash of every other file. `load_dataset`
+detects a changed file by its hash.
 """
 
 import hashlib

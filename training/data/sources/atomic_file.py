@@ -18,10 +18,15 @@ TITLE = "title"
 
 
 def read_atomic(path: Path, content: bytes) -> pa.Table:
-    """Reads the content of an atomic file.
+    """Reads the content of an atomic file as a table of text.
 
-    Columns lose their types. A column whose name ends in `_title` becomes `title`, if it is the
-    only one. The values of other sequences are separated by `|`, as in a table of items.
+    Column names lose their types. If no column is named `title`, but exactly one name ends in
+    `_title`, this column becomes `title`. The values of other sequences are separated by `|`, as in
+    a table of items.
+
+    Args:
+        path: path of the file, for messages.
+        content: bytes of the file.
 
     Raises:
         DataError: the content is not UTF-8 or not of this form.
@@ -50,7 +55,8 @@ def _types_of(path: Path, header: list[str]) -> dict[str, str]:
     """Returns the type of each column by its name.
 
     Raises:
-        DataError: a column has no type that RecBole knows, or two have one name.
+        DataError: a column has no type or one that RecBole does not know, or two columns have the
+            same name.
     """
     types = {}
     for column in header:

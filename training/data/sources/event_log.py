@@ -1,8 +1,8 @@
 """Reads interactions from the event log, and items from a table.
 
-By default a session of the log becomes a user of the dataset, and an event an interaction. Events
-are ordered by timestamp and then by sequence, users by their first events. So a table of these
-interactions in this order, with `user_id` = `session_ref`, gives the same dataset.
+By default each session of the log is a user of the dataset, and each event is an interaction.
+Events are ordered by timestamp and then by sequence, and users by their first events. A table of
+the same interactions in this order, with `session_ref` as `user_id`, gives the same dataset.
 """
 
 from collections.abc import Callable
@@ -37,13 +37,14 @@ def read_event_log(
     missing_titles: MissingTitles = "refuse",
     say: Say | None = None,
 ) -> RawData:
-    """Reads the events that `config` chooses, as interactions.
+    """Reads the events that `config` selects, as interactions.
 
     Args:
         config: settings of the event log.
         items_path: table of items.
         missing_titles: treatment of an item without a title.
-        say: called with a message about what each filter leaves out; None: not called.
+        say: function that is called with a message on what each filter leaves out; None for no
+            messages.
 
     Raises:
         DataError: the log or the table cannot be used, or no event is left.
@@ -71,9 +72,10 @@ def read_event_log(
 
 
 def events_stamp(config: EventsConfig) -> str:
-    """Returns a text that identifies the files of the event log that `config` reads.
+    """Returns a fingerprint of `config` and of the files of the event log that it selects.
 
-    A file is named by its content. Compaction changes the files, and so the text, but no event.
+    A file's name contains a hash of its content. Compaction replaces files, and so changes the
+    fingerprint, but not the events that are read.
     """
     log = LogFolder(config.folder)
     window = window_of(config, log)
@@ -85,7 +87,7 @@ def events_stamp(config: EventsConfig) -> str:
 
 
 def window_of(config: EventsConfig, log: LogFolder) -> Window:
-    """Returns the window of time that `config` chooses from `log`."""
+    """Returns the window of time that `config` selects from `log`."""
     end = None if config.until is None else round(config.until.timestamp() * 1000)
     begin = None if config.since is None else round(config.since.timestamp() * 1000)
     if config.last_days is not None:
@@ -122,7 +124,10 @@ def _of_known_items(
 
 
 def _users(events: pa.Table, config: EventsConfig) -> NDArray[np.object_]:
-    """Returns the user of each event, `[events]`: a session, a person, or a part of either."""
+    """Returns the dataset's user of each event, `[events]`.
+
+    By `config`, a user is a session or a user ref, or a part of either between two long pauses.
+    """
     users = _texts(events, "session_ref")
     if config.user == "user":
         refs = _texts(events, "user_ref")
@@ -137,18 +142,23 @@ def _users(events: pa.Table, config: EventsConfig) -> NDArray[np.object_]:
 def _user_of_session(
     sessions: NDArray[np.object_], refs: NDArray[np.object_]
 ) -> dict[object, object]:
-    """Returns the newest user_ref of each session that has one.
+    """Maps each session with a user ref to its newest user ref.
 
-    It holds for the whole session, since a visitor may log in late.
+    The user ref counts for all events of the session, since a visitor may log in late.
+
+    Args:
+        sessions: `[events]`, session ref of each event.
+        refs: `[events]`, user ref of each event; missing if the visitor was not logged in.
     """
     identified = pd.notna(refs)
     return dict(zip(sessions[identified], refs[identified], strict=True))
 
 
 def _divided(users: NDArray[np.object_], times: NDArray[np.int64], gap: int) -> NDArray[np.object_]:
-    """Starts a new user after each pause of more than `gap` ms.
+    """Divides each user at pauses of more than `gap` ms; each part becomes a user of its own.
 
-    Returns the user of each event, `[events]`: `REF` before the first pause, then `REF#2`, `REF#3`.
+    Returns the new user of each event, `[events]`: `USER` before the first pause, then `USER#2`,
+    `USER#3` and so on.
     """
     table = pd.DataFrame({"user": users, "time": times})
     is_new = table.groupby("user", sort=False)["time"].diff() > gap
@@ -165,7 +175,7 @@ def _divided(users: NDArray[np.object_], times: NDArray[np.int64], gap: int) -> 
 def _of_bots(
     users: NDArray[np.object_], times: NDArray[np.int64], per_minute: int
 ) -> NDArray[np.bool_]:
-    """Returns which events are of bots, `[events]`.
+    """Returns a mask of the events that come from bots, `[events]`.
 
     A bot is a user with more than `per_minute` events within any 60 s.
     """
@@ -191,4 +201,4 @@ def _times(events: pa.Table) -> NDArray[np.int64]:
 
 
 def _keep_silent(_: str) -> None:
-    """Drops a message."""
+    """Ignores a message; the default of `say`."""

@@ -27,7 +27,8 @@ def read_items(path: Path, missing_titles: MissingTitles = "refuse") -> Catalog:
     """Reads the table of items; item indices follow its order.
 
     Raises:
-        DataError: the table cannot be used; the message names file, data rows and values.
+        DataError: the table is missing or malformed, or rows are wrong; the message names file,
+            data rows and values.
     """
     if path.suffix.lower() == ".jsonl":
         return _read_json_lines(path)
@@ -55,8 +56,8 @@ def _read_json_lines(path: Path) -> Catalog:
             item_id, title, attributes = _item_of(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DataError(
-                f"{path}, line {number}: not an item; needs item_id and title, texts, and "
-                "attributes, an object of lists of texts"
+                f"{path}, line {number}: not an item; needs item_id and title as strings that are "
+                "not empty; attributes, if given, must be an object of lists of strings"
             ) from None
         if item_id in items:
             raise DataError(f"{path}, line {number}: item_id {item_id!r} occurs more than once")
@@ -66,7 +67,7 @@ def _read_json_lines(path: Path) -> Catalog:
 
 
 def _item_of(line: dict[str, object]) -> tuple[str, str, Attributes]:
-    """Returns id, title and attributes of an item.
+    """Returns id, title and attributes of the item in a line of `items.jsonl`.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: the line is not an item.

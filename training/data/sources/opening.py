@@ -18,10 +18,11 @@ def read_source(config: DataConfig, say: Callable[[str], object] | None = None) 
 
     Args:
         config: settings of the source.
-        say: function that gets a message for each filter of the source. None: no message.
+        say: function that is called with a message on what each filter of the source leaves out;
+            None for no messages.
 
     Raises:
-        ConfigError: paths of tables are missing, or are given for MovieLens.
+        ConfigError: the settings lack the paths of the tables, or give paths for MovieLens.
         DataError: the source is missing or malformed.
     """
     if config.events is not None and config.items is not None:
@@ -31,14 +32,14 @@ def read_source(config: DataConfig, say: Callable[[str], object] | None = None) 
 
 
 def source_stamps(config: DataConfig) -> list[str]:
-    """Returns texts that identify the content of a dataset's source; parts of the dataset's stamp.
+    """Returns strings that identify the content of a dataset's source, for the dataset's stamp.
 
     For tables, these are the SHA-256 hashes of both files, so their paths do not matter. For an
-    event log, they name the files that the window has. For MovieLens, it is the version of the
-    package data.
+    event log, these are `events_stamp` and the hash of the items table. For MovieLens, it is the
+    version of the package.
 
     Raises:
-        ConfigError: paths of tables are missing, or are given for MovieLens.
+        ConfigError: the settings lack the paths of the tables, or give paths for MovieLens.
         DataError: a file is missing, empty or not readable.
     """
     if config.events is not None and config.items is not None:
@@ -55,7 +56,7 @@ def _table_paths(config: DataConfig) -> tuple[Path, Path] | None:
     """Returns the paths of the interactions table and the items table; None for MovieLens.
 
     Raises:
-        ConfigError: paths are given for MovieLens, or missing for tables.
+        ConfigError: the settings lack the paths of the tables, or give paths for MovieLens.
     """
     if config.source == "movielens":
         if config.interactions or config.items:

@@ -1,8 +1,8 @@
 """Reads a table of interactions and a table of items: CSV, Parquet, or RecBole's atomic files.
 
 Interactions have the columns `user_id` and `item_id`, and at least one of `timestamp` and
-`position`. A timestamp is a number or ISO 8601 text; text without a time zone is UTC. RecTools'
-column `datetime` is read as `timestamp`, if there is none. A position is a number. The column
+`position`. A timestamp is a number or ISO 8601 text; text without a time zone is UTC. In a table
+without `timestamp`, RecTools' column `datetime` takes its place. A position is a number. The column
 `split` is optional, with the values `train`, `history`, `validation` and `test`. Other columns are
 ignored.
 
@@ -38,7 +38,8 @@ def read_tables(
         missing_titles: treatment of an item without a title, see `MissingTitles`.
 
     Raises:
-        DataError: a table cannot be used; the message names file, data rows and values.
+        DataError: a table is missing or malformed, or rows are wrong; the message names file, data
+            rows and values.
     """
     catalog = read_items(items_path, missing_titles)
     table = read_text_table(

@@ -63,7 +63,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def is_blank(values: "pd.Series[str]") -> "pd.Series[bool]":
-    """Returns for each value whether it is missing, empty or only white space, `[rows]`."""
+    """Returns a mask of the values that are missing, empty or only white space, `[rows]`."""
     return values.isna() | (values.str.strip() == "")
 
 
@@ -75,7 +75,7 @@ def refuse_rows(
     Args:
         path: file of the table, for the message.
         problem: description of what is wrong, for the message.
-        values: `[rows]`, value of each row, for the message.
+        values: `[rows]`, value of each row that is shown in the message.
         wrong: `[rows]`, whether a row is wrong.
 
     Raises:
