@@ -32,7 +32,7 @@ class FusionSettings:
     """Settings of a weighted sum of two scorers.
 
     Attributes:
-        method: how scores of different scales are made comparable, a key of `METHODS`.
+        method: conversion that makes scores of different scales comparable, a key of `METHODS`.
         weight: weight of the second scorer, in [0, 1]; that of the first is `1 - weight`.
     """
 
@@ -56,7 +56,7 @@ def fused(first: Scorer, second: Scorer, settings: FusionSettings) -> Scorer:
 
 
 def tuned_fusion(first: Scorer, second: Scorer, dataset: Dataset, label: str) -> FusionSettings:
-    """Returns the settings of a fusion with the best NDCG@20 on a part of the validation examples.
+    """Returns the fusion settings with the best NDCG@20 on a part of the validation examples.
 
     Args:
         first: scorer with the weight `1 - settings.weight`.

@@ -1,11 +1,11 @@
 """Computes 95 % confidence intervals over users and seeds, paired between rankers.
 
 Examples of one user depend on each other, so whole users are drawn with replacement. Runs of one
-student differ by their seed. There are few of them: in a bootstrap of `n` runs, the variance of
+student differ by their seed, and there are few runs. In a bootstrap of `n` runs, the variance of
 their mean would be too small by the factor `(n - 1) / n`, and the tails too light. So a draw varies
 the mean over seeds by Student's t with `n - 1` degrees of freedom (Student, "The probable error of
 a mean", Biometrika 1908). The variations over users and over seeds are added draw by draw, as in
-the problem of Behrens and Fisher.
+the Behrens-Fisher problem.
 
 All figures of a report use the same draws. The difference of two rankers is therefore taken draw by
 draw, and variation that both share cancels out. If users did not vary, the interval of a difference
@@ -121,9 +121,9 @@ class Bootstrap:
 
     @cached_property
     def _times_drawn(self) -> Sequence[NDArray[np.uint8]]:
-        """How many times each draw contains each user.
+        """Number of times that each draw contains each user, in arrays `[draws, users]`.
 
-        The draws are divided into arrays `[draws, users]` of at most `DRAWS_AT_A_TIME` draws.
+        Each array holds at most `DRAWS_AT_A_TIME` draws.
         """
         random = np.random.default_rng(self.seed)
         begins = range(0, self.num_draws, DRAWS_AT_A_TIME)
@@ -131,11 +131,11 @@ class Bootstrap:
         return [_counts(random, size, self.num_users) for size in sizes]
 
     def _run_weights(self, num_runs: int) -> NDArray[np.float64]:
-        """Draws weights of the runs that simulate the sampling error of their mean over few seeds.
+        """Draws random weights of the runs, to simulate the sampling error of the mean over seeds.
 
-        In each draw the error is the weighted sum of the figures; the weights sum to 0. For `n`
-        figures with standard deviation `s`, that sum is `s / sqrt(n)` times a random number from
-        Student's t with `n - 1` degrees of freedom.
+        In each draw, the error is the weighted sum of the runs' figures; the weights sum to 0. For
+        `n` figures with standard deviation `s`, the error is `s / sqrt(n)` times a random number
+        from Student's t with `n - 1` degrees of freedom.
 
         Args:
             num_runs: number of runs `n`, one per seed.

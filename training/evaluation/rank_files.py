@@ -100,7 +100,7 @@ def held_out_ranks(scorer: Scorer, dataset: Dataset, name: str) -> dict[str, NDA
         name: name of the ranker on the progress bar.
 
     Returns:
-        `[examples]` for each held-out split that has examples, by `split_key` of the split.
+        Ranks, `[examples]`, by the `split_key` of each held-out split that has examples.
     """
     rows = held_out_examples(dataset)
     with ProgressBar(f"measuring {name}", sum(map(len, rows.values())), "example") as bar:

@@ -1,4 +1,4 @@
-"""Names of the ladder's rows with a student, as tables, reports and manifests show them.
+"""Names of the ladder rows that train a student, for tables, reports and manifests.
 
 A row is a method variant (`training.distillation.variants`) with a next-item loss.
 """
@@ -22,7 +22,7 @@ class RowTraining(NamedTuple):
 
     Attributes:
         variant: the method variant.
-        loss: the next-item loss; None for that of the experiment.
+        loss: the next-item loss; None for the experiment's loss.
     """
 
     variant: str

@@ -41,7 +41,7 @@ def with_shuffled_histories(dataset: Dataset, seed: int = 0) -> ShuffledDataset:
 def relative_change(
     before: Sequence[Evaluation], after: Sequence[Evaluation], dataset: Dataset, num_draws: int
 ) -> Interval:
-    """Returns `after / before - 1` of the mean NDCG@20 over all runs, with a 95 % interval.
+    """Returns the relative change of the mean NDCG@20 over all runs, with a 95 % interval.
 
     Args:
         before: one evaluation for each run of a student.

@@ -2,7 +2,7 @@
 
 The functions take arrays of ranks, so they can compare any rankers: torch students in `evaluate`,
 the served bundle in the export. An array holds the rank of each example's next item, `[examples]`,
-from 1; 0 if the next item is not in the list (`Evaluation.ranks`). All arrays are about the same
+from 1; 0 if the next item is not in the list (`Evaluation.ranks`). All arrays refer to the same
 examples in the same order.
 
     users = dataset.user_of_row[rows]
@@ -70,7 +70,7 @@ def metric_interval(
 def best_baseline(validation: Mapping[str, Ranks]) -> str:
     """Returns the name of the baseline with the highest validation NDCG@20.
 
-    In case of a tie it is the first one. Without baselines it is the empty text.
+    In case of a tie, the first one is returned. Without baselines, "" is returned.
 
     Args:
         validation: `[examples]`, the ranks of each baseline on the validation examples, by name;
@@ -123,10 +123,9 @@ def _above(differences: Mapping[str, Interval]) -> list[str]:
 
 
 def _below(differences: Mapping[str, Interval]) -> list[str]:
-    """Returns phrases on the baselines that the student is shown to be below in NDCG@20.
+    """Returns a phrase on each baseline that is shown to be above the student in NDCG@20.
 
-    A phrase has the baseline's name, its mean minus the student's, which is positive, and the
-    interval.
+    A phrase has the baseline's name, and its mean minus the student's mean with the interval.
     """
     return [
         f"{name} by {-each.mean:.4f} [{-each.high:.4f}, {-each.low:.4f}]"

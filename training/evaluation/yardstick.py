@@ -30,7 +30,7 @@ class Ranker(Protocol):
     """A function from dataset rows of examples to recommendations for each, without seen items."""
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.integer]:
-        """Returns item indices, `[rows, LIST_LENGTH]`, best first.
+        """Returns the indices of the recommended items, `[rows, LIST_LENGTH]`, best first.
 
         A ranking with fewer items ends in padding, 0.
         """
@@ -60,7 +60,7 @@ class Evaluation:
         return hits | gains
 
     def of(self, rows: NDArray[np.int64]) -> "Evaluation":
-        """Returns the evaluation of a part of the examples.
+        """Returns the part of this evaluation that covers some of its examples.
 
         Args:
             rows: `[part]`, dataset rows of the part, ascending.

@@ -1,8 +1,9 @@
 """Compaction: merges the small files of the event log, and removes erased and old records.
 
-A partition's new file is written before its old ones are removed, so a reader finds each record at
+A partition's new file is written before its old files are removed, so a reader finds each record at
 any time. Several processes may compact at once: each removes only files whose records it has
-written anew. A killed compaction leaves copies, which readers count once and the next one merges.
+rewritten. A killed compaction leaves copies. Readers count them once, and the next compaction
+merges them.
 """
 
 import json
@@ -23,22 +24,23 @@ from training.stage import fingerprint
 STATE_NAME = "compaction.json"
 REPORTS = "reports"
 _MS_A_DAY = 86_400_000
-_TOMBSTONE_DAYS = 7  # kept longer than what they erase, since a collector may be late
+_TOMBSTONE_DAYS = 7  # tombstones are kept longer than other records, since a collector may be late
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a compaction did; a JSON file of the log's folder `reports`.
+    """Report of one compaction, stored as a JSON file in the log's folder `reports`.
 
     Attributes:
-        began_at: time of its beginning in ms since 1970.
-        ended_at: time of its end. All tombstones that the log had at its beginning are applied.
+        began_at: time of the beginning in ms since 1970.
+        ended_at: time of the end in ms since 1970. By then, all tombstones that the log had at the
+            beginning are applied.
         tombstones: number of sessions and users that these tombstones erase.
-        erased_events: number of events that it removed for them.
-        erased_impressions: number of impressions that it removed for them.
-        files_before: number of files before.
-        files_after: number of files afterwards.
-        expired_files: number of files that it removed for their age.
+        erased_events: number of events that were removed because of tombstones.
+        erased_impressions: number of impressions that were removed because of tombstones.
+        files_before: number of files in the log at the beginning.
+        files_after: number of files in the log at the end.
+        expired_files: number of files that were removed because of their age.
     """
 
     began_at: int
@@ -52,8 +54,9 @@ class Report:
 
 
 def compact(log: LogFolder, keep_days: float | None = None) -> Report:
-    """Merges files, and removes erased records and files that are older than `keep_days`.
+    """Merges files, and removes erased records and files older than `keep_days` days.
 
+    With `keep_days` None, files of any age are kept. Files of tombstones are kept a week longer.
     Returns the report, which is also written to the log's folder `reports`.
 
     Raises:
@@ -87,7 +90,7 @@ def compact(log: LogFolder, keep_days: float | None = None) -> Report:
 
 
 class _Run:
-    """One compaction. It skips files that an earlier one has checked for the same tombstones."""
+    """One compaction; skips files that an earlier compaction checked for the same tombstones."""
 
     def __init__(self, log: LogFolder, deadlines: Deadlines) -> None:
         self.log = log
@@ -100,7 +103,10 @@ class _Run:
         self._checked: list[str] = []
 
     def compact(self, kind: Kind, hour: int, parts: Sequence[Part]) -> None:
-        """Replaces the files of a partition by one without copies and erased records."""
+        """Replaces the files of a partition by one file without copies and erased records.
+
+        Leaves the partition as it is if another process compacts it at the same time.
+        """
         if len(parts) == 1 and parts[0].sha256 in self._checked_before:
             self._checked.append(parts[0].sha256)
             return
@@ -120,13 +126,16 @@ class _Run:
         self.log.remove(replaced)
 
     def save_state(self) -> None:
-        """Notes which files have no record that the tombstones erase."""
+        """Saves the hashes of the files without erased records; the next compaction skips them."""
         state = {"deadlines": self._of_deadlines, "checked": sorted(self._checked)}
         self.log.write_file(STATE_NAME, json.dumps(state).encode())
 
 
 def _checked(log: LogFolder, of_deadlines: str) -> frozenset[str]:
-    """Returns the names of the files that were checked for the same tombstones."""
+    """Returns the hashes of the files that an earlier compaction checked for the same tombstones.
+
+    `of_deadlines` is the fingerprint of the tombstones.
+    """
     try:
         state = json.loads(log.read_file(STATE_NAME) or b"{}")
     except ValueError:
@@ -135,10 +144,10 @@ def _checked(log: LogFolder, of_deadlines: str) -> frozenset[str]:
 
 
 def _with_derived(log: LogFolder, deadlines: Deadlines) -> Deadlines:
-    """Adds a tombstone for each session of an erased user, and writes the new ones.
+    """Returns `deadlines` and those of erased users' sessions, which are also saved as tombstones.
 
     Impressions do not name their user. Once the user's events are erased, only these tombstones
-    lead to them.
+    tell which impressions to erase.
     """
     if not any(each.startswith(USER) for each in deadlines):
         return deadlines

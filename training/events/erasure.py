@@ -1,8 +1,8 @@
-"""Tombstones: which records of the event log are erased.
+"""Applies tombstones: finds the records of the event log that are erased.
 
-A session's tombstone erases its records up to the time of the tombstone, by the rule of
-`export.contract.log.events.erases`. A user's tombstone does so for every session with an event of
-the user that it erases.
+A session's tombstone erases the session's records up to the time of the tombstone, by the rule of
+`export.contract.log.events.erases`. A user's tombstone counts as a tombstone of every session with
+an event of the user that it erases.
 """
 
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ class Deadline:
 
     Attributes:
         at: time of the tombstone in ms since 1970.
-        sequence: number of its entry in the log.
+        sequence: number of the tombstone's entry in the log.
     """
 
     at: int
     sequence: int
 
     def joined(self, other: "Deadline | None") -> "Deadline":
-        """Returns a deadline that erases what either of the two erases."""
+        """Returns a deadline that erases all records that either of the two deadlines erases."""
         if other is None:
             return self
         return Deadline(max(self.at, other.at), max(self.sequence, other.sequence))
@@ -40,7 +40,7 @@ Deadlines = Mapping[str, Deadline]
 
 
 def deadlines_of(tombstones: pa.Table) -> dict[str, Deadline]:
-    """Returns the newest deadline of each session and user in a table of tombstones."""
+    """Returns the deadline of each session and user in a table of tombstones, by digest."""
     found: dict[str, Deadline] = {}
     for each in tombstones.select(["erased", "at", "sequence"]).to_pylist():
         deadline = Deadline(each["at"], each["sequence"])
@@ -49,9 +49,9 @@ def deadlines_of(tombstones: pa.Table) -> dict[str, Deadline]:
 
 
 def with_sessions_of_users(deadlines: Deadlines, events: pa.Table) -> dict[str, Deadline]:
-    """Adds the deadlines of sessions that have an event of an erased user.
+    """Returns `deadlines` and, in addition, a deadline for each session of an erased user.
 
-    An event counts if the user's tombstone erases it.
+    A session belongs to an erased user if it has an event that the user's tombstone erases.
     """
     found = dict(deadlines)
     if not deadlines:
@@ -67,18 +67,19 @@ def with_sessions_of_users(deadlines: Deadlines, events: pa.Table) -> dict[str, 
 
 
 def is_erased(kind: Kind, records: pa.Table, deadlines: Deadlines) -> NDArray[np.bool_]:
-    """Returns which events or impressions are erased, `[records]`.
+    """Returns a mask of the records that are erased, `[records]`; tombstones never are.
 
     Args:
         kind: kind of the records.
-        records: table with the columns of its kind.
-        deadlines: see `deadlines_of`; those of users count after `with_sessions_of_users`.
+        records: table with the columns of this kind.
+        deadlines: deadlines by digest. Only those of sessions are applied, so first pass them
+            through `with_sessions_of_users`.
     """
     if not deadlines or kind == "tombstone":
         return np.zeros(len(records), dtype=np.bool_)
     at, sequences = _deadlines_by_row(records, "session_ref", deadlines)
     if kind == "event":
-        # In the millisecond of the tombstone, the place in the log decides, see `erases`.
+        # An event in the millisecond of the tombstone is erased only by its sequence, see `erases`.
         at = np.maximum(at, _NEVER + 1) - 1
         return _erased(records, "received_at", (at, sequences))
     return _erased(records, TIME_COLUMNS[kind], (at, sequences))
@@ -90,7 +91,15 @@ _NEVER = np.iinfo(np.int64).min
 def _deadlines_by_row(
     records: pa.Table, column: str, deadlines: Deadlines
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns `at` and `sequence` of each row's deadline, `[records]` each; the least without."""
+    """Returns `at` and `sequence` of each record's deadline, `[records]` each.
+
+    Both are `_NEVER` for a record without a deadline.
+
+    Args:
+        records: table of records.
+        column: `session_ref` or `user_ref`, the column that the deadlines are looked up by.
+        deadlines: deadlines by digest.
+    """
     pairs = records.group_by(["tenant", column]).aggregate([])
     known: dict[tuple[str, str | None], Deadline] = {}
     for tenant, ref in zip(pairs["tenant"].to_pylist(), pairs[column].to_pylist(), strict=True):

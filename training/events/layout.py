@@ -1,7 +1,7 @@
 """Names of the files of the event log: `KIND/date=YYYY-MM-DD/hour=HH/part-SHA256.parquet`.
 
-Events lie in the partition of their `timestamp`, impressions in that of `shown_at`, tombstones in
-that of `at`, each in UTC. A file is named by the SHA-256 of its content.
+Date and hour are those of an event's `timestamp`, an impression's `shown_at` or a tombstone's `at`,
+in UTC. `SHA256` is the hash of the file's content.
 """
 
 import re
@@ -32,7 +32,7 @@ _PART = re.compile(
 
 
 def hour_of(milliseconds: int) -> int:
-    """Returns the hour since 1970 of a time, by which records are partitioned.
+    """Returns the number of full hours from 1970 to a time; records are partitioned by it.
 
     A time before 1970 or after the year 9955 counts as the first or the last hour of that range.
     """
@@ -45,7 +45,7 @@ class Part:
 
     Attributes:
         kind: kind of the records.
-        hour: hours since 1970 of the partition.
+        hour: hour of the partition, in hours since 1970.
         sha256: SHA-256 of the content, in hexadecimal digits.
     """
 
@@ -55,7 +55,7 @@ class Part:
 
     @property
     def folder(self) -> str:
-        """Path of the partition's folder, relative to that of the log."""
+        """Path of the partition's folder, relative to the folder of the log."""
         return partition_folder(self.kind, self.hour)
 
     @property
@@ -65,13 +65,16 @@ class Part:
 
 
 def partition_folder(kind: Kind, hour: int) -> str:
-    """Returns the path of a partition's folder, relative to that of the log."""
+    """Returns the path of a partition's folder, relative to the folder of the log.
+
+    `hour` is in hours since 1970.
+    """
     day, of_day = divmod(hour, _NUM_HOURS)
     return f"{kind}/date={_date_of(day)}/hour={of_day:02}"
 
 
 def part_of(path: str) -> Part | None:
-    """Returns the part that a path within the log names; None for another file.
+    """Returns the part that a path within the log names; None for any other file.
 
     Raises:
         DataError: the path has the form of a part, but names an impossible date or hour.

@@ -1,7 +1,7 @@
 """Counts what became of the lists that were shown: clicks, conversions, value, next-item hits.
 
-An event belongs to a list if it names the list's id and an item of the list. Independently of
-ids, a list is a *hit* if it has the item of the session's next event.
+An event belongs to a list if it names the list's id and an item of the list. A list is a *hit* if
+it has the item of the session's next event, whether or not this event names the list.
 """
 
 from bisect import bisect_right
@@ -21,10 +21,10 @@ _Session = tuple[str, str]
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The event types that count.
+    """The event types that count as clicks and as conversions.
 
     Attributes:
-        clicks: types that count as a click; None: all.
+        clicks: types that count as a click; None for all types.
         conversions: types that count as a conversion.
     """
 
@@ -34,7 +34,7 @@ class Outcomes:
 
 @dataclass(slots=True)
 class _List:
-    """A list that was shown, with what became of it."""
+    """A list that was shown, with its clicks, conversion, value and the session's next item."""
 
     items: Sequence[str]
     is_converted: bool = False
@@ -46,12 +46,12 @@ class _List:
 def live_figures(
     events: pa.Table, impressions: pa.Table, outcomes: Outcomes = Outcomes()
 ) -> list[LiveFigures]:
-    """Returns the figures of each variant, model version and source, in their order.
+    """Returns the live figures by variant, model version and source, sorted by these three.
 
     Args:
-        events: the columns of events, each event once.
-        impressions: the columns of impressions, each impression once.
-        outcomes: which event types count.
+        events: table of events, each event once.
+        impressions: table of impressions, each impression once.
+        outcomes: event types that count as clicks and as conversions.
     """
     next_item = _next_items(events)
     lists: dict[tuple[str, str], _List] = {}
@@ -75,7 +75,7 @@ def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
 def _attribute(event: Mapping[str, Any], shown: _List, outcomes: Outcomes) -> None:
     event_type = event["event_type"]
     value = event["value"] or 0.0
-    if abs(value) <= MAX_VALUE:  # an older service let larger ones into the log
+    if abs(value) <= MAX_VALUE:  # older services accepted larger values
         shown.value += value
     if event_type in outcomes.conversions:
         shown.is_converted = True
@@ -84,10 +84,10 @@ def _attribute(event: Mapping[str, Any], shown: _List, outcomes: Outcomes) -> No
 
 
 def _next_items(events: pa.Table) -> Callable[[Mapping[str, Any]], str | None]:
-    """Returns a function that finds the item of the first event after an impression.
+    """Returns a function that maps an impression to the item of the session's next event, or None.
 
-    It is an event of the same session that was received in a later millisecond than the list was
-    shown. That excludes the event which the list answered.
+    The next event is the first one that was received in a later millisecond than the list was
+    shown. This excludes the event that the list answered.
     """
     received: dict[_Session, list[tuple[int, int, str]]] = defaultdict(list)
     columns = ["tenant", "session_ref", "received_at", "sequence", "item_id"]

@@ -1,7 +1,7 @@
 """Reads and writes the files of the event log, in a local folder or at any address of fsspec.
 
 A file is written under a temporary name and renamed, so that it is whole or absent. A local file is
-on the disk when `write` returns.
+synced to the disk when `write` returns.
 """
 
 import hashlib
@@ -29,13 +29,13 @@ _PARTIAL_SECONDS = 600  # a temporary file that is older was left by a killed pr
 
 
 class LogFolder:
-    """The folder of an event log."""
+    """The folder of an event log, local or in an object store."""
 
     def __init__(self, address: str) -> None:
         """Opens the log at `address`: a folder, or an address such as `s3://bucket/log`.
 
         Raises:
-            DataError: there is no such kind of address, or its library is not installed.
+            DataError: this kind of address is unknown, or its library is not installed.
         """
         self.address = address
         try:
@@ -45,12 +45,12 @@ class LogFolder:
         self._is_local = isinstance(self._files, LocalFileSystem)
 
     def parts(self, kind: Kind, begin: int | None = None, end: int | None = None) -> list[Part]:
-        """Returns the files of a kind, ordered by hour and name.
+        """Returns the files of one kind of records, ordered by hour and name.
 
         Args:
             kind: kind of the records.
-            begin: first hour, in hours since 1970; None: from the start of the log.
-            end: hour after the last one; None: to the end of the log.
+            begin: first hour, in hours since 1970; None for no lower limit.
+            end: hour after the last one, in hours since 1970; None for no upper limit.
 
         Raises:
             DataError: the folder cannot be listed.
@@ -67,11 +67,11 @@ class LogFolder:
         )
 
     def read(self, part: Part) -> pa.Table:
-        """Reads a file.
+        """Reads the records of a file, and verifies its hash and columns.
 
         Raises:
-            FileNotFoundError: another process has replaced it by a compacted one.
-            DataError: it is damaged or has other columns.
+            FileNotFoundError: another process has replaced the file by a compacted one.
+            DataError: the file is damaged or lacks a column.
         """
         content: bytes = self._files.cat_file(self._absolute(part.path))
         if (found := hashlib.sha256(content).hexdigest()) != part.sha256:
@@ -88,9 +88,9 @@ class LogFolder:
             ) from None
 
     def write(self, kind: Kind, hour: int, records: pa.Table) -> Part:
-        """Writes records of one partition as a new file, named by its content.
+        """Writes records of one partition as a new file, named by the hash of its content.
 
-        Writing equal records again writes nothing.
+        Writing equal records a second time changes nothing.
 
         Raises:
             OSError: the file cannot be written.
@@ -124,7 +124,7 @@ class LogFolder:
         return content
 
     def remove(self, parts: Iterable[Part]) -> None:
-        """Removes files, and their folders if they are empty then; ignores absent ones."""
+        """Removes files, and local folders that are then empty; ignores missing files."""
         for part in parts:
             with suppress(FileNotFoundError):
                 self._files.rm_file(self._absolute(part.path))
@@ -135,7 +135,7 @@ class LogFolder:
                     folder.parent.rmdir()
 
     def remove_leftovers(self) -> None:
-        """Removes temporary files that killed processes have left, where the disk is local."""
+        """Removes old temporary files of killed processes; does nothing if the log is not local."""
         if not self._is_local:
             return
         oldest = time.time() - _PARTIAL_SECONDS

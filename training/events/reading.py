@@ -1,7 +1,7 @@
-"""Reads the event log exactly: each record once, in order, without erased ones.
+"""Reads the event log: each record once, in order, without erased records.
 
-The result is the same while collectors write and compact: of copies of a record one counts, and a
-file that was compacted away is looked for again.
+A compaction at the same time does not change the result. Of several copies of a record, one is
+returned. If a file vanishes because of a compaction, the files are listed and read again.
 """
 
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ _ATTEMPTS = 10
 
 @dataclass(frozen=True)
 class Window:
-    """A part of time: from `begin` to before `end`, in ms since 1970; None: unbounded."""
+    """A range of time from `begin` until just before `end`, in ms since 1970; None: no limit."""
 
     begin: int | None = None
     end: int | None = None
 
     def holds(self, records: pa.Table, column: str) -> pa.Table:
-        """Returns the records whose time lies in the window."""
+        """Returns the records whose time, in `column`, lies in the window."""
         if self.begin is not None:
             records = records.filter(pc.greater_equal(records[column], self.begin))
         if self.end is not None:
@@ -53,7 +53,9 @@ def read_events(log: LogFolder, window: Window = ALL_TIME) -> pa.Table:
 
 
 def read_records(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Table:
-    """Returns the records of one kind in a window, each once, in order, without erased ones.
+    """Returns the records of one kind in a window, each once, without erased records.
+
+    The order is that of `in_order`.
 
     Raises:
         DataError: a file is damaged.
@@ -61,7 +63,7 @@ def read_records(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Ta
     copies = read_copies(log, kind, window)
     deadlines = read_deadlines(log)
     if any(each.startswith(USER) for each in deadlines):
-        # All events: that which names the user of a session may lie outside of the window.
+        # All events, since the one that names a session's user may lie outside the window.
         deadlines = with_sessions_of_users(deadlines, read_copies(log, "event"))
     # Before copies are joined: an event that was sent again after its erasure counts.
     kept = copies.filter(pa.array(~is_erased(kind, copies, deadlines)))
@@ -78,7 +80,7 @@ def read_deadlines(log: LogFolder) -> Deadlines:
 
 
 def read_copies(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Table:
-    """Returns the stored records of the partitions of a window, with copies and erased ones.
+    """Returns all stored records in the partitions of a window, copies and erased ones included.
 
     Raises:
         DataError: a file is damaged, or files vanish faster than they are read.

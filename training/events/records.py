@@ -1,4 +1,4 @@
-"""Turns records of the service, as its streams and segments have them, into tables of the log."""
+"""Converts records from the service's streams and segments to tables of the event log."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ _KINDS: Mapping[type[Record], Kind] = {
 
 
 def tables_by_partition(records: Iterable[Record]) -> dict[tuple[Kind, int], pa.Table]:
-    """Returns the records as one table for each kind and hour."""
+    """Returns the records as one table per partition, by kind and hours since 1970."""
     rows: dict[tuple[Kind, int], list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         kind, row = _KINDS[type(record)], _row(record)

@@ -1,8 +1,8 @@
 """Columns of the Parquet files of the event log.
 
 The columns of events and impressions are the fields of `Event` and `Impression` in
-`export.contract.log.events`. A tombstone has the digest of what it erases in place of its name, so
-that the log no longer has the name once compaction has erased the rows.
+`export.contract.log.events`. A tombstone has only a digest of the session or user that it erases.
+So the log does not contain the session or user any more once compaction has erased the records.
 """
 
 import hashlib
@@ -79,9 +79,10 @@ _ORDERS: Mapping[Kind, Sequence[str]] = {
 
 
 def digest_of(tenant: str, *, session_ref: str | None = None, user_ref: str | None = None) -> str:
-    """Returns the name of a tenant's session or user in tombstones.
+    """Returns the digest that names a tenant's session or user in tombstones.
 
-    It is `session:` or `user:` and the SHA-256 of tenant, NUL and ref, in hexadecimal digits.
+    It is `session:` or `user:`, followed by the SHA-256 of tenant, NUL and ref in hexadecimal
+    digits. Exactly one of `session_ref` and `user_ref` must be given.
     """
     kind, ref = (USER, user_ref) if session_ref is None else ("session:", session_ref)
     return kind + hashlib.sha256(f"{tenant}\0{ref}".encode("utf-8", "surrogatepass")).hexdigest()
@@ -90,13 +91,13 @@ def digest_of(tenant: str, *, session_ref: str | None = None, user_ref: str | No
 def in_order(kind: Kind, records: pa.Table, *, joins_entries: bool = True) -> pa.Table:
     """Returns the records in the order of the log, each once.
 
-    Events are ordered by timestamp and then by sequence; of two copies, the first one counts.
+    Events are ordered by timestamp and then by sequence. Of several copies, the first is kept.
 
     Args:
         kind: kind of the records.
-        records: table with the columns of its kind.
-        joins_entries: whether records of different entries of the log may be copies. A tombstone
-            that is read later may erase one of them only.
+        records: table with the columns of this kind.
+        joins_entries: whether records with the same identity are copies even if their sequences
+            differ. False keeps such records, since a later tombstone may erase only one of them.
     """
     ordered = records.sort_by([(name, "ascending") for name in _ORDERS[kind]])
     numbered = ordered.append_column("row", pa.array(range(len(ordered)), pa.int64()))
@@ -108,5 +109,5 @@ def in_order(kind: Kind, records: pa.Table, *, joins_entries: bool = True) -> pa
 
 
 def table_of(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Returns records as a table with the columns of their kind."""
+    """Converts rows to a table with the columns of their kind."""
     return pa.Table.from_pylist(list(rows), schema=SCHEMAS[kind])

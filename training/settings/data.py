@@ -19,7 +19,7 @@ Moment = Annotated[datetime, AfterValidator(_in_utc)]
 
 
 class EventsConfig(Section):
-    """Settings of the event log as a source: which of its events are interactions."""
+    """Settings of the event log as a source of interactions: which events are read."""
 
     folder: str = Field(
         min_length=1,

@@ -32,7 +32,7 @@ Seeds = Annotated[tuple[int, ...], Parameter(consume_multiple=1)]
 def distinct_seeds(given: Sequence[int]) -> tuple[int, ...]:
     """Verifies that the seeds of a command-line option are distinct, and returns them.
 
-    An option that was not given has no seeds, and the result is empty.
+    The result is empty if the option was not given.
 
     Raises:
         ConfigError: a seed is given twice, so it would be trained and counted twice.

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Base class of a group of settings; it is immutable, and an unknown key is an error.
+    """Base class of a group of settings: immutable, and an unknown key is an error.
 
     Attributes:
         ADDED_LATER: names of settings that did not exist when the first results were stored. Such a
@@ -44,5 +44,5 @@ Seeds = Annotated[tuple[int, ...], AfterValidator(each_once)]
 
 
 def without_passwords(text: str) -> str:
-    """Returns `text` with user and password of every URL replaced by `…`, for logs and errors."""
+    """Replaces user and password of every URL in `text` by `…`, for logs and error messages."""
     return re.sub(r"//[^/\s'\"]*@", "//…@", text)

@@ -14,10 +14,10 @@ REMOTE_PREFIX = "openai:"
 TeacherKind = Literal["retrieval", "generative", "titles", "tf-idf", "word-vectors"]
 # Kinds that read each title by itself and answer with the titles nearest to those of a history.
 TITLES_KINDS: Set[TeacherKind] = {"titles", "tf-idf", "word-vectors"}
-# Those of them that embed titles by their words, with no LLM: controls for what the LLM adds.
+# Kinds that embed titles by their words, without an LLM: controls for what the LLM adds.
 WORDS_KINDS: Set[TeacherKind] = {"tf-idf", "word-vectors"}
 _WITHOUT_AN_LLM: Mapping[str, object] = {"tuning": "none", "budget_tokens": None, "layers": None}
-# Settings of which a kind of teacher allows only one value.
+# Settings for which a kind of teacher allows only one value.
 FIXED_SETTINGS: Mapping[TeacherKind, Mapping[str, object]] = {
     "retrieval": {},
     "generative": {"layers": None},

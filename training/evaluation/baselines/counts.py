@@ -28,11 +28,11 @@ def popularity(dataset: Dataset, fitted_on: Dataset | None = None) -> Scorer:
 
 
 class Transitions:
-    """Scores an item by `(1 - s) * P(item | last item) + s * P(item)`.
+    """The last-item baseline: an item's score is `(1 - s) * P(item | last item) + s * P(item)`.
 
-    The first probability is the share of an item among those that directly followed the last item
-    in training histories. The second one is the item's popularity, which orders the items that
-    never followed. `s` is the popularity share.
+    `P(item | last item)` is the item's share among the items that directly followed the last item
+    in training histories. `P(item)` is the item's popularity, which orders the items that never
+    followed the last item. `s` is the popularity share, in [0, 1].
     """
 
     def __init__(self, dataset: Dataset, popularity_share: float) -> None:

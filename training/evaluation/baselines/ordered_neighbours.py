@@ -91,9 +91,9 @@ class OrderedNeighbours:
         """Finds the sessions that are most similar to the history of `row`.
 
         Returns:
-            The numbers of the sessions. The vote of each session: its similarity times the weight
-            of the latest item that it shares with the history. The position of that item in the
-            session, 0 for the oldest item. Each array is `[neighbours]`.
+            Three arrays, `[neighbours]` each. The first has the numbers of the sessions. The second
+            has each session's similarity times the weight of the match. The third has the position
+            of the match in each session, 0 for the oldest item.
         """
         latest = distinct_latest(self.dataset.history(row), self.settings.history_length)
         weights = 1 - np.arange(len(latest)) / len(latest)

@@ -43,7 +43,7 @@ class BaselineRun:
 
     @property
     def is_refit(self) -> bool:
-        """Whether this is a refit: fitted on validation rows, which have chosen the settings."""
+        """Whether this is a refit: fitted on validation rows too, after they chose the settings."""
         return self.tuned_on is not None
 
     @property

@@ -1,9 +1,9 @@
 """VMIS-kNN as in Serenade: recommends the items of recent users with a similar recent history.
 
-Source: Kersbergen et al., "Serenade", SIGMOD 2022, and its reference implementation. Three things
-differ. A session is all training interactions of one user. A session counts as more recent if it
-comes later in the dataset, because a dataset has no clock that all users share. If no session has
-an item of the history, items are ranked by popularity.
+Source: Kersbergen et al., "Serenade", SIGMOD 2022, and its reference implementation. This one
+differs in three ways. A session is all training interactions of one user. A session counts as more
+recent if it comes later in the dataset, because a dataset has no timestamps. If no session has an
+item of the history, items are ranked by popularity.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class NeighbourSettings:
     Attributes:
         num_neighbours: number of most similar sessions whose items are scored.
         history_length: number of latest items of the history that sessions are compared with.
-        num_recent: number of sessions that are compared: the most recent with an item in common.
+        num_recent: number of most recent sessions, among those with a shared item, to compare.
     """
 
     num_neighbours: int = 200

@@ -1,6 +1,7 @@
 """Index of the training sessions that the kNN baselines recommend from.
 
-A session is all training interactions of one user. It keeps each item once, where it occurs last.
+A session is all training interactions of one user. Of repeated items, only the last occurrence is
+kept.
 """
 
 from collections.abc import Callable
@@ -17,17 +18,16 @@ class Sessions:
     """An index of sessions: all pairs of a session and one of its items, ordered by session.
 
     Args:
-        dataset: dataset whose training rows are the sessions; a user's number is that of the
-            session.
+        dataset: dataset whose training rows are the sessions; a session has the number of its user.
         kept: function that selects sessions: maps their lengths, `[users]`, to a mask `[users]`.
-            None keeps all.
+            None keeps all sessions.
 
     Attributes:
         sessions: `[pairs]`, the session of each pair.
         items: `[pairs]`, the item of each pair, oldest first within a session.
         places: `[pairs]`, the number of older items of the same session.
         lengths: `[users]`, number of items of each session.
-        num_sessions: number of sessions with an item.
+        num_sessions: number of sessions that are not empty.
         sessions_with: `[catalog rows]`, number of sessions that have each item.
     """
 
@@ -112,7 +112,7 @@ def distinct_latest(history: NDArray[np.int32], length: int) -> NDArray[np.int64
 
 
 def _last_occurrences(dataset: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns each distinct pair of user and item in training, at its last row, ordered by row.
+    """Returns the distinct pairs of user and item in training, ordered by their last rows.
 
     Returns:
         The users and the items, `[pairs]` each.

@@ -43,7 +43,7 @@ class TitleNeighbours:
     def distances_before(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Returns distances of all items from the history of each row, `[rows, catalog rows]`.
 
-        They are between 0 and 2.
+        Distances are between 0 and 2.
 
         Args:
             rows: `[rows]`, dataset rows of examples.
@@ -53,14 +53,14 @@ class TitleNeighbours:
     def distances_after(self, histories: Sequence[IntArray]) -> NDArray[np.float32]:
         """Returns distances of all items from each history, `[histories, catalog rows]`.
 
-        They are between 0 and 2.
+        Distances are between 0 and 2.
         """
         return distances_of_cosines(self._queries(histories) @ self.directions.T)
 
     def distances(self, rows: NDArray[np.int64], items: NDArray[np.integer]) -> NDArray[np.float32]:
         """Returns distances of selected items from the history of each row, `[rows, items]`.
 
-        They are between 0 and 2.
+        Distances are between 0 and 2.
 
         Args:
             rows: `[rows]`, dataset rows of examples.

@@ -12,7 +12,7 @@ from training.evaluation.yardstick import SELECTION_METRIC, Scorer, evaluate, ra
 from training.progress import ProgressBar, counting
 
 Candidate = TypeVar("Candidate")
-# Examples of `tuned` for each settings it tries, so that a search has a bounded cost.
+# Maximum number of examples that `tuned` ranks per candidate; limits the cost of a search.
 MAX_EXAMPLES = 2_000
 ROUNDS = 2
 
