@@ -1,10 +1,10 @@
 """Runs the ladder: measures the gain of each part of the method and writes a report.
 
-The report is `docs/results/<name>.{md,csv}` and plots. Runs are stored in a folder next to the
-report, and a stored run is not repeated. With another `--out`, all runs are made anew. A ladder can
-be run in steps, with some `--rows` of some `--students` at a time. `--kept` then reports all stored
-runs, also on a machine without the teachers' knowledge. With `--protocol both`, every student and
-baseline is also refitted on training and validation rows.
+The report consists of `docs/results/<name>.md`, two CSV files and plots. Runs are stored in a
+folder next to the report, and a stored run is not repeated. With another `--out`, all runs are
+repeated. A ladder can be run in steps, with some `--rows` of some `--students` at a time. `--kept`
+then reports all stored runs, also on a machine without the teachers' knowledge. With `--protocol
+both`, every student and baseline is also refitted on training and validation rows.
 
 python -m training.ladder configs/movielens.toml
 """
@@ -158,7 +158,7 @@ def _train_and_report(choices: Choices, lines: list[Measured], options: LadderOp
 def _train(cells: Sequence[Cell], choices: Choices, options: LadderOptions) -> None:
     """Trains the runs and refits of `cells` that are not stored, and measures mixtures.
 
-    `options` decides which of these three are wanted.
+    `options` decides which of these three are done.
     """
     keep_states = options.keep_states or options.mixtures
     if options.protocol != "refit":
@@ -170,7 +170,7 @@ def _train(cells: Sequence[Cell], choices: Choices, options: LadderOptions) -> N
 
 
 def _narrowed(experiment: Experiment, options: LadderOptions) -> Experiment:
-    """Returns the experiment with only the students of `options`, or unchanged if it names none."""
+    """Returns the experiment with only the students of `options`; unchanged if there are none."""
     if not options.students:
         return experiment
     ladder = experiment.ladder.model_copy(update={"students": tuple(options.students)})
@@ -215,7 +215,7 @@ def _plan(
 def _reference_lines(
     plan: Plan, workplace: Workplace, store: RunStore, *, stored_only: bool
 ) -> list[Measured]:
-    """Returns the lines of all references: those of teachers' answers, then those of titles."""
+    """Returns the lines of all references: first teachers' answers, then rankings by titles."""
     rankings = [(each.reference, teacher_rankings(each, store)) for each in plan.teachers]
     rankings += title_layer_rankings(
         plan.experiment, plan.dataset, workplace, store, stored_only=stored_only

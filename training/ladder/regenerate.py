@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _regenerate(report: Path, work: Path) -> ReportComparison:
     """Regenerates `report`, and compares old and new.
 
-    If this raises an error, prints the error and returns `IMPOSSIBLE`.
+    If the report cannot be regenerated, prints the error and returns `IMPOSSIBLE`.
     """
     try:
         return _compare(report, work)

@@ -1,8 +1,8 @@
 """Stores the ranks of an outside witness, so that reports show them as a row.
 
-`benchmarks.rivals.rectools_ranker` trains RecTools' models in an environment of its own, and writes
-their best items for each held-out example. This program computes the rank of each next item among
-them, as for every other row. `training.ladder` then reports these ranks.
+`benchmarks.rivals.rectools_ranker` trains RecTools' models in a separate environment. It writes a
+ranking of items by each model for each held-out example. This program computes the rank of each
+next item in these rankings. `training.ladder` then reports the ranks like those of any other row.
 
 python -m training.ladder.witness configs/movielens.toml rankings.npz
 """
@@ -54,7 +54,8 @@ def store_witness(path: Path, dataset: Dataset, store: RunStore) -> WitnessRun:
     Returns the outside witness.
 
     Raises:
-        ResultError: the file is damaged, of another dataset or model, or ranks a seen item.
+        ResultError: the file is damaged, belongs to another dataset or an unknown model, or ranks a
+            seen item.
     """
     facts, rankings = _read(path, dataset)
     witness = WitnessRun(f"RecTools {facts['settings']['model']}", dataset)

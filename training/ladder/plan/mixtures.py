@@ -22,7 +22,7 @@ NUM_AVERAGED = 3  # number of seeds of an ensemble
 
 @dataclass(frozen=True)
 class Mixture:
-    """The recipe of a mixture: the students whose scores it combines, and their baseline if any.
+    """Definition of a mixture: the students whose scores it combines, and the baseline if any.
 
     Attributes:
         student_row: name of the ladder row whose students are combined.
@@ -49,10 +49,10 @@ class MixedRun:
 
     Attributes:
         row: name of the row, a key of `MIXTURES`.
-        jobs: the jobs that train its students: one for a fused row, several for an ensemble.
+        jobs: the jobs that train the students: one for a fused row, several for an ensemble.
         baseline: the baseline that the student is fused with; None for an ensemble.
-        tuned: for a fused row of a refit, the run before the refit, whose fusion settings are used
-            again; else None.
+        tuned: if a refitted student is fused, the same run before the refit, whose fusion settings
+            are used again; else None.
     """
 
     row: str

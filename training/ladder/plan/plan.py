@@ -77,8 +77,8 @@ class Plan:
     def _teachers_of(self, row: LadderRow) -> Iterator[Teacher]:
         """Yields the teachers of a row: the first one and, with `every_teacher`, the others.
 
-        Another teacher without answers to training examples is skipped if the row needs ranking
-        lists.
+        If the row needs ranking lists, other teachers without answers to training examples are
+        skipped.
         """
         yield self.teachers[0]
         for each in self.teachers[1:] if row.every_teacher else ():
@@ -93,15 +93,15 @@ class Plan:
     def trial_jobs(self, cell: Cell) -> list[Job]:
         """Returns one job per trial of a cell, all with the same seed.
 
-        A row without a grid takes the settings that the row DLLM2Rec chooses. So its trials are the
-        jobs of that row.
+        A row without a grid takes the settings that the row DLLM2Rec chooses. So its trial jobs are
+        those of that row.
         """
         tuned = Cell(_tuned_row(cell), cell.student, cell.teacher)
         seed = self._configured_seeds(tuned)[0]
         return [self._job(tuned, trial, seed) for trial in self.trials(cell)]
 
     def jobs_with(self, cell: Cell, trial: Trial) -> list[Job]:
-        """Returns the jobs of a cell if `trial` is the chosen one, one per seed."""
+        """Returns the jobs that train a cell with the settings of `trial`, one per seed."""
         return [self._job(cell, trial, seed) for seed in self.seeds(cell)]
 
     def seeds(self, cell: Cell) -> Sequence[int]:

@@ -24,7 +24,7 @@ class Reference:
     Attributes:
         name: kind of the teacher, or the layers of an LLM that embed titles ("first 8 layers").
         config: settings of the LLM.
-        decays: ratios to try between the weight of a title and that of the next newer title.
+        decays: values to try for the weight of a title relative to the next newer one.
         dataset: dataset whose held-out examples are ranked.
     """
 
@@ -35,7 +35,7 @@ class Reference:
 
     @property
     def stamp(self) -> str:
-        """Fingerprint of everything that decides the reference's ranks; names its stored file."""
+        """Fingerprint of everything that decides the reference's ranks; name of its stored file."""
         return fingerprint(
             REFERENCES_VERSION,
             self.name,

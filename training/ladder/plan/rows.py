@@ -27,8 +27,8 @@ from training.evaluation.row_names import (
 from training.settings.experiment import Experiment, TrainingConfig
 
 GridName = Literal["plain", "ranking", "embeddings", "method"]
-# Rows of rankers without a student: a baseline, titles near the last item's, and titles near those
-# of the whole history.
+# Rows of rankers without a student: two baselines, titles near the last item's title, and titles
+# near those of the whole history.
 NEIGHBOURS_ROW = "VMIS-kNN"
 ORDERED_ROW = "order-aware kNN"
 TITLES_ROW = "control title neighbours"
@@ -42,13 +42,13 @@ class LadderRow:
     """A row of the ladder that trains a student.
 
     Attributes:
-        variant: the parts of the method that are on, a name of `VARIANTS`.
+        variant: name of the method variant, a key of `VARIANTS`.
         loss: next-item loss, a value of `training.loss`; None stands for the experiment's loss.
         grid: name of the grid of settings to tune; None stands for the settings that the row
             DLLM2Rec chooses.
-        times_the_epochs: factor of the maximum number of epochs and of the patience. With one
-            negative per position a student learns slowly, and if training stopped too early, the
-            row would be too weak a baseline.
+        times_the_epochs: factor for the maximum number of epochs and the patience. It is above 1
+            for the row BCE: with one negative per position a student learns slowly, and a training
+            that stops too early would make the baseline too weak.
         every_teacher: whether each teacher has a cell in this row, not only the first one.
     """
 
@@ -67,8 +67,8 @@ class LadderRow:
 def _plain_or_ablation(training: RowTraining) -> LadderRow:
     """Makes a row with the variant and loss of `training`.
 
-    A row without a teacher is tuned with the grid of CE. A row with one takes the settings that the
-    row DLLM2Rec chooses.
+    A row without a teacher is tuned with the grid of CE. A row with a teacher takes the settings
+    that the row DLLM2Rec chooses.
     """
     row = LadderRow(*training)
     return row if row.needs_teacher else replace(row, grid="plain")
@@ -145,7 +145,7 @@ def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experim
 
 
 def with_settings(experiment: Experiment, settings: Mapping[str, object]) -> Experiment:
-    """Returns `experiment` with `settings`, named `section.key`, replaced and validated.
+    """Returns a validated copy of `experiment` in which `settings`, by `section.key`, are replaced.
 
     Raises:
         ConfigError: a setting does not exist, or its value is not allowed.

@@ -12,8 +12,8 @@ WITNESSES = ("RecTools SASRec", "RecTools eSASRec")
 class WitnessRun:
     """An outside witness whose ranks are stored; `name` is one of `WITNESSES`.
 
-    This project cannot train the model. So its settings are facts in the file of ranks, and are not
-    part of the stamp.
+    This project cannot train the model. So the model's settings are facts in the file of ranks, and
+    not part of the stamp.
     """
 
     name: str
@@ -21,5 +21,5 @@ class WitnessRun:
 
     @property
     def stamp(self) -> str:
-        """Fingerprint of name and dataset, which names the file of ranks."""
+        """Fingerprint of name and dataset; name of the file of ranks."""
         return fingerprint("witness", self.name, self.dataset.fingerprint)

@@ -24,8 +24,8 @@ HEADINGS = (
 def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
     """Writes the section on cold targets.
 
-    Returns "" if no test example has a cold next item. It is also "" unless a line of DLLM2Rec, the
-    row CE and a ranking by titles are all measured.
+    Returns "" if no test example has a cold next item. Also returns "" if DLLM2Rec, CE or a ranking
+    by titles is not measured.
     """
     protocol = lines[0].protocol
     if not figures.count(Split.TEST, "cold", protocol):
@@ -44,8 +44,8 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
 def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[list[str]]:
     """Yields the rows of the first table, as lists of cells: one for each line of DLLM2Rec.
 
-    Lines with the cold bonus are included. A row has HR@20 on cold targets and its difference from
-    a ranking by titles that the same teacher embeds. It also has relative gains in NDCG@20 on warm
+    Lines with the cold bonus are included. A row has HR@20 on cold targets and the difference from
+    a ranking by the same teacher's title embeddings. It also has relative gains in NDCG@20 on warm
     targets.
     """
     by_key = {line.key: line for line in lines}
@@ -104,9 +104,9 @@ def _gaps(line: Measured, other: Measured, figures: Figures) -> Iterator[str]:
 def _over_titles(
     line: Measured, titles: Measured, figures: Figures, targets: str
 ) -> tuple[str, str]:
-    """Returns HR@20 of `line` on `targets`, and how far it is above that of `titles`, as texts.
+    """Returns HR@20 of `line` on `targets`, and the difference from that of `titles`, as strings.
 
-    Both texts are empty if no test example has such a next item.
+    Both strings are empty if no test example has such a next item.
     """
     if not figures.count(Split.TEST, targets, line.protocol):
         return "", ""

@@ -117,10 +117,10 @@ def _ranker_cells(line: Measured, figures: Figures) -> list[str]:
 
 
 def _between(line: Measured, figures: Figures) -> Iterator[str]:
-    """Yields the cell between teacher and test NDCG@20, as text.
+    """Yields a line's third cell of the table of rankers, as text.
 
-    For a line fitted on training rows it is validation NDCG@20. A refit has no validation figures;
-    for it the cell is test HR@20 on next items without a training interaction.
+    For a line fitted on training rows, it is validation NDCG@20. A refit has no validation figures.
+    So its cell is test HR@20 on next items without a training interaction.
     """
     if line.protocol == "train":
         validation = figures.draws(line, Split.VALIDATION, "all", METRIC).interval()

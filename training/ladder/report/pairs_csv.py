@@ -47,7 +47,7 @@ def save_pairs(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
 
 
 def _are_compared(line: Measured, other: Measured) -> bool:
-    """Returns whether `line` is a student's row that the module's rule compares with `other`."""
+    """Returns whether `line` has a student and is compared with `other`, see the module."""
     is_other = line is not other and line.protocol == other.protocol
     if not line.student or not is_other or not line.can_be_compared(other):
         return False

@@ -20,7 +20,7 @@ TEACHERS_DISTANCE = 0.15  # vertical distance of two teachers' points; two parts
 
 
 def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
-    """Plots test NDCG@20 of each line against its training time; writes the plot to `path`.
+    """Plots each line's test NDCG@20 against its training time; writes the plot to `path`.
 
     The time of a teacher is not added to that of its students.
     """
@@ -56,7 +56,7 @@ def _bars(intervals: Sequence[Interval]) -> list[list[float]]:
 def _annotate(axes: Axes, name: str, point: tuple[float, float], *, left: bool) -> None:
     """Writes a name to the right of a point, or to its left if `left` is true.
 
-    Points of a second teacher lie near those of the first, so their names are written on the left.
+    Points of a second teacher lie near those of the first. So their names are written on the left.
     """
     offset, alignment = ((-4, 4), "right") if left else ((4, 4), "left")
     axes.annotate(name, point, offset, textcoords="offset points", fontsize=7, ha=alignment)

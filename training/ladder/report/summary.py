@@ -1,4 +1,4 @@
-"""Writes a report's first section: a table of ten lines at most, with what each is worth."""
+"""Writes a report's first section: a table of students, the best baseline and the best teacher."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,7 @@ def summary(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
 def _pair(student: str, lines: Sequence[Measured]) -> list[Measured]:
     """Returns the lines CE and DLLM2Rec of a student, the latter with its first teacher.
 
-    Returns none if one of them is missing.
+    Returns an empty list if one of them is missing.
     """
     by_row = {line.row: line for line in reversed(lines) if line.student == student}
     pair = [by_row[row] for row in (CE_ROW, DISTILLED_ROW) if row in by_row]
@@ -71,7 +71,10 @@ def _cells(
 def _over_its_own_kind(
     line: Measured, shown: Sequence[Measured], figures: Figures
 ) -> tuple[str, str]:
-    """Formats the relative gain over the same student without a teacher, and what it shows."""
+    """Formats the relative gain of DLLM2Rec over CE of the same student, and its `outcome`.
+
+    Both strings are empty for other rows, and if the two lines share no seed.
+    """
     alone = [each for each in shown if (each.row, each.student) == (CE_ROW, line.student)]
     if line.row != DISTILLED_ROW or not line.can_be_compared(alone[0]):
         return "", ""
@@ -82,7 +85,11 @@ def _over_its_own_kind(
 def _over_the_baseline(
     line: Measured, baseline: Measured | None, figures: Figures
 ) -> tuple[str, str]:
-    """Formats the difference to the baseline, and whether the line is shown to be above it."""
+    """Formats a line's difference from the baseline, and whether it is `above` or `below`.
+
+    The second string is `not shown` if the interval contains 0. Both are empty for the baseline
+    itself, or without a baseline.
+    """
     if baseline is None or line is baseline:
         return "", ""
     difference = difference_of(line, baseline, figures, Split.TEST)

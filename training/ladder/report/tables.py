@@ -10,7 +10,7 @@ from training.ladder.results.measured import Figures, Measured
 def figure_of(line: Measured, figures: Figures, targets: str, metric: str) -> str:
     """Formats a metric on test examples with its interval, as `0.0586 [0.0499, 0.0686]`.
 
-    Returns "" if the ranker answered no test example with such a next item.
+    Returns "" if the ranker answered no test example whose next item belongs to `targets`.
 
     Args:
         line: the measured ranker.
@@ -39,9 +39,9 @@ def percent(interval: Interval) -> str:
 
 
 def outcome(difference: Interval) -> str:
-    """Returns what a difference shows: `helps` or `**hurts**`.
+    """Returns the outcome of a difference: `helps`, `**hurts**` or `not shown`.
 
-    It is `not shown` if the interval contains 0.
+    The outcome is `not shown` if the interval contains 0.
     """
     if not difference.excludes_zero:
         return "not shown"

@@ -48,7 +48,7 @@ def reference_lines(reference: Reference, rankings: Sequence[ReferenceRanking]) 
 
 
 def refitted_titles(line: Measured) -> list[Measured]:
-    """Returns the line of a ranking by titles under the protocol `refit`, in a list.
+    """Returns a list with the line of a ranking by titles under the protocol `refit`.
 
     Such a ranking fits nothing and only chooses a decay on validation examples. So its test ranks
     are the same under both protocols. The list is empty for a teacher's answers, which are never

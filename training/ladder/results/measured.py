@@ -31,9 +31,10 @@ class Measured:
     """A line of the ladder: one ranker, with one evaluation per run and split.
 
     Attributes:
-        row: name of the row, as in the CSV.
+        row: name of the row, as in the CSV file.
         evaluations: ranks of the next items by split, one evaluation per run.
-        train_seconds: mean training or tuning time of a run; for a teacher, the time of its LLM.
+        train_seconds: mean training or tuning time of a run in seconds; for a teacher, the time
+            that its LLM took.
         student: name of the student, such as "SASRec"; empty for a ranker without a student.
         teacher: kind of the teacher, or the layers of an LLM that embed titles; empty for a ranker
             without an LLM.
@@ -64,7 +65,7 @@ class Measured:
 
     @property
     def targets(self) -> Sequence[str]:
-        """Names of the groups of next items that the line has figures on (`Figures.is_among`)."""
+        """Names of the groups of next items that the line has figures for (`Figures.is_among`)."""
         return TARGETS if self.protocol == "train" else (*TARGETS, COLD_BEFORE)
 
     @property
@@ -192,9 +193,9 @@ class Figures:
         metric: str,
         split: Split = Split.TEST,
     ) -> tuple[Draws, Draws]:
-        """Computes a metric of two lines, with bootstrap draws, on the seeds and examples of both.
+        """Computes a metric of two lines, with bootstrap draws, on their common seeds and examples.
 
-        If one of them is a refit, an item is warm for both lines if it is warm for the refit.
+        If one of the lines is a refit, an item is warm for both if it is warm for the refit.
 
         Raises:
             ValueError: both lines have seeds, but none in common.
@@ -219,8 +220,8 @@ class Figures:
         Args:
             targets: name of the group: a name of `TARGETS`, `NEW` or `COLD_BEFORE`.
             rows: `[rows]`, dataset rows of the next items.
-            protocol: protocol that decides which items are warm: those in the rows that it is
-                fitted on.
+            protocol: protocol that decides which items are warm: those that occur in the rows it
+                fits a ranker on.
         """
         if targets == "all":
             return np.ones(len(rows), dtype=np.bool_)

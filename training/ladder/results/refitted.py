@@ -17,8 +17,8 @@ REFITTED_NOTE = (
 def headlines(lines: Sequence[Measured]) -> list[Measured]:
     """Returns the lines that a report compares.
 
-    If a student was refitted, they are all refits and the teachers' own answers. Otherwise they are
-    the lines that were fitted on training rows only.
+    If a student was refitted, these are all refits and the teachers' own answers. Otherwise they
+    are the lines that were fitted on training rows only.
     """
     if not _has_refits(lines):
         return [line for line in lines if line.protocol == "train"]

@@ -21,7 +21,7 @@ class Division:
     """A division of all rows of a dataset into strata.
 
     Attributes:
-        title: what the rows are divided by.
+        title: heading that names the property by which rows are divided.
         strata: maps the name of a stratum to a mask of its rows, `[interactions]`. Only rows that
             are examples are used.
     """

@@ -30,7 +30,7 @@ def find_teachers(
     A teacher of another kind whose knowledge cannot be used is left out, and a message says so.
 
     Args:
-        experiment: settings of its own teacher and of the other teachers.
+        experiment: settings of the experiment's own teacher and of the other teachers.
         dataset: dataset that the teachers have answered.
         workplace: folders of the teachers' knowledge.
         store: store with the summaries of measured teachers.
@@ -59,15 +59,15 @@ def find_teachers(
 
 
 def title_decays(experiment: Experiment) -> Sequence[float]:
-    """Returns the ratios to try between the weight of a title and that of the next newer title."""
+    """Returns the values to try for the weight of a title relative to the next newer one."""
     return with_teacher(experiment, "titles").teacher.title_decays
 
 
 def _history_decays(experiment: Experiment, kind: TeacherKind) -> Sequence[float]:
-    """Returns the ratios to try between a title's weight and the next newer one's.
+    """Returns the values of `title_decays` to try with the title embeddings of a kind of teacher.
 
-    They are for rankings by titles that a teacher of this kind embeds. Titles and words teachers
-    already rank by the whole history, so only 0 (the last title alone) is tried for them.
+    Titles and words teachers already rank by the whole history, so only 0 (the last title alone) is
+    tried for them.
     """
     return (0.0,) if kind in TITLES_KINDS else title_decays(experiment)
 

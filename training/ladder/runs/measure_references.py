@@ -32,7 +32,7 @@ from training.workplace import Workplace, with_teacher
 def teacher_rankings(teacher: Teacher, store: RunStore) -> Sequence[ReferenceRanking]:
     """Returns the rankings by a teacher's answers and by its LLM's title embeddings.
 
-    They are read from the store, or measured and stored if they are not there.
+    They are read from the store if they are there; otherwise they are measured and stored.
 
     Raises:
         ResultError: the stored file is damaged, or it was made from other answers of the teacher.
@@ -68,7 +68,7 @@ def title_layer_rankings(
     *,
     stored_only: bool,
 ) -> Iterator[tuple[Reference, Sequence[ReferenceRanking]]]:
-    """Yields references that rank by titles, which only the first layers of an LLM embed.
+    """Yields references that embed titles by only the first layers of an LLM, with their rankings.
 
     There is one reference for each number of layers in `ladder.title_layers`. With `stored_only`, a
     reference that is not stored is left out, and a message says so.

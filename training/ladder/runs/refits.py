@@ -1,4 +1,4 @@
-"""Refits the students of the ladder: trains each measured one once more, on validation rows too.
+"""Refits the students of the ladder: trains each measured student again, on validation rows too.
 
 A refit has the settings of its cell's chosen trial and the seed of a measured run. It trains for as
 many epochs as validation chose in that run. So a job has a refit only when it is measured.
@@ -18,7 +18,7 @@ from training.ladder.runs.store import RunStore
 
 
 def refit_of(job: Job, store: RunStore) -> Job:
-    """Returns the job that trains a measured job once more, on validation rows too."""
+    """Returns the refit of a measured job: the job that trains again, on validation rows too."""
     facts = store.facts(job)
     return job.refitted("refit", facts.best_epoch, facts.cold_bonus, store.checkpoint_path(job))
 

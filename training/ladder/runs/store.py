@@ -1,9 +1,9 @@
 """Stores measured runs next to the report, one file of ranks per run: `runs/<data>/<stamp>.npz`.
 
-A run is the training of a student, the tuning of a baseline, or a mixture of both. Its file holds
-the ranks of the held-out examples, from which all figures of a report and their intervals are
-computed. The stamp is the fingerprint of everything that decides these ranks. Rows that need the
-same run therefore share its file, and so does a later ladder.
+A run is the training of a student, the tuning of a baseline, or the measurement of a mixture. Its
+file holds the ranks of the held-out examples. All figures of a report and their intervals are
+computed from these ranks. The stamp is the fingerprint of everything that decides the ranks. So
+rows that need the same run share its file, and a later ladder uses it again.
 """
 
 import shutil
@@ -27,7 +27,7 @@ Run = BaselineRun | Job | MixedRun
 
 
 class HasStamp(Protocol):
-    """The protocol of all that has a file in the store: a run, a reference, an outside witness."""
+    """Protocol of objects with a file of ranks: runs, references and outside witnesses."""
 
     @property
     def stamp(self) -> str:
@@ -46,7 +46,7 @@ class RunFacts:
 
     Attributes:
         name: name of the run for messages: student and job, or baseline.
-        seconds: training or tuning time.
+        seconds: training or tuning time in seconds.
         machine: the hardware, and the number of parallel runs.
         commits: commits of the code that ran; several if training was resumed.
         best_epoch: number of the epoch whose student was measured; 0 for a baseline.
@@ -104,7 +104,7 @@ class RunStore:
         """Reads how a measured run was made (time, machine, commits) from the file of its ranks.
 
         Raises:
-            ResultError: its file is missing or damaged.
+            ResultError: the file is missing or damaged.
         """
         file = self.file(run)
         try:
@@ -115,10 +115,10 @@ class RunStore:
     def evaluation(self, run: HasStamp, split: Split) -> Evaluation:
         """Reads the ranks of a measured run on one split.
 
-        Those of the other split are not read, so a choice by validation cannot see test ranks.
+        The ranks of other splits are not read, so a choice by validation cannot see test ranks.
 
         Raises:
-            ResultError: its file is missing or damaged.
+            ResultError: the file of the run is missing or damaged.
         """
         return self.file(run).evaluation(split)
 

@@ -22,7 +22,7 @@ NOT_ASKED = 255  # replaces the rank of an example that the LLM has not answered
 
 @dataclass(frozen=True)
 class ReferenceRanking:
-    """The ranks of one reference by one of its ways to rank; becomes a line without a student.
+    """The ranks of a reference by one of its ways to rank: one line of a report.
 
     Attributes:
         row: name of the row.
@@ -51,10 +51,7 @@ class StoredReference:
 
 
 def save_reference(reference: Reference, content: StoredReference, store: RunStore) -> None:
-    """Writes the rankings of a reference to its file in `store`.
-
-    An earlier file of the same settings is replaced.
-    """
+    """Writes the rankings of a reference to its file in `store`; replaces an earlier file."""
     lines = [
         {name: getattr(each, name) for name in ("row", "train_seconds", "teacher_tokens")}
         for each in content.rankings
@@ -94,7 +91,7 @@ def _array_name(place: int, split: Split) -> str:
 
 
 def _padded(evaluation: Evaluation, dataset: Dataset, split: Split) -> NDArray[np.uint8]:
-    """Returns a rank for each example of `split`; `NOT_ASKED` where `evaluation` has none."""
+    """Returns the rank of each example of `split`; `NOT_ASKED` where `evaluation` has none."""
     rows = dataset.example_rows(split)
     ranks = np.full(len(rows), NOT_ASKED, dtype=np.uint8)
     ranks[np.searchsorted(rows, evaluation.rows)] = evaluation.ranks
