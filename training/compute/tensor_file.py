@@ -25,7 +25,7 @@ METADATA_NAME = "sha256_and_tree"
 
 
 def write_tensors(path: Path, tree: Tree) -> None:
-    """Writes `tree` to `path`, atomically.
+    """Writes a tree of tensors to `path`, atomically.
 
     Raises:
         TypeError: a leaf has a type that a tree cannot hold.
@@ -64,7 +64,7 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> Tree:
 
 
 def _described(tree: Tree, name: str, tensors: dict[str, Tensor]) -> Tree:
-    """Returns the structure of `tree` as JSON-able values, and adds its tensors to `tensors`.
+    """Returns the structure of `tree` as JSON values, and adds its tensors to `tensors`.
 
     Args:
         tree: the tree, or a part of it.

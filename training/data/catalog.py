@@ -20,7 +20,7 @@ class Catalog:
     Attributes:
         item_ids: id of each item; `item_ids[0]` has item_index 1.
         titles: title of each item, in the same order.
-        attributes: attributes of each item, in the same order; an empty mapping if it has none.
+        attributes: attributes of each item, in the same order; empty for an item without any.
     """
 
     item_ids: tuple[str, ...]

@@ -53,8 +53,8 @@ class Dataset:
 
     Attributes:
         name: name of the dataset, for messages and reports.
-        fingerprint: hash of the content, see `content_fingerprint`. A view has another one, derived
-            from it by `under`.
+        fingerprint: hash of the content, see `content_fingerprint`; for a view, the hash that
+            `under` derives.
         catalog: the items.
         user_ids: id of each user, in the order of their rows.
         item_indices: `[interactions]`, the item_index of each row.
@@ -102,7 +102,7 @@ class Dataset:
         return self.train_counts() > 0
 
     def under(self, protocol: Protocol) -> "Dataset":
-        """Returns a view for `protocol`: held-out rows that it fits a ranker on become TRAIN rows.
+        """Returns a view for `protocol`: held-out rows that rankers are fitted on are TRAIN rows.
 
         Row numbers and HISTORY rows do not change. The view's fingerprint is a hash of the protocol
         and the fingerprint of this dataset. For the protocol "train", this dataset itself is

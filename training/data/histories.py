@@ -10,7 +10,7 @@ from training.data.dataset import IntArray
 
 
 def read_items(history: IntArray, readable: NDArray[np.bool_] | None) -> IntArray:
-    """Returns the items of a history that a student reads, oldest first.
+    """Returns a history without the items that a student does not read, oldest first.
 
     Call this before `pad_histories`, so that only items that the student reads fill the window.
 

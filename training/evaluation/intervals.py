@@ -69,7 +69,7 @@ class Draws:
     def relative_to(self, other: "Draws") -> "Draws":
         """Returns the relative gain `self / other - 1`, draw by draw.
 
-        It is not finite where `other` is 0.
+        The gain is not finite where `other` is 0.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.float64(self.figure) / other.figure

@@ -69,7 +69,7 @@ class RankFile:
         """Writes the file atomically, in place of an existing one.
 
         Args:
-            facts: JSON-able values by name.
+            facts: JSON values by name.
             ranks: by array name, the rank of each example of a split, `[examples]`, at most 255.
         """
         arrays = {name: each.astype(np.uint8) for name, each in ranks.items()}

@@ -55,7 +55,7 @@ TRAINING_OF_ROW: Mapping[str, RowTraining] = {
 def row_name(variant: str, loss: str) -> str:
     """Returns the name of the ladder row for a method variant and its next-item loss.
 
-    It is `<variant>, <loss>` if the ladder has no such row.
+    The name is `<variant>, <loss>` if the ladder has no such row.
     """
     for name, training in TRAINING_OF_ROW.items():
         if training.variant == variant and training.loss in (None, loss):

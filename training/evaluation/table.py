@@ -33,11 +33,11 @@ class ResultRow:
         return len(self.evaluations[0].rows)
 
     def mean(self, metric: str) -> float:
-        """Returns the mean over the runs of a metric, such as `NDCG@20`."""
+        """Returns the mean of a metric, such as `NDCG@20`, over the runs."""
         return fmean(each.metrics[metric] for each in self.evaluations)
 
     def spread(self, metric: str) -> float | None:
-        """Returns the sample standard deviation over the runs of a metric; None for one run."""
+        """Returns the sample standard deviation of a metric over the runs; None for one run."""
         if len(self.evaluations) < 2:
             return None
         return stdev(each.metrics[metric] for each in self.evaluations)
@@ -49,8 +49,8 @@ class ResultRow:
     def as_json(self) -> Mapping[str, Any]:
         """Returns the row as a JSON object.
 
-        It has the mean and standard deviation of each metric over the runs, and the metrics of each
-        run.
+        The object has the mean and standard deviation of each metric over the runs, and the metrics
+        of each run.
         """
         metrics = {each: {"mean": self.mean(each), "sd": self.spread(each)} for each in METRICS}
         runs = [each.metrics for each in self.evaluations]
@@ -89,7 +89,7 @@ def save_results(
 
     Args:
         rows: rows of the table.
-        facts: JSON-able values by name, such as commit and dataset.
+        facts: JSON values by name, such as commit and dataset.
         folder: folder of both files.
         verdict: sentence below the table; empty for none.
     """

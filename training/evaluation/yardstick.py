@@ -60,7 +60,7 @@ class Evaluation:
         return hits | gains
 
     def of(self, rows: NDArray[np.int64]) -> "Evaluation":
-        """Returns the part of this evaluation that covers some of its examples.
+        """Returns the evaluation restricted to some of its examples.
 
         Args:
             rows: `[part]`, dataset rows of the part, ascending.

@@ -170,7 +170,7 @@ def _train(cells: Sequence[Cell], choices: Choices, options: LadderOptions) -> N
 
 
 def _narrowed(experiment: Experiment, options: LadderOptions) -> Experiment:
-    """Returns the experiment with only the students of `options`; unchanged if there are none."""
+    """Returns the experiment with the students that `options` names, or unchanged without names."""
     if not options.students:
         return experiment
     ladder = experiment.ladder.model_copy(update={"students": tuple(options.students)})

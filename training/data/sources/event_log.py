@@ -42,12 +42,12 @@ def read_event_log(
     Args:
         config: settings of the event log.
         items_path: table of items.
-        missing_titles: treatment of an item without a title.
+        missing_titles: treatment of an item without a title, see `MissingTitles`.
         say: function that is called with a message on what each filter leaves out; None for no
             messages.
 
     Raises:
-        DataError: the log or the table cannot be used, or no event is left.
+        DataError: the log is damaged, the table is missing or malformed, or no event is left.
     """
     say = say or _keep_silent
     log = LogFolder(config.folder)

@@ -30,10 +30,11 @@ class OrderedSettings:
 
     Attributes:
         num_neighbours: number of most similar sessions whose items are scored.
-        history_length: number of latest distinct items that sessions are compared with.
-        length_exponent: a session's similarity is divided by its length to this power.
-        reach: distance from the latest shared item, in items, over which a vote falls to `1 / e`.
-        backward: factor of the vote for an item that is older than the latest shared item.
+        history_length: number of latest distinct items of the history that sessions are compared
+            with.
+        length_exponent: exponent of a session's length, by which the similarity is divided.
+        reach: distance from the match, in items, over which a vote falls to `1 / e`.
+        backward: factor for the vote for an item that comes before the match in its session.
     """
 
     num_neighbours: int = 1_000
@@ -48,10 +49,10 @@ START = OrderedSettings()
 
 
 class OrderedNeighbours:
-    """Scores an item by its distance from the latest shared item in each neighbouring session.
+    """Scores an item by its distance from the *match* in each neighbouring session.
 
-    That shared item is the *match*. The neighbours `n` are the sessions with the highest
-    similarity.
+    The match of a session is the latest item of the history that the session has, too. The
+    neighbours `n` are the sessions with the highest similarity.
 
     `score(i) = log(sessions / sessions with i) * sum_n vote(n, i)`, summed over the neighbours that
     have `i`. `vote(n, i) = similarity(n) * weight * exp(-distance / reach)`, times `backward` if

@@ -1,8 +1,8 @@
 """Tunes and measures the baselines once per dataset, and stores their ranks.
 
-`evaluate` writes the ranks to `work/<name>/baselines`, where the export reads them. They are stored
-because tuning a kNN baseline on a large dataset takes minutes. A refitted baseline is tuned on
-validation and then fitted on training and validation rows.
+`evaluate` writes the ranks to `work/<name>/baselines`, and the export reads them there. The ranks
+are stored because tuning a kNN baseline on a large dataset takes minutes. A refitted baseline is
+tuned on validation and then fitted on training and validation rows.
 """
 
 import time
@@ -27,7 +27,7 @@ class BaselineRun:
     """A baseline to tune, fit and measure on one dataset.
 
     Attributes:
-        name: a key of `BASELINES`.
+        name: name of the baseline, a key of `BASELINES`.
         dataset: dataset that the baseline is fitted and measured on; for a refit, a view.
         tuned_on: dataset whose validation examples choose the settings of a refit; None for
             `dataset`.
@@ -38,7 +38,10 @@ class BaselineRun:
     tuned_on: Dataset | None = None
 
     def refitted(self) -> "BaselineRun":
-        """Returns the run of the refit: tuned as this run, then fitted on validation rows too."""
+        """Returns the run of the refit, which is tuned as before and fitted on more rows.
+
+        These are the training and validation rows.
+        """
         return BaselineRun(self.name, self.dataset.under("refit"), self.dataset)
 
     @property
@@ -75,7 +78,7 @@ class TunedBaseline:
 
     Attributes:
         scorer: the fitted baseline.
-        seconds: time that tuning and fitting took.
+        seconds: time that tuning and fitting took, in seconds.
         settings: the chosen settings by name; empty for baselines that are not in `FITTED`.
     """
 
@@ -89,8 +92,8 @@ def baseline_evaluations(
 ) -> Mapping[str, BySplit]:
     """Returns the ranks of every baseline by name, in the order of `BASELINES`.
 
-    Ranks whose file in `folder` is up to date are read. Any other baseline is tuned, measured and
-    saved there, so a second call tunes nothing.
+    Ranks whose file in `folder` is up to date are read. Any other baseline is tuned and measured,
+    and its ranks are saved in `folder`. So a second call tunes nothing.
 
     Args:
         dataset: dataset with validation examples, which tuning needs, and test examples.

@@ -1,6 +1,6 @@
 """VMIS-kNN as in Serenade: recommends the items of recent users with a similar recent history.
 
-Source: Kersbergen et al., "Serenade", SIGMOD 2022, and its reference implementation. This one
+Source: Kersbergen et al., "Serenade", SIGMOD 2022, and its reference implementation. This module
 differs in three ways. A session is all training interactions of one user. A session counts as more
 recent if it comes later in the dataset, because a dataset has no timestamps. If no session has an
 item of the history, items are ranked by popularity.
@@ -52,7 +52,7 @@ class SessionNeighbours:
     summed over the neighbours `n`. `similarity(n)` sums the weights of the items that the history
     and `n` share. The weight of the `p`-th latest of `l` items is `(l - p + 1) / distinct items`.
     `match(n)` is `1 - 0.1 p`, but at least 0, where the latest shared item is the `p`-th latest of
-    the history. Of equally similar sessions the more recent one is the neighbour.
+    the history. Among equally similar sessions, more recent ones are preferred.
     """
 
     def __init__(self, dataset: Dataset, settings: NeighbourSettings) -> None:

@@ -1,7 +1,7 @@
 """Plans a ladder: its cells, and the training jobs that each cell may need.
 
 A cell is one row of the ladder for one student and one teacher. Each of its trials is trained with
-one seed. The trial that is chosen is then trained with every seed. The plan reads no results:
+one seed. The chosen trial is then trained with every seed. The plan reads no results:
 `runs.choices` chooses the trial.
 """
 
@@ -28,7 +28,7 @@ class Cell:
     """One row of the ladder for one student and, if the row needs one, one teacher.
 
     Attributes:
-        row: a name of `ROWS`.
+        row: name of the row, a key of `ROWS`.
         student: kind of the student.
         teacher: teacher of the student; None for a row without a teacher.
     """

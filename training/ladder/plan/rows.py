@@ -119,11 +119,12 @@ STEPS: Mapping[str, tuple[str, str]] = {
 
 
 def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experiment:
-    """Returns `experiment` with a row's student, loss and epochs, and all parts of distillation on.
+    """Returns the settings that a row's student is trained with, before the row's variant is used.
 
-    The variant of the row then switches parts off. The experiment's own switches are ignored, so
-    that two rows differ only in their variants. The cold bonus and the parts of training without a
-    teacher (`TRAINING_PARTS`) are off here; a variant that needs one switches it on.
+    Kind of student, loss and epochs are set, and all parts of distillation are switched on. The
+    variant then switches some of them off. The experiment's own switches are ignored, so that two
+    rows differ only in their variants. The cold bonus and the parts of training without a teacher
+    (`TRAINING_PARTS`) are off here. A variant that needs one of them switches it on.
     """
     parts = ("position", "confidence", "consistency", "embeddings", "offset")
     ladder, training = experiment.ladder, experiment.training

@@ -12,8 +12,8 @@ WITNESSES = ("RecTools SASRec", "RecTools eSASRec")
 class WitnessRun:
     """An outside witness whose ranks are stored; `name` is one of `WITNESSES`.
 
-    This project cannot train the model. So the model's settings are facts in the file of ranks, and
-    not part of the stamp.
+    This project cannot train the model. So the file of ranks only records the model's settings, and
+    they are not part of the stamp.
     """
 
     name: str

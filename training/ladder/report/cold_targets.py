@@ -1,6 +1,6 @@
-"""Writes a report's section on cold targets: HR@20 on them, and the change on warm targets.
+"""Writes a report's section on cold targets, which are examples whose next item is cold.
 
-A cold target is an example whose next item is cold.
+The section also has the gains on warm targets.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ HEADINGS = (
 
 
 def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the section on cold targets.
+    """Writes the report's section on cold targets.
 
     Returns "" if no test example has a cold next item. Also returns "" if DLLM2Rec, CE or a ranking
     by titles is not measured.
@@ -42,7 +42,7 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
 
 
 def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[list[str]]:
-    """Yields the rows of the first table, as lists of cells: one for each line of DLLM2Rec.
+    """Yields the rows of the section's first table as lists of cells, one for each DLLM2Rec line.
 
     Lines with the cold bonus are included. A row has HR@20 on cold targets and the difference from
     a ranking by the same teacher's title embeddings. It also has relative gains in NDCG@20 on warm
@@ -95,7 +95,7 @@ def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str
 
 
 def _gaps(line: Measured, other: Measured, figures: Figures) -> Iterator[str]:
-    """Yields `line` minus `other` on cold targets as text, for each metric of `CUTOFFS`."""
+    """Yields the difference `line - other` on cold targets in each metric of `CUTOFFS`, as text."""
     for metric in CUTOFFS:
         more, less = figures.pair(line, other, "cold", metric)
         yield signed(more.minus(less).interval())

@@ -14,9 +14,10 @@ WHOLE_ROWS = (DISTILLED_ROW, COLD_ROW)
 
 
 def against_others(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the section that compares students and teachers with teachers and kNN baselines.
+    """Writes the report's section that compares students with teachers and kNN baselines.
 
-    Returns "" if there is nothing to compare.
+    Teachers are compared with each other and with kNN baselines, too. Returns "" if there is
+    nothing to compare.
     """
     cells = [
         [
@@ -64,7 +65,7 @@ def difference_of(line: Measured, other: Measured, figures: Figures, split: Spli
 
 
 def between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the section that compares teachers in pairs, by a student that both have taught.
+    """Writes the report's section that compares teachers in pairs, by a student taught by both.
 
     Returns "" if no student was taught by two teachers.
     """

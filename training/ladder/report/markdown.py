@@ -37,8 +37,8 @@ def as_report(
     """Returns the whole report in Markdown.
 
     Args:
-        lines: the measured rankers. If students were refitted, the report compares the refits. The
-            lines fitted on training rows only then follow in a table.
+        lines: the measured rankers. If students were refitted, the report compares the refits. A
+            separate table then shows the lines that were fitted on training rows only.
         figures: computes the figures of `lines`.
         origin: names and values of the list at the end, the command first.
         picture: common beginning of the plots' file names, in the folder of the report.
@@ -70,7 +70,7 @@ def as_report(
 
 
 def _examples(figures: Figures, protocol: Protocol) -> str:
-    """Writes the paragraph on the test examples, the intervals and how everything was measured."""
+    """Writes the report's paragraph on the test examples, the intervals and the measurements."""
     counts = ", ".join(f"{figures.count(Split.TEST, each, protocol):,} {each}" for each in TARGETS)
     learned = "training" if protocol == "train" else "training or validation"
     rows = figures.dataset.example_rows(Split.TEST)
@@ -117,7 +117,7 @@ def _ranker_cells(line: Measured, figures: Figures) -> list[str]:
 
 
 def _between(line: Measured, figures: Figures) -> Iterator[str]:
-    """Yields a line's third cell of the table of rankers, as text.
+    """Yields the cell in the third column of the table of rankers, as text.
 
     For a line fitted on training rows, it is validation NDCG@20. A refit has no validation figures.
     So its cell is test HR@20 on next items without a training interaction.

@@ -32,7 +32,7 @@ METRICS = ("NDCG@20", "HR@20")
 
 
 def save_pairs(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
-    """Writes `path`, with a CSV record for each compared pair of lines and each metric.
+    """Writes a CSV file to `path`: one record for each compared pair of lines and each metric.
 
     Each split and each group of next items has records of its own.
     """

@@ -17,7 +17,7 @@ PAPERS_METRICS = ("HR@20", "NDCG@20")
 
 
 def parts(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
-    """Writes the section on the gain in test NDCG@20 that each part of the method brings.
+    """Writes the report's section on the gain in test NDCG@20 by each part of the method.
 
     Returns "" if no two rows can be compared. The file names of the plots begin with `picture`.
     """
@@ -51,7 +51,7 @@ def _gains_table(student: str, lines: Sequence[Measured], figures: Figures) -> s
 
 
 def papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the section on the relative gains of DLLM2Rec over BCE, averaged as in the paper.
+    """Writes the report's section on relative gains of DLLM2Rec over BCE, averaged as in the paper.
 
     Returns "" if no student has both rows.
     """
@@ -83,7 +83,7 @@ def _relative_gains(distilled: Measured, baseline: Measured, figures: Figures) -
 
 
 def negative_results(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the section that lists the parts and teachers whose gain is not shown to be positive.
+    """Writes the report's section on parts and teachers whose gain is not shown to be positive.
 
     Returns "" if no two rows can be compared.
     """

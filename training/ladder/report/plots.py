@@ -63,7 +63,7 @@ def _annotate(axes: Axes, name: str, point: tuple[float, float], *, left: bool) 
 
 
 def _label(line: Measured, figures: Figures) -> str:
-    """Returns the text beside the point of a line: its row and teacher.
+    """Returns a line's label in the plot: its row and teacher.
 
     If the ranker answered only some of the test examples, their number is added.
     """

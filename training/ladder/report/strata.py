@@ -15,7 +15,7 @@ ROWS = (NEIGHBOURS_ROW, ORDERED_ROW, HISTORY_TITLES_ROW, CE_ROW, DISTILLED_ROW, 
 
 
 def by_stratum(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the section on strata: one table of test NDCG@20 per division.
+    """Writes the report's section on strata: one table of test NDCG@20 per division.
 
     Returns "" if none of the main rows answered all test examples.
     """

@@ -83,7 +83,7 @@ def student_line(cell: Cell, choices: Choices, jobs: Sequence[Job]) -> Measured:
 
 
 def mixed_lines(cell: Cell, every_run: Sequence[MixedRun], store: RunStore) -> Iterator[Measured]:
-    """Yields a line for each mixture of a cell, from those of `every_run` that are stored."""
+    """Yields a line for each mixture of a cell, made from the stored runs among `every_run`."""
     for row in dict.fromkeys(run.row for run in every_run):
         runs = [run for run in every_run if run.row == row and store.has(run)]
         if not runs:

@@ -26,9 +26,9 @@ def headlines(lines: Sequence[Measured]) -> list[Measured]:
 
 
 def trained_alone(lines: Sequence[Measured]) -> list[Measured]:
-    """Returns the lines that were fitted on training rows only, if a student was refitted.
+    """Returns the lines of a report with refits that were fitted on training rows only.
 
-    Otherwise `headlines` has these lines already, and the result is empty.
+    The list is empty if no student was refitted, since `headlines` then has these lines.
     """
     return [line for line in lines if line.protocol == "train"] if _has_refits(lines) else []
 
@@ -38,7 +38,7 @@ def _has_refits(lines: Sequence[Measured]) -> bool:
 
 
 def _beside_refits(line: Measured) -> Measured:
-    """Returns a copy of `line` with protocol `refit`, so that it counts the cold items of a refit.
+    """Returns a copy of `line` with protocol `refit`, so that its cold items are those of a refit.
 
     A refit is trained on validation rows too, so fewer items are cold to it.
     """

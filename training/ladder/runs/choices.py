@@ -27,7 +27,7 @@ class Choices:
     def choose(self, cell: Cell) -> Trial:
         """Returns the trial with the highest validation NDCG@20, the first one in case of a tie.
 
-        Call it only if `can_choose` is true.
+        Call this only if `can_choose` is true.
         """
         first, *others = self.plan.trials(cell)
         if not others:
@@ -41,7 +41,7 @@ class Choices:
     def jobs(self, cell: Cell) -> list[Job]:
         """Returns the jobs of a cell's chosen trial, one per seed, measured or not.
 
-        Call it only if `can_choose` is true.
+        Call this only if `can_choose` is true.
         """
         return self.plan.jobs_with(cell, self.choose(cell))
 

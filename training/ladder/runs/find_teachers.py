@@ -35,7 +35,7 @@ def find_teachers(
         workplace: folders of the teachers' knowledge.
         store: store with the summaries of measured teachers.
         stored_only: whether the stored summary of a teacher is used in place of its knowledge.
-        only: kinds to yield, in this order; empty for the own teacher and all others.
+        only: kinds to yield, in this order; empty for the experiment's own teacher and all others.
 
     Raises:
         KnowledgeError: the experiment's own teacher, or one of `only`, has no knowledge.

@@ -68,7 +68,7 @@ def title_layer_rankings(
     *,
     stored_only: bool,
 ) -> Iterator[tuple[Reference, Sequence[ReferenceRanking]]]:
-    """Yields references that embed titles by only the first layers of an LLM, with their rankings.
+    """Yields references that embed titles with the first layers of an LLM, and their rankings.
 
     There is one reference for each number of layers in `ladder.title_layers`. With `stored_only`, a
     reference that is not stored is left out, and a message says so.

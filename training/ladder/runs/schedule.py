@@ -44,7 +44,7 @@ def train_cells(
 
 
 def perform_all(runs: Sequence[Run], store: RunStore, num_workers: int | None) -> None:
-    """Performs those of `runs` that are not stored yet; runs with equal stamps are performed once.
+    """Performs the runs that are not stored yet; runs with equal stamps are performed once.
 
     `num_workers` is the number of parallel processes; None for one per core.
     """

@@ -31,7 +31,7 @@ class HasStamp(Protocol):
 
     @property
     def stamp(self) -> str:
-        """Fingerprint of everything that decides the ranks, which names the file."""
+        """Fingerprint of everything that decides the ranks; name of the file."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class HasStamp(Protocol):
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Facts of a run, saved in the file of its ranks.
+    """Facts about a run, saved in the file of its ranks.
 
     Attributes:
         name: name of the run for messages: student and job, or baseline.
@@ -129,7 +129,7 @@ class RunStore:
     def save_ranks(
         self, run: HasStamp, ranks: Mapping[str, NDArray[np.int64]], facts: RunFacts
     ) -> None:
-        """Saves `ranks`, which maps the name of a split to `[examples]`, together with `facts`."""
+        """Saves ranks, `[examples]` by name of the split, together with `facts`."""
         saved = {name: value for name, value in asdict(facts).items() if name != "is_former"}
         RankFile(self._path(run.stamp), run.dataset).save(saved, ranks)
 
