@@ -42,13 +42,14 @@ class EventsConfig(Section):
     )
     user: Literal["session", "user"] = Field(
         default="session",
-        description="what is a user of the dataset: a session, or all sessions with the same "
-        "user_ref; a session without one is a user of its own",
+        description="user of the dataset: a session, or all sessions with the same user_ref; a "
+        "session without user_ref is a user of its own",
     )
     session_gap_minutes: float | None = Field(
         default=None,
         gt=0,
-        description="a user ends, and another begins, after this time without an event",
+        description="after this time without an event, a session's or user's next event begins a "
+        "new user of the dataset",
     )
     max_events_per_minute: int | None = Field(
         default=None,
@@ -56,7 +57,8 @@ class EventsConfig(Section):
         description="users with more events than this within 60 s are bots and are left out",
     )
     unknown_items: Literal["leave-out", "refuse"] = Field(
-        default="leave-out", description="for an event whose item is not in the table of items"
+        default="leave-out",
+        description="treatment of an event whose item is not in the table of items",
     )
 
     @field_validator("last_days")
@@ -91,7 +93,8 @@ class DataConfig(Section):
     )
     missing_titles: Literal["refuse", "placeholder"] = Field(
         default="refuse",
-        description="for an item without a title: an error, or the title `Untitled item <item_id>`",
+        description="treatment of an item without a title: an error, or the title `Untitled item "
+        "<item_id>`",
     )
     min_interactions: int = Field(
         default=5,

@@ -55,14 +55,14 @@ class TrainingConfig(Section):
     )
     trained_candidates: bool = Field(
         default=False,
-        description="compare next items with trained items only; with title embeddings always so",
+        description="compare next items with trained items only; always on with title embeddings",
     )
     item_dropout: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="share of interactions that an epoch leaves out, drawn anew for each; they are "
-        "neither read nor predicted then",
+        description="share of interactions that are drawn in each epoch and left out of it, "
+        "neither read nor predicted",
     )
     random_features: bool = Field(
         default=False,
@@ -88,8 +88,8 @@ class TrainingConfig(Section):
         gt=0,
         le=1,
         validate_default=True,
-        description="share of the candidates that a step scores: half of them the most popular "
-        "ones, half drawn; with those of the batch; for `cross-entropy`",
+        description="share of the candidates that a step scores, half of them the most popular "
+        "ones and half drawn, besides the items of the batch; for `cross-entropy`",
     )
     packed_windows: bool = Field(
         default=False,
