@@ -80,7 +80,9 @@ def store_witness(path: Path, dataset: Dataset, store: RunStore) -> WitnessRun:
 def _read(
     path: Path, dataset: Dataset
 ) -> tuple[Mapping[str, Any], Mapping[Split, NDArray[np.integer]]]:
-    """Reads the facts, and the rankings of each split: item indices, `[examples, LIST_LENGTH]`.
+    """Reads the facts about an outside model, and its rankings by split.
+
+    A ranking consists of item indices; rankings are `[examples, LIST_LENGTH]`.
 
     Raises:
         ResultError: the file is damaged or was made for another dataset.

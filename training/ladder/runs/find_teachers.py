@@ -59,7 +59,7 @@ def find_teachers(
 
 
 def title_decays(experiment: Experiment) -> Sequence[float]:
-    """Returns the values to try for the weight of a title relative to the next newer one."""
+    """Returns the weights to try for a title of a history, relative to the next newer title."""
     return with_teacher(experiment, "titles").teacher.title_decays
 
 
