@@ -72,8 +72,7 @@ def is_erased(kind: Kind, records: pa.Table, deadlines: Deadlines) -> NDArray[np
     Args:
         kind: kind of the records.
         records: table with the columns of this kind.
-        deadlines: deadlines by digest. Only those of sessions are applied, so first pass them
-            through `with_sessions_of_users`.
+        deadlines: deadlines by digest, with those that `with_sessions_of_users` adds.
     """
     if not deadlines or kind == "tombstone":
         return np.zeros(len(records), dtype=np.bool_)
@@ -81,7 +80,10 @@ def is_erased(kind: Kind, records: pa.Table, deadlines: Deadlines) -> NDArray[np
     if kind == "event":
         # An event in the millisecond of the tombstone is erased only by its sequence, see `erases`.
         at = np.maximum(at, _NEVER + 1) - 1
-        return _erased(records, "received_at", (at, sequences))
+        of_users = _deadlines_by_row(records, "user_ref", deadlines)
+        return _erased(records, "received_at", (at, sequences)) | _erased(
+            records, "received_at", of_users
+        )
     return _erased(records, TIME_COLUMNS[kind], (at, sequences))
 
 
