@@ -63,7 +63,7 @@ class EarlyAdmission(Protocol):
     def retry_after(
         self, in_progress: int, method: bytes, url: bytes, headers: Sequence[tuple[bytes, bytes]]
     ) -> int:
-        """Returns 0 if the request is accepted, else the seconds after which to try again.
+        """Returns 0 if the request is accepted, else the seconds until the client may try again.
 
         `in_progress`: number of requests that are worked on. The other arguments are the request's
         head.

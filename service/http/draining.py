@@ -24,7 +24,7 @@ class Drain:
     """
 
     def __init__(self, seconds: float) -> None:
-        """Sets the delay; SIGTERM was not received yet.
+        """Makes a Drain that has not begun.
 
         `seconds`: time from SIGTERM to the shutdown of the worker; 0: no delay.
         """

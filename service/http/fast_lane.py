@@ -87,13 +87,13 @@ class FastLane:
         return self._path_regex.match(path)
 
     def is_for(self, scope: Scope) -> bool:
-        """Returns whether the headers and the path of a request have the common form."""
+        """Returns whether a request's headers and path have the form that the lane can parse."""
         return _is_common(scope, self.max_body_bytes)
 
     def arguments(self, scope: Scope, path: re.Match[str], body: bytes) -> dict[str, Any] | None:
         """Returns the handler's arguments by name; None if FastAPI must handle the request.
 
-        FastAPI must handle a request that is invalid or does not have the common form.
+        FastAPI must handle a request that is invalid or that the lane cannot parse.
 
         Args:
             scope: the ASGI scope of the request.
@@ -210,7 +210,7 @@ def open_lane(
 
 
 class _UncommonRequestError(Exception):
-    """A query string does not have the common form; FastAPI must handle the request."""
+    """The lane cannot parse a query string, so FastAPI must handle the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +246,12 @@ def _refuse() -> Never:
 
 
 def _is_common(scope: Scope, max_body_bytes: int) -> bool:
-    """Returns whether the headers and the path of a request have the common form.
+    """Returns whether a request's headers and path have the form that a lane can parse.
 
-    The request has a JSON body, whose length is known and allowed, and a path without
-    percent-encoding. Returns False if Content-Type or Content-Length is sent twice, because FastAPI
-    decides which header counts. Returns False if dependencies are overridden, as in tests, because
-    only FastAPI knows the replacements.
+    That is a JSON body of known, allowed length and a path without percent-encoding. Returns False
+    if Content-Type or Content-Length is sent twice, because FastAPI decides which header counts.
+    Returns False if dependencies are overridden, as in tests, because only FastAPI knows the
+    replacements.
     """
     length, media_type = b"", b""
     for name, value in scope["headers"]:

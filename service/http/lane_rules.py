@@ -73,7 +73,7 @@ def check_skipped(
 def _unknown_dependencies(
     dependant: Any, provided: Collection[Callable[..., Any]]
 ) -> Iterator[str]:
-    """Yields a description of each dependency that a lane cannot provide, and of its parameters.
+    """Yields a description of each dependency or dependency's parameter that a lane cannot provide.
 
     Nested dependencies are included.
     """

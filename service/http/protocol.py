@@ -51,15 +51,14 @@ class RefusedError(Exception):
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """A client connection: uvicorn's httptools protocol, which here refuses requests beyond limits.
+    """A client connection: uvicorn's httptools protocol, extended to refuse requests over a limit.
 
     Attributes:
-        deadline: time, in seconds of the event loop's clock, by which the head (URL and headers) or
-            the body of a request must be complete; after it, the request is refused.
+        deadline: time, in seconds of the event loop's clock, at which an incomplete head (URL and
+            headers) or body of a request is refused.
     """
 
-    # Slots keep `__dict__` at 30 keys. Objects share the keys of a dict of at most this size, which
-    # takes a fifth of the memory.
+    # Slots keep `__dict__` at 30 keys: objects can share so many, in a fifth of the memory.
     __slots__ = (
         "_all",
         "_held",
@@ -102,10 +101,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Passes `data` to the parser in pieces, and checks the limits after each piece.
-
-        So a head can exceed its limit by one piece at most.
-        """
+        """Passes `data` to the parser in pieces; checks the limits after each piece."""
         if len(data) <= _CHUNK:
             self._received += len(data)
             HttpToolsProtocol.data_received(self, data)
@@ -164,19 +160,18 @@ class LimitedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuses a request that exceeds a limit or that the parser cannot read.
 
-        The status is that of the exceeded limit, else 400. `msg`: the parser's reason, sent with
-        400.
+        `msg`: the parser's reason, sent with status 400; an exceeded limit has its own status.
         """
         self._refuse(*(self._refusal or (HTTPStatus.BAD_REQUEST, msg)))
 
     def shutdown(self) -> None:
-        """Begins the shutdown; `_LEAVING_SECONDS` later, refuses a request still incomplete."""
+        """Begins the shutdown; refuses a request that is incomplete after `_LEAVING_SECONDS`."""
         super().shutdown()
         if self.deadline < NEVER:
             self.loop.call_later(_LEAVING_SECONDS, self._leave)
 
     def expire(self) -> None:
-        """Closes the connection; first answers 408 if a part of a request has arrived."""
+        """See Connection. Answers 408 first if a part of a request has arrived."""
         if not self._received:
             self.transport.close()
         else:
@@ -187,14 +182,11 @@ class LimitedProtocol(HttpToolsProtocol):
         return self.transport.is_closing()
 
     def unread_answer(self) -> object | None:
-        """Returns an object that identifies the answer that the client has not read completely.
-
-        Returns None if there is no such answer.
-        """
+        """See Connection."""
         return (self.cycle or self) if self.transport.get_write_buffer_size() else None
 
     def abort(self) -> None:
-        """Closes the connection without sending the rest of its answer."""
+        """See Connection."""
         self.transport.abort()
 
     def _leave(self) -> None:
@@ -235,10 +227,9 @@ class LimitedProtocol(HttpToolsProtocol):
         return self.expect_100_continue or announced_length(self.headers) > _MAX_HELD_BYTES
 
     def _retry_after(self, admission: EarlyAdmission) -> int:
-        """Returns 0 if the request is accepted, else the seconds after which to try again.
+        """Returns 0 if the request is accepted, else the seconds until the client may try again.
 
-        A pipelined request that waits for an earlier answer is accepted here; `_at_start` checks it
-        later.
+        Accepts a pipelined request that waits for an earlier answer: `_at_start` checks it later.
         """
         is_first = self.cycle is None or self.cycle.response_complete
         return self._seconds_of(admission) if is_first else 0
@@ -248,10 +239,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return admission.retry_after(self._in_progress(), method, self.url, self.headers)
 
     def _at_start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:
-        """Returns the ASGI application that answers a pipelined request, when the request starts.
-
-        Returns `app`, or an application that refuses the request if the worker has too much work.
-        """
+        """Chooses the application that answers a pipelined request when the request starts."""
         if (admission := self._all.admission) is None:
             return app
         method, scope = cycle.scope["method"].encode(), cycle.scope
@@ -262,8 +250,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _in_progress(self) -> int:
         """Returns the number of the worker's unanswered requests that do not wait for clients.
 
-        Tasks that have ended are not counted: uvicorn removes a task one turn of the event loop
-        later.
+        Does not count ended tasks, which uvicorn removes one turn of the event loop later.
         """
         return sum(not each.done() for each in self.tasks) - self._all.waiting
 
@@ -295,7 +282,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_body_awaited = is_body_awaited
 
     def _limit(self) -> None:
-        """Refuses an incomplete request that is too long, or sets the deadline of its head or body.
+        """Refuses an incomplete request if it is too long; otherwise sets its deadline.
 
         Starts the request before its body is complete, if it must not be held.
         """

@@ -152,8 +152,8 @@ def _form_of_head(status: int, names: Sequence[bytes]) -> _HeadForm | None:
     """Returns the template of a head with the header names `names`; None if uvicorn must write it.
 
     uvicorn must write a head that does not have exactly one `content-length`, or that has
-    `connection` or `transfer-encoding`. It must also write a head with an invalid name, because it
-    then raises the error.
+    `connection` or `transfer-encoding`. It must also write a head with an invalid name, for which
+    it raises an error.
     """
     if names.count(_LENGTH) != 1 or not _LEFT_TO_UVICORN.isdisjoint(names):
         return None

@@ -103,7 +103,7 @@ class Catalog:
     ) -> "Catalog":
         """Returns a new catalog of the bundle's items and `added`, with `edits` by item id.
 
-        They replace the added items and the edits of this catalog.
+        The added items and the edits of this catalog are left out.
         """
         return Catalog(self._bundle_items, added, edits)
 

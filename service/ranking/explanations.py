@@ -1,7 +1,7 @@
 """Explains recommendations: finds the items of the history that raise a recommended item's score.
 
-The score drop of a recommended item for an item of the history is a difference of two scores: after
-the whole history, minus after the history without that item.
+A score drop is the recommended item's score after the whole history minus its score after the
+history without one item.
 """
 
 from collections.abc import Generator, Sequence
@@ -26,7 +26,7 @@ def explain_in_slices(
 ) -> Generator[None, None, list[Reasons]]:
     """Finds the reasons for each recommended item, in the order of `recommendations`.
 
-    A generator that yields after each slice of the work and then returns the reasons. For each
+    This generator yields after each slice of the work, and then returns the reasons. For each
     distinct item among the newest `max_history_length`, it ranks the history again without all
     occurrences of that item. The item is a reason if the recommended item's score is then lower.
     Hidden items and items that the student does not read are never reasons. If a fallback made the
@@ -57,7 +57,7 @@ def _score_drops(
 ) -> Generator[None, None, NDArray[np.float64]]:
     """Computes the score drop of each recommended item for each left-out item.
 
-    A generator that yields after each slice of the work and then returns an array `[left_out,
+    This generator yields after each slice of the work, and then returns an array `[left_out,
     recommended]`. An entry is the score after the whole history minus the score after the history
     without the left-out item. All arguments are item indices.
     """

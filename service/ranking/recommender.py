@@ -4,8 +4,7 @@ This module alone chooses the source of a recommendation list:
 
 1. `student`, if the student reads at least one item of the history. It reads all items of the
    catalog that the bundle does not mark as unread.
-2. `similar`, if the student fails: the items nearest to those of the history. The answer is then
-   degraded.
+2. `similar`, if the student fails: the items nearest to the history. The answer is degraded.
 3. `popular`, if the student reads no item of the history: the items with the most interactions in
    the training data.
 4. `catalog`, if the student reads no item of the history, and no allowed item has an interaction in
@@ -125,8 +124,7 @@ class Recommender:
     def can_add(self, added: AddedItem) -> bool:
         """Returns whether an item can be added at run time.
 
-        The bundle must not have the item. It must have an item encoder for embeddings of the size
-        of the item's embedding.
+        The bundle must lack the item, and have an item encoder for embeddings of the same size.
         """
         fits = len(added.vector) == self.student.embedding_size
         return fits and not self.catalog.is_in_bundle(added.item.item_id)
@@ -134,13 +132,9 @@ class Recommender:
     def with_changes(
         self, added: Sequence[AddedItem], edits: Mapping[str, ItemEdit]
     ) -> "Recommender":
-        """Returns a recommender with these added items and edits, which replace the present ones.
+        """Returns a recommender with these added items and edits, in place of the present ones.
 
-        Items that cannot be added (`can_add`) are left out. Returns this object if nothing changes.
-
-        Args:
-            added: the added items.
-            edits: the edits by item id.
+        Leaves out items that `can_add` refuses. `edits` are by item id.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -166,10 +160,10 @@ class Recommender:
         return self._recommendations(query, index_query, self._rank(index_query))
 
     def recommend_many(self, queries: Sequence[Query]) -> list[Recommendations]:
-        """Answers several queries, in their order, with fewer inferences than one per query.
+        """Answers several queries with fewer inferences; returns the answers in the same order.
 
-        Queries with the same `k` and `mask_seen` share a batch. Queries with rules are ranked
-        singly.
+        Queries with the same `k` and `mask_seen` share a batch. Each query with rules is ranked
+        alone.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
@@ -197,8 +191,8 @@ class Recommender:
         """Selects the `k` items that are most similar to those of the query's history, by cosine.
 
         Filters, exclusions and rules are applied. Items of the history and items that the student
-        does not read are left out. If the student does not read all items of the history, the list
-        is empty.
+        does not read are left out. The list is empty if the student does not read the whole
+        history.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
@@ -212,10 +206,7 @@ class Recommender:
         return self._selector(query).select(Eligible(others, others), scorer)
 
     def _vectors_of(self, added: Sequence[AddedItem]) -> Vectors:
-        """Returns the item vectors of `added`, `[added, hidden]`.
-
-        Only items that this recommender does not have yet are encoded.
-        """
+        """Returns the item vectors of `added`, `[added, hidden]`; encodes only the new items."""
         known, new = self._row_of_added, [each for each in added if each not in self._row_of_added]
         vectors = self.student.added
         if new:
@@ -265,7 +256,7 @@ class Recommender:
     def _rank_at_once(self, queries: Sequence[IndexQuery]) -> list[Ranking | None]:
         """Ranks several queries by `Student.rank_many`; all must have the same `k` and `mask_seen`.
 
-        A query that allows no unseen item is ranked again with seen items allowed.
+        If a query allows no unseen item, ranks it again with seen items allowed.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -328,10 +319,7 @@ class Recommender:
         return Selector(self.catalog, self.vectors, query.rules or Rules(), query.k)
 
     def _source_of(self, item_indices: Iterable[int]) -> Source:
-        """Returns the source of a list that was made without a history: `popular` or `catalog`.
-
-        It is `popular` if an item of the list has an interaction in the training data.
-        """
+        """Returns `popular` if one of the items has an interaction in training, else `catalog`."""
         has_interactions = any(self.catalog.item(index).popularity for index in item_indices)
         return "popular" if has_interactions else "catalog"
 

@@ -31,7 +31,7 @@ class Student:
 
     The common-case graph ranks the queries that it accepts. The ranking graph ranks all other
     queries. It also ranks a query again if the common-case graph cannot prove that it found the
-    best items, or if it found a hidden item.
+    best items, or has found a hidden item.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class Student:
         return self._ranking_graph.rank_arrays(query)
 
     def rank_by_ranking_graph(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
-        """Ranks several queries in one inference of the ranking graph, whatever their form.
+        """Ranks several queries in one inference of the ranking graph, common cases included.
 
         All queries must have the same `k` and `mask_seen`.
 

@@ -51,7 +51,7 @@ class GroupCommit:
         self._fails = False
 
     async def append(self, record: bytes) -> None:
-        """Writes a record to the disk and then returns.
+        """Writes a record; returns when the record is on the disk.
 
         Raises:
             DiskFullError: the files have their maximum size, or the disk is full.

@@ -1,4 +1,4 @@
-"""Opens the stores that the settings choose, of session histories, items, edits and the event log.
+"""Opens the stores that the settings choose: histories, added items, edits and the event log.
 
 With REDIS_URL, all are in Redis. Without it, histories are in memory and the others in files.
 """
@@ -41,7 +41,7 @@ def open_item_store(settings: Settings) -> AddedItemStore:
 def open_edit_store(settings: Settings) -> ItemEditStore:
     """Opens the store of edits of items; a Redis store connects at its first command.
 
-    A file store has its file beside that of the added items.
+    Without Redis, the edits are in a file beside that of the added items.
     """
     if settings.redis_url is None:
         path = settings.items_path.with_name(f"edits-of-{settings.items_path.name}")

@@ -65,9 +65,9 @@ def _options(timeout_seconds: float) -> dict[str, Any]:
 class ClusterClient(RedisCluster):
     """A client of a Redis Cluster that re-reads the topology in the background.
 
-    The topology says which node has which keys. redis-py reads it again in the request that lost a
-    connection, which takes milliseconds of CPU time. So one lost node would delay requests to the
-    other nodes. Each command has a deadline, `wait_seconds`.
+    The topology says which node has which keys. By default, redis-py reads it again in the request
+    that lost a connection, which takes milliseconds of CPU time. So one lost node would delay
+    requests to the other nodes. Each command has a deadline, `wait_seconds`.
     """
 
     def __init__(self, *, wait_seconds: float, max_connections: int, **options: Any) -> None:

@@ -87,7 +87,7 @@ class SharedConnection:
     async def _connect(self) -> "_Pipeline":
         """Opens a new connection; callers that wait at the same time share one connection.
 
-        Opening goes on if a caller is cancelled.
+        If a caller is cancelled, the connection is opened nevertheless.
         """
         return await asyncio.shield(self._connecting or self._begin_to_connect())
 

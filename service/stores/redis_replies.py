@@ -64,7 +64,7 @@ def another_node_may_answer(error: RedisError) -> bool:
 
 
 def rejects_for_good(error: BaseException | None) -> bool:
-    """Returns whether `error` means that Redis rejects this command each time, but not others.
+    """Returns whether `error` means that Redis would reject the command at every attempt.
 
     Redis does so if a key holds a value of another type, or if a value has a wrong form.
     """

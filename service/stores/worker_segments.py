@@ -26,7 +26,7 @@ class WorkerSegments:
         Args:
             parent: folder that contains the folders of all workers.
             suffix: suffix of the current segment's file.
-            check_room: called before a segment is created; raises an error if there may be no more.
+            check_room: called before a segment is created; raises an error to refuse the segment.
             complete: called with the path of each segment that is complete.
         """
         self._parent = parent
@@ -39,7 +39,7 @@ class WorkerSegments:
         self._num_segments = 0
 
     def write(self, records: bytes) -> None:
-        """Writes records to the disk and then returns.
+        """Writes records; returns when the records are on the disk.
 
         Raises:
             OSError: the disk fails. The next call begins another segment, since the content of the

@@ -23,7 +23,7 @@ class Agreement:
 def agreement(one: Sequence[str], other: Sequence[str]) -> Agreement:
     """Measures how well two rankings agree.
 
-    Each ranking is a sequence of item ids, best first. It must not be empty or have repeated items.
+    The rankings are item ids, best first. They must not be empty or have repeated items.
     """
     return Agreement(overlap(one, other), rank_correlation(one, other))
 
@@ -40,9 +40,10 @@ def rank_correlation(one: Sequence[str], other: Sequence[str]) -> float:
     both rankings order it alike, -1 if they order it differently, and 0 if it is tied in either.
     The result is the mean over all pairs.
 
-    It equals `1 - 2 K / pairs`, where K is the distance K^(1/2) of Fagin, Kumar and Sivakumar,
-    "Comparing top k lists", SIAM J. Discrete Math. 17(1), 2003. The result is 1 for equal rankings,
-    -1 for a ranking and its reverse, and -k / (2k - 1) for two disjoint rankings of length k.
+    The result equals `1 - 2 K / pairs`, where K is the distance K^(1/2) of Fagin, Kumar and
+    Sivakumar, "Comparing top k lists", SIAM J. Discrete Math. 17(1), 2003. It is 1 for equal
+    rankings, -1 for a ranking and its reverse, and -k / (2k - 1) for two disjoint rankings of
+    length k.
     """
     union = list(dict.fromkeys([*one, *other]))
     if len(union) == 1:

@@ -13,9 +13,9 @@ _NONE: Scored = (np.zeros(0, dtype=np.int64), np.zeros(0))
 class BestFirst:
     """Ranks allowed items by boosted score, that is, by score plus boosts.
 
-    The scorer ranks without boosts. Any item that it has not returned has at most this score: the
-    lowest returned score plus the largest boost of these items. So the returned items with at least
-    this score are the best ones. If there are too few of them, the scorer is asked for more items.
+    The scorer ranks without boosts. An item that the scorer has not returned cannot score more than
+    a bound: the lowest returned score plus the largest boost of such an item. So the returned items
+    that reach the bound are the best ones. If too few reach it, the scorer is asked for more items.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class BestFirst:
         return BestFirst(self._scorer, self._allowed & ~items, self._boosts, self._min_score)
 
     def at_least(self, number: int) -> tuple[Scored, bool]:
-        """Returns the best items: at least `number`, or all items that qualify if there are fewer.
+        """Returns the best items: at least `number` of them, or all if fewer qualify.
 
         An item qualifies if it is allowed and scores at least `min_score`. Also returns whether the
         result is known to have all items that qualify.

@@ -39,7 +39,7 @@ def choose_diverse(
     number: int,
     limits: ValueLimits,
 ) -> list[int]:
-    """Chooses up to `number` items of `pool`; returns their positions in the pool, as chosen.
+    """Chooses up to `number` items of `pool`; returns their positions in order of choice.
 
     Args:
         pool: the items to choose from, best first.

@@ -8,14 +8,14 @@ from service.ranking.catalog import Catalog
 
 
 class ValueLimits:
-    """Counts the items of a list by attribute value, and says which items no longer fit.
+    """Counts the items of a list by attribute value, and marks the items that no longer fit.
 
     Attributes:
         refused: mask `[items + 1]` of the items with a value whose limit is reached.
     """
 
     def __init__(self, catalog: Catalog, max_per: Mapping[str, int]) -> None:
-        """Starts with an empty list.
+        """Makes a counter for an empty list.
 
         `max_per`: maximum number of items with the same value, by attribute name.
         """

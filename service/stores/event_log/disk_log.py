@@ -38,7 +38,7 @@ class DiskLog:
         self._segments = WorkerSegments(path, OPEN, complete=seal)
 
     async def append(self, text: str, *, is_tombstone: bool = False) -> None:
-        """Writes an entry to the disk and then returns.
+        """Writes an entry; returns when the entry is on the disk.
 
         Entries get rising sequence numbers in the order of the calls.
 

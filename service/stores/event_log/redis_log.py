@@ -1,8 +1,8 @@
 """The event log in Redis: 64 streams, one for each hash tag of the sessions' keys.
 
 `service.stores.history` appends an event to a stream in the same script that stores the event. Each
-stream has at most a 64th of EVENT_LOG_MAX_BYTES, as measured by Redis itself. So the log leaves the
-memory that sessions need.
+stream has at most a 64th of EVENT_LOG_MAX_BYTES, as measured by Redis itself. So the log cannot
+grow into the memory that sessions need.
 """
 
 import logging
@@ -36,7 +36,7 @@ return 1
 
 
 class RedisLog:
-    """Writes entries of impressions to the streams, to one stream after the other."""
+    """Writes each entry of impressions to the next stream in turn."""
 
     def __init__(self, redis: RedisCommands, max_bytes: int) -> None:
         """Makes a log that connects at its first command.

@@ -61,7 +61,7 @@ class GuardedHistory:
         *,
         keeps_order: bool = False,
     ) -> None:
-        """Guards `store`.
+        """Wraps `store` with a closed circuit breaker.
 
         Args:
             store: the store of histories.

@@ -41,7 +41,7 @@ class Journal:
 
         Args:
             path: folder of the journals of all workers on this machine.
-            max_bytes: maximum size of all these journals together. They can exceed it by one
+            max_bytes: maximum size of all these journals together, which they can exceed by one
                 segment per worker.
         """
         self.num_waiting = 0
@@ -53,7 +53,7 @@ class Journal:
         self._num_stored: dict[Path, int] = {}  # stored records of interrupted replays
 
     async def append(self, record: Record) -> None:
-        """Writes a record to the disk and then returns.
+        """Writes a record; returns when the record is on the disk.
 
         Raises:
             DiskError: the record is not written, or not in time; see `GroupCommit.append`.

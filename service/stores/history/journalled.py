@@ -40,7 +40,7 @@ class JournalledEvents:
 
     @staticmethod
     def identified(event: Event) -> Event:
-        """Returns the event itself if it has an event id, else a copy with a random one.
+        """Returns the event itself if it has an event id, else a copy with a random event id.
 
         The store keeps only one of two events with the same id. So an event is stored once, even if
         the failed call did store it, or if a replay sends it twice.

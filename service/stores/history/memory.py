@@ -15,7 +15,7 @@ from service.stores.history.protocol import MAX_USERS, Event, Retention, Session
 
 @dataclass(slots=True)
 class _Known:
-    """An event id that is remembered, and what became of its event in the event log.
+    """A remembered event id, and whether its event is in the event log.
 
     Attributes:
         at: time of the event, in seconds of the store's clock.

@@ -115,7 +115,7 @@ class ReplayableStore(Protocol):
 
 
 class HistoryStore(Protocol):
-    """Stores the history of each session: item ids, oldest first.
+    """Protocol of a store of session histories; a history is item ids, oldest first.
 
     A session's events can be stored under its current name and under former names. `read` returns
     the events of one name: the current one, if it has any. `append` first moves the events of all
@@ -132,8 +132,8 @@ class HistoryStore(Protocol):
         nothing is stored, and the returned history ends with that event. If that event was dropped
         because of `max_length`, the whole history is returned. Concurrent calls lose no event.
 
-        A store with an event log also writes `event.log_text` to it if it stores the event now. Of
-        an event that is not for the history it stores the event id only, so that the event is
+        A store with an event log also writes `event.log_text` to it if it stores the event now. If
+        the event is not for the history, the store keeps only its event id, so that the event is
         logged once.
 
         Raises:

@@ -1,9 +1,9 @@
 """A history store in Redis, shared by all workers; an append takes one round trip.
 
 A session is a list of events and a sorted set of event ids; `redis_keys` has the names of the keys.
-An entry of the list is event id, line feed and item id. The first line feed ends the event id,
-which cannot contain one; an item id can. The score of an event id in the set is its time in µs
-since 1970.
+An entry of the list is event id, line feed and item id. An item id can contain a line feed. An
+event id cannot, so the first line feed ends it. The score of an event id in the set is its time in
+µs since 1970.
 
 During a rolling upgrade, or while SESSION_SECRET changes, older replicas still write former names.
 So each append first moves the events under former names to the current name.
@@ -54,7 +54,7 @@ _PROBE = ("SET", "history-write-probe", "1", "PX", 1000)
 
 
 class RedisHistoryStore:
-    """Stores each session as a Redis list, with a sorted set of its event ids."""
+    """Stores each session as a Redis list of events and a sorted set of their event ids."""
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ class ItemEdit:
 
 
 class _Stored(BaseModel):
-    """Schema of an edit in JSON, by which stored edits are validated."""
+    """Pydantic model of an edit in JSON, which validates stored edits."""
 
     item_id: str
     hidden: bool

@@ -1,6 +1,6 @@
 """A store of records of items in an append-only file: each line adds a record or removes one.
 
-A version of the store is the file's inode and its size in bytes at that time. Processes on one
+The version of the store is the file's inode number and its current size in bytes. Processes on one
 machine can share the file, because writers lock it. The first write of a process compacts the file:
 a new file without replaced and removed records replaces the old one.
 """
@@ -76,8 +76,8 @@ class FileItemStore(Generic[R]):
     def _write(self, line: Callable[[], bytes | None]) -> None:
         """Appends the line that `line` returns to the file; appends nothing if `line` returns None.
 
-        Before calling `line`, locks the file and reads the lines that other processes have added
-        into `_items`, on which `line` depends.
+        `line` depends on `_items`. So first locks the file, and updates `_items` by the lines that
+        other processes have written.
         """
         with self._writing, _unavailable(self._path, self._kind):
             self._path.parent.mkdir(parents=True, exist_ok=True)

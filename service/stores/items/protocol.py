@@ -20,7 +20,7 @@ _FLOAT32_BYTES = 4
 
 
 class Record(Protocol):
-    """Protocol of the entries of a store; a store has at most one record for each item id.
+    """Protocol of the records of an item store, which has at most one for each item id.
 
     Attributes:
         STATE: word for the items that have such a record, for example `added`; used in messages.
@@ -118,7 +118,7 @@ class Changes(Generic[R]):
 
 
 class ItemStore(Protocol[R]):
-    """Stores records of items, for all processes that open the same store.
+    """Protocol of a store of items' records, shared by all processes that open it.
 
     Every method except `close` raises ItemStoreUnavailableError if the store does not answer.
     """
@@ -181,7 +181,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def decoded(model: type[M], text: bytes | str, name: str) -> M:
-    """Decodes one line of JSON and validates it by `model`.
+    """Decodes one line of JSON and validates it against `model`.
 
     `name`: name of the expected content in the error message, for example "an added item".
 
@@ -196,7 +196,7 @@ def decoded(model: type[M], text: bytes | str, name: str) -> M:
 
 
 class _Stored(BaseModel):
-    """Schema of an added item in JSON, by which stored items are validated.
+    """Pydantic model of an added item in JSON, which validates stored items.
 
     The embedding is in base64.
     """

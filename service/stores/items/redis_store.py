@@ -129,8 +129,7 @@ class RedisItemStore(Generic[R]):
         """Stores `record` as the record of an item; None removes the item's record.
 
         `expected`: JSON text of the record that must be stored now, "" for no record. If anything
-        else is stored, this method changes nothing and returns False. Without `expected` it always
-        returns True.
+        else is stored, changes nothing and returns False. In all other cases, returns True.
 
         Raises:
             ConflictError: the store has its maximum number of records, and none has this id.
