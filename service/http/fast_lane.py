@@ -165,7 +165,7 @@ class FastLanes:
         self._lanes = {each.path: each for each in lanes}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Answers a request of the common form in its lane; passes on any other request."""
+        """Answers a request that the lane of its route can parse; passes on all others."""
         if scope["type"] == "http" and scope["method"] == "POST":
             lane = self._lanes.get(scope[ROUTE_KEY])
             if lane and (path := lane.match(scope["path"])) and lane.is_for(scope):

@@ -98,7 +98,7 @@ def _unknown_features(route: RouteContext) -> Iterator[str]:
 
 
 def _unknown_answers(route: RouteContext) -> Iterator[str]:
-    """Yields a description of each feature by which FastAPI changes the handler's call or answer.
+    """Yields a description of each feature by which FastAPI changes how a handler runs or answers.
 
     A response model does not count if the handler returns a Response, because FastAPI then sends
     the Response unchanged.

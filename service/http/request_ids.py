@@ -1,4 +1,4 @@
-"""Request ids: the id of a request is in its answer and in its log lines."""
+"""Request ids: every request has an id, which is in its answer and its log lines."""
 
 import itertools
 import re

@@ -41,7 +41,7 @@ class BundleItems:
 
 
 class Catalog:
-    """The items that can be recommended: those of the bundle, then the added ones. Immutable.
+    """The items that can be recommended: the bundle's items, then the added items. Immutable.
 
     Attributes:
         filters: turns filters on attributes into masks.

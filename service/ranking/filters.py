@@ -55,7 +55,7 @@ class AttributeIndex:
 
 
 class Filters:
-    """Turns attribute filters into masks over all items: those of the bundle and added ones."""
+    """Turns attribute filters into masks over the bundle's items and the added items."""
 
     def __init__(
         self,

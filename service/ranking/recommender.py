@@ -132,7 +132,7 @@ class Recommender:
     def with_changes(
         self, added: Sequence[AddedItem], edits: Mapping[str, ItemEdit]
     ) -> "Recommender":
-        """Returns a recommender with these added items and edits, in place of the present ones.
+        """Returns a recommender with the given added items and edits instead of the present ones.
 
         Leaves out items that `can_add` refuses. `edits` are by item id.
 
@@ -160,7 +160,7 @@ class Recommender:
         return self._recommendations(query, index_query, self._rank(index_query))
 
     def recommend_many(self, queries: Sequence[Query]) -> list[Recommendations]:
-        """Answers several queries with fewer inferences; returns the answers in the same order.
+        """Answers several queries in batches; returns the answers in the order of the queries.
 
         Queries with the same `k` and `mask_seen` share a batch. Each query with rules is ranked
         alone.
@@ -231,7 +231,7 @@ class Recommender:
         )
 
     def _rank(self, query: IndexQuery) -> Ranking | None:
-        """Ranks by the student; returns None if it fails or reads no item of the history."""
+        """Returns the student's ranking; None if the student fails or reads no item."""
         if not query.history:
             return None
         try:

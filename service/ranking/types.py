@@ -42,7 +42,7 @@ class IndexQuery:
 
     @property
     def closed(self) -> Sequence[int]:
-        """Indices that a graph gets as excluded: `excluded`, and `unread` if `mask_seen` is true.
+        """Item indices that a graph must exclude: `excluded`, and `unread` if `mask_seen` is true.
 
         Items of `history` are not among them, because the graphs mask these items themselves.
         """

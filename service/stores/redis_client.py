@@ -23,7 +23,7 @@ SECONDS_BETWEEN_REFRESHES = 0.5
 def connect_redis(
     url: str, *, timeout_seconds: float, max_connections: int, is_cluster: bool = False
 ) -> RedisClient:
-    """Makes a Redis client with a pool of connections, which connects at its first command.
+    """Makes a Redis client with a connection pool; the client connects at its first command.
 
     The client never retries a command, because Redis could run it twice. Every caller can answer
     without Redis.

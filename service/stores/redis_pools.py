@@ -56,7 +56,7 @@ def sentinel_pool(url: str, **options: Any) -> "_SentinelPool":
 
 
 class _SentinelPool(SentinelConnectionPool):
-    """redis-py's pool for Sentinel, which here also closes its connections to the Sentinels."""
+    """A redis-py pool for Sentinel that also closes its connections to the Sentinels."""
 
     async def aclose(self) -> None:
         """Closes all connections, to the Redis and to the Sentinels."""

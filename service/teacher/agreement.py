@@ -57,8 +57,8 @@ def _order(ranking: Sequence[str], union: Sequence[str]) -> NDArray[np.int64]:
     """Returns how `ranking` orders each pair of items of `union`, as an array `[union, union]`.
 
     `union` holds the items of both rankings that are compared. Items that `ranking` lacks follow
-    all items that it has, and are tied with each other. An entry is -1 if the item of the row
-    precedes the item of the column, 1 if it follows, and 0 if the two are tied or the same.
+    all items that it has, and are tied with each other. An entry is -1 if the row's item precedes
+    the column's item, 1 if it follows, and 0 if both are tied or the same.
     """
     rank_of = {item_id: rank for rank, item_id in enumerate(ranking, start=1)}
     ranks = np.array([rank_of.get(item_id, len(ranking) + 1) for item_id in union])

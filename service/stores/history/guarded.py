@@ -67,7 +67,7 @@ class GuardedHistory:
             store: the store of histories.
             pause_seconds: time between two probes of a store that failed.
             clock: returns the time in seconds; tests pass their own.
-            journal: keeps events that the store does not store; None: they are lost.
+            journal: keeps events that could not be stored; None: they are lost.
             count_left_out: counts events that are left out of the event log.
             wait_seconds: maximum time of all calls to the store that one request needs; None: only
                 each single call has a deadline, which is that of the store.
@@ -93,7 +93,7 @@ class GuardedHistory:
 
     @property
     def num_journalled(self) -> int:
-        """Number of events in the journal of this worker that the store does not have yet."""
+        """Number of events in this worker's journal that the store does not have yet."""
         return 0 if self._journal is None else self._journal.num_waiting
 
     @property
@@ -158,7 +158,7 @@ class GuardedHistory:
         return StoredHistory(history, degraded=True, not_stored=kept, is_logged=is_logged)
 
     async def _read_until_deadline(self, session: Session, began: float) -> Sequence[str]:
-        """Reads the history of a session until the deadline of a request; returns [] if it passes.
+        """Returns the history of a session, or [] if the deadline of the request passes first.
 
         `began`: time of the request's first call to the store, in seconds of `time.monotonic`.
         """

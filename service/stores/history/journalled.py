@@ -30,7 +30,7 @@ class JournalledEvents:
 
     @property
     def num_waiting(self) -> int:
-        """Number of events in the journal of this worker that the store does not have yet."""
+        """Number of events in this worker's journal that the store does not have yet."""
         return self._journal.num_waiting
 
     @property

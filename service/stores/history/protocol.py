@@ -92,10 +92,10 @@ class ReplayableStore(Protocol):
     async def insert(self, ref: str, event: Event, at: int) -> None:
         """Inserts `event` into the history of a session, at its place in the order of time.
 
-        Does nothing in any of these cases: an event with this id is remembered in the session, the
-        event is so old that the session has expired, or the session or the user was erased at `at`
-        or later. A store with an event log also writes `event.log_text` to it if it stores the
-        event.
+        Does nothing if an event with this id is remembered in the session, or if a session with
+        this last event would have expired. Does nothing either if the session or the user was
+        erased at `at` or later. A store with an event log also writes `event.log_text` to it if it
+        stores the event.
 
         Args:
             ref: session ref of the session.
@@ -128,9 +128,10 @@ class HistoryStore(Protocol):
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """Stores `event` and returns the history that ends with it.
 
-        If the session has an event with the same `event_id` that is at most `event_id_seconds` old,
-        nothing is stored, and the returned history ends with that event. If that event was dropped
-        because of `max_length`, the whole history is returned. Concurrent calls lose no event.
+        Stores nothing if the session has an event with the same `event_id` that is at most
+        `event_id_seconds` old. The returned history then ends with that event. If that event was
+        dropped because of `max_length`, the whole history is returned. Concurrent calls lose no
+        event.
 
         A store with an event log also writes `event.log_text` to it if it stores the event now. If
         the event is not for the history, the store keeps only its event id, so that the event is
