@@ -124,7 +124,7 @@ class Recommender:
     def can_add(self, added: AddedItem) -> bool:
         """Returns whether an item can be added at run time.
 
-        The bundle must lack the item, and have an item encoder for embeddings of the same size.
+        The bundle must lack the item, and its item encoder must take embeddings of the item's size.
         """
         fits = len(added.vector) == self.student.embedding_size
         return fits and not self.catalog.is_in_bundle(added.item.item_id)
