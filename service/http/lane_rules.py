@@ -65,7 +65,7 @@ def check_skipped(
         names = ", ".join(map(_name, skipped))
         raise FastLaneError(
             f"fast lanes would skip the middleware {names}: "
-            "put it before them in service/app.py, or let the lanes keep its rule (HONOURED)"
+            "put it before them in service/app.py, or let the lanes enforce its rule (HONOURED)"
         )
 
 

@@ -121,12 +121,12 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Accepts the request, unless its head is too long or the worker has too much work."""
         if len(self.url) > MAX_URL_BYTES:
-            self._stop(HTTPStatus.REQUEST_URI_TOO_LONG, f"URL of over {MAX_URL_BYTES} bytes")
+            self._stop(HTTPStatus.REQUEST_URI_TOO_LONG, f"the URL is over {MAX_URL_BYTES} bytes")
         # A head that came in one piece cannot be longer than the limit, and is not counted.
         if self._received > _CHUNK and sum(map(_length, self.headers)) > MAX_HEADER_BYTES:
             self._stop(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"headers of over {MAX_HEADER_BYTES} bytes",
+                f"the headers are over {MAX_HEADER_BYTES} bytes",
             )
         if len(self.pipeline) >= _MAX_PIPELINED:
             self.abort()
@@ -292,7 +292,7 @@ class LimitedProtocol(HttpToolsProtocol):
         is_started = is_body and not self._held and not self.cycle.response_complete
         self._count_waiting(is_body_awaited=is_started)
         if not is_body and self._received > _MAX_HEAD_BYTES:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "URL and headers too long")
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "URL and headers are too long")
         elif self._received > _MAX_UNREAD_BYTES:
             self.transport.close()
         elif self.deadline == NEVER or self._is_body_deadline is not is_body:

@@ -231,7 +231,7 @@ class Recommender:
         )
 
     def _rank(self, query: IndexQuery) -> Ranking | None:
-        """Returns the student's ranking; None if the student fails or reads no item."""
+        """Ranks by the student; None if the student fails or reads no item of the history."""
         if not query.history:
             return None
         try:

@@ -59,7 +59,7 @@ class GroupCommit:
                 written later.
         """
         if len(self._unsaved) >= _MAX_UNSAVED:
-            raise DiskError("the disk is behind")
+            raise DiskError(f"the disk is behind: {_MAX_UNSAVED} records wait to be written")
         saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unsaved.append((record, saved))
         if self._saving is None:

@@ -82,7 +82,7 @@ class DiskLog:
         try:
             await self._disk.run(self._seal_and_measure)
         except OSError as error:
-            logger.warning("the event log cannot be tended: %s", error)
+            logger.warning("a segment of the event log cannot be completed or measured: %s", error)
 
     async def close(self) -> None:
         """Waits for pending entries, completes the last segment and unlocks the folder."""
