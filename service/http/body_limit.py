@@ -11,13 +11,14 @@ from service.http.body_structure import MAX_STRUCTURE, MAX_VALUES, has_too_much_
 
 MAX_BODY_BYTES = 1 << 20
 
-_LENGTH_DIGITS = 19  # as many as the parser of HTTP allows
+_LENGTH_DIGITS = 19  # maximum that the HTTP parser allows
 
 
 class BodyLimit:
-    """ASGI middleware: answers 413 to a body that is too long, and 422 to one with too many parts.
+    """ASGI middleware: limits the length and the structure of request bodies.
 
-    Parts are keys, objects, lists and values of the JSON (`service/http/body_structure.py`).
+    A body longer than `MAX_BODY_BYTES` gets status 413. A JSON body with too many keys, objects,
+    lists or values gets status 422 (`service/http/body_structure.py`).
     """
 
     def __init__(self, app: ASGIApp, max_structure: Mapping[str, int] = {}) -> None:
@@ -25,8 +26,8 @@ class BodyLimit:
 
         Args:
             app: the next middleware.
-            max_structure: maximum number of keys, objects and lists, by the path template of the
-                route; `MAX_STRUCTURE` for all others.
+            max_structure: maximum number of keys, objects and lists in a body, by the path template
+                of the route. Any other route has the limit `MAX_STRUCTURE`.
         """
         self._app = app
         self._max_structure = max_structure
@@ -38,7 +39,7 @@ class BodyLimit:
             return
 
         async def receive_limited() -> Message:
-            # Before anything of the body is read.
+            # Checked before any part of the body is read.
             _check_length(announced_length(scope["headers"]))
             message = await whole_body(receive)
             allowed = self._max_structure.get(scope.get(ROUTE_KEY, ""), MAX_STRUCTURE)
@@ -75,9 +76,10 @@ async def whole_body(receive: Receive) -> Message:
 
 
 def announced_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
-    """Returns the number of bytes in the body by its headers; for one in chunks, the maximum.
+    """Returns the length of a body in bytes, as the headers of its request announce it.
 
-    The maximum is `MAX_BODY_BYTES`. Without a body, returns 0.
+    Returns 0 if there is no body, `MAX_BODY_BYTES` for a chunked body, and a larger number for a
+    Content-Length that cannot be read.
     """
     length = 0
     for name, value in headers:
@@ -90,7 +92,7 @@ def announced_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
 
 
 def replayed(message: Message, receive: Receive) -> Receive:
-    """Returns a `receive` that first returns `message`, which was received already."""
+    """Returns a `receive` that first returns `message`, then messages from the given `receive`."""
     first = [message]
 
     async def receive_again() -> Message:

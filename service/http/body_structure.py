@@ -1,7 +1,7 @@
 """Bounds the number of keys, objects, lists and values in a JSON body before it is parsed.
 
-Validation makes an error for each unknown key, and a value takes many times its length in memory. A
-megabyte of them would block the event loop for a second.
+Validation makes an error object for each unknown key, and a value takes many times its length in
+memory. A megabyte of keys or values would block the event loop for a second.
 """
 
 MAX_STRUCTURE = 5000
@@ -16,8 +16,8 @@ _CHUNK = 1 << 16
 def has_too_much_structure(body: bytes, max_structure: int = MAX_STRUCTURE) -> bool:
     """Returns whether a JSON body exceeds `max_structure` or `MAX_VALUES`.
 
-    First counts the marks `:`, `[`, `{` and `,` everywhere, also in strings, because this takes
-    microseconds. If there are too many, counts again, outside of strings only.
+    First counts the characters `:`, `[`, `{` and `,` in the whole body, even in strings, because
+    this takes microseconds. If there are too many, counts again, outside of strings only.
     """
     if len(body) <= max_structure or not _exceeds(*_marks(body), max_structure):
         return False
@@ -27,7 +27,7 @@ def has_too_much_structure(body: bytes, max_structure: int = MAX_STRUCTURE) -> b
     is_string = 0
     body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     for start in range(0, len(body), _CHUNK):
-        # A quote ends or begins a string, so that every second part is outside of strings.
+        # Each quote begins or ends a string, so every second part is outside of strings.
         parts = body[start : start + _CHUNK].split(b'"')
         marks = _marks(b"".join(parts[is_string::2]))
         is_string ^= ~len(parts) & 1

@@ -1,4 +1,4 @@
-"""The open connections of a worker, with bounds on their number and a deadline for each."""
+"""The open connections of a worker: limits their number and gives each connection a deadline."""
 
 import asyncio
 from collections import Counter
@@ -13,7 +13,7 @@ MAX_CLIENT_CONNECTIONS = 2048
 """Maximum number of open connections from one address; a proxy is one address."""
 
 NEVER = float("inf")
-"""A deadline that does not pass."""
+"""A deadline that never passes."""
 
 READ_SECONDS = 30.0
 """Maximum time in which a client must read an answer, once the buffers of both sockets are full."""
@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 
 class Connection(Protocol):
-    """A connection with a deadline, in seconds of the event loop's clock.
+    """Protocol of a client connection with a deadline.
 
     Attributes:
-        deadline: time after which `expire` is called.
+        deadline: time, in seconds of the event loop's clock, after which `expire` is called.
     """
 
     deadline: float
@@ -38,19 +38,23 @@ class Connection(Protocol):
         """Ends the connection, because its deadline has passed."""
 
     def unread_answer(self) -> object | None:
-        """Returns an object that identifies the unread answer; None if the client has read all."""
+        """Returns an object that identifies the answer that the client has not read completely.
+
+        Returns None if there is no such answer.
+        """
 
     def abort(self) -> None:
         """Ends the connection without sending the rest of its answer."""
 
 
 class EarlyAdmission(Protocol):
-    """Decides by the head of a request whether it is worked on; see `service.admission`.
+    """Protocol that accepts or refuses a request by its head, before its body is read.
+
+    `service.admission` implements it.
 
     Attributes:
-        accepts_below: number of requests in progress below which no request is refused for too much
-            light work.
-        is_strained: whether requests of other kinds may be refused.
+        accepts_below: number of requests in progress below which no light request is refused.
+        is_strained: whether heavy, teacher or admin requests may be refused now.
     """
 
     accepts_below: int
@@ -59,22 +63,27 @@ class EarlyAdmission(Protocol):
     def retry_after(
         self, in_progress: int, method: bytes, url: bytes, headers: Sequence[tuple[bytes, bytes]]
     ) -> int:
-        """Returns the seconds after which a refused request may come again; 0: it is accepted."""
+        """Returns 0 if the request is accepted, else the seconds until the client may try again.
+
+        `in_progress`: number of requests that are worked on. The other arguments are the request's
+        head.
+        """
         ...
 
 
 class Connections:
     """Counts the connections of one event loop and ends those whose deadline has passed.
 
-    A sweep twice a second looks at all of them, because a timer for each request would cost more.
-    So a connection ends up to half a second late.
+    A sweep twice a second looks at all connections, because a timer for each request would cost
+    more. So a connection is ended up to half a second after its deadline. The sweep also ends a
+    connection whose client does not read an answer within `READ_SECONDS`.
 
     Attributes:
         waiting: number of requests that wait for their clients: for the rest of the body, or until
             the answer is read. Each connection adds and subtracts its own requests.
-        admission: decides which requests are accepted; None: all of them.
-        refused: returns the application that answers a request which admission refuses at its
-            start; its argument is the seconds after which the client may try again.
+        admission: decides which requests are accepted; None: all requests are accepted.
+        refused: makes the ASGI application that answers a refused pipelined request. Its argument
+            is the number of seconds after which the client may try again.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -86,11 +95,15 @@ class Connections:
         self.admission: EarlyAdmission | None = None
         self.refused: Callable[[int], Any]
         self._servers: dict[object, Any] = {}
-        # The answer that each client has not read yet, and since when.
+        # For each connection, the answer that its client has not read yet, and since when.
         self._unread: dict[Connection, tuple[object, float]] = {}
 
     def add(self, connection: Connection, address: str) -> bool:
-        """Adds a connection; returns False, and adds nothing, if there are too many."""
+        """Adds a connection; returns False, and does not add it, if there are too many.
+
+        `address`: IP address of the client. The number of connections is limited in all and by
+        address.
+        """
         is_full = len(self._addresses) >= MAX_CONNECTIONS
         if is_full or self._by_address[address] >= MAX_CLIENT_CONNECTIONS:
             return False
@@ -110,12 +123,12 @@ class Connections:
                 del self._by_address[address]
 
     def shared(self, server: T) -> T:
-        """Interns a server address, so that equal addresses of connections share one object."""
+        """Returns the same object for all equal server addresses, to save memory."""
         same: T = self._servers.setdefault(server, server)
         return same
 
     def stop_waiting(self, number: int) -> None:
-        """Subtracts `number` requests from `waiting`, which no longer wait for their clients."""
+        """Subtracts `number` from `waiting`, for requests that no longer wait for their clients."""
         self.waiting -= number
 
     def _sweep(self) -> None:
@@ -148,7 +161,7 @@ _of_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, Connections]" = WeakKey
 
 
 def connections_of(loop: asyncio.AbstractEventLoop) -> Connections:
-    """Returns the Connections of an event loop; makes them at the first call for this loop."""
+    """Returns the Connections of an event loop; creates the object at the first call."""
     connections = _of_loops.get(loop)
     if connections is None:
         connections = _of_loops[loop] = Connections(loop)

@@ -1,7 +1,7 @@
 """Graceful shutdown: after SIGTERM a worker still answers requests for DRAIN_SECONDS.
 
-During this time the worker reports that it is not ready. So load balancers stop sending requests to
-it before it ends.
+During this time the worker reports that it is not ready, so that load balancers stop sending
+requests to it before it ends.
 """
 
 import asyncio
@@ -17,23 +17,26 @@ logger = logging.getLogger(__name__)
 
 
 class Drain:
-    """Delays the end of this worker after SIGTERM.
+    """Delays the shutdown of this worker after SIGTERM, so that it still answers requests.
 
     Attributes:
         is_draining: whether SIGTERM was received.
     """
 
     def __init__(self, seconds: float) -> None:
-        """Makes a Drain; `seconds`: time from SIGTERM to the end of the worker; 0: no delay."""
+        """Makes a Drain that has not begun.
+
+        `seconds`: time from SIGTERM to the shutdown of the worker; 0: no delay.
+        """
         self._seconds = seconds
         self.is_draining = False
 
     @contextmanager
     def on_sigterm(self) -> Iterator[None]:
-        """Delays the server's SIGTERM handler by `seconds` while the context is open.
+        """Context manager that delays the server's SIGTERM handler by `seconds`.
 
-        A second SIGTERM calls the handler at once. Only the main thread receives signals: in any
-        other thread the context does nothing.
+        A second SIGTERM calls the handler at once. In any thread but the main thread the context
+        manager does nothing, because only the main thread receives signals.
         """
         stop = signal.getsignal(signal.SIGTERM)
         is_main = threading.current_thread() is threading.main_thread()
@@ -57,9 +60,9 @@ class Drain:
 
 
 class CloseWhileDraining:
-    """ASGI middleware: while the worker drains, its answers close their connections.
+    """ASGI middleware: while the worker drains, adds `Connection: close` to its answers.
 
-    A client with an open connection must then open a new one, which leads it to another worker.
+    The client must then open a new connection, which a load balancer directs to another worker.
     """
 
     def __init__(self, app: ASGIApp, drain: Drain) -> None:

@@ -2,11 +2,12 @@
 
 FastAPI takes longer to route a request and to resolve its parameters than the student takes to
 rank. A lane parses the common form of a request itself: a JSON body of known length, a path without
-percent-encoding, and query parameters without encoding or repetition. It takes path, parameters,
-body model and limits from the route that FastAPI serves, and calls the same handler. All other
-requests, and all invalid ones, are left to FastAPI, so that errors are worded in one place.
+percent-encoding, and query parameters without encoding or repetition. The lane takes path,
+parameters, body model and limits from the route that FastAPI serves, and calls the same handler.
+FastAPI answers all other requests and all invalid ones, so that error messages are written in one
+place.
 
-`lane_rules` refuses routes for which FastAPI does anything that a lane would skip.
+`lane_rules` refuses a lane that would skip any work that FastAPI does for its route.
 """
 
 import re
@@ -57,8 +58,10 @@ class FastLane:
 
         Args:
             route: the route as FastAPI serves it.
-            provided: the dependencies whose values the lane can provide.
-            max_body_bytes: maximum length of a body; a lower limit of the route takes precedence.
+            provided: the dependencies of the route that the lane can resolve, each with a function
+                that returns its value.
+            max_body_bytes: maximum length of a body in bytes; a lower limit of the route takes
+                precedence.
 
         Raises:
             FastLaneError: the lane would skip work that FastAPI does for the route.
@@ -80,15 +83,17 @@ class FastLane:
         }
 
     def match(self, path: str) -> re.Match[str] | None:
-        """Matches `path` with the path template of the route; returns None if they do not match."""
+        """Matches a path with the path template of the route; returns None if they do not match."""
         return self._path_regex.match(path)
 
     def is_for(self, scope: Scope) -> bool:
-        """Returns whether headers and path of a request have the form that the lane reads."""
+        """Returns whether a request's headers and path have the form that the lane can parse."""
         return _is_common(scope, self.max_body_bytes)
 
     def arguments(self, scope: Scope, path: re.Match[str], body: bytes) -> dict[str, Any] | None:
-        """Returns the arguments for the handler; None: the request is uncommon or invalid.
+        """Returns the handler's arguments by name; None if FastAPI must handle the request.
+
+        FastAPI must handle a request that is invalid or that the lane cannot parse.
 
         Args:
             scope: the ASGI scope of the request.
@@ -107,7 +112,11 @@ class FastLane:
         return arguments
 
     async def answer(self, scope: Scope, arguments: Mapping[str, Any]) -> Response:
-        """Calls the handler; if it raises an error, the application's exception handler answers."""
+        """Calls the handler and returns its response.
+
+        If the handler raises an error, the application's exception handler makes the response. An
+        error without an exception handler is raised again.
+        """
         scope["route"] = self._route
         try:
             response: Response = await self._handler(**arguments)
@@ -126,7 +135,9 @@ class FastLane:
         return arguments
 
     def _parsed_query(self, query: bytes) -> Mapping[str, Any]:
-        """Returns the arguments in a query string by name; cached, since most requests share it.
+        """Parses a query string; returns the handler's arguments that it contains, by name.
+
+        Results are cached, because most requests have one of a few query strings.
 
         Raises:
             _UncommonRequestError: the lane leaves the query string to FastAPI.
@@ -143,9 +154,10 @@ class FastLane:
 
 
 class FastLanes:
-    """ASGI middleware: answers common requests in their lanes, and passes on all others.
+    """ASGI middleware: answers common requests in the fast lanes of their routes.
 
-    `AuthorizeByKey` must come before it, because `AuthorizeByKey` finds the route of each request.
+    All other requests are passed on. `AuthorizeByKey` must come before this middleware, because
+    `AuthorizeByKey` finds the route of each request.
     """
 
     def __init__(self, app: ASGIApp, lanes: Sequence[FastLane]) -> None:
@@ -153,7 +165,7 @@ class FastLanes:
         self._lanes = {each.path: each for each in lanes}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Answers a request of the common form in its lane; passes on any other, with its body."""
+        """Answers a request that the lane of its route can parse; passes on all others."""
         if scope["type"] == "http" and scope["method"] == "POST":
             lane = self._lanes.get(scope[ROUTE_KEY])
             if lane and (path := lane.match(scope["path"])) and lane.is_for(scope):
@@ -164,7 +176,7 @@ class FastLanes:
         self, lane: FastLane, path: re.Match[str], scope: Scope, receive: Receive, send: Send
     ) -> None:
         message = await whole_body(receive)
-        # Without a body, the client left before it had sent all of it.
+        # A message without a body says that the client left before it had sent the whole body.
         arguments = lane.arguments(scope, path, message["body"]) if "body" in message else None
         if arguments is None:
             await self._app(scope, replayed(message, receive), send)
@@ -179,14 +191,15 @@ def open_lane(
     provided: Provided,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> FastLane:
-    """Opens a fast lane for one route of `app`: the route whose handler is `handler`.
+    """Makes the fast lane for the route of `app` whose handler is `handler`.
 
-    Requests with longer bodies than `max_body_bytes` take FastAPI's usual way. The lane sees the
+    FastAPI answers requests with bodies of more than `max_body_bytes` bytes. The lane uses the
     route as the application serves it: with the dependencies of the application and of every router
     that includes the route.
 
     Raises:
-        FastLaneError: there is no such route, or a lane would skip work that FastAPI does for it.
+        FastLaneError: there is no such route, or a lane would skip work that FastAPI does for the
+            route.
     """
     for route in iter_route_contexts(app.routes):
         if route.endpoint is handler:
@@ -197,7 +210,7 @@ def open_lane(
 
 
 class _UncommonRequestError(Exception):
-    """A request has a query string that the lane leaves to FastAPI."""
+    """The lane cannot parse a query string, so FastAPI must handle the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +232,7 @@ class _Parameter:
 
     @classmethod
     def of(cls, field: Any) -> Self:
-        """Makes a parameter from FastAPI's `ModelField`.
+        """Makes a parameter from a `ModelField` of FastAPI.
 
         The field's own `validate` is not used, because it is slow: it prepares error messages.
         """
@@ -233,10 +246,12 @@ def _refuse() -> Never:
 
 
 def _is_common(scope: Scope, max_body_bytes: int) -> bool:
-    """Returns whether a request has a JSON body of allowed, known length and an unencoded path.
+    """Returns whether a request's headers and path have the form that a lane can parse.
 
-    False if Content-Type or Content-Length is sent twice: FastAPI decides which of them counts.
-    False if dependencies are overridden, as tests do: only FastAPI knows the replacements.
+    That is a JSON body of known, allowed length and a path without percent-encoding. Returns False
+    if Content-Type or Content-Length is sent twice, because FastAPI decides which header counts.
+    Returns False if dependencies are overridden, as in tests, because only FastAPI knows the
+    replacements.
     """
     length, media_type = b"", b""
     for name, value in scope["headers"]:
@@ -256,7 +271,7 @@ def _is_common(scope: Scope, max_body_bytes: int) -> bool:
 
 
 def _query_parameters(query: bytes) -> dict[str, str]:
-    """Returns the parameters of a query string as texts, by name.
+    """Splits a query string into its parameters; returns their values as strings, by name.
 
     Raises:
         _UncommonRequestError: a parameter is encoded, has no value or is repeated.

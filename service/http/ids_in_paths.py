@@ -1,4 +1,4 @@
-"""Ids in paths: an id may contain any character, `/` too, if it is percent-encoded.
+"""Percent-encoded ids in URL paths: an id may contain any character, even `/`.
 
 The router matches the path as it was sent, so that an encoded `/` does not separate path segments.
 Each id is decoded afterwards.
@@ -15,7 +15,7 @@ from service.settings import MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH, MAX_USER
 
 
 def keep_encoded(scope: Scope) -> None:
-    """Sets the path of the ASGI scope to the path as it was sent, percent-encoded.
+    """Sets the path of an ASGI scope to the percent-encoded path that the client sent.
 
     `ItemIdInPath`, `SessionIdInPath` and `UserIdInPath` decode the ids.
     """

@@ -1,9 +1,9 @@
 """Rules for fast lanes: a route may have a lane only if the lane skips no work of FastAPI.
 
 A lane calls the handler of its route without FastAPI. So the lane must itself do the work that
-FastAPI does around a handler: resolve dependencies, serialise an answer, apply a route class. A
-route that needs work which its lane does not do is refused when the application is made. Otherwise
-a dependency that authenticates, for example, could be added to a route and be bypassed by its lane.
+FastAPI does around a handler: resolve dependencies, serialise an answer, apply a route class. If
+the lane cannot do all of this work for its route, the application does not start. Otherwise a lane
+could bypass a dependency that is added to its route, for example for authentication.
 """
 
 import inspect
@@ -65,7 +65,7 @@ def check_skipped(
         names = ", ".join(map(_name, skipped))
         raise FastLaneError(
             f"fast lanes would skip the middleware {names}: "
-            "put it before them in service/app.py, or let the lanes keep its rule (HONOURED)"
+            "put it before them in service/app.py, or let the lanes enforce its rule (HONOURED)"
         )
 
 
@@ -73,9 +73,9 @@ def check_skipped(
 def _unknown_dependencies(
     dependant: Any, provided: Collection[Callable[..., Any]]
 ) -> Iterator[str]:
-    """Yields the dependencies and parameters, also nested ones, that a lane cannot provide.
+    """Yields a description of each dependency or dependency's parameter that a lane cannot provide.
 
-    Each is described in words.
+    Nested dependencies are included.
     """
     for each in dependant.dependencies:
         if each.call not in provided:
@@ -98,10 +98,10 @@ def _unknown_features(route: RouteContext) -> Iterator[str]:
 
 
 def _unknown_answers(route: RouteContext) -> Iterator[str]:
-    """Yields the features of a route by which FastAPI would change the handler's answer.
+    """Yields a description of each feature by which FastAPI changes how a handler runs or answers.
 
-    A response model is no such feature if the handler returns a Response. FastAPI sends a Response
-    unchanged, and the model only documents it.
+    A response model does not count if the handler returns a Response, because FastAPI then sends
+    the Response unchanged.
     """
     if not inspect.iscoroutinefunction(route.endpoint):
         yield "a handler that runs in a thread"

@@ -1,10 +1,9 @@
-"""The HTTP protocol of a worker: uvicorn's, with limits of bytes, time and connections.
+"""uvicorn's HTTP protocol with limits on bytes, time and connections.
 
-The service can run without a proxy, so it enforces limits itself. It limits the bytes of URL and
-headers as they come, the time that a request takes, and the number of connections. uvicorn's
-httptools protocol has none of these limits. `BodyLimit` limits the bytes of bodies that the
-application reads. This module ends a connection whose client sends too much of a body after the
-answer.
+The service can run without a proxy, and uvicorn's httptools protocol has none of these limits. This
+module limits the bytes of URL and headers, the time until a request is complete, and the number of
+connections. `BodyLimit` limits the bodies that the application reads. If a client still sends too
+much of a body after its answer, this module closes the connection.
 """
 
 import asyncio
@@ -42,24 +41,24 @@ _MAX_PIPELINED = 256
 _LEAVING_SECONDS = 0.3
 _ENDING_SECONDS = 0.1
 _CHUNK = MAX_HEADER_BYTES
-_MAX_HEAD_BYTES = MAX_URL_BYTES + 2 * MAX_HEADER_BYTES  # with the separators of headers
+_MAX_HEAD_BYTES = MAX_URL_BYTES + 2 * MAX_HEADER_BYTES  # separators between headers count too
 _MAX_HELD_BYTES = 32 << 10  # longer bodies are read by the application as they come
 _MAX_UNREAD_BYTES = 2 * MAX_BODY_BYTES
 
 
 class RefusedError(Exception):
-    """A request exceeds a limit. Raised in a callback of the parser, so that parsing stops."""
+    """A request exceeds a limit; raised in a callback of the parser to stop parsing."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection of uvicorn's httptools protocol, which refuses requests beyond the limits.
+    """A client connection: uvicorn's httptools protocol, extended to refuse requests over a limit.
 
     Attributes:
-        deadline: time of the event loop's clock by which the head (URL and headers) or the body of
-            a request must be complete; after it, the request is refused.
+        deadline: time, in seconds of the event loop's clock, at which an incomplete head (URL and
+            headers) or body of a request is refused.
     """
 
-    # Slots keep `__dict__` at 30 keys, up to which objects share them: a fifth of the memory.
+    # Slots keep `__dict__` at 30 keys: objects can share so many, in a fifth of the memory.
     __slots__ = (
         "_all",
         "_held",
@@ -76,7 +75,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.pipeline = Pipeline(self._at_start)  # type: ignore[assignment] # as a deque in use
         self.deadline = NEVER
         self._is_in_body = self._is_body_deadline = self._is_body_awaited = False
-        # Number of bytes of the incomplete head or body, with those that came in the same piece.
+        # Number of bytes of the incomplete head or body, and of what came in the same piece.
         self._received = 0
         self._refusal: tuple[HTTPStatus, str] | None = None
         self._all: Connections
@@ -84,7 +83,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._held: tuple[RequestResponseCycle, ASGI3Application] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accepts the connection; refuses it with 503 if there are too many."""
+        """Accepts the connection; answers 503 and closes it if there are too many connections."""
         super().connection_made(transport)
         self.flow = LazyFlow(transport)
         self._all = connections_of(self.loop)
@@ -94,7 +93,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: try again later")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Removes the connection from the counts."""
+        """Removes the connection and its waiting requests from the counts."""
         self._all.remove(self)
         # The request counts as waiting until its task has had time to notice that the client left.
         if waiting := self._is_body_awaited + self.flow.write_paused:
@@ -102,7 +101,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Passes `data` to the parser in pieces: a head exceeds its limit by one piece at most."""
+        """Passes `data` to the parser in pieces; checks the limits after each piece."""
         if len(data) <= _CHUNK:
             self._received += len(data)
             HttpToolsProtocol.data_received(self, data)
@@ -115,19 +114,19 @@ class LimitedProtocol(HttpToolsProtocol):
             self.data_received(data[start : start + _CHUNK])
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keeps a header. Drops a trailer, which would become a header that nobody has checked."""
+        """Stores a header; drops a trailer, which would otherwise become an unchecked header."""
         if not self._is_in_body:
             HttpToolsProtocol.on_header(self, name, value)
 
     def on_headers_complete(self) -> None:
         """Accepts the request, unless its head is too long or the worker has too much work."""
         if len(self.url) > MAX_URL_BYTES:
-            self._stop(HTTPStatus.REQUEST_URI_TOO_LONG, f"URL of over {MAX_URL_BYTES} bytes")
+            self._stop(HTTPStatus.REQUEST_URI_TOO_LONG, f"the URL is over {MAX_URL_BYTES} bytes")
         # A head that came in one piece cannot be longer than the limit, and is not counted.
         if self._received > _CHUNK and sum(map(_length, self.headers)) > MAX_HEADER_BYTES:
             self._stop(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"headers of over {MAX_HEADER_BYTES} bytes",
+                f"the headers are over {MAX_HEADER_BYTES} bytes",
             )
         if len(self.pipeline) >= _MAX_PIPELINED:
             self.abort()
@@ -142,7 +141,7 @@ class LimitedProtocol(HttpToolsProtocol):
             HttpToolsProtocol.on_headers_complete(self)
             self.scope["connection"] = self  # type: ignore[typeddict-unknown-key]
         self._is_in_body = True
-        self._received = 1  # not 0, which is for a connection that waits for a request
+        self._received = 1  # 0 would mean that the connection waits for a request
 
     def on_message_complete(self) -> None:
         """Clears the deadline, and starts a request that was held until its body was complete."""
@@ -150,7 +149,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._held:
             self._start_held(is_late=self.deadline < NEVER)
         if self.cycle.response_complete and self.timeout_keep_alive_task is None:
-            # It was answered before its body came. The body has stopped the keep-alive timer.
+            # The request was answered before its body came, which stopped the keep-alive timer.
             HttpToolsProtocol.on_response_complete(self)
         self._is_in_body = False
         self._received = 0
@@ -159,20 +158,20 @@ class LimitedProtocol(HttpToolsProtocol):
             self._count_waiting(is_body_awaited=False)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuses a request, with status 400 or, if it exceeds a limit, with the status for that.
+        """Refuses a request that exceeds a limit or that the parser cannot read.
 
-        `msg`: why the parser refuses the request; used with 400.
+        `msg`: the parser's reason, sent with status 400; an exceeded limit has its own status.
         """
         self._refuse(*(self._refusal or (HTTPStatus.BAD_REQUEST, msg)))
 
     def shutdown(self) -> None:
-        """Begins the shutdown: a request still incomplete after `_LEAVING_SECONDS` is refused."""
+        """Begins the shutdown; refuses a request that is incomplete after `_LEAVING_SECONDS`."""
         super().shutdown()
         if self.deadline < NEVER:
             self.loop.call_later(_LEAVING_SECONDS, self._leave)
 
     def expire(self) -> None:
-        """Closes the connection; answers 408 if a part of a request has arrived."""
+        """See Connection. Answers 408 first if a part of a request has arrived."""
         if not self._received:
             self.transport.close()
         else:
@@ -183,11 +182,11 @@ class LimitedProtocol(HttpToolsProtocol):
         return self.transport.is_closing()
 
     def unread_answer(self) -> object | None:
-        """Returns an object that identifies the unread answer; None if the client has read all."""
+        """See Connection."""
         return (self.cycle or self) if self.transport.get_write_buffer_size() else None
 
     def abort(self) -> None:
-        """Closes the connection without sending the rest of its answer."""
+        """See Connection."""
         self.transport.abort()
 
     def _leave(self) -> None:
@@ -208,8 +207,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def _start_held(self, *, is_late: bool) -> None:
         """Starts the request that was held for its body; does nothing if there is none.
 
-        `is_late`: whether the body came later than the headers. Such a request is refused if there
-        is too much work now.
+        `is_late`: whether the body came later than the headers. A late request is refused if the
+        worker has too much work now.
         """
         if self._held is None:
             return
@@ -223,14 +222,14 @@ class LimitedProtocol(HttpToolsProtocol):
     def _must_not_be_held(self) -> bool:
         """Returns whether a request must start before its body is complete.
 
-        This is so if the body is long, or if the client waits for `100 Continue`.
+        It must if the body is long, or if the client waits for `100 Continue`.
         """
         return self.expect_100_continue or announced_length(self.headers) > _MAX_HELD_BYTES
 
     def _retry_after(self, admission: EarlyAdmission) -> int:
-        """Returns the seconds after which a refused request may come again; 0: it is accepted.
+        """Returns 0 if the request is accepted, else the seconds until the client may try again.
 
-        A pipelined request behind an unanswered one is accepted: `_at_start` checks it.
+        Accepts a pipelined request that waits for an earlier answer: `_at_start` checks it later.
         """
         is_first = self.cycle is None or self.cycle.response_complete
         return self._seconds_of(admission) if is_first else 0
@@ -240,7 +239,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return admission.retry_after(self._in_progress(), method, self.url, self.headers)
 
     def _at_start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:
-        """Returns the application that answers a pipelined request, which starts now."""
+        """Chooses the application that answers a pipelined request when the request starts."""
         if (admission := self._all.admission) is None:
             return app
         method, scope = cycle.scope["method"].encode(), cycle.scope
@@ -249,14 +248,14 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._all.refused(seconds) if seconds else app
 
     def _in_progress(self) -> int:
-        """Returns the number of started and unanswered requests that wait for no client.
+        """Returns the number of the worker's unanswered requests that do not wait for clients.
 
-        Ended tasks are left out: uvicorn forgets a task one turn of the event loop after its end.
+        Does not count ended tasks, which uvicorn removes one turn of the event loop later.
         """
         return sum(not each.done() for each in self.tasks) - self._all.waiting
 
     def _answer_overloaded(self, retry_after: int) -> None:
-        """Answers 503 without calling the application; the body of the request is skipped.
+        """Answers 503 without calling the application, and skips the body of the request.
 
         `retry_after`: seconds after which the client may try again.
         """
@@ -283,9 +282,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_body_awaited = is_body_awaited
 
     def _limit(self) -> None:
-        """Refuses an incomplete request that is too long.
+        """Refuses an incomplete request if it is too long; otherwise sets its deadline.
 
-        Otherwise sets the time by which its head, or its body, must have arrived.
+        Starts the request before its body is complete, if it must not be held.
         """
         is_body = self._is_in_body
         if is_body and self._held and self._must_not_be_held():
@@ -293,7 +292,7 @@ class LimitedProtocol(HttpToolsProtocol):
         is_started = is_body and not self._held and not self.cycle.response_complete
         self._count_waiting(is_body_awaited=is_started)
         if not is_body and self._received > _MAX_HEAD_BYTES:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "URL and headers too long")
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "URL and headers are too long")
         elif self._received > _MAX_UNREAD_BYTES:
             self.transport.close()
         elif self.deadline == NEVER or self._is_body_deadline is not is_body:
@@ -305,7 +304,7 @@ class LimitedProtocol(HttpToolsProtocol):
         raise RefusedError
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Closes the connection, after a problem answer if no other answer is in progress."""
+        """Closes the connection; first sends a problem answer if no other answer is in progress."""
         if self.transport.is_closing():
             return
         is_answering = self.cycle is not None and not self.cycle.response_complete

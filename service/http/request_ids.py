@@ -1,4 +1,4 @@
-"""Request ids: each request has an id, which is in its answer and in its log lines."""
+"""Request ids: every request has an id, which is in its answer and its log lines."""
 
 import itertools
 import re
@@ -16,7 +16,7 @@ _numbers = itertools.count()
 
 
 def assign_request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Chooses the id of the current request, notes it for the log lines and returns it.
+    """Chooses the id of the current request, sets it for the log lines and returns it.
 
     The id is the request's header `X-Request-ID` if it is well formed, else a new one.
     """

@@ -21,7 +21,8 @@ class RequestLog:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, then logs method, route, status and time in milliseconds.
 
-        The path itself is not logged, because it has session ids and any text that a client sends.
+        The path itself is not logged, because it contains session ids and arbitrary text from
+        clients.
         """
         if scope["type"] != "http":
             await self._app(scope, receive, send)

@@ -20,7 +20,7 @@ class RequestTiming:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Starts the stopwatch and passes the request on."""
+        """Starts the stopwatch, passes the request on, and counts the request when it has ended."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,10 +1,10 @@
-"""Parts of uvicorn's protocol in a form that takes less memory or time.
+"""Replacements for parts of uvicorn's protocol that take less memory or time.
 
 uvicorn makes two deques for each connection, of 760 bytes each, which most connections never use.
-Thousands of idle connections would take megabytes for them.
+`LazyFlow` and `Pipeline` avoid them, which saves megabytes with thousands of idle connections.
 
-uvicorn writes the head and the body of an answer separately. uvloop sends each write at once, so
-that an answer would take two system calls.
+uvicorn writes the head and the body of an answer separately. That takes two system calls, because
+uvloop sends each write at once. `OneWriteCycle` writes them together.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class LazyFlow(FlowControl):
 
     Attributes:
         read_paused: whether reading from the transport is paused.
-        write_paused: whether the transport takes no more of an answer for now.
+        write_paused: whether the transport's buffer is full, so that the answer must wait.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -39,19 +39,22 @@ class LazyFlow(FlowControl):
         self.write_paused = False
 
     async def drain(self) -> None:
-        """Waits until the transport takes more of an answer."""
+        """Waits until the transport accepts more data of an answer."""
         if self.write_paused:
             await self._is_writable_event.wait()
 
     def pause_writing(self) -> None:
-        """Makes `drain` wait until `resume_writing`."""
+        """Makes `drain` wait until `resume_writing` is called."""
         if not self.write_paused:
             self.write_paused = True
             self._is_writable_event = asyncio.Event()
 
 
 class Answered:
-    """Stand-in for uvicorn's RequestResponseCycle of a request answered without the application."""
+    """Stand-in for uvicorn's RequestResponseCycle, for a request that is answered already.
+
+    The answer was sent without calling the application.
+    """
 
     response_complete = True
     response_started = True
@@ -60,43 +63,46 @@ class Answered:
 
 
 class Pipeline(list[Any]):
-    """The pipelined requests of a connection, which wait for an earlier answer; newest first."""
+    """The pipelined requests of a connection that wait for an earlier answer, newest first."""
 
     __slots__ = ("_at_start",)
 
     def __init__(self, at_start: Callable[[Any, Any], Any]) -> None:
         """Makes an empty pipeline.
 
-        `at_start`: takes a request and its application when the request starts; returns the
-        application that answers it.
+        `at_start`: called with a request and its application when the request starts; returns the
+        application that answers the request.
         """
         self._at_start = at_start
 
     def appendleft(self, request: Any) -> None:
-        """Adds `request`, which is the newest."""
+        """Adds `request` as the newest request."""
         self.insert(0, request)
 
     def pop(self, _: SupportsIndex = -1) -> Any:
-        """Removes the oldest request; returns it with the application that answers it."""
+        """Removes the oldest request; returns it with the application that answers it.
+
+        The argument is ignored.
+        """
         cycle, app = super().pop()
         return cycle, self._at_start(cycle, app)
 
 
 class OneWriteCycle(RequestResponseCycle):
-    """The exchange of one request and its answer, which is sent in one write if it is short.
+    """One request and its answer, whose head and body are sent in one write where possible.
 
-    Answers that come in parts, that close the connection or that wait for a slow client are sent as
-    uvicorn sends them.
+    uvicorn's own code sends an answer that comes in parts, closes the connection or waits for a
+    slow client.
     """
 
     # The head of the answer, which waits for the body.
     _head: HTTPResponseStartEvent | None = None
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Sends a message of the answer; keeps the head until the body comes."""
+        """Sends an ASGI message of the answer; holds the head until the body comes."""
         if message["type"] == "http.response.start" and not self.response_started:
             self._head = message
-            self.waiting_for_100_continue = False  # the body of the request is not asked for now
+            self.waiting_for_100_continue = False  # too late to ask for the request's body
             return
         if self._head is None:
             await super().send(message)
@@ -129,24 +135,25 @@ class OneWriteCycle(RequestResponseCycle):
 
 
 class _HeadForm(NamedTuple):
-    """The head of an answer without the values of its headers.
+    """A template of an answer's head, with placeholders for the values of the headers.
 
     Attributes:
         text: the head with `%b` in place of each value.
-        length_at: position of the header `content-length`.
+        length_at: position of `content-length` among the headers; the first position is 0.
     """
 
     text: bytes
     length_at: int
 
 
-# The names of headers are constants of the application, so there are few combinations of them.
+# Header names are constants of the application, so there are few combinations of them.
 @lru_cache(256)
 def _form_of_head(status: int, names: Sequence[bytes]) -> _HeadForm | None:
-    """Returns the form of a head with these names; None if uvicorn must write it.
+    """Returns the template of a head with the header names `names`; None if uvicorn must write it.
 
-    uvicorn writes heads without one `content-length`, and those that say how the connection goes
-    on. It raises an error for a name that is not allowed.
+    uvicorn must write a head that does not have exactly one `content-length`, or that has
+    `connection` or `transfer-encoding`. It must also write a head with an invalid name, for which
+    it raises an error.
     """
     if names.count(_LENGTH) != 1 or not _LEFT_TO_UVICORN.isdisjoint(names):
         return None

@@ -1,4 +1,4 @@
-"""Answers requests in batches: a batch per group of requests, or one by one if a batch fails."""
+"""Answers requests in batches, one batch per group; answers them one by one if a batch fails."""
 
 import logging
 from collections import defaultdict
@@ -45,10 +45,10 @@ def answer_together_or_singly(
     answer_one: Callable[[Request], Answer],
     failure: type[Exception],
 ) -> Sequence[Answer]:
-    """Answers all requests in one call; if it fails, logs the error and answers them one by one.
+    """Answers all requests in one call; if the call fails, logs the error and answers one by one.
 
-    A request that makes the batch fail then does not make the others fail. If there is only one
-    request, it is passed to `answer_one` directly, and so never answered twice.
+    So a request that makes the batch fail does not make the others fail. A single request is passed
+    to `answer_one` directly, so it is never answered twice.
 
     Args:
         requests: the requests to answer.

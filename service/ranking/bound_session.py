@@ -34,7 +34,7 @@ class BoundSession:
     Args:
         session: the open graph.
         length: number of items in each history.
-        num_answered: number of items in each ranking that the graph returns.
+        num_answered: number of items in each ranking that the graph returns, that is `k`.
     """
 
     def __init__(self, session: ort.InferenceSession, length: int, num_answered: int) -> None:
@@ -61,8 +61,8 @@ class BoundSession:
         self._history[0] = history
         for name, value in other_inputs.items():
             if self._bound.get(name) is not value:
-                # Forgotten first: an interrupt between the next two lines must not leave a name
-                # with an array that is no longer bound.
+                # The old entry is removed first, so that an interrupt between the next two lines
+                # leaves no entry for an array that is no longer bound.
                 self._bound.pop(name, None)
                 self._binding.bind_cpu_input(name, value)
                 self._bound[name] = value
@@ -73,8 +73,8 @@ class BoundSession:
 class BoundSessions(threading.local):
     """The bound sessions of one graph, a separate set for each thread.
 
-    A thread makes a session when a history length or `k` first occurs in it. If there are then more
-    than `_MAX_BOUND_SESSIONS`, it drops the least recently used session.
+    A thread makes a session for each new pair of history length and `k`. It keeps at most
+    `_MAX_BOUND_SESSIONS` sessions, and then drops the least recently used one.
     """
 
     def __init__(self, session: ort.InferenceSession) -> None:
@@ -83,7 +83,7 @@ class BoundSessions(threading.local):
     def run(self, history: Sequence[int], num_answered: int, other_inputs: Feeds) -> Output:
         """Runs the graph for one history that is not empty; returns item indices and scores.
 
-        Both arrays are ordered best first; the next run in this thread can overwrite them.
+        Both arrays are ordered best first. The next run in this thread can overwrite them.
 
         Args:
             history: item indices, oldest first.

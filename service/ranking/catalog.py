@@ -41,13 +41,13 @@ class BundleItems:
 
 
 class Catalog:
-    """The items that can be recommended: those of the bundle, then the added ones. Immutable.
+    """The items that can be recommended: the bundle's items, then the added items. Immutable.
 
     Attributes:
         filters: turns filters on attributes into masks.
         hidden: item indices of the hidden items, which are neither recommended nor shown.
         unread: item indices of the items that the student does not read.
-        unread_indices: the same, ascending.
+        unread_indices: the indices in `unread` as an array, ascending.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class Catalog:
         added: Sequence[Item] = (),
         edits: Mapping[str, ItemEdit] = MappingProxyType({}),
     ) -> None:
-        """Joins the items of a bundle and added ones.
+        """Joins the items of the bundle and the added items, and applies edits to them.
 
-        `edits`: by item id, what is different about items of the bundle or added ones.
+        `edits`: changes to items of the bundle or added items, by item id.
         """
         self._bundle_items = bundle_items
         self._items = [*bundle_items.items, *added]
@@ -103,7 +103,7 @@ class Catalog:
     ) -> "Catalog":
         """Returns a new catalog of the bundle's items and `added`, with `edits` by item id.
 
-        Added items and edits of this catalog are in the new one only if they are given again.
+        The added items and the edits of this catalog are left out.
         """
         return Catalog(self._bundle_items, added, edits)
 
@@ -112,7 +112,7 @@ class Catalog:
         return map(_ID, compress(self._items, mask[1:].tolist()))
 
     def item(self, item_index: int) -> Item:
-        """Returns the item with an item index; the first item has index 1."""
+        """Returns the item at an item index; the first item has index 1."""
         return self._items[item_index - 1]
 
     def index(self, item_id: str) -> int | None:
@@ -129,13 +129,16 @@ class Catalog:
         return item_id in self._index_in_bundle
 
     def known_indices(self, item_ids: Iterable[str]) -> list[int]:
-        """Returns the item index of each id in the order of `item_ids`; skips unknown ids."""
+        """Returns the item index of each known id, in the order of `item_ids`; skips the others."""
         if self._index_of_added:
             return [index for item_id in item_ids if (index := self.index(item_id))]
         return list(filter(None, map(self._index_in_bundle.get, item_ids)))
 
     def mask_of(self, item_ids: Iterable[str]) -> Mask:
-        """Returns the mask `[items + 1]` of the items with these ids; skips unknown, hidden ids."""
+        """Returns a mask `[items + 1]` that is true for the items with these ids.
+
+        Unknown ids and hidden items are left out.
+        """
         mask = np.zeros(len(self) + 1, dtype=np.bool_)
         mask[self.known_indices(item_ids)] = True
         mask[self._hidden_indices] = False
@@ -154,7 +157,7 @@ class Catalog:
     def popular(self, k: int, allowed: Mask) -> list[int]:
         """Returns the item indices of the `k` most popular allowed items, most popular first.
 
-        Items of equal popularity are in catalog order. `allowed` is a mask `[items + 1]`. There are
+        Items of equal popularity are in catalog order. `allowed` is a mask `[items + 1]`. Returns
         fewer than `k` indices if the mask allows fewer items.
         """
         found: list[int] = []

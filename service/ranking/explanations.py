@@ -1,6 +1,7 @@
-"""Explains a recommendation: its reasons are the items of the history without which it scores less.
+"""Explains recommendations: finds the items of the history that raise a recommended item's score.
 
-A score drop is the score after the whole history minus the score after the history without an item.
+A score drop is the recommended item's score after the whole history minus its score after the
+history without one item.
 """
 
 from collections.abc import Generator, Sequence
@@ -23,13 +24,13 @@ Reasons = Sequence[tuple[Item, float]]
 def explain_in_slices(
     recommender: Recommender, query: Query, recommendations: Recommendations
 ) -> Generator[None, None, list[Reasons]]:
-    """Returns the reasons for each recommended item, in the order of `recommendations`.
+    """Finds the reasons for each recommended item, in the order of `recommendations`.
 
-    Yields after each slice of the work. For each distinct item among the newest
-    `max_history_length`, ranks the history again without all occurrences of that item. The item is
-    a reason if the recommended item's score is then lower. Hidden items and items that the student
-    does not read are never reasons. If a fallback made the recommendations, each list of reasons is
-    empty.
+    This generator yields after each slice of the work, and then returns the reasons. For each
+    distinct item among the newest `max_history_length`, it ranks the history again without all
+    occurrences of that item. The item is a reason if the recommended item's score is then lower.
+    Hidden items and items that the student does not read are never reasons. If a fallback made the
+    recommendations, each list of reasons is empty.
 
     Raises:
         StudentError: the student failed.
@@ -54,11 +55,11 @@ def _score_drops(
     left_out: Sequence[int],
     recommended: Sequence[int],
 ) -> Generator[None, None, NDArray[np.float64]]:
-    """Returns the score drop of each recommended item for each left-out item.
+    """Computes the score drop of each recommended item for each left-out item.
 
-    The array is `[left_out, recommended]`: the score after the whole history minus the score after
-    the history without the left-out item. Items are passed as item indices. Yields after each slice
-    of the work.
+    This generator yields after each slice of the work, and then returns an array `[left_out,
+    recommended]`. An entry is the score after the whole history minus the score after the history
+    without the left-out item. All arguments are item indices.
     """
     allowed = np.zeros_like(recommender.student.all_allowed)
     allowed[list(recommended)] = True

@@ -21,10 +21,12 @@ class AttributeIndex:
     def __init__(
         self, items: Iterable[Item], first_index: int = 1, indices: Iterable[int] | None = None
     ) -> None:
-        """Indexes `items`.
+        """Indexes `items` by their attribute values.
 
-        `first_index`: item index of the first item; those of the others follow. `indices`: the item
-        index of each item, where they do not follow each other.
+        Args:
+            items: the items.
+            first_index: item index of the first item; the next items have the next indices.
+            indices: item index of each item; None: they are consecutive, from `first_index`.
         """
         numbered = zip(count(first_index) if indices is None else indices, items, strict=False)
         found_in: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -39,21 +41,21 @@ class AttributeIndex:
 
     @property
     def names(self) -> set[str]:
-        """Names of the attributes of which at least one item has a value."""
+        """Names of all attributes that have a value in at least one item."""
         return set(self._indices)
 
     def items_with(self, name: str, values: Iterable[str]) -> list[NDArray[np.int64]]:
         """Finds the items that have `values` of the attribute `name`.
 
         Returns an array of item indices for each value, in the order of `values`. A value that no
-        item has gets no array.
+        item has is skipped.
         """
         by_value = self._indices.get(name, {})
         return [by_value[value] for value in values if value in by_value]
 
 
 class Filters:
-    """Turns attribute filters into masks over all items: those of the bundle and added ones."""
+    """Turns attribute filters into masks over the bundle's items and the added items."""
 
     def __init__(
         self,
@@ -69,7 +71,8 @@ class Filters:
             indexes: one index for the bundle's items, one for the added items.
             mask_length: number of all items, plus 1 for padding.
             edited: index of the items whose attributes were edited; None: there are none.
-            is_edited: mask `[mask_length]` of these items, which `indexes` have as they were.
+            is_edited: mask `[mask_length]` of the edited items, which `indexes` hold with their old
+                attributes; None: there are none.
             hidden: indices of the items that no filter allows.
         """
         self._indexes = indexes
@@ -85,7 +88,7 @@ class Filters:
         """Returns the mask `[items + 1]` of the allowed items; None if there are no filters.
 
         For each attribute in `allow`, an allowed item has at least one of the listed values. It has
-        none of the values in `deny`.
+        none of the values in `deny`. Hidden items are not allowed.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
@@ -117,10 +120,12 @@ class Filters:
         self.check_names("deny", deny)
 
     def check_names(self, field: str, names: Iterable[str]) -> None:
-        """Checks that every attribute in `names` is known; `field` holds them in the request.
+        """Checks that every attribute in `names` is known, that is, that at least one item has it.
+
+        `field`: the field of the request that holds `names`, for the error message.
 
         Raises:
-            InvalidRequestError: no item has one of the attributes.
+            InvalidRequestError: there is an attribute that no item has.
         """
         for name in names:
             if name not in self._names:
@@ -130,9 +135,9 @@ class Filters:
                 )
 
     def items_with(self, name: str, values: Iterable[str]) -> Iterator[NDArray[np.int64]]:
-        """Yields arrays of item indices: the items that have one of `values` of an attribute.
+        """Yields the item indices of the items that have one of `values` of the attribute `name`.
 
-        An item is in several arrays if it has several of the values.
+        Yields several arrays. An item is in several of them if it has several of the values.
         """
         distinct = set(values)
         for index in self._indexes:

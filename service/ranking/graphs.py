@@ -28,8 +28,8 @@ class CommonCaseGraph:
     """Ranks items for queries without filters, exclusions, added items or padding. Thread-safe.
 
     `export.contract.tensors.COMMON_CASE_TENSORS` defines these queries. If the graph cannot prove
-    that it found the best items for a query, the ranking of the query is None. The ranking graph
-    must then rank it.
+    that it found the best items for a query, the ranking is None. The ranking graph must then rank
+    the query.
     """
 
     def __init__(self, session: ort.InferenceSession, num_items: int) -> None:
@@ -40,7 +40,7 @@ class CommonCaseGraph:
     def accepts(self, query: IndexQuery) -> bool:
         """Returns whether the graph can rank `query`, provided that there are no added items.
 
-        The caller must make sure that there are none.
+        The caller must check that there are no added items.
         """
         return (
             query.allowed is None
@@ -53,7 +53,7 @@ class CommonCaseGraph:
         )
 
     def rank_one(self, query: IndexQuery) -> Ranking | None:
-        """Returns the best `k` items for a query for which `accepts` is true.
+        """Ranks the best `k` items for one query, for which `accepts` must be true.
 
         Returns None if the graph cannot prove that these are the best items.
 
@@ -65,7 +65,7 @@ class CommonCaseGraph:
         return _if_full(_ranking(*output), k)
 
     def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking | None]:
-        """Returns a ranking for each query, by one inference; `accepts` must be true for all.
+        """Ranks several queries in one inference; `accepts` must be true for all of them.
 
         A ranking is None if the graph cannot prove that it has the best items. All queries must
         have the same `k` and the same window length.
@@ -90,7 +90,7 @@ class RankingGraph:
         added: Vectors | None = None,
         hidden_items: Collection[int] = (),
     ) -> None:
-        """Prepares the inputs that queries share.
+        """Prepares the inputs that all queries share.
 
         Args:
             session: the open graph.
@@ -117,7 +117,7 @@ class RankingGraph:
 
     @property
     def all_allowed(self) -> Mask:
-        """Mask that allows every item but hidden ones, `[items + added + 1]` by item index."""
+        """Mask that allows all items except hidden ones, `[items + added + 1]` by item index."""
         mask: Mask = self._all_allowed[0]
         return mask
 
@@ -158,7 +158,7 @@ class RankingGraph:
         return indices[ranked], scores[ranked]
 
     def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
-        """Returns a ranking for each query, by one inference.
+        """Ranks several queries in one inference; returns their rankings in the same order.
 
         All queries must have the same `k` and `mask_seen`.
 
@@ -176,7 +176,7 @@ class RankingGraph:
         return list(map(_ranking, *run_session(self._session, _OUTPUTS, feeds)))
 
     def _other_inputs(self, query: IndexQuery) -> dict[str, NDArray[np.generic]]:
-        """Returns the inputs of the graph for one query by name, except the history."""
+        """Returns all inputs of the graph for one query except the history, by name."""
         allowed, excluded = query.allowed, query.closed
         return {
             TENSORS.excluded: np.array([excluded], dtype=np.int64) if excluded else _NONE_EXCLUDED,
@@ -188,7 +188,7 @@ class RankingGraph:
 
 
 def _ranking(item_indices: NDArray[np.generic], scores: NDArray[np.generic]) -> Ranking:
-    """Pairs item indices with their scores, in the given order, which is best first.
+    """Pairs item indices with their scores; both are ordered best first.
 
     Drops items with the score -inf: the graph fills a list with them if fewer than `k` items are
     allowed.
@@ -208,7 +208,7 @@ def _if_full(ranking: Ranking, k: int) -> Ranking | None:
 def _as_tensor(k: int) -> NDArray[np.int64]:
     """Returns an array that holds `k`, of shape `[1]`.
 
-    Equal `k` get the same cached object, so that a bound session need not bind it again.
+    The array is cached: a bound session binds an input again only if it is a different object.
     """
     return np.array([k], dtype=np.int64)
 

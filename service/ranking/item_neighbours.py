@@ -9,14 +9,14 @@ from service.ranking.types import Mask, Ranking, Vectors
 
 
 class ItemVectors:
-    """The item vectors of the bundle's and the added items, by item index. Immutable."""
+    """The item vectors of the bundle's items and the added items, by item index. Immutable."""
 
     def __init__(self, table: Vectors, added: Vectors) -> None:
-        """Computes the norms of all vectors.
+        """Stores the vectors and computes their norms.
 
         Args:
             table: vectors of the bundle's items, `[items + 1, hidden]` by item index.
-            added: vectors of the added items, `[added, hidden]`; their item indices follow.
+            added: vectors of the added items, `[added, hidden]`; their indices follow the bundle's.
         """
         self._parts = (table, added)
         norms = [np.linalg.norm(part, axis=1) for part in self._parts]
@@ -24,21 +24,21 @@ class ItemVectors:
 
     @property
     def max_norm_in_bundle(self) -> float:
-        """Largest Euclidean norm of a bundle item's vector."""
+        """Largest Euclidean norm among the vectors of the bundle's items."""
         return float(self._norms[: len(self._parts[0])].max())
 
     def with_added(self, added: Vectors) -> "ItemVectors":
-        """Returns a copy with the bundle's vectors and `added`, `[added, hidden]`.
+        """Returns a copy with the bundle's vectors and the vectors `added`, `[added, hidden]`.
 
-        Vectors that were added to this object are not in the copy.
+        `added` replaces the vectors that were added before.
         """
         return ItemVectors(self._parts[0], added)
 
     def nearest(self, item_indices: Sequence[int], k: int, allowed: Mask) -> Ranking:
         """Ranks the `k` allowed items that are most similar to the items `item_indices`.
 
-        The score of an item is the mean of its cosines with these items. `allowed` is a mask
-        `[items + 1]`.
+        The score of an item is the mean of its cosines with these items. `item_indices` must not be
+        empty. `allowed` is a mask `[items + 1]`.
         """
         direction = sum(self._vector(index) / self._norms[index] for index in item_indices)
         cosines = np.concatenate([part @ direction for part in self._parts]) / self._norms
@@ -49,7 +49,7 @@ class ItemVectors:
         return list(zip(best.tolist(), cosines[best].tolist(), strict=True))
 
     def unit_vectors(self, item_indices: Sequence[int]) -> NDArray[np.float64]:
-        """Returns the vectors of items, scaled to length 1: `[item_indices, hidden]`."""
+        """Returns the vectors of items, scaled to length 1, as `[item_indices, hidden]`."""
         if not item_indices:
             return np.zeros((0, self._parts[0].shape[1]))
         rows = np.stack([self._vector(index) for index in item_indices]).astype(np.float64)

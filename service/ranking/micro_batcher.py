@@ -48,14 +48,15 @@ class _Pending:
 class MicroBatcher:
     """Collects the requests of one event-loop turn and ranks them in batches.
 
-    A batch has requests of one recommender, at most `MAX_BATCH_SIZE`.
+    All requests of a batch have the same recommender. A batch has at most `MAX_BATCH_SIZE`
+    requests.
     """
 
     def __init__(self) -> None:
         self._pending: list[_Pending] = []
 
     async def recommend(self, recommender: Recommender, query: Query) -> Recommendations:
-        """Answers `query` with `recommender`, in a batch with other requests of this turn.
+        """Answers `query` with `recommender`, in a batch with the other requests of this turn.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.

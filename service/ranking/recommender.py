@@ -2,10 +2,9 @@
 
 This module alone chooses the source of a recommendation list:
 
-1. `student`, if it reads at least one item of the history. It reads the items of the catalog that
-   the bundle does not mark as unread.
-2. `similar`, if the student fails: the items nearest to those of the history. The answer is then
-   degraded.
+1. `student`, if the student reads at least one item of the history. It reads all items of the
+   catalog that the bundle does not mark as unread.
+2. `similar`, if the student fails: the items nearest to the history. The answer is degraded.
 3. `popular`, if the student reads no item of the history: the items with the most interactions in
    the training data.
 4. `catalog`, if the student reads no item of the history, and no allowed item has an interaction in
@@ -47,9 +46,9 @@ class Query:
         history: item ids, oldest first; ids that the catalog does not have are skipped.
         k: number of items to recommend.
         exclude: ids of items that must not be recommended.
-        allow: attribute values; for each attribute here, a recommended item has a listed value.
-        deny: attribute values; a recommended item has none of them.
-        mask_seen: whether items of `history` are not recommended unless no other item is left.
+        allow: values by attribute name; a recommended item has at least one of them for each name.
+        deny: values by attribute name; a recommended item has none of them.
+        mask_seen: whether items of `history` are recommended only if no other item is left.
         rules: rules that choose among the items that are left; None: the best are recommended.
     """
 
@@ -69,7 +68,7 @@ class Recommendations:
     Attributes:
         ranking: items and scores, best first.
         source: the ranker that made the list.
-        degraded: whether the student failed, so that a fallback ranked.
+        degraded: whether the student failed, so that a fallback made the list.
         unknown_items: number of ids in the history that the catalog does not have.
         shortage: why there are fewer than `k` items; None: there are `k`.
         left_out_pins: ids of pinned items that are not recommended.
@@ -107,8 +106,8 @@ class Recommender:
             catalog: the items.
             student: the student that ranks.
             vectors: the item vectors.
-            added: the added items in these parts, in this order.
-            edits: the edits in these parts, by item id.
+            added: the added items in all parts, in the order of their item indices.
+            edits: the edits in `catalog`, by item id.
         """
         self.bundle = bundle
         self.catalog = catalog
@@ -125,7 +124,7 @@ class Recommender:
     def can_add(self, added: AddedItem) -> bool:
         """Returns whether an item can be added at run time.
 
-        The bundle must lack the item and have an item encoder for embeddings of the item's size.
+        The bundle must lack the item, and its item encoder must take embeddings of the item's size.
         """
         fits = len(added.vector) == self.student.embedding_size
         return fits and not self.catalog.is_in_bundle(added.item.item_id)
@@ -133,7 +132,9 @@ class Recommender:
     def with_changes(
         self, added: Sequence[AddedItem], edits: Mapping[str, ItemEdit]
     ) -> "Recommender":
-        """Returns a recommender with `edits`, by item id, and the items that it can add of `added`.
+        """Returns a recommender with the given added items and edits instead of the present ones.
+
+        Leaves out items that `can_add` refuses. `edits` are by item id.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -159,9 +160,10 @@ class Recommender:
         return self._recommendations(query, index_query, self._rank(index_query))
 
     def recommend_many(self, queries: Sequence[Query]) -> list[Recommendations]:
-        """Answers several queries, in their order, with fewer inferences than one per query.
+        """Answers several queries in batches; returns the answers in the order of the queries.
 
-        Queries with the same `k` and `mask_seen` share a batch; those with rules are ranked singly.
+        Queries with the same `k` and `mask_seen` share a batch. Each query with rules is ranked
+        alone.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
@@ -182,14 +184,15 @@ class Recommender:
         ]
 
     def similar(self, item_id: str, k: int) -> Sequence[tuple[Item, float]]:
-        """Returns the `k` most similar items to an item of the catalog, with their cosines."""
+        """Returns the `k` items most similar to an item of the catalog, with their cosines."""
         return self.with_items(self.similar_by_rules(Query([item_id], k)).ranking)
 
     def similar_by_rules(self, query: Query) -> Selection:
         """Selects the `k` items that are most similar to those of the query's history, by cosine.
 
-        Filters, exclusions and rules hold. Items of the history and items that the student does not
-        read are left out. If it does not read an item of the history, the list is empty.
+        Filters, exclusions and rules are applied. Items of the history and items that the student
+        does not read are left out. The list is empty if the student does not read the whole
+        history.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
@@ -203,10 +206,7 @@ class Recommender:
         return self._selector(query).select(Eligible(others, others), scorer)
 
     def _vectors_of(self, added: Sequence[AddedItem]) -> Vectors:
-        """Returns the item vectors of `added`, `[added, hidden]`.
-
-        Only items that this recommender does not have yet are encoded.
-        """
+        """Returns the item vectors of `added`, `[added, hidden]`; encodes only the new items."""
         known, new = self._row_of_added, [each for each in added if each not in self._row_of_added]
         vectors = self.student.added
         if new:
@@ -231,7 +231,7 @@ class Recommender:
         )
 
     def _rank(self, query: IndexQuery) -> Ranking | None:
-        """Ranks by the student; returns None if it fails or reads no item of the history."""
+        """Ranks by the student; None if the student fails or reads no item of the history."""
         if not query.history:
             return None
         try:
@@ -254,9 +254,9 @@ class Recommender:
         )
 
     def _rank_at_once(self, queries: Sequence[IndexQuery]) -> list[Ranking | None]:
-        """Ranks queries that all have the same `k` and `mask_seen` by `Student.rank_many`.
+        """Ranks several queries by `Student.rank_many`; all must have the same `k` and `mask_seen`.
 
-        A query that allows no unseen item is ranked again with seen items allowed.
+        If a query allows no unseen item, ranks it again with seen items allowed.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -265,7 +265,7 @@ class Recommender:
         return list(map(self._or_seen_items, queries, rankings))
 
     def _or_seen_items(self, query: IndexQuery, ranking: Ranking) -> Ranking:
-        """Returns `ranking`; if it is empty, ranks again with seen items allowed.
+        """Returns `ranking`; if it is empty, ranks the query again with seen items allowed.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -319,7 +319,7 @@ class Recommender:
         return Selector(self.catalog, self.vectors, query.rules or Rules(), query.k)
 
     def _source_of(self, item_indices: Iterable[int]) -> Source:
-        """Returns the name of a fallback without a history, by the items that it recommends."""
+        """Returns `popular` if one of the items has an interaction in training, else `catalog`."""
         has_interactions = any(self.catalog.item(index).popularity for index in item_indices)
         return "popular" if has_interactions else "catalog"
 
@@ -332,10 +332,9 @@ class Recommender:
         return self._source_of(indices), list(zip(indices, counts, strict=True))
 
     def _candidates(self, query: IndexQuery) -> Mask:
-        """Returns the mask of the items that a fallback may recommend.
+        """Returns the mask `[items + 1]` of the items that may be recommended for a query.
 
-        They are the items that the student may recommend for this query, and seen items only if no
-        other item is left.
+        Seen items are among them if `mask_seen` is false or if no other item is left.
         """
         allowed = self.student.all_allowed if query.allowed is None else query.allowed
         mask = allowed.copy()

@@ -17,9 +17,9 @@ from service.ranking.onnx_session import GraphFile, open_session, run_session
 from service.ranking.types import IndexQuery, Mask, Ranking, Vectors
 
 _MAX_INFERENCES = 2
-"""Maximum number of inferences for one batch if the common-case graph ranks a part of it.
+"""Maximum number of inferences for one batch if the common-case graph ranks a part of the batch.
 
-Three inferences with a part of the batch each take longer than one inference by the ranking graph.
+Three inferences for the parts of a batch take longer than one inference by the ranking graph.
 """
 
 _NOT_COMMON = 0
@@ -30,8 +30,8 @@ class Student:
     """Ranks the items of a bundle and added items. Thread-safe.
 
     The common-case graph ranks the queries that it accepts. The ranking graph ranks all other
-    queries, those for which the common-case graph cannot prove that it found the best items, and
-    those for which it found a hidden item.
+    queries. It also ranks a query again if the common-case graph cannot prove that it found the
+    best items, or has found a hidden item.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Student:
 
     @classmethod
     def of_bundle(cls, bundle: Bundle) -> "Student":
-        """Opens the graphs of a bundle.
+        """Makes a student from the graphs of a bundle.
 
         Raises:
             BundleError: a graph has changed on disk since the bundle was opened, cannot be opened
@@ -97,14 +97,14 @@ class Student:
 
     @property
     def all_allowed(self) -> Mask:
-        """Mask that allows every item but hidden ones, `[items + added + 1]` by item index."""
+        """Mask that allows all items except hidden ones, `[items + added + 1]` by item index."""
         return self._ranking_graph.all_allowed
 
     def with_added(self, vectors: Vectors, hidden_items: frozenset[int] = frozenset()) -> "Student":
         """Returns a copy that ranks the bundle's items and the items with the vectors `vectors`.
 
         `vectors` is `[added, hidden]` and replaces the vectors that were added before.
-        `hidden_items` are the indices of the items that it does not rank.
+        `hidden_items` are the indices of the items that the copy does not rank.
         """
         student = copy.copy(self)
         student._hidden_items = hidden_items
@@ -145,7 +145,7 @@ class Student:
         return self._ranking_graph.rank_one(query)
 
     def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
-        """Returns a ranking for each query, with few inferences.
+        """Ranks several queries in few inferences; returns their rankings in the same order.
 
         All queries must have the same `k` and `mask_seen`. Queries that the common-case graph
         accepts share an inference of it if they have the same window length. The others share one
@@ -169,7 +169,7 @@ class Student:
         return self._ranking_graph.rank_arrays(query)
 
     def rank_by_ranking_graph(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
-        """Returns a ranking for each query, by one inference of the ranking graph.
+        """Ranks several queries in one inference of the ranking graph, common cases included.
 
         All queries must have the same `k` and `mask_seen`.
 
@@ -179,9 +179,9 @@ class Student:
         return self._ranking_graph.rank_many(queries)
 
     def _window_length(self, query: IndexQuery) -> int:
-        """Returns how many items of the history the common-case graph would read.
+        """Returns the number of items of the history that the common-case graph would read.
 
-        Returns `_NOT_COMMON` if it does not accept the query.
+        Returns `_NOT_COMMON` if the graph does not accept the query.
         """
         if self._common_case is None or not self._common_case.accepts(query):
             return _NOT_COMMON
@@ -201,7 +201,7 @@ class Student:
         ]
 
     def _has_hidden(self, ranking: Ranking) -> bool:
-        """Returns whether a list has a hidden item; the best items without one are the answer."""
+        """Returns whether a list has a hidden item, so that the ranking graph must rank again."""
         hidden = self._hidden_items
         return bool(hidden) and any(index in hidden for index, _ in ranking)
 

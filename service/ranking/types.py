@@ -22,13 +22,13 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class IndexQuery:
-    """A query to the student in item indices.
+    """A query to the student, in item indices.
 
     Attributes:
         history: indices of the history's items that the student reads, oldest first.
         k: maximum number of items in the ranking.
         excluded: indices of items that must not be recommended.
-        allowed: mask of the items that may be recommended; None: all items may.
+        allowed: mask `[items + 1]` of the items that may be recommended; None: all items may.
         mask_seen: whether the items of `history` and `unread` must not be recommended.
         unread: indices of the history's items that the student does not read, oldest first.
     """
@@ -42,8 +42,8 @@ class IndexQuery:
 
     @property
     def closed(self) -> Sequence[int]:
-        """Item indices in `excluded`, and in `unread` if `mask_seen` is true.
+        """Item indices that a graph must exclude: `excluded`, and `unread` if `mask_seen` is true.
 
-        They must not be recommended. The graphs themselves mask the items of `history`.
+        Items of `history` are not among them, because the graphs mask these items themselves.
         """
         return (*self.excluded, *self.unread) if self.unread and self.mask_seen else self.excluded

@@ -1,4 +1,4 @@
-"""Writes records to the disk in groups: those that arrive while it is busy share one fsync."""
+"""Group commit: records that arrive while the disk is busy are written together, with one fsync."""
 
 import asyncio
 import errno
@@ -24,7 +24,7 @@ class DiskFullError(DiskError):
 
 
 class GroupCommit:
-    """Writes records by `write`, group by group.
+    """Writes records to the disk in groups.
 
     All file operations run in one thread, one after the other.
     """
@@ -35,12 +35,12 @@ class GroupCommit:
         write: Callable[[bytes], None],
         on_written: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Makes it; nothing is written before the first record.
+        """Prepares the thread; nothing is written before the first record.
 
         Args:
-            name: of the thread, and of the files in log lines.
-            write: writes bytes to the disk, in the thread. Raises DiskError or OSError.
-            on_written: gets the number of records of each group that was written.
+            name: name of the thread, and of the files in log messages.
+            write: writes bytes to the disk; called in the thread. Raises DiskError or OSError.
+            on_written: called with the number of records in each group that was written.
         """
         self._name = name
         self._write = write
@@ -51,15 +51,15 @@ class GroupCommit:
         self._fails = False
 
     async def append(self, record: bytes) -> None:
-        """Writes a record; it is on the disk when this returns.
+        """Writes a record; returns when the record is on the disk.
 
         Raises:
             DiskFullError: the files have their maximum size, or the disk is full.
             DiskError: the disk fails, or is too slow. If it is too slow, the record is possibly
-                still written later.
+                written later.
         """
         if len(self._unsaved) >= _MAX_UNSAVED:
-            raise DiskError("the disk is behind")
+            raise DiskError(f"the disk is behind: {_MAX_UNSAVED} records wait to be written")
         saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unsaved.append((record, saved))
         if self._saving is None:
@@ -71,11 +71,11 @@ class GroupCommit:
             raise DiskError(f"the disk took more than {_SECONDS_TO_SAVE} s") from error
 
     async def run(self, work: Callable[..., _Result], *arguments: object) -> _Result:
-        """Runs `work` in the thread, between two groups."""
+        """Runs `work` with `arguments` in the thread, between two groups; returns its result."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     async def settle(self) -> None:
-        """Waits until all records that were given are written, or have failed."""
+        """Waits until every record that was passed to `append` is written or has failed."""
         while self._saving is not None:
             await asyncio.wait([self._saving])
 
@@ -109,7 +109,7 @@ def _as_disk_error(failure: DiskError | OSError) -> DiskError:
 
 
 def _settle(saved: "asyncio.Future[None]", error: DiskError | None) -> None:
-    if saved.done():  # its caller gave up
+    if saved.done():  # the caller has given up
         return
     if error is None:
         saved.set_result(None)

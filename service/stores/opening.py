@@ -1,4 +1,4 @@
-"""Opens the stores that the settings choose: of session histories, added items and their edits.
+"""Opens the stores that the settings choose: histories, added items, edits and the event log.
 
 With REDIS_URL, all are in Redis. Without it, histories are in memory and the others in files.
 """
@@ -39,7 +39,10 @@ def open_item_store(settings: Settings) -> AddedItemStore:
 
 
 def open_edit_store(settings: Settings) -> ItemEditStore:
-    """Opens the store of edits of items; its file is beside that of the added items."""
+    """Opens the store of edits of items; a Redis store connects at its first command.
+
+    Without Redis, the edits are in a file beside that of the added items.
+    """
     if settings.redis_url is None:
         path = settings.items_path.with_name(f"edits-of-{settings.items_path.name}")
         return FileItemStore(path, settings.max_edited_items, ItemEdit)
@@ -48,7 +51,10 @@ def open_edit_store(settings: Settings) -> ItemEditStore:
 
 
 def open_event_log(settings: Settings) -> DiskLog | RedisLog | None:
-    """Opens the event log; a Redis log connects at its first command; None with EVENT_LOG=off."""
+    """Opens the event log; returns None with EVENT_LOG=off.
+
+    A log in Redis connects at its first command.
+    """
     if settings.event_log == "off":
         return None
     if settings.redis_url is None:
@@ -69,7 +75,8 @@ def open_history(
 
     Args:
         settings: choose the store.
-        log: the event log; a Redis store writes events to the same streams by itself.
+        log: the event log, to which a store in memory writes. A store in Redis does not use it, and
+            writes to the same streams in its own scripts.
         count_left_out: counts events that are left out of the log.
     """
     pause_seconds = settings.redis_pause_seconds

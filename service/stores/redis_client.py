@@ -23,10 +23,10 @@ SECONDS_BETWEEN_REFRESHES = 0.5
 def connect_redis(
     url: str, *, timeout_seconds: float, max_connections: int, is_cluster: bool = False
 ) -> RedisClient:
-    """Makes a Redis client with a pool of connections, which connects at its first command.
+    """Makes a Redis client with a connection pool; the client connects at its first command.
 
-    It never retries a command: a retry could run it twice, and every caller can answer without
-    Redis.
+    The client never retries a command, because Redis could run it twice. Every caller can answer
+    without Redis.
 
     Args:
         url: address of a Redis, of Sentinels that know it, or of any node of a cluster.
@@ -65,9 +65,9 @@ def _options(timeout_seconds: float) -> dict[str, Any]:
 class ClusterClient(RedisCluster):
     """A client of a Redis Cluster that re-reads the topology in the background.
 
-    The topology says which node has which keys. redis-py reads it again in the request that lost a
-    connection. That takes milliseconds of CPU time, so one lost node would delay requests to the
-    other nodes. Each command has a deadline, `wait_seconds`.
+    The topology says which node has which keys. By default, redis-py reads it again in the request
+    that lost a connection, which takes milliseconds of CPU time. So one lost node would delay
+    requests to the other nodes. Each command has a deadline, `wait_seconds`.
     """
 
     def __init__(self, *, wait_seconds: float, max_connections: int, **options: Any) -> None:
@@ -83,8 +83,8 @@ class ClusterClient(RedisCluster):
 
         Raises:
             RedisError: Redis refuses the command or cannot be reached.
-            TimeoutError: there was no reply within `wait_seconds`, which include the time to wait
-                for a free connection.
+            TimeoutError: there was no reply within `wait_seconds`, including the time to wait for a
+                free connection.
         """
         if args == ("PING",):  # the store counts as reachable only if no primary is lost
             options["target_nodes"] = self.PRIMARIES
@@ -100,9 +100,10 @@ class ClusterClient(RedisCluster):
                     raise LostError(f"lost a node of the cluster: {error}") from error
 
     async def _refresh(self) -> None:
-        """Starts to read the topology in the background, at most once in SECONDS_BETWEEN_REFRESHES.
+        """Starts to read the topology in the background, unless it was read a moment ago.
 
-        Waits for the result only if no topology is known yet.
+        Two reads are at least `SECONDS_BETWEEN_REFRESHES` apart if a topology is known. If none is
+        known, waits for the result.
 
         Raises:
             LostError: no topology is known and no node of the cluster answers.
@@ -120,7 +121,8 @@ class ClusterClient(RedisCluster):
     async def _read_topology(self, *, has_none: bool) -> LostError | None:
         """Reads the topology from any node; returns an error if no node answers.
 
-        The error is not raised, because this runs in a task that perhaps nobody awaits.
+        The error is not raised, because possibly nobody awaits the task that runs this method.
+        `has_none`: whether no topology is known yet.
         """
         try:
             await (self.initialize() if has_none else self.nodes_manager.initialize())
@@ -140,8 +142,8 @@ class ClusterClient(RedisCluster):
 class redis_errors_as:  # noqa: N801 - a context manager is named as a function
     """Context manager that turns errors of Redis and of the network into errors of the service.
 
-    The message is sent to clients, so it names only the type of the original error. The original
-    error is the cause of the new one, for the log: its text can contain host names.
+    The message is sent to clients, so it names only the type of the original error, whose text can
+    contain host names. The new error keeps the original one as its cause, for the log.
 
     Args:
         kind: the type of error to raise.

@@ -87,7 +87,7 @@ class SharedConnection:
     async def _connect(self) -> "_Pipeline":
         """Opens a new connection; callers that wait at the same time share one connection.
 
-        Opening goes on if a caller is cancelled.
+        If a caller is cancelled, the connection is opened nevertheless.
         """
         return await asyncio.shield(self._connecting or self._begin_to_connect())
 
@@ -99,8 +99,8 @@ class SharedConnection:
     def _replace(self) -> None:
         """Begins to open a connection in the background, to replace the current one.
 
-        Does nothing if a connection is being opened, or if this began a replacement within the last
-        `_SECONDS_BETWEEN_REPLACEMENTS`.
+        Does nothing if a connection is being opened, or if the last replacement began less than
+        `_SECONDS_BETWEEN_REPLACEMENTS` ago.
         """
         now = asyncio.get_running_loop().time()
         if self._connecting is None and now >= self._may_replace_at:
@@ -202,7 +202,7 @@ class _Pipeline(asyncio.Protocol):
         self._close_if_replaced()
 
     def retire(self) -> None:
-        """Marks the connection as retired: it closes when no sent command waits for a reply.
+        """Marks the connection as retired: it closes as soon as no command waits for a reply.
 
         The client sends further commands on another connection.
         """

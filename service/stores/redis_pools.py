@@ -1,4 +1,4 @@
-"""Makes redis-py's connection pools from addresses: of a Redis, or of Sentinels that know it."""
+"""Makes redis-py's connection pools for the address of a Redis or of its Sentinels."""
 
 import asyncio
 from typing import Any
@@ -16,8 +16,8 @@ _OF_SENTINEL = "sentinel_"
 def pool_for(url: str, **options: Any) -> ConnectionPool:
     """Makes a pool of connections to one Redis.
 
-    It is the Redis at `url`, or if `url` names Sentinels, the primary that they report. `options`
-    are keyword arguments for redis-py's connections.
+    If `url` is the address of Sentinels, the connections lead to the primary that they report.
+    `options` are keyword arguments for redis-py's connections.
     """
     return (
         sentinel_pool(url, **options)
@@ -35,7 +35,7 @@ def sentinel_pool(url: str, **options: Any) -> "_SentinelPool":
     """Makes a pool of connections to the primary that Sentinels report.
 
     Each connection asks the Sentinels for the primary when it connects. `options` are keyword
-    arguments for redis-py's connections, those to the Sentinels included.
+    arguments for redis-py's connections, to the primary and to the Sentinels.
     """
     address = parse_sentinel_url(url)
     chosen = dict(parse_url(address.redis_url))
@@ -56,7 +56,7 @@ def sentinel_pool(url: str, **options: Any) -> "_SentinelPool":
 
 
 class _SentinelPool(SentinelConnectionPool):
-    """A pool of redis-py that, when closed, also closes its connections to the Sentinels."""
+    """A redis-py pool for Sentinel that also closes its connections to the Sentinels."""
 
     async def aclose(self) -> None:
         """Closes all connections, to the Redis and to the Sentinels."""

@@ -1,4 +1,4 @@
-"""Error replies of Redis: turns them into exceptions and tells what a caller can do about them."""
+"""Turns error replies of Redis into exceptions, and says what a caller can do about them."""
 
 from redis.exceptions import (
     BusyLoadingError,
@@ -13,7 +13,7 @@ from redis.exceptions import (
 
 
 class WriteRefusedError(ResponseError):
-    """Redis refuses all writes, with an error reply for which redis-py has no exception."""
+    """Redis refuses all writes, with an error code for which redis-py has no exception."""
 
 
 class IsolatedNodeError(WriteRefusedError):
@@ -50,23 +50,23 @@ _WRITES_REFUSED = (ReadOnlyError, OutOfMemoryError, WriteRefusedError)
 
 
 def reply_error(message: str) -> RedisError:
-    """Makes the exception for an error reply; the first word of `message` is its code."""
+    """Makes the exception for an error reply; its type depends on the first word of `message`."""
     return _KINDS.get(message.partition(" ")[0], ResponseError)(message)
 
 
 def another_node_may_answer(error: RedisError) -> bool:
     """Returns whether a new connection to the same address possibly leads to a working node.
 
-    It does after a failover: `error` then says that the connected node is no longer the primary, or
-    cannot work as one.
+    That is possible after a failover: `error` then says that the connected node is no longer the
+    primary, or cannot work as one.
     """
     return isinstance(error, _ANOTHER_NODE)
 
 
 def rejects_for_good(error: BaseException | None) -> bool:
-    """Returns whether `error` means that Redis can never run this command, though it runs others.
+    """Returns whether `error` means that Redis would reject the command at every attempt.
 
-    So it is if a key holds a value of another type, or if a value has a wrong form.
+    Redis does so if a key holds a value of another type, or if a value has a wrong form.
     """
     return isinstance(error, ResponseError) and any(map(str(error).__contains__, _FOR_GOOD))
 

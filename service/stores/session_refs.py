@@ -30,7 +30,8 @@ def session_ref(secret: str, tenant: str, session_id: str) -> str:
 def user_ref(secret: str, tenant: str, user_id: str) -> str:
     """Returns the user ref of a tenant's user: `u1.` and 22 characters of an HMAC-SHA256.
 
-    Its key is derived from `secret`, so that no session ref is like it.
+    The key of the HMAC is derived from `secret`. So a user and a session with the same id do not
+    have the same HMAC.
     """
     return _USER_VERSION + _ref(_keyed_for_users(secret), tenant, user_id)[len(_VERSION) :]
 
@@ -44,13 +45,13 @@ def _keyed(secret: str) -> hmac.HMAC:
 
 
 def _ref(keyed: hmac.HMAC, tenant: str, session_id: str) -> str:
-    named = keyed.copy()  # half the time of an HMAC that begins with the key
+    named = keyed.copy()  # takes half the time of a new HMAC with this key
     named.update(f"{tenant}\0{session_id}".encode("utf-8", "surrogatepass"))
     return _VERSION + urlsafe_b64encode(named.digest()[:18])[:_LENGTH].decode("ascii")
 
 
 class SessionRefs:
-    """Computes the session refs of sessions with the secrets in the settings.
+    """Computes session refs and user refs with the secrets in the settings.
 
     Without SESSION_SECRET, the secret is random. Sessions are then found in this process only.
     """
@@ -68,11 +69,14 @@ class SessionRefs:
         self._reads_old_keys = settings.old_session_keys and settings.redis_url is not None
 
     def _of_user(self, user_id: str, tenant: str) -> tuple[str, ...]:
-        """Returns the user ref of a tenant's user, then those with the secrets before."""
+        """Returns the user refs of a tenant's user: the current one, then one with the old secret.
+
+        The second is missing if there is no old secret.
+        """
         return tuple([user_ref(secret, tenant, user_id) for secret in self._secrets])
 
     def _of(self, session_id: str, tenant: str = DEFAULT_TENANT) -> Session:
-        """Returns the session ref of a tenant's session, with its former names."""
+        """Returns the current and the former names of a tenant's session."""
         return Session(
             _ref(self._keyed, tenant, session_id),
             tuple([_ref(each, tenant, session_id) for each in self._formerly_keyed]),

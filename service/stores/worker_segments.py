@@ -1,4 +1,4 @@
-"""The segments that a worker writes, one after the other, in a locked folder of its own."""
+"""Writes the segments of a worker, one after the other, in a locked folder of its own."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,11 +7,11 @@ from export.contract.log.segments import SegmentWriter
 from export.contract.log.worker_folders import make_folder, release, segments_of
 
 SEGMENT_BYTES = 1 << 20
-"""Size of a segment from which on the next records begin another one."""
+"""Size of a segment in bytes beyond which records are written to a new one."""
 
 
 class WorkerSegments:
-    """Writes records to segments. Its methods block, so they are called in a thread."""
+    """Writes records to segments. All methods block, so they are called in a thread."""
 
     def __init__(
         self,
@@ -21,13 +21,13 @@ class WorkerSegments:
         check_room: Callable[[], None] = lambda: None,
         complete: Callable[[Path], object] = lambda _: None,
     ) -> None:
-        """Makes no file; the first record creates folder and segment.
+        """Makes a writer without files; the first record creates the folder and a segment.
 
         Args:
-            parent: folder of the folders of all workers.
-            suffix: suffix of the segment that is being written.
-            check_room: called before a segment is created; raises OSError if there may be no more.
-            complete: called with the path of a segment to which nothing more is written.
+            parent: folder that contains the folders of all workers.
+            suffix: suffix of the current segment's file.
+            check_room: called before a segment is created; raises an error to refuse the segment.
+            complete: called with the path of each segment that is complete.
         """
         self._parent = parent
         self._suffix = suffix
@@ -35,15 +35,16 @@ class WorkerSegments:
         self._complete = complete
         self._folder: tuple[Path, int] | None = None
         self._segment: SegmentWriter | None = None
-        self._path = parent  # of the segment that is being written
+        self._path = parent  # of the current segment
         self._num_segments = 0
 
     def write(self, records: bytes) -> None:
-        """Writes records to the disk.
+        """Writes records; returns when the records are on the disk.
 
         Raises:
-            OSError: the disk fails. The next call begins another segment, since the content of
-                this one is unknown.
+            OSError: the disk fails. The next call begins another segment, since the content of the
+                current one is then unknown.
+            DiskError: `check_room` refuses another segment.
         """
         segment = self._segment
         if segment is None or segment.size + len(records) > SEGMENT_BYTES:
@@ -55,7 +56,7 @@ class WorkerSegments:
             raise
 
     def seal(self) -> None:
-        """Completes the segment that is being written, if there is one."""
+        """Completes the current segment, if there is one; the next record begins another."""
         if self._segment is not None:
             self._segment.close()
             self._segment = None
@@ -66,7 +67,7 @@ class WorkerSegments:
         return [] if self._folder is None else segments_of(self._folder[0])
 
     def close(self) -> None:
-        """Completes the last segment and gives up the folder."""
+        """Completes the current segment and unlocks the folder."""
         self.seal()
         if self._folder is not None:
             release(dict([self._folder]))

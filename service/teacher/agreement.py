@@ -1,4 +1,4 @@
-"""Measures how far two rankings agree, by overlap and rank correlation."""
+"""Measures how well two rankings agree, by overlap and rank correlation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Agreement:
 
 
 def agreement(one: Sequence[str], other: Sequence[str]) -> Agreement:
-    """Measures the agreement of two rankings.
+    """Measures how well two rankings agree.
 
-    Each is a sequence of item ids, best first, which is not empty and has no repeats.
+    The rankings are item ids, best first. They must not be empty or have repeated items.
     """
     return Agreement(overlap(one, other), rank_correlation(one, other))
 
@@ -40,9 +40,10 @@ def rank_correlation(one: Sequence[str], other: Sequence[str]) -> float:
     both rankings order it alike, -1 if they order it differently, and 0 if it is tied in either.
     The result is the mean over all pairs.
 
-    It equals `1 - 2 K / pairs`, where K is the distance K^(1/2) of Fagin, Kumar and Sivakumar,
-    "Comparing top k lists", SIAM J. Discrete Math. 17(1), 2003. Equal rankings have 1, a ranking
-    and its reverse -1, and two disjoint rankings of length k have -k / (2k - 1).
+    The result equals `1 - 2 K / pairs`, where K is the distance K^(1/2) of Fagin, Kumar and
+    Sivakumar, "Comparing top k lists", SIAM J. Discrete Math. 17(1), 2003. It is 1 for equal
+    rankings, -1 for a ranking and its reverse, and -k / (2k - 1) for two disjoint rankings of
+    length k.
     """
     union = list(dict.fromkeys([*one, *other]))
     if len(union) == 1:
@@ -56,8 +57,8 @@ def _order(ranking: Sequence[str], union: Sequence[str]) -> NDArray[np.int64]:
     """Returns how `ranking` orders each pair of items of `union`, as an array `[union, union]`.
 
     `union` holds the items of both rankings that are compared. Items that `ranking` lacks follow
-    all that it has, and are tied with each other. An entry is -1 if the item of the row precedes
-    the item of the column, 1 if it follows, and 0 if the two are tied or the same.
+    all items that it has, and are tied with each other. An entry is -1 if the row's item precedes
+    the column's item, 1 if it follows, and 0 if both are tied or the same.
     """
     rank_of = {item_id: rank for rank, item_id in enumerate(ranking, start=1)}
     ranks = np.array([rank_of.get(item_id, len(ranking) + 1) for item_id in union])

@@ -10,7 +10,7 @@ from service.teacher.slow_path import SlowPath
 
 @dataclass(frozen=True, slots=True)
 class TeacherRecommendations:
-    """Recommendations of the teacher.
+    """Recommendations of the teacher, and the answer that they are made from.
 
     Attributes:
         recommendations: the first `k` items of `answer` that the catalog has.
@@ -31,8 +31,8 @@ async def ask_teacher(
     Items that the catalog does not have are left out, so there can be fewer than `k`.
 
     Args:
-        slow_path: asks the teacher.
-        recommender: has the catalog.
+        slow_path: the slow path that asks the teacher.
+        recommender: the recommender whose catalog is used.
         query: the query in the form of the service.
         teacher_query: the result of `teacher_query_for` for `query`. It is an argument, so that the
             caller can compute it in a thread.
@@ -60,7 +60,7 @@ def teacher_query_for(recommender: Recommender, query: Query) -> TeacherQuery:
     """Turns a query of the service into a query for the teacher.
 
     The teacher does not know attributes. So the ids of all items that the filters of `query` do not
-    allow, and of hidden items, are added to the excluded ids.
+    allow, and of all hidden items, are added to the excluded ids.
     """
     catalog = recommender.catalog
     mask = catalog.filters.mask(query.allow, query.deny)

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class RecentAnswers(Generic[T]):
-    """An LRU cache of at most `max_size` answers; each expires `ttl_seconds` after `store`."""
+    """An LRU cache of at most `max_size` answers; an answer expires after `ttl_seconds`."""
 
     def __init__(
         self, max_size: int, ttl_seconds: float, clock: Callable[[], float] = time.monotonic

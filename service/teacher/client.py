@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from service.errors import TeacherLostError, TeacherRefusalError, TeacherUnavailableError
 
 EmbeddingNumber = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
-"""One number of an embedding, from -1e9 to 1e9: its float32 value is finite too."""
+"""One number of an embedding, from -1e9 to 1e9, so that its float32 value is finite."""
 
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _JSON = {"Content-Type": "application/json"}
@@ -38,14 +38,14 @@ class TeacherQuery:
     def key(self) -> Hashable:
         """Key of the query in the cache of answers.
 
-        It has only the number and the hash of the excluded ids, to stay short: almost the whole
-        catalog can be excluded.
+        The key has the number and the hash of the excluded ids, not the ids themselves, because
+        almost the whole catalog can be excluded.
         """
         return self.history, self.k, len(self.exclude), hash(self.exclude), self.mask_seen
 
 
 class _Answer(BaseModel):
-    """Base of the teacher's answers; fields of the JSON that are not declared are ignored.
+    """Base class of the teacher's answers; ignores fields of the JSON that are not declared.
 
     `teacher_version` identifies the teacher that answered.
     """
@@ -60,7 +60,7 @@ class TeacherAnswer(_Answer):
 
     Attributes:
         item_ids: item ids, nearest first.
-        distances: the distance of each item in `item_ids`.
+        distances: the distance of each item in `item_ids`; lower is nearer.
         generated_text: the title that a generative teacher wrote; None for other teachers.
     """
 
@@ -106,7 +106,7 @@ class TeacherClient:
     async def recommend(self, query: TeacherQuery) -> TeacherAnswer:
         """Asks the teacher for recommendations; returns its answer without unusable items.
 
-        Unusable are items that the query forbids, repeated items, and items whose distance is not
+        An item is unusable if the query forbids it, if it is repeated, or if its distance is not
         finite. The answer can have more than `k` items, so that `k` are left after the caller has
         dropped those that the catalog does not have.
 
@@ -132,7 +132,7 @@ class TeacherClient:
         return usable
 
     async def embed(self, titles: Sequence[str]) -> TeacherEmbeddings:
-        """Asks the teacher to embed `titles`.
+        """Asks the teacher to embed `titles`; returns one embedding per title.
 
         Raises:
             TeacherUnavailableError: too many requests of this client are in progress.
@@ -181,8 +181,8 @@ class TeacherClient:
 def _usable(answer: TeacherAnswer, query: TeacherQuery) -> TeacherAnswer:
     """Returns a copy of `answer` without unusable items.
 
-    Unusable are items that the query forbids, items whose distance is not finite, and all but the
-    first place of an item that is repeated.
+    An item is unusable if the query forbids it, or if its distance is not finite. Of an item that
+    is repeated, all but the first usable place are left out.
     """
     distances: dict[str, float] = {}
     seen = frozenset(query.history if query.mask_seen else ())

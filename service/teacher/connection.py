@@ -1,7 +1,4 @@
-"""Connects the service to a teacher: makes the client, its cache and the shadow traffic.
-
-The service does so at its start, and closes them at its end.
-"""
+"""Opens and closes the connection to a teacher, with its cache and its shadow traffic."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,12 +15,11 @@ from service.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """The two uses of a configured teacher.
+    """The two parts of the service that ask a configured teacher.
 
     Attributes:
-        slow_path: asks the teacher, for the teacher's routes.
-        shadow: compares answers of the student with the teacher's. All other routes that recommend
-            offer it their answers.
+        slow_path: asks the teacher, for the routes that return its recommendations or embeddings.
+        shadow: compares the student's answers with the teacher's; routes pass answers to it.
     """
 
     slow_path: SlowPath

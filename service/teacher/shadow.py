@@ -69,7 +69,8 @@ class Shadow:
     async def run(self) -> None:
         """Compares queued answers with the teacher's, one by one, until cancelled.
 
-        A comparison that fails is logged. Answers still queued at the end are not compared.
+        If a comparison fails, logs the error and goes on. Answers that are still queued at the end
+        are not compared.
         """
         while True:
             sampled = await self._waiting.get()

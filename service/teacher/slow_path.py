@@ -25,10 +25,10 @@ class TeacherResult:
 
 
 class SlowPath:
-    """Answers queries from the cache or by the teacher.
+    """Answers queries from a cache or by the teacher.
 
     Equal queries that are in progress at the same time share one request to the teacher. After
-    repeated failures of the teacher, the circuit breaker makes requests fail at once for a pause.
+    repeated failures of the teacher, the circuit breaker makes requests fail at once for some time.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SlowPath:
 
     @property
     def state(self) -> Literal["configured", "connected", "lost"]:
-        """State of the teacher, as this worker knows it.
+        """State of the teacher, as far as this worker knows.
 
         `configured`: the teacher has not answered yet. `connected`: it has answered. `lost`: it
         failed repeatedly, so that the circuit breaker is open.

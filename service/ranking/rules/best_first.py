@@ -1,4 +1,4 @@
-"""Finds the best items by boosted score without scoring the whole catalog, where that suffices."""
+"""Finds the items with the highest boosted scores, mostly without scoring the whole catalog."""
 
 import numpy as np
 
@@ -11,23 +11,23 @@ _NONE: Scored = (np.zeros(0, dtype=np.int64), np.zeros(0))
 
 
 class BestFirst:
-    """The allowed items by score, boosts included, best first.
+    """Ranks allowed items by boosted score, that is, by score plus boosts.
 
-    The scorer ranks without boosts. An item that it has not returned scores at most its last
-    score plus the largest boost of the items that it has not returned. So the items above this
-    bound are the best ones. If they are too few, the scorer is asked for more items.
+    The scorer ranks without boosts. An item that the scorer has not returned cannot score more than
+    a bound: the lowest returned score plus the largest boost of such an item. So the returned items
+    that reach the bound are the best ones. If too few reach it, the scorer is asked for more items.
     """
 
     def __init__(
         self, scorer: Scorer, allowed: Mask, boosts: Boosts | None, min_score: float | None
     ) -> None:
-        """Ranks nothing yet.
+        """Prepares the ranking; calls no scorer.
 
         Args:
             scorer: ranks items without boosts.
             allowed: mask `[items + 1]` of the items to rank.
             boosts: `[items + 1]`, added to the scores; None: nothing is added.
-            min_score: items with a lower score are left out; None: no item is.
+            min_score: items with a lower boosted score are left out; None: no item is.
         """
         self._scorer = scorer
         self._allowed = allowed
@@ -36,13 +36,14 @@ class BestFirst:
         self.num_allowed = int(np.count_nonzero(allowed))
 
     def without(self, items: Mask) -> "BestFirst":
-        """Returns the same ranking without the items of the mask `items`, `[items + 1]`."""
+        """Returns a copy that does not rank the items of the mask `items`, `[items + 1]`."""
         return BestFirst(self._scorer, self._allowed & ~items, self._boosts, self._min_score)
 
     def at_least(self, number: int) -> tuple[Scored, bool]:
-        """Returns the best items, `number` or more, or all if there are fewer.
+        """Returns the best items: at least `number` of them, or all if fewer qualify.
 
-        Also returns whether the result is complete: no further item qualifies.
+        An item qualifies if it is allowed and scores at least `min_score`. Also returns whether the
+        result is known to have all items that qualify.
         """
         if not self.num_allowed:
             return _NONE, True
@@ -58,7 +59,7 @@ class BestFirst:
     def scores_of(self, items: Mask, number: int) -> dict[int, float]:
         """Returns the boosted scores of the items in the mask `items`, by item index.
 
-        `items`: `[items + 1]`, with `number` items, which need not be allowed.
+        `items`: mask `[items + 1]` of exactly `number` items, which need not be allowed.
         """
         indices, scores = self._scorer(items, number)
         if self._boosts is not None:
@@ -68,9 +69,10 @@ class BestFirst:
     def _ordered(
         self, indices: np.ndarray, scores: np.ndarray, *, is_all: bool
     ) -> tuple[Scored, int]:
-        """Sorts items by boosted score, best first; also returns how many of the first are certain.
+        """Sorts items by boosted score, best first; also returns how many of them are proven best.
 
-        They are certain if no item that the scorer has not returned can have a higher score.
+        The first items are proven best if no item that the scorer has not returned can score
+        higher. `is_all`: whether the scorer has returned all allowed items.
         """
         if self._boosts is None or not len(indices):
             return (indices, scores), len(indices)

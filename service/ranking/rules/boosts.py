@@ -11,7 +11,7 @@ Boosts = NDArray[np.float64]
 
 
 def boosts_of(catalog: Catalog, rules: Rules) -> Boosts | None:
-    """Returns the sum of each item's boosts; None if no rule boosts an item.
+    """Returns the sum of each item's boosts, `[items + 1]`; None if the rules have no boosts.
 
     Ids and values that no item has are skipped.
     """
@@ -22,7 +22,7 @@ def boosts_of(catalog: Catalog, rules: Rules) -> Boosts | None:
         boosts[catalog.known_indices([item_id])] += boost
     for name, boost_by_value in rules.attribute_boosts.items():
         for value, boost in boost_by_value.items():
-            # Within an array no item occurs twice, unless the item has the value twice.
+            # An item occurs twice in an array only if it has the value twice.
             for indices in catalog.filters.items_with(name, [value]):
                 boosts[np.unique(indices)] += boost
     return boosts

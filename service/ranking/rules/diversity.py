@@ -1,6 +1,6 @@
 """Diversity by maximal marginal relevance (Carbonell and Goldstein, 1998).
 
-Items are chosen one by one. The next one has the largest value of
+Items are chosen one by one. The next item is the one with the largest value of
 
     (1 - diversity) · relevance - diversity · similarity
 
@@ -23,9 +23,10 @@ _MAX_POOL = 1000
 
 
 def pool_size(k: int) -> int:
-    """Returns the number of best items among which diversity chooses for a list of `k` items.
+    """Returns the size of the pool, the best items among which diversity chooses `k` items.
 
-    Ten for each place, at most 1,000, and at least twice as many as places.
+    The pool has ten items for each of the `k` places, but at most 1,000, and at least two for each
+    place.
     """
     return max(min(_ITEMS_PER_PLACE * k, _MAX_POOL), 2 * k)
 
@@ -38,7 +39,7 @@ def choose_diverse(
     number: int,
     limits: ValueLimits,
 ) -> list[int]:
-    """Chooses up to `number` items of `pool`; returns their positions in it, in order of choice.
+    """Chooses up to `number` items of `pool`; returns their positions in order of choice.
 
     Args:
         pool: the items to choose from, best first.
@@ -46,7 +47,7 @@ def choose_diverse(
         pinned: `[pinned, hidden]`, the vectors of the items that were chosen before.
         diversity: weight of the similarity, in [0, 1].
         number: maximum number of items to choose.
-        limits: the limits by value; the chosen items are counted in it.
+        limits: the limits by value; this function counts the chosen items in it.
     """
     indices, scores = pool
     relevance = (1 - diversity) * _scaled(scores)
@@ -67,7 +68,7 @@ def choose_diverse(
 
 
 def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scales scores, best first, to [0, 1]; all are 1 if they are equal."""
+    """Scales scores, which are sorted best first, to [0, 1]; equal scores all become 1."""
     if not len(scores) or scores[0] == scores[-1]:
         return np.ones_like(scores)
     scaled: NDArray[np.float64] = (scores - scores[-1]) / (scores[0] - scores[-1])

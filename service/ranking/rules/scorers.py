@@ -1,4 +1,4 @@
-"""The scorers of the rankers: the student, similar items and popular items."""
+"""Scorers that rank by the student, by similarity or by popularity."""
 
 import math
 from collections.abc import Sequence
@@ -35,7 +35,8 @@ def by_similarity(vectors: ItemVectors, item_indices: Sequence[int]) -> Scorer:
 def by_popularity(catalog: Catalog) -> Scorer:
     """Returns a scorer that ranks by the logarithm of one plus the number of interactions.
 
-    On this scale, adding a boost multiplies popularity, as it multiplies the odds of a student.
+    A boost that is added to this score multiplies the popularity. A boost that is added to a
+    student's score likewise multiplies the odds of the item.
     """
 
     def score(allowed: Mask, number: int) -> Scored:

@@ -17,7 +17,7 @@ from service.ranking.types import Mask, Ranking
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
-    """The items that filters and exclusions leave, as masks `[items + 1]`.
+    """The items that candidates, filters and exclusions leave, as masks `[items + 1]`.
 
     Attributes:
         pinnable: items that may be pinned; seen items are among them.
@@ -29,7 +29,7 @@ class Eligible:
 
 
 class Selector:
-    """Selects the items of one list, at most `k`, by its rules."""
+    """Selects at most `k` items for one list by the rules of a query."""
 
     def __init__(self, catalog: Catalog, vectors: ItemVectors, rules: Rules, k: int) -> None:
         self._catalog = catalog
@@ -41,7 +41,7 @@ class Selector:
         """Selects `k` items, or fewer if the rules allow fewer.
 
         Args:
-            eligible: the items to select from; candidates are applied to them already.
+            eligible: the items to select from.
             scorer: ranks items without boosts.
 
         Raises:
@@ -76,7 +76,7 @@ class Selector:
     def _diverse(
         self, best: BestFirst, pins: Mapping[int, int], free: int, limits: ValueLimits
     ) -> Ranking:
-        """Chooses up to `free` items of the pool, with diversity."""
+        """Chooses up to `free` of the best items with diversity, and counts them in `limits`."""
         size = pool_size(self._k)
         (indices, scores), _ = best.at_least(size)
         indices, scores = indices[:size], scores[:size]
@@ -92,7 +92,10 @@ class Selector:
 
 
 def _filled(best: BestFirst, chosen: Ranking, free: int, limits: ValueLimits) -> Ranking:
-    """Appends the best other items that the limits allow, until there are `free` items."""
+    """Returns the `chosen` items and the best others that the limits allow, at most `free` in all.
+
+    Counts the items that it appends in `limits`.
+    """
     filled = list(chosen)
     while len(filled) < free:
         closed = limits.refused.copy()
@@ -120,7 +123,10 @@ def _scored(
 
 
 def _with_pins(chosen: Ranking, pins: Mapping[int, tuple[int, float]], k: int) -> Ranking:
-    """Puts pins at their positions. If items run out before a pin, the pin moves up."""
+    """Merges chosen and pinned items into a list of at most `k`, with each pin at its position.
+
+    If there are too few chosen items to fill the positions before a pin, the pin moves up.
+    """
     others: Iterator[tuple[int, float]] = iter(chosen)
     places = (pins.get(place) or next(others, None) for place in range(1, k + 1))
     return [each for each in places if each]

@@ -1,4 +1,4 @@
-"""Types of the rules of a query, and of the ranker that they are applied to."""
+"""Types of the rules of a query, of their result, and of the scorers that rank for them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ Scored = tuple[NDArray[np.int64], NDArray[np.float64]]
 """Item indices and their scores, best first, both `[items]`."""
 
 Scorer = Callable[[Mask, int], Scored]
-"""Returns the best items that a mask allows, at most a given number of them."""
+"""Returns the best items that a mask allows, at most as many as the second argument says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Limits by value: at most a number of items with the same value of an attribute."""
+"""Limits by value: at most a given number of items of a list have the same attribute value."""
 
 from collections.abc import Mapping
 
@@ -8,14 +8,14 @@ from service.ranking.catalog import Catalog
 
 
 class ValueLimits:
-    """Counts the items of a list by attribute value, and knows which items still fit.
+    """Counts the items of a list by attribute value, and marks the items that no longer fit.
 
     Attributes:
         refused: mask `[items + 1]` of the items with a value whose limit is reached.
     """
 
     def __init__(self, catalog: Catalog, max_per: Mapping[str, int]) -> None:
-        """Counts no item yet.
+        """Makes a counter for an empty list.
 
         `max_per`: maximum number of items with the same value, by attribute name.
         """
@@ -25,7 +25,7 @@ class ValueLimits:
         self._count: dict[tuple[str, str], int] = {}
 
     def count(self, item_index: int) -> None:
-        """Counts an item of the list, once for each of its values."""
+        """Counts an item of the list, once for each of its attribute values."""
         attributes = self._catalog.item(item_index).attributes
         for name, limit in self._max_per.items():
             for value in dict.fromkeys(attributes.get(name, ())):

@@ -1,7 +1,7 @@
 """The event log of a service without Redis: segments on its disk, for a collector to fetch.
 
 An entry is on the disk when `append` returns. `export.contract.log.worker_folders` says when a
-segment is complete; a collector removes it.
+segment is complete. A collector removes the segments that it has fetched.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class DiskLog:
 
         Args:
             path: folder of the logs of all workers on this machine.
-            max_bytes: maximum size of what no collector has removed, see `LogBounds`.
+            max_bytes: maximum size of all segments in `path`; see `LogBounds`.
         """
         self._path = path
         self._bounds = LogBounds.of(max_bytes)
@@ -38,9 +38,14 @@ class DiskLog:
         self._segments = WorkerSegments(path, OPEN, complete=seal)
 
     async def append(self, text: str, *, is_tombstone: bool = False) -> None:
-        """Writes an entry with the text of its records.
+        """Writes an entry; returns when the entry is on the disk.
 
         Entries get rising sequence numbers in the order of the calls.
+
+        Args:
+            text: text of the entry's records.
+            is_tombstone: whether the record is a tombstone, which has the highest limit of
+                `LogBounds`.
 
         Raises:
             DiskFullError: the log has its maximum size, or the disk is full.
@@ -64,20 +69,23 @@ class DiskLog:
         await self._disk.append(record)
 
     async def follow(self) -> None:
-        """Completes segments in time and measures the log, until cancelled."""
+        """Calls `tend` every `_SECONDS_TO_SEAL` seconds until cancelled."""
         while True:
             await self.tend()
             await asyncio.sleep(_SECONDS_TO_SEAL)
 
     async def tend(self) -> None:
-        """Completes the segment that is being written, for the collector, and measures the log."""
+        """Completes the current segment, so that a collector can fetch it, and measures the log.
+
+        If the disk fails, logs a warning.
+        """
         try:
             await self._disk.run(self._seal_and_measure)
         except OSError as error:
-            logger.warning("the event log cannot be tended: %s", error)
+            logger.warning("a segment of the event log cannot be completed or measured: %s", error)
 
     async def close(self) -> None:
-        """Completes the last segment and gives up the folder of this worker."""
+        """Waits for pending entries, completes the last segment and unlocks the folder."""
         await self._disk.settle()
         await self._disk.run(self._segments.close)
         self._disk.shut_down()
@@ -94,5 +102,5 @@ class DiskLog:
 
 
 def left_out_by(error: DiskError) -> LeftOut:
-    """Returns the reason why something is left out of the log after an error of the disk."""
+    """Returns the reason why an entry is left out of the log after an error of the disk."""
     return "log_full" if isinstance(error, DiskFullError) else "log_failed"

@@ -1,28 +1,31 @@
-"""The event log as the service writes it; `export.contract.log.events` has its records."""
+"""Types for writing the event log; `export.contract.log.events` defines the records of the log."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 LeftOut = Literal["log_full", "log_failed", "behind", "too_long"]
-"""Reasons why something is left out of the log.
+"""Reasons why an event or an impression is left out of the log.
 
-It has its maximum size; it cannot be written; too many impressions wait to be written; an
-impression is longer than an entry may be.
+- `log_full`: the log has its maximum size.
+- `log_failed`: the log cannot be written.
+- `behind`: too many impressions wait to be written.
+- `too_long`: an impression is longer than an entry may be.
 """
 
 Kind = Literal["event", "impression"]
 
 CountLeftOut = Callable[[Kind, LeftOut, int], None]
-"""Counts what is left out of the log: its kind, the reason and the number of records."""
+"""Counts records that are left out of the log: their kind, the reason and their number."""
 
 
 class NotLoggedError(Exception):
-    """An event is stored in its session and left out of the log.
+    """An event is stored in its session but left out of the event log.
 
     Attributes:
-        history: the history that ends with the event.
-        reason: why it is left out.
-        is_new: whether it came for the first time; else it was left out before.
+        history: the history that ends with the event, as item ids.
+        reason: why the event is left out.
+        is_new: whether the event came for the first time; False: it was left out before, and is
+            sent again.
     """
 
     def __init__(
@@ -35,9 +38,10 @@ class NotLoggedError(Exception):
 
 
 class LogBounds(NamedTuple):
-    """Limits of a log's size in bytes, by the kind of the record that is to be written.
+    """Size limits of a log, in bytes, for each kind of record.
 
-    Tombstones may use all of it, since an erasure must not fail because events have filled the log.
+    A log takes no record beyond the limit for its kind. Tombstones have the highest limit, since an
+    erasure must not fail because events have filled the log.
     """
 
     impressions: int
@@ -46,7 +50,7 @@ class LogBounds(NamedTuple):
 
     @classmethod
     def of(cls, max_bytes: int) -> "LogBounds":
-        """Returns the limits of a log, or of a part of it, that has at most `max_bytes`."""
+        """Returns the limits for a log, or for a part of a log, of at most `max_bytes`."""
         return cls(max_bytes * 6 // 8, max_bytes * 7 // 8, max_bytes)
 
 
@@ -54,5 +58,8 @@ class ImpressionLog(Protocol):
     """Protocol of a log to which impressions are written."""
 
     async def append_impressions(self, text: str) -> LeftOut | None:
-        """Writes an entry of impressions; returns why it is left out, None if it is written."""
+        """Writes an entry of impressions; returns the reason if it is left out, else None.
+
+        `text`: text of the entry's records.
+        """
         ...

@@ -1,8 +1,8 @@
-"""The event log in Redis: one of 64 streams for each session, in the cluster slot of its keys.
+"""The event log in Redis: 64 streams, one for each hash tag of the sessions' keys.
 
-`service.stores.history` appends events in the same script as it stores them. A stream has at most
-a 64th of EVENT_LOG_MAX_BYTES, as Redis itself measures it. So the log never takes memory that
-sessions need.
+`service.stores.history` appends an event to a stream in the same script that stores the event. Each
+stream has at most a 64th of EVENT_LOG_MAX_BYTES, as measured by Redis itself. So the log cannot
+grow into the memory that sessions need.
 """
 
 import logging
@@ -23,7 +23,7 @@ CHECK_EVERY = 16
 
 
 def stream_bounds(max_bytes: int) -> LogBounds:
-    """Returns the limits of one stream of a log that has at most `max_bytes`."""
+    """Returns the limits of one stream, for a log of at most `max_bytes` in all streams."""
     return LogBounds.of(max_bytes // len(STREAMS))
 
 
@@ -36,10 +36,15 @@ return 1
 
 
 class RedisLog:
-    """Writes impressions to the streams in turn."""
+    """Writes each entry of impressions to the next stream in turn."""
 
     def __init__(self, redis: RedisCommands, max_bytes: int) -> None:
-        """Makes it; connects at the first command. `max_bytes`: maximum size of the whole log."""
+        """Makes a log that connects at its first command.
+
+        Args:
+            redis: client of the Redis that has the streams.
+            max_bytes: maximum size of all streams together.
+        """
         self._redis = redis
         self._log_bytes = max_bytes
         self._max_bytes = stream_bounds(max_bytes).impressions
@@ -54,11 +59,14 @@ class RedisLog:
         return None if written else "log_full"
 
     async def follow(self) -> None:
-        """Warns once if Redis has not enough memory for the log and the sessions."""
+        """Logs a warning if a full log would take more than half of Redis' maximum memory.
+
+        Asks Redis once; does nothing if Redis does not answer.
+        """
         try:
             memory = await self._redis.execute_command("INFO", "memory")
         except (RedisError, OSError):
-            return  # the history store tells of it
+            return  # the history store logs the failure
         room = _max_memory(memory)
         if room and 2 * self._log_bytes > room:
             logger.warning(
@@ -74,7 +82,7 @@ class RedisLog:
 
 
 def _max_memory(memory: str | Mapping[str, object]) -> int:
-    """Returns `maxmemory` in a reply of `INFO memory`; 0: no limit, or it is not told."""
+    """Returns `maxmemory` in bytes from a reply to `INFO memory`; 0 if unlimited or missing."""
     if isinstance(memory, Mapping):  # as redis-py's clients return it
         found = memory.get("maxmemory", 0)
         return found if isinstance(found, int) else 0

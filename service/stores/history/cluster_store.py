@@ -1,9 +1,9 @@
 """Session histories in a Redis Cluster, where all keys of a script must lie in one slot.
 
 The keys under a session's former names can lie in other slots. So moving a session to its current
-name takes three steps: claim, store, remove. Claiming renames a list of events and gives it a
-token; storing moves the events of each token once. So two appends at the same time, or a process
-that ends between two steps, store no event twice.
+name takes three steps: claim, store, remove. The first step renames a list of events and adds a
+token to it. The second step moves the events of each token only once. So no event is stored twice,
+even if two appends run at the same time or a process ends between two steps.
 """
 
 import asyncio
@@ -52,7 +52,10 @@ class ClusterHistoryStore(RedisHistoryStore):
             await self._leave_users(session)
 
     async def _read_former(self, keys: AllKeys) -> Sequence[str]:
-        """Returns the entries under former names, those that are being moved included."""
+        """Returns the entries under the first former name that has any.
+
+        They include entries that are being moved.
+        """
         names = [name for key in keys.former_events for name in (moving_key_of(key), key)]
         moving_or_former = await self._read_lists(names)
         pairs = zip(moving_or_former[::2], moving_or_former[1::2], strict=True)
@@ -65,8 +68,8 @@ class ClusterHistoryStore(RedisHistoryStore):
         """Claims the events that are stored under former names, and reads their event ids.
 
         Returns:
-            Of each former name the entries and then their token, or nothing. Of each set the event
-            ids, each followed by its time.
+            For each former name, its entries and then their token; empty if it has no entries. For
+            each set of event ids under a former name, the event ids, each followed by its time.
         """
         found = await asyncio.gather(
             *(
@@ -89,7 +92,8 @@ class ClusterHistoryStore(RedisHistoryStore):
     ) -> None:
         """Removes moved events and event ids from the former names.
 
-        The event is stored, so a failure is none of the append: the next one removes them.
+        The appended event is stored already, so errors of Redis are ignored. The next append of the
+        session then removes what is left.
         """
         claimed = zip(keys.former_events, batches, strict=True)
         tokens = {moving_key_of(key): each[-1] for key, each in claimed if each}

@@ -1,4 +1,4 @@
-"""Guards a history store: if it fails, callers get degraded answers in place of errors."""
+"""Guards a history store: if the store fails, callers get degraded results instead of errors."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ class StoredHistory:
         degraded: whether the store did not answer, or refused to store the event.
         not_stored: the reason why the appended event is not stored; None if it is stored, or if
             this is the result of a read.
-        is_logged: whether the appended event is in the event log; None: it should not be.
+        is_logged: whether the appended event is in the event log; None: it does not belong there.
     """
 
     history: Sequence[str]
@@ -39,10 +39,10 @@ _FAILURES_TO_OPEN = 5  # failures in a row after which the circuit breaker opens
 
 
 class GuardedHistory:
-    """Calls a history store through a circuit breaker, and keeps events that it cannot store.
+    """Calls a history store through a circuit breaker; a journal keeps events that are not stored.
 
-    Routes use the store only through this class. Whether writes work is tracked separately, since
-    only a write can show it. A store that refuses writes is still read.
+    Routes use the store only through this class. Reads and writes can fail separately: a store that
+    refuses writes is still read.
 
     Attributes:
         keeps_order: whether concurrent events of a session are stored in the order of the calls.
@@ -61,16 +61,16 @@ class GuardedHistory:
         *,
         keeps_order: bool = False,
     ) -> None:
-        """Guards `store`.
+        """Wraps `store` with a closed circuit breaker.
 
         Args:
             store: the store of histories.
             pause_seconds: time between two probes of a store that failed.
             clock: returns the time in seconds; tests pass their own.
-            journal: keeps events that the store does not store; None: they are lost.
+            journal: keeps events that could not be stored; None: they are lost.
             count_left_out: counts events that are left out of the event log.
-            wait_seconds: maximum time of all calls to the store that one request needs; None: each
-                call has the deadline of the store alone.
+            wait_seconds: maximum time of all calls to the store that one request needs; None: only
+                each single call has a deadline, which is that of the store.
             keeps_order: whether `store` stores concurrent events of a session in the order of the
                 calls.
         """
@@ -93,12 +93,12 @@ class GuardedHistory:
 
     @property
     def num_journalled(self) -> int:
-        """Number of events in the journal of this worker that the store does not have yet."""
+        """Number of events in this worker's journal that the store does not have yet."""
         return 0 if self._journal is None else self._journal.num_waiting
 
     @property
     def num_set_aside(self) -> int:
-        """Number of journalled events that the store can never store, as this worker found."""
+        """Number of events that this worker has set aside, since the store can never store them."""
         return 0 if self._journal is None else self._journal.num_set_aside
 
     @property
@@ -114,10 +114,10 @@ class GuardedHistory:
         """Stores `event` and returns the history that ends with it.
 
         If the store does not answer, the returned history has this event only. If the store refuses
-        to write, the returned history is the stored one and this event. In both cases the answer is
+        to write, the returned history is the stored one and this event. In both cases the result is
         degraded and the event goes to the journal, if there is one.
 
-        Stores nothing if the event is neither for the history nor for the event log, and returns
+        If the event is neither for the history nor for the event log, stores nothing and returns
         the stored history.
         """
         if not event.is_for_history and event.log_text is None:
@@ -144,14 +144,24 @@ class GuardedHistory:
     async def _not_stored(
         self, session: Session, event: Event, before: Sequence[str], reason: NotStored
     ) -> StoredHistory:
-        """Keeps an event in the journal, if there is one; `before` is the history before it."""
+        """Writes an event to the journal, if there is one; returns a degraded history.
+
+        Args:
+            session: the session of the event.
+            event: the event, which the store did not store.
+            before: the history before the event, as item ids.
+            reason: why the store did not store the event.
+        """
         kept = reason if self._journal is None else await self._journal.keep(session, event)
         history = [*before, event.item_id] if event.is_for_history else before
         is_logged = None if event.log_text is None else False
         return StoredHistory(history, degraded=True, not_stored=kept, is_logged=is_logged)
 
     async def _read_until_deadline(self, session: Session, began: float) -> Sequence[str]:
-        """Reads a history for a request that called the store first at `began`; empty if late."""
+        """Returns the history of a session, or [] if the deadline of the request passes first.
+
+        `began`: time of the request's first call to the store, in seconds of `time.monotonic`.
+        """
         wait = self._wait_seconds
         with suppress(TimeoutError):
             async with asyncio.timeout(wait and began + wait - time.monotonic()):
@@ -159,7 +169,7 @@ class GuardedHistory:
         return []
 
     async def read(self, session: Session) -> StoredHistory:
-        """Reads the history of a session; if the store fails, the answer is empty and degraded."""
+        """Reads the history of a session; if the store fails, the result is empty and degraded."""
         try:
             return StoredHistory(await self._breaker.call(lambda: self._store.read(session)))
         except HistoryUnavailableError:
@@ -175,11 +185,20 @@ class GuardedHistory:
         await self._breaker.call(lambda: self._store.forget(session, tombstones))
 
     async def sessions_of(self, user_ref: str) -> Sequence[str]:
-        """Returns the session refs of a user's sessions; see `forget` for its error."""
+        """Returns the session refs of a user's sessions.
+
+        Raises:
+            HistoryUnavailableError: the store does not answer.
+        """
         return await self._breaker.call(lambda: self._store.sessions_of(user_ref))
 
     async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
-        """Forgets which sessions a user has, and logs `tombstone`; see `forget` for its error."""
+        """Deletes the list of a user's sessions, but not the sessions; logs `tombstone`.
+
+        Raises:
+            HistoryUnavailableError: the store does not answer or refuses. The list is possibly
+                still stored.
+        """
         await self._breaker.call(lambda: self._store.forget_user(user_ref, tombstone))
 
     async def is_reachable(self) -> bool:
@@ -200,10 +219,10 @@ class GuardedHistory:
                 logger.exception("the probe of the history store failed")
 
     async def probe(self) -> None:
-        """Checks whether a store that failed works again, and then replays the journal.
+        """Checks whether a store that failed works again; if the store works, replays the journal.
 
         If the circuit breaker is open, checks whether the store answers. If writes failed, checks
-        whether the store accepts writes. If the store then works, stores the journal's events.
+        whether the store accepts writes.
         """
         if self.is_lost and not await self.is_reachable():
             return

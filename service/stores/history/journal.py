@@ -31,11 +31,9 @@ _STORED_AT_ONCE = 16  # more would delay requests by more than a millisecond
 class Journal:
     """Keeps events as records in files until the history store has them.
 
-    A record is on the disk when `append` returns.
-
     Attributes:
         num_waiting: number of records that this worker has written and that are not replayed yet.
-        num_set_aside: number of records that this worker has set aside.
+        num_set_aside: number of records that this worker has set aside; see `set_aside`.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
@@ -43,7 +41,7 @@ class Journal:
 
         Args:
             path: folder of the journals of all workers on this machine.
-            max_bytes: maximum size of all these journals together. They can exceed it by one
+            max_bytes: maximum size of all these journals together, which they can exceed by one
                 segment per worker.
         """
         self.num_waiting = 0
@@ -55,15 +53,20 @@ class Journal:
         self._num_stored: dict[Path, int] = {}  # stored records of interrupted replays
 
     async def append(self, record: Record) -> None:
-        """Writes a record to the disk; see `GroupCommit.append` for its errors."""
+        """Writes a record; returns when the record is on the disk.
+
+        Raises:
+            DiskError: the record is not written, or not in time; see `GroupCommit.append`.
+        """
         await self._disk.append(record.encoded())
 
     async def replay(self, store: Callable[[Record], Awaitable[None]]) -> int:
         """Passes all records to `store`, including those of workers that have ended.
 
-        A segment is removed when all of its records are stored. If `store` raises, that error ends
-        the replay, and the remaining records stay for the next call. The next call passes a few
-        stored records again; in a new process, it passes all records of the segment again.
+        A segment is removed when all of its records are stored. If `store` raises an error, the
+        replay ends with this error, and the remaining records stay for the next call. The next call
+        passes a few stored records again; in a new process, it passes all records of the segment
+        again.
 
         Returns:
             The number of records in the segments that were replayed.
@@ -84,10 +87,10 @@ class Journal:
         return count
 
     async def set_aside(self, record: Record, reason: str) -> None:
-        """Adds a record that can never be stored to the file `REJECTED` of the folder of journals.
+        """Writes a record that can never be stored to the file `REJECTED`, next to the journals.
 
-        So it does not hold up the records after it. If the process is killed before its segment is
-        removed, the record is set aside twice.
+        So the record does not prevent the replay of later records. If the process is killed before
+        the segment of the record is removed, the record is set aside twice.
 
         Raises:
             OSError: the file cannot be written, or has the maximum size of the journals.
@@ -111,7 +114,7 @@ class Journal:
             raise DiskFullError(f"{self._path} has JOURNAL_MAX_BYTES = {self._max_bytes} already")
 
     def _complete_segments(self) -> Sequence[Path]:
-        """Closes the segment that is being written; returns the paths of this worker's segments."""
+        """Completes the current segment; returns the paths of all segments of this worker."""
         self._segments.seal()
         return self._segments.paths()
 
@@ -131,7 +134,7 @@ class Journal:
 
 
 def append_line(path: Path, line: bytes, max_bytes: int) -> None:
-    """Adds a line to a file that several processes write, and waits until it is on the disk.
+    """Appends a line to a file that several processes write, and waits until it is on the disk.
 
     Raises:
         OSError: the file cannot be written, or would have more than `max_bytes`.

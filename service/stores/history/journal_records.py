@@ -1,7 +1,7 @@
-"""Records of a journal: events to store later. Each is in a segment (`export.contract.log`).
+"""Records of a journal: events that the history store did not store yet.
 
-The content of a record is a JSON array of session ref, item id, event id and time. With an event
-log it goes on with the text of its entry, whether the event is for the history, and its user.
+A record is a JSON array of the fields of `Record`, in their order. Fields with a default may be
+missing at the end of the array. Segments (`export.contract.log.segments`) hold the records.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from export.contract.log.segments import framed, read_segment
 
 
 class Record(NamedTuple):
-    """An event to store later.
+    """An event that the history store did not store yet.
 
     Attributes:
         ref: session ref of the session.
         item_id: id of the item.
         event_id: id of the event, so that it is stored only once.
         at: time of the event in µs since 1970, which decides its place in the history.
-        log_text: text of its entry in the event log; None: it is not logged.
+        log_text: text of the event's entry in the event log; None: it is not logged.
         is_for_history: whether the event belongs in the history of its session.
-        user_ref: pseudonym of the user; None: unknown.
+        user_ref: user ref of the user; None: unknown.
     """
 
     ref: str
@@ -40,6 +40,9 @@ class Record(NamedTuple):
 
 
 def read_records(path: Path) -> tuple[Sequence[Record], bool]:
-    """Reads the records of a journal's segment, and whether one is damaged; see `read_segment`."""
+    """Reads the records of a journal's segment; also returns whether one of them is damaged.
+
+    A damaged record and those after it are left out; see `read_segment`.
+    """
     contents, is_damaged = read_segment(path)
     return [Record(*orjson.loads(each)) for each in contents], is_damaged

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class JournalledEvents:
-    """Keeps events in a journal while a history store fails, and stores them afterwards."""
+    """Writes events to a journal while a history store fails, and stores them afterwards."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class JournalledEvents:
 
     @property
     def num_waiting(self) -> int:
-        """Number of events in the journal of this worker that the store does not have yet."""
+        """Number of events in this worker's journal that the store does not have yet."""
         return self._journal.num_waiting
 
     @property
@@ -40,10 +40,10 @@ class JournalledEvents:
 
     @staticmethod
     def identified(event: Event) -> Event:
-        """Returns the event itself if it has an event id, else a copy with a random one.
+        """Returns the event itself if it has an event id, else a copy with a random event id.
 
-        The store keeps only one of two events with the same id. So it does no harm if a failed call
-        stored the event after all, or if a replay sends it twice.
+        The store keeps only one of two events with the same id. So an event is stored once, even if
+        the failed call did store it, or if a replay sends it twice.
         """
         return event if event.event_id else replace(event, event_id=uuid.uuid4().hex)
 
@@ -74,7 +74,7 @@ class JournalledEvents:
     async def replay(self) -> None:
         """Stores the events of the journal in the history store.
 
-        If the store or the disk fails, logs it; the events that are left stay in the journal.
+        If the store or the disk fails, logs a warning; the remaining events stay in the journal.
         """
         try:
             count = await self._journal.replay(self._insert)

@@ -15,11 +15,17 @@ from service.stores.history.protocol import MAX_USERS, Event, Retention, Session
 
 @dataclass(slots=True)
 class _Known:
-    """An event id: its time, and why its event is left out of the log; None: it is not."""
+    """A remembered event id, and whether its event is in the event log.
+
+    Attributes:
+        at: time of the event, in seconds of the store's clock.
+        left_out: why the event is left out of the log; None: it is not left out.
+        settled: set when the event is in the log or left out; None: it is not being written.
+    """
 
     at: float
     left_out: LeftOut | None = None
-    settled: asyncio.Event | None = None  # set when the log has the event or not; None: it was
+    settled: asyncio.Event | None = None
 
 
 @dataclass(slots=True)
@@ -34,9 +40,9 @@ class _Stored:
 class InMemoryHistoryStore:
     """Stores the histories of at most `max_sessions` sessions in memory.
 
-    If there are more, drops the session whose last event is oldest. No method awaits anything
-    before it has changed the session, so each change is atomic on the event loop. An event is
-    stored before it is logged: the history is lost with the process anyway.
+    If there are more, drops the session whose last event is oldest. Each change of a session is
+    made without awaiting anything, so it is atomic on the event loop. An event is stored before it
+    is logged, because a crash loses the history anyway.
     """
 
     def __init__(
@@ -46,7 +52,14 @@ class InMemoryHistoryStore:
         clock: Callable[[], float] = time.monotonic,
         log: DiskLog | None = None,
     ) -> None:
-        """Makes an empty store; `log` is the event log, if there is one."""
+        """Makes an empty store.
+
+        Args:
+            retention: limits on the stored data of a session.
+            max_sessions: maximum number of sessions.
+            clock: returns the time in seconds; tests pass their own.
+            log: the event log; None: events are not logged.
+        """
         self._retention = retention
         self._max_sessions = max_sessions
         self._clock = clock
@@ -134,9 +147,9 @@ class InMemoryHistoryStore:
             await self._log.close()
 
     def _is_new(self, stored: _Stored, event_id: str, now: float) -> bool:
-        """Returns whether `event_id` is new: unused in the session for the last `event_id_seconds`.
+        """Returns whether a session has no event with `event_id` in the last `event_id_seconds`.
 
-        A new id is remembered with the time `now`.
+        A new event id is remembered with the time `now`.
         """
         known = stored.event_ids.get(event_id)
         if known is not None and known.at > now - self._retention.event_id_seconds:
@@ -156,7 +169,13 @@ class InMemoryHistoryStore:
 
 
 async def _answer_again(stored: _Stored, event_id: str) -> Sequence[str]:
-    """Returns the history that ends with a stored event; raises NotLoggedError."""
+    """Returns the history that ends with the event `event_id`, which is stored already.
+
+    Waits while the event is being written to the event log.
+
+    Raises:
+        NotLoggedError: the event was left out of the log.
+    """
     history = _history_until(stored.events, event_id)
     known = stored.event_ids[event_id]
     if known.settled is not None:
@@ -169,7 +188,7 @@ async def _answer_again(stored: _Stored, event_id: str) -> Sequence[str]:
 def _history_until(events: Sequence[Event], event_id: str) -> Sequence[str]:
     """Returns the item ids up to and including the newest event with `event_id`.
 
-    Returns all item ids if no such event is left, because it was trimmed.
+    Returns all item ids if there is no such event any more, because it was trimmed.
     """
     history = [each.item_id for each in events]
     for length in range(len(history), 0, -1):

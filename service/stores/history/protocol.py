@@ -15,7 +15,7 @@ NotStored = Literal[
     "journal_full",
     "journal_failed",
 ]
-"""Reasons why an event is not in the history store; clients get them in answers."""
+"""Reasons why an event is not in the history store; answers to clients contain them."""
 
 
 class Session(NamedTuple):
@@ -49,7 +49,7 @@ class Event:
         event_id: the client's id of the event.
         is_for_history: whether the event belongs in the history of its session.
         log_text: text of the event's entry in the event log; None: it is not logged.
-        user_ref: pseudonym of the user, whose sessions can be erased together; None: unknown.
+        user_ref: user ref of the user, whose sessions can be erased together; None: unknown.
     """
 
     item_id: str
@@ -61,18 +61,18 @@ class Event:
 
 _MIN_EVENT_IDS = 1_000
 MAX_SESSIONS = 1_000
-"""Maximum number of sessions of a user that Redis remembers: those with the newest events."""
+"""Maximum number of sessions per user that Redis remembers: those with the newest events."""
 MAX_USERS = 16
-"""Maximum number of users of a session that a store remembers: those of the newest events."""
+"""Maximum number of users per session that a store remembers: those of the newest events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Limits of what is stored of a session.
+    """Limits on the stored data of a session.
 
     Attributes:
         max_length: maximum number of events per session; older events are dropped.
-        ttl_seconds: time after the last event at which the session is erased.
+        ttl_seconds: time from the last event to the erasure of the session.
         event_id_seconds: time after an event during which events with the same id are not stored.
     """
 
@@ -92,15 +92,15 @@ class ReplayableStore(Protocol):
     async def insert(self, ref: str, event: Event, at: int) -> None:
         """Inserts `event` into the history of a session, at its place in the order of time.
 
-        Does nothing if an event with this id is remembered in the session, or if the session was
-        erased at `at` or later.
+        Does nothing if an event with this id is remembered in the session, or if a session with
+        this last event would have expired. Does nothing either if the session or the user was
+        erased at `at` or later. A store with an event log also writes `event.log_text` to it if it
+        stores the event.
 
         Args:
             ref: session ref of the session.
             event: an event with an id.
             at: time of the event in µs since 1970.
-
-        With an event log, also writes `event.log_text` to it, exactly if it stores the event.
 
         Raises:
             HistoryUnavailableError: the store does not answer or refuses to write. The event is
@@ -115,7 +115,7 @@ class ReplayableStore(Protocol):
 
 
 class HistoryStore(Protocol):
-    """Stores the history of each session: item ids, oldest first.
+    """Protocol of a store of session histories; a history is item ids, oldest first.
 
     A session's events can be stored under its current name and under former names. `read` returns
     the events of one name: the current one, if it has any. `append` first moves the events of all
@@ -128,12 +128,13 @@ class HistoryStore(Protocol):
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """Stores `event` and returns the history that ends with it.
 
-        If the session has an event with the same `event_id` that is at most `event_id_seconds` old,
-        nothing is stored, and the returned history ends with that event. If that event was dropped
-        because of `max_length`, the whole history is returned. Concurrent calls lose no event.
+        Stores nothing if the session has an event with the same `event_id` that is at most
+        `event_id_seconds` old. The returned history then ends with that event. If that event was
+        dropped because of `max_length`, the whole history is returned. Concurrent calls lose no
+        event.
 
-        A store with an event log also writes `event.log_text` to it, exactly if it stores the event
-        now. It then stores an event that is not for the history too: its id, so that the event is
+        A store with an event log also writes `event.log_text` to it if it stores the event now. If
+        the event is not for the history, the store keeps only its event id, so that the event is
         logged once.
 
         Raises:
@@ -146,21 +147,22 @@ class HistoryStore(Protocol):
         ...
 
     async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
-        """Deletes all that is stored of a session; does nothing if the session is unknown.
+        """Deletes all stored data of a session; does nothing if the session is unknown.
 
-        `tombstones`: with an event log, the texts of entries to write to it: for the session ref,
-        and for each former ref.
+        `tombstones`: texts of the entries that a store with an event log writes to it: one for the
+        session ref, then one for each former ref.
         """
         ...
 
     async def sessions_of(self, user_ref: str) -> Sequence[str]:
-        """Returns the session refs of the sessions with an event of a user."""
+        """Returns the session refs of all sessions that have an event of a user."""
         ...
 
     async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
-        """Forgets which sessions a user has; the sessions themselves stay.
+        """Deletes the list of a user's sessions; the sessions themselves stay.
 
-        `tombstone`: with an event log, the text of an entry to write to it.
+        `tombstone`: text of the entry that a store with an event log writes to it; None: it writes
+        none.
         """
         ...
 

@@ -1,12 +1,16 @@
-"""Names of the Redis keys of a session, whose session ref is REF.
+"""Names of the Redis keys that hold the data of sessions and users.
 
-`s:{NN}:REF` is the list of the session's events, and `e:{NN}:REF` the sorted set of their event
-ids. `f:{NN}:DIGEST` is the time at which the session or the user was erased, so that the replay of
-a journal restores nothing; it has a digest of the ref, since nothing erased may be found.
-`u:{NN}:USER_REF` is the sorted set of the session refs of a user, and `v:{NN}:REF` that of the user
-refs of a session. `KEY:moving` are the events of a former name that are being moved to another slot
-of a cluster. NN is a hash of the ref, from 00 to 63. Redis Cluster chooses the slot of a key by the
-part in braces, so all keys of a ref lie in one slot.
+- `s:{NN}:REF`: the list of the events of the session with the session ref REF.
+- `e:{NN}:REF`: the sorted set of the event ids of this session.
+- `v:{NN}:REF`: the sorted set of the user refs of this session.
+- `u:{NN}:USER_REF`: the sorted set of the session refs of a user.
+- `f:{NN}:DIGEST`: the time at which a session or a user was erased, so that the replay of a journal
+  restores nothing. DIGEST is a hash of the ref, so that no ref of erased data is stored.
+- `KEY:moving`: the events under the former name KEY while they are moved to another slot of a
+  cluster.
+
+NN is a hash of the ref, from 00 to 63. Redis Cluster chooses the slot of a key by the part in
+braces, so all keys of a ref lie in one slot.
 """
 
 from binascii import crc_hqx
@@ -26,7 +30,7 @@ _NUM_CACHED = 4_096  # a visitor's requests follow one another within minutes
 
 
 class SessionKeys(NamedTuple):
-    """The Redis keys of one session ref: of the list of events, and of the set of event ids."""
+    """The Redis keys of one session ref: of its list of events, and of its set of event ids."""
 
     events: str
     event_ids: str
@@ -51,30 +55,30 @@ class AllKeys(NamedTuple):
 
 
 def keys_of(ref: str) -> SessionKeys:
-    """Returns the Redis keys under a session ref."""
+    """Returns the Redis keys of the events and the event ids of a session ref."""
     tag = _TAGS[_tag_number(ref)]
     return SessionKeys(f"s:{tag}:{ref}", f"e:{tag}:{ref}")
 
 
 def user_key_of(user_ref: str) -> str:
-    """Returns the Redis key of the set of a user's session refs."""
+    """Returns the Redis key of the set of a user's session refs; takes the user ref."""
     return f"u{keys_of(user_ref).events[1:]}"
 
 
 def users_key_of(ref: str) -> str:
-    """Returns the Redis key of the set of a session's user refs, by its session ref."""
+    """Returns the Redis key of the set of a session's user refs; takes the session ref."""
     return f"v{keys_of(ref).events[1:]}"
 
 
 def stream_of(ref: str) -> str:
-    """Returns the key of the stream that logs the events of a session ref; see `STREAMS`."""
+    """Returns the key of the Redis stream in which the events of a session ref are logged."""
     return STREAMS[_tag_number(ref)]
 
 
 def erased_key_of(ref: str) -> str:
-    """Returns the Redis key of the time at which a session or a user was erased, by its ref.
+    """Returns the Redis key of the time at which a session or a user was erased.
 
-    The key is written only by a store with a journal.
+    `ref`: session ref or user ref. Only a store with a journal writes the key.
     """
     digest = sha256(ref.encode("ascii")).hexdigest()[:_DIGEST_LENGTH]
     return f"f:{_TAGS[_tag_number(ref)]}:{digest}"

@@ -1,9 +1,9 @@
 """A history store in Redis, shared by all workers; an append takes one round trip.
 
 A session is a list of events and a sorted set of event ids; `redis_keys` has the names of the keys.
-An entry of the list is event id, line feed and item id. The first line feed ends the event id,
-which cannot contain one; an item id can. The score of an event id in the set is its time in µs
-since 1970.
+An entry of the list is event id, line feed and item id. An item id can contain a line feed. An
+event id cannot, so the first line feed ends it. The score of an event id in the set is its time in
+µs since 1970.
 
 During a rolling upgrade, or while SESSION_SECRET changes, older replicas still write former names.
 So each append first moves the events under former names to the current name.
@@ -54,7 +54,7 @@ _PROBE = ("SET", "history-write-probe", "1", "PX", 1000)
 
 
 class RedisHistoryStore:
-    """Stores each session as a Redis list, with a sorted set of its event ids."""
+    """Stores each session as a Redis list of events and a sorted set of their event ids."""
 
     def __init__(
         self,
@@ -65,11 +65,11 @@ class RedisHistoryStore:
         log: LogBounds | None = None,
         wait_seconds: float | None = None,
     ) -> None:
-        """Makes a store; connects at the first command.
+        """Makes a store that connects at its first command.
 
         Args:
             redis: client of the Redis that stores the sessions.
-            retention: limits of what is stored of a session.
+            retention: limits on the stored data of a session.
             has_journals: whether workers keep journals. Erasures then also store their time, so
                 that no replay restores an erased session, or one of an erased user.
             log: limits of each stream of the event log; None: events are not logged.
@@ -105,7 +105,10 @@ class RedisHistoryStore:
             return self._history_in(await self._script.run(self._redis, len(flat), *parts))
 
     async def _join(self, user_ref: str, ref: str) -> None:
-        """Joins session and user, before the event is stored, so that erasures find both."""
+        """Stores that a session has an event of a user, so that the erasure of one finds the other.
+
+        This is done before the event itself is stored.
+        """
         run, redis = self._join_script.run, self._redis
         with unavailable():
             await asyncio.gather(
@@ -114,21 +117,28 @@ class RedisHistoryStore:
             )
 
     async def _leave_users(self, session: Session) -> None:
-        """Removes an erased session from the sessions of its users."""
+        """Removes an erased session from the sets of its users' sessions."""
         for ref in (session.ref, *session.former_refs):
             for user_ref in await self._redis.execute_command("ZRANGE", users_key_of(ref), 0, -1):
                 await self._redis.execute_command("ZREM", user_key_of(user_ref), ref)
             await self._redis.execute_command("UNLINK", users_key_of(ref))
 
     def _arguments(self, event: Event, at: int) -> tuple[str | int, ...]:
-        """Returns the arguments of both scripts that describe an event, with its time `at`."""
+        """Returns the arguments that describe an event in calls of the append and insert scripts.
+
+        `at`: time of the event in µs since 1970.
+        """
         if not self._has_log:
             return event.event_id or "", event.item_id, at
         is_for_history = int(event.is_for_history)
         return event.event_id or "", event.item_id, at, event.log_text or "", is_for_history
 
     def _history_in(self, reply: Any) -> list[str]:
-        """Returns the item ids in a reply of the append script; raises NotLoggedError."""
+        """Returns the item ids in a reply of the append script.
+
+        Raises:
+            NotLoggedError: the reply says that the event was left out of the event log.
+        """
         if not self._has_log:
             return item_ids(reply)
         is_logged, entries = reply
@@ -150,7 +160,7 @@ class RedisHistoryStore:
 
     async def insert(self, ref: str, event: Event, at: int) -> None:
         """See ReplayableStore."""
-        # The session would have expired. The time of an erasure is kept for no longer either.
+        # The session has expired. The time of an erasure is not kept for longer either.
         if at <= now() - self._ttl_ms * 1000:
             return
         if event.user_ref is not None:
@@ -180,7 +190,10 @@ class RedisHistoryStore:
             await self._leave_users(session)
 
     async def _log_tombstones(self, session: Session, tombstones: Sequence[str]) -> None:
-        """Erases the keys under each session ref, and logs its tombstone in the same script."""
+        """Erases the keys of each session ref, and logs its tombstone in the same script.
+
+        Does nothing without an event log.
+        """
         if self._forget_script is None:
             return
         for ref, text in zip((session.ref, *session.former_refs), tombstones, strict=True):
@@ -207,7 +220,10 @@ class RedisHistoryStore:
             await self._forget_script.run(self._redis, 3, *parts)
 
     def _until(self) -> float | None:
-        """Returns the time of the loop's clock by which all commands of a request have ended."""
+        """Returns the deadline for all commands of a request, in seconds of the event loop's clock.
+
+        Returns None if there is no such deadline.
+        """
         if self._wait_seconds is None:
             return None
         return asyncio.get_running_loop().time() + self._wait_seconds
@@ -224,7 +240,7 @@ class RedisHistoryStore:
         return lists
 
     async def _is_erased(self, user_ref: str, at: int) -> bool:
-        """Returns whether a user was erased at the time `at` of an event, or later."""
+        """Returns whether a user was erased at the time `at`, in µs since 1970, or later."""
         with unavailable():
             erased_at = await self._redis.execute_command("GET", erased_key_of(user_ref))
         return erased_at is not None and int(erased_at) >= at
@@ -256,8 +272,8 @@ def now() -> int:
 
 
 def item_ids(entries: Sequence[str]) -> list[str]:
-    """Returns the item ids in the entries of a session's list of events, in the same order."""
+    """Returns the item ids in the entries of a session's list of events, in their order."""
     parts = _SEPARATOR.join(entries).split(_SEPARATOR)
-    if len(parts) == 2 * len(entries):  # no item id has a line feed: half the time
+    if len(parts) == 2 * len(entries):  # no item id has a line feed; takes half the time
         return parts[1::2]
     return [entry[entry.index(_SEPARATOR) + 1 :] for entry in entries]

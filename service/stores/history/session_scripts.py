@@ -1,4 +1,4 @@
-"""Lua scripts that change session histories in Redis, and log events; each runs atomically."""
+"""Lua scripts that change session histories in Redis and log events; each runs atomically."""
 
 from string import Template
 
@@ -89,9 +89,9 @@ redis.call('PEXPIRE', event_ids, $ttl)
 return answer(redis.call('LRANGE', events, 0, -1))
 """
 
-# A part of the other scripts: adds the entry `text` to the stream `log`, if that is not too large,
-# and sets `logged`. The time of an event that is left out gets half a microsecond more, by which a
-# resend is answered.
+# A part of the other scripts: adds the entry `text` to the stream `log`, if the stream is not too
+# large, and sets `logged`. Half a microsecond is added to the time of an event that is left out, so
+# that a repetition of the event is recognised.
 _WRITE_LOG = f"""
 local log, text = KEYS[$log], ARGV[$text]
 if text ~= '' then
@@ -180,11 +180,13 @@ if redis.call('LINDEX', KEYS[1], -1) == ARGV[1] then redis.call('UNLINK', KEYS[1
 def append_script(retention: Retention, bounds: LogBounds | None) -> Script:
     """Makes the script that moves a session to its current name and appends an event.
 
-    The script returns the entries of the history that ends with the event. With a log, it returns a
-    pair: 0 if the log was full, -1 if it was when the event came first, else 1; and these entries.
+    The script returns the entries of the history that ends with the event. With an event log, it
+    returns a pair of a number and these entries. The number is 0 if the log is full, so that the
+    event is left out. It is -1 if the event is a repetition, and was left out of a full log before.
+    Otherwise it is 1.
 
     Args:
-        retention: limits of a session. They are part of the text, as they never change.
+        retention: limits on the stored data of a session, which are constants in the script.
         bounds: limits of the stream of the event log; None: there is no log.
     """
     return Script(_filled(_APPEND, retention, bounds))
@@ -193,14 +195,14 @@ def append_script(retention: Retention, bounds: LogBounds | None) -> Script:
 def insert_script(retention: Retention, bounds: LogBounds | None) -> Script:
     """Makes the script that inserts an event at its place in the order of time.
 
-    See `ReplayableStore.insert`. The script returns 0 if the log was full. `append_script` has the
-    arguments.
+    The script implements `ReplayableStore.insert`. It returns 0 if the event is stored, but left
+    out of a full event log. The parameters are those of `append_script`.
     """
     return Script(_filled(_INSERT, retention, bounds))
 
 
 def join_script(retention: Retention) -> Script:
-    """Makes the script that adds a ref to a bounded set, which lives as long as sessions do."""
+    """Makes the script that adds a ref to a set of limited size, with the TTL of a session."""
     return Script(Template(_JOIN).substitute(ttl=round(retention.ttl_seconds * 1000)))
 
 

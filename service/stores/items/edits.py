@@ -1,4 +1,4 @@
-"""Edits of items at run time: hidden or not, another title, other attributes."""
+"""Edits of items at run time: an item is hidden, or gets another title or other attributes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,13 +13,13 @@ from service.stores.items.protocol import ItemStore, decoded
 
 @dataclass(frozen=True, slots=True)
 class ItemEdit:
-    """Changes to an item of the bundle or to an added one.
+    """Changes to an item of the bundle or to an added item.
 
     Attributes:
         item_id: id of the item.
         hidden: whether the item is neither recommended nor shown.
-        title: the title to show; None: that of the item itself.
-        attributes: the attributes to filter by; None: those of the item itself.
+        title: the title to show; None: the item's own title.
+        attributes: the attributes to filter by; None: the item's own attributes.
     """
 
     STATE: ClassVar[str] = "edited"
@@ -31,11 +31,11 @@ class ItemEdit:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether the item is as without the edit."""
+        """Whether the edit leaves the item as it is."""
         return self == ItemEdit(self.item_id)
 
     def applied_to(self, item: Item) -> Item:
-        """Returns the item with the title and the attributes of the edit."""
+        """Returns a copy of the item with the title and the attributes of the edit."""
         return replace(
             item,
             title=item.title if self.title is None else self.title,
@@ -53,7 +53,7 @@ class ItemEdit:
 
 
 class _Stored(BaseModel):
-    """The form of an edit in JSON; checks what is decoded."""
+    """Pydantic model of an edit in JSON, which validates stored edits."""
 
     item_id: str
     hidden: bool

@@ -1,6 +1,6 @@
-"""A store of items' records in an append-only file: each line adds a record or removes one.
+"""A store of records of items in an append-only file: each line adds a record or removes one.
 
-A version of the store is the file's inode and its number of bytes at that time. Processes on one
+The version of the store is the file's inode number and its current size in bytes. Processes on one
 machine can share the file, because writers lock it. The first write of a process compacts the file:
 a new file without replaced and removed records replaces the old one.
 """
@@ -28,7 +28,13 @@ class FileItemStore(Generic[R]):
     """Stores records of items in a file; creates the file and its folder at the first write."""
 
     def __init__(self, path: Path, max_items: int, kind: type[R]) -> None:
-        """Opens nothing yet. The file has at most `max_items` records, all of the class `kind`."""
+        """Makes a store that opens its file at each use.
+
+        Args:
+            path: path of the file.
+            max_items: maximum number of records.
+            kind: class of the records.
+        """
         self._path = path
         self._max_items = max_items
         self._kind = kind
@@ -68,10 +74,10 @@ class FileItemStore(Generic[R]):
         return record.to_json()
 
     def _write(self, line: Callable[[], bytes | None]) -> None:
-        """Appends the line that `line` returns to the file; appends nothing if it returns None.
+        """Appends the line that `line` returns to the file; appends nothing if `line` returns None.
 
-        Before calling `line`, locks the file and reads the lines that other processes have added
-        into `_items`, on which `line` depends.
+        `line` reads `_items`. So this method first locks the file and adds the changes of other
+        processes to `_items`.
         """
         with self._writing, _unavailable(self._path, self._kind):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +166,7 @@ def _changes(file: BinaryIO, since: str, kind: type[R]) -> Changes[R]:
 
 
 def _replay(content: bytes, kind: type[R]) -> dict[str, R | None]:
-    """Returns the last record of each item by its id; None if it was removed.
+    """Returns the last record of each item, by item id; None if the record was removed.
 
     Records are in the order of their first changes. Unreadable lines are logged and skipped.
     """

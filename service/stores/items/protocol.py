@@ -20,10 +20,10 @@ _FLOAT32_BYTES = 4
 
 
 class Record(Protocol):
-    """An entry of a store; there is at most one for each item id.
+    """Protocol of the records of an item store, which has at most one for each item id.
 
     Attributes:
-        STATE: what its item is, such as `added`; for messages.
+        STATE: word for the items that have such a record, for example `added`; used in messages.
     """
 
     STATE: ClassVar[str]
@@ -42,7 +42,7 @@ class Record(Protocol):
         """Decodes a record that `to_json` has encoded.
 
         Raises:
-            ValueError: `text` is not such a record; the message names the wrong fields.
+            ValueError: `text` is not a valid record; the message names the wrong fields.
         """
         ...
 
@@ -63,7 +63,7 @@ class AddedItem:
     embedding: bytes
 
     def __hash__(self) -> int:
-        """Returns the hash of the item id; the other fields hold a mapping, which has no hash."""
+        """Returns the hash of the item id; `item` itself contains a mapping, which has no hash."""
         return hash(self.item.item_id)
 
     @property
@@ -111,20 +111,20 @@ class Changes(Generic[R]):
     def applied_to(self, known: Mapping[str, R]) -> dict[str, R]:
         """Returns all records of the store after the changes, by item id.
 
-        `known` has the records of the store before the changes.
+        `known`: the records of the store before the changes, by item id.
         """
         items = {**({} if self.is_complete else known), **self.items}
         return {item_id: record for item_id, record in items.items() if record}
 
 
 class ItemStore(Protocol[R]):
-    """Stores records of items, for all processes that open the same store.
+    """Protocol of a store of items' records, shared by all processes that open it.
 
     Every method except `close` raises ItemStoreUnavailableError if the store does not answer.
     """
 
     async def put(self, record: R) -> None:
-        """Stores a record, in place of a stored one with the same item id.
+        """Stores a record; replaces a stored record with the same item id.
 
         Raises:
             ConflictError: the store has its maximum number of records, and none has this id.
@@ -132,16 +132,21 @@ class ItemStore(Protocol[R]):
         ...
 
     async def remove(self, item_id: str) -> None:
-        """Removes the record with this item id; does nothing if it is not stored."""
+        """Removes the record with this item id; does nothing if there is none."""
         ...
 
     async def update(self, item_id: str, change: Change[R]) -> None:
-        """Replaces the record with this item id by what `change` makes of it.
+        """Replaces the record with this item id by the result of `change`.
 
-        No change by another process comes between. `change` may be called several times.
+        The update is atomic. `change` is called again if another process changes the record at the
+        same time.
+
+        Args:
+            item_id: id of the item.
+            change: takes the stored record and returns the new one; None stands for no record.
 
         Raises:
-            ConflictError: as `put`.
+            ConflictError: the store has its maximum number of records, and none has this id.
         """
         ...
 
@@ -163,7 +168,10 @@ AddedItemStore = ItemStore[AddedItem]
 
 
 def store_is_full(max_items: int, kind: type[Record]) -> ConflictError:
-    """Makes the error for a new record of a class where `max_items` are stored already."""
+    """Makes the error for adding a record to a store that has its maximum number, `max_items`.
+
+    `kind`: class of the record.
+    """
     return ConflictError(
         f"{max_items} items are {kind.STATE} already, which is the maximum: remove one first"
     )
@@ -173,10 +181,12 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def decoded(model: type[M], text: bytes | str, name: str) -> M:
-    """Decodes and checks one line of JSON; `name` says in the error what it should be.
+    """Decodes one line of JSON and validates it against `model`.
+
+    `name`: name of the expected content in the error message, for example "an added item".
 
     Raises:
-        ValueError: `text` is not of the form of `model`; the message names the wrong fields.
+        ValueError: `text` is not valid; the message names the wrong fields.
     """
     try:
         return model.model_validate_json(text)
@@ -186,7 +196,10 @@ def decoded(model: type[M], text: bytes | str, name: str) -> M:
 
 
 class _Stored(BaseModel):
-    """The form of an added item in JSON, with the embedding in base64; checks what is decoded."""
+    """Pydantic model of an added item in JSON, which validates stored items.
+
+    The embedding is in base64.
+    """
 
     item_id: str
     title: str

@@ -1,6 +1,6 @@
-"""A store of items' records in Redis, shared by all workers.
+"""A store of records of items in Redis, shared by all workers.
 
-Changes are numbered, and the number of the last one is the version of the store. Redis holds the
+Changes are numbered, and the number of the last change is the version of the store. Redis holds the
 records, this number, and for each changed item the number of its last change. All keys of a store
 contain its name in braces, as `{added-items}`, so that Redis Cluster keeps them in one slot.
 """
@@ -37,7 +37,7 @@ local function touch(item_id)
 end
 """
 
-# Both scripts take the expected record as their fourth argument; without it they change any record.
+# The expected record is the fourth argument of both scripts; without it they change any record.
 _CHECK = """
 if ARGV[4] and (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[4] then return -1 end
 """
@@ -94,12 +94,12 @@ class RedisItemStore(Generic[R]):
     """Stores records of items in a Redis hash, which all workers share."""
 
     def __init__(self, client: RedisClient, max_items: int, kind: type[R]) -> None:
-        """Connects at the first command.
+        """Makes a store that connects at its first command.
 
         Args:
-            client: the connections.
+            client: client of the Redis that has the records.
             max_items: maximum number of records.
-            kind: class of the records, which names the keys too.
+            kind: class of the records; its `STATE` is a part of the keys.
         """
         self._redis = client
         self._max_items = max_items
@@ -126,9 +126,13 @@ class RedisItemStore(Generic[R]):
             is_done = await self._replace(item_id, record, text or "")
 
     async def _replace(self, item_id: str, record: R | None, *expected: str) -> bool:
-        """Stores `record`, or removes the item's record if it is None; returns whether it did so.
+        """Stores `record` as the record of an item; None removes the item's record.
 
-        `expected`: the JSON text that must be stored now, empty for none. Without it, any text may.
+        `expected`: JSON text of the record that must be stored now, "" for no record. If anything
+        else is stored, changes nothing and returns False. In all other cases, returns True.
+
+        Raises:
+            ConflictError: the store has its maximum number of records, and none has this id.
         """
         if record is None:
             removal: list[str | int] = [
@@ -168,7 +172,7 @@ class RedisItemStore(Generic[R]):
             return await command
 
     def _readable(self, text: str) -> R | None:
-        """Decodes a record; if `text` is not one, logs that and returns None."""
+        """Decodes a record; logs a warning and returns None if `text` is not a valid record."""
         try:
             return self._kind.from_json(text)
         except ValueError as error:
