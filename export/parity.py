@@ -154,7 +154,7 @@ def check_parity(
 
 
 def torch_reference(student: Student) -> Reference:
-    """Returns a reference that scores with the student in torch; switches the student to `eval()`."""
+    """Returns a reference that scores with `student` in torch; switches `student` to `eval()`."""
     student.eval()
 
     @torch.no_grad()

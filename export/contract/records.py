@@ -117,7 +117,8 @@ def _finite_number(text: str) -> float:
 def shown(value: object) -> str:
     """Returns `str(value)` in a form for error messages.
 
-    A long text is cut. Unprintable characters, such as line feeds, are escaped.
+    A text of more than 120 characters is cut. If a character is unprintable, such as a line feed,
+    all non-ASCII and control characters are escaped.
     """
     text = str(value)[: _SHOWN_LENGTH + 1]
     if len(text) > _SHOWN_LENGTH:
@@ -130,7 +131,7 @@ def shown(value: object) -> str:
 def _repr(value: object) -> str:
     try:
         return shown(repr(value))
-    except ValueError:  # a whole number of more digits than Python writes
+    except ValueError:  # a whole number with more digits than Python converts to text
         return "a number of thousands of digits"
 
 

@@ -42,7 +42,7 @@ class Lookup(nn.Module):
         self.tables: list[Tensor] = []
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Looks up the table's rows at the indices `rows`; returns their shape plus an axis `size`."""
+        """Looks up rows of the table; returns the shape of `rows` with an added axis of `size`."""
         return functional.embedding(rows, self.tables[0])
 
 
