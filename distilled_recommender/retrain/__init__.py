@@ -1,1 +1,1 @@
-"""`distilled-recommender retrain`: a new model from new events, if it is no worse."""
+"""`distilled-recommender retrain`: publishes a student of new events if it is no worse."""

@@ -25,10 +25,10 @@ class QueryEncoder:
 
     Attributes:
         table: `[items + 1, hidden]`, the item vectors; row 0 is padding.
-        max_history_length: number of newest items that the model reads, at most.
-        unpadded: returns a new graph, the encoder of windows without padding.
-        padded: returns a new graph, the encoder of windows with or without padding, which is on the
-            left. The names of its inner values are not those of `unpadded`.
+        max_history_length: maximum number of newest items that the model reads.
+        unpadded: function that returns a new graph, the encoder of windows without padding.
+        padded: function that returns a new graph, the encoder of windows with or without padding on
+            the left. The names of its inner values differ from those of `unpadded`.
         usual_query: `[hidden]`, an average query vector.
     """
 
@@ -45,7 +45,7 @@ class QueryEncoder:
 
 
 def encoder_of(student: Student) -> QueryEncoder:
-    """Returns the encoder of `student`, which torch exports; switches the student to `eval()`."""
+    """Returns `student` as a `QueryEncoder` that torch exports; switches `student` to `eval()`."""
     table = student.eval().item_table().detach()
     return QueryEncoder(
         table=table.numpy(),

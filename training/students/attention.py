@@ -1,7 +1,7 @@
 """Attention of SASRec: causal, with learned biases in place of position embeddings.
 
-There is a bias for each head and each distance between two positions. Distances do not depend on
-padding, so padding in front of a history does not change its query vector.
+Each head has a bias for each distance between two positions. Distances do not depend on padding, so
+padding in front of a history does not change its query vector.
 """
 
 import torch
@@ -113,7 +113,7 @@ class Attention(nn.Module):
     def _bias(self, length: int) -> Tensor:
         """Returns a bias per head, query position and key position, `[heads, length, length]`.
 
-        It is -inf where the key comes after the query. The bias is computed for the longest history
+        The bias is -inf where the key comes after the query. It is computed for the longest history
         and then cut. The uncut bias does not depend on the input, so the export stores it as a
         constant.
         """
@@ -131,8 +131,8 @@ class Attention(nn.Module):
 def padding_penalty(histories: Tensor) -> Tensor:
     """Returns the additive attention mask of padding, `[batch, 1, 1, length]`.
 
-    It is 0 for items and `PENALTY` for padding. The penalty is finite, since with -inf everywhere
-    the softmax of an all-padding history would be NaN.
+    The mask is 0 for items and `PENALTY` for padding. The penalty is finite, since with -inf
+    everywhere the softmax of an all-padding history would be NaN.
 
     Args:
         histories: `[batch, length]`, item indices; padding is 0.
@@ -144,7 +144,7 @@ def padding_penalty(histories: Tensor) -> Tensor:
 def window_penalty(windows: Tensor) -> Tensor:
     """Returns the additive attention mask of packed windows, `[rows, 1, length, length]`.
 
-    It is 0 where query and key are of the same window and `PENALTY` elsewhere.
+    The mask is 0 where query and key are of the same window, and `PENALTY` elsewhere.
 
     Args:
         windows: `[rows, length]`, number of the window at each position.
