@@ -42,8 +42,8 @@ class Agreement:
         num_histories: number of histories after which both bundles ranked.
         num_differing: number of histories after which the two top lists differ in an item or in
             the order.
-        max_difference: largest absolute difference of an item's scores by the two bundles; infinite
-            if a score is not a number.
+        max_difference: largest absolute difference between the two bundles' scores of an item;
+            infinite if a score is not a number.
     """
 
     num_histories: int

@@ -32,7 +32,7 @@ History = NDArray[np.int64]
 
 
 class ParityError(TrainingError):
-    """A graph ranks differently from the student in torch; the message names the worst history."""
+    """A graph ranks differently from its model; the message names the worst history."""
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,7 @@ def _rankings(
 def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
     """Returns a batch of three histories: two that reorder the items of `history`, then `history`.
 
-    If `history` has at least `longest` items, the length of the window, two padding items precede.
+    Two padding items precede `history` if it has at least `longest` items, the window's length.
     """
     width = len(history) + 2 * (len(history) >= longest)
     others = np.resize(history[::-1], width), np.resize(np.sort(history), width)

@@ -68,7 +68,7 @@ class Answering:
     def __call__(self, histories: pa.Table) -> pa.Table:
         """Recommends for each row; returns `histories` with the history replaced by `ANSWERS`.
 
-        The result lacks the column `HISTORY`. A missing value there is read as an empty history.
+        The result lacks the column `HISTORY`. A null in that column is read as an empty history.
         """
         lists = [each or [] for each in histories.column(HISTORY).to_pylist()]
         answers = _in_batches(self._recommender, [self._question.about(each) for each in lists])

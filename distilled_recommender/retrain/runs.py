@@ -22,7 +22,7 @@ class Run:
     Attributes:
         id: name of the run: the time in UTC at which it began.
         until: end of the run's window in ms since 1970; the next run reads later events.
-        since: begin of the newest slice in ms since 1970, where the champion's window ended; None
+        since: start of the newest slice in ms since 1970, where the champion's window ended; None
             if unknown.
         champion: version of the bundle that was active; None if there was none.
         challenger: name of the trained student; None if none was trained.

@@ -53,7 +53,7 @@ class Bundle:
     Attributes:
         manifest: the bundle's description.
         items: all items, in the order of their item indices; the first has index 1.
-        histories: real histories as item ids, oldest first; there can be none.
+        histories: real histories as item ids, oldest first; can be empty.
         folder: the folder that the bundle was read from. The `read_…` methods read graphs from it.
     """
 
@@ -107,7 +107,7 @@ class Trust(Protocol):
         """Checks the signature of a manifest.
 
         Args:
-            manifest: path of the manifest; its signature lies beside it.
+            manifest: path of the manifest, with the signature in the same folder.
             content: the bytes of the manifest.
 
         Raises:

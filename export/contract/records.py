@@ -141,7 +141,7 @@ def check_values(place: str, value: object, depth: int = 0) -> None:
     Args:
         place: where the value was read, for error messages.
         value: a JSON value.
-        depth: nesting depth of `value` in the value that is checked.
+        depth: number of lists and objects around `value`; 0 for the outermost value.
 
     Raises:
         BundleError: a string cannot be written as UTF-8, the absolute value of a whole number

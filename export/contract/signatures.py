@@ -1,9 +1,9 @@
 """Signs bundles and verifies their signatures, in minisign's format (Ed25519).
 
 The signature of `manifest.json` is stored beside it, in `manifest.json.minisig`. The manifest has
-the hashes of the other files, so its signature covers the whole bundle. The command `minisign -V -p
-KEY.pub -m manifest.json` verifies the signature too. This module needs the library py-minisign (the
-extra `sign`), so programs import it only when they are given a key.
+the hashes of the other files, so its signature covers the whole bundle. This command also verifies
+the signature: `minisign -V -p KEY.pub -m manifest.json`. This module needs the library py-minisign
+(the extra `sign`), so programs import it only when they are given a key.
 """
 
 from base64 import standard_b64decode

@@ -1,10 +1,10 @@
-"""Makes a bundle of a model that another library has trained, RecTools or RecBole.
+"""Makes a bundle of a model that RecTools or RecBole has trained.
 
 distilled-recommender bundle import rectools model.ckpt BUNDLE --python .venv/rectools/bin/python
 
-A program runs the library in the library's own environment and exports the model's encoder. That
-environment needs the packages `onnx` and `onnxscript` too. The library reads the checkpoint, which
-can run code that the file contains: import only files that you trust.
+A separate program exports the model's encoder in the library's own environment, which needs the
+packages `onnx` and `onnxscript` too. The library reads the checkpoint, which can run code that the
+file contains: import only files that you trust.
 """
 
 import json

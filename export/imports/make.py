@@ -90,7 +90,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a model comes from, for the manifest.
+    """The origin of a model, for the manifest.
 
     Attributes:
         program: program that trained the model, one of `export.contract.manifest.ORIGINS`.
@@ -141,7 +141,7 @@ def make_bundle(
 
     Args:
         sources: the files that the bundle is made of.
-        origin: where the model comes from.
+        origin: origin of the model, for the manifest.
         folder: the bundle's folder, which is replaced as a whole.
         num_random: number of random histories to rank after in the comparison, besides edge cases.
 

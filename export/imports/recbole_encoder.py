@@ -42,7 +42,7 @@ class Lookup(nn.Module):
         self.tables: list[Tensor] = []
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Looks up rows of the table; returns the shape of `rows` with an added axis of `size`."""
+        """Looks up the table's rows at the indices `rows`; returns `[*rows.shape, size]`."""
         return functional.embedding(rows, self.tables[0])
 
 

@@ -34,7 +34,7 @@ class AllItems(NamedTuple):
 
     Attributes:
         columns: `[items, columns]`, principal columns of the title embeddings.
-        offsets: `[items, hidden]`, offsets of the items; trained for every donor.
+        offsets: `[items, hidden]`, offsets of the items; those of donors are trained.
     """
 
     columns: Tensor
@@ -45,10 +45,10 @@ class ColdItems(nn.Module):
     """Module that computes the vectors of cold items, and holds the tensors fitted for them.
 
     Attributes:
-        offset: `[hidden]`, common to all cold items; zeros before `place`.
+        offset: `[hidden]`, an offset that all cold items share; zeros before `place`.
         projection: `[hidden, columns]`, a second projection of titles, for cold items only; None
             before `place`.
-        donors: `[items]`, whether an item is a donor; None before `place`.
+        donors: `[items]`, whether each item is a donor; None before `place`.
     """
 
     offset: Tensor

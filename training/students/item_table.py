@@ -102,11 +102,14 @@ class ItemTable(nn.Module):
         return self._dropped_out(vectors) + self._projected(columns)
 
     def readable_rows(self) -> NDArray[np.bool_] | None:
-        """Returns a mask of the items that the student reads, `[catalog rows]`; None if all."""
+        """Returns a mask of the items that the student reads, `[catalog rows]`.
+
+        Returns None if the student reads all items.
+        """
         return None if self.readable is None else self.readable.cpu().numpy()
 
     def read_items(self) -> NDArray[np.int64]:
-        """Returns the item indices that the student reads in histories, ascending."""
+        """Returns the indices of the items that the student reads in histories, ascending."""
         readable = self.readable_rows()
         return np.arange(1, len(self.offsets) + 1) if readable is None else np.flatnonzero(readable)
 
@@ -161,7 +164,7 @@ class ItemTable(nn.Module):
         """Undoes `place_cold_items`.
 
         Args:
-            offsets: `[items, hidden]`, the table's offsets from before the placement.
+            offsets: `[items, hidden]`, the table's offsets before `place_cold_items`.
         """
         self.offsets.copy_(offsets)
         self.cold_items.clear()

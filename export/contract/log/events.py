@@ -73,7 +73,7 @@ class Event(NamedTuple):
         session_ref: pseudonym of the session.
         event_type: kind of the event, such as `click`.
         item_id: id of the item, which the catalog may not have.
-        timestamp: time of the event in ms since 1970, as the client gave it; else `received_at`.
+        timestamp: time of the event in ms since 1970; `received_at` if the client gave none.
         received_at: time in ms since 1970 at which the service received it.
         value: number that the client gave, such as a price; None if it gave none.
         recommendation_id: id of the answer that showed the item; None if the client gave none.

@@ -1,6 +1,6 @@
 """Live figures: counts of shown lists, and of the clicks and conversions that followed, as JSON.
 
-A program counts them in the event log and writes a file. The service reads the file and answers the
+A program counts them in the event log and writes a file. The service reads the file and returns the
 figures with intervals. This module imports the standard library only.
 """
 
@@ -40,10 +40,10 @@ class LiveFigures:
         model_version: version of the variant's bundle.
         source: name of the ranker that made the lists.
         impressions: number of lists that were shown.
-        clicked: number of lists with a click, an event of a type that counts as one.
-        converted: number of lists with a conversion, such as a purchase.
-        value: sum over the lists of the value of their events.
-        value_squares: sum over the lists of the squared value of their events.
+        clicked: number of lists with an event of a type that counts as a click.
+        converted: number of lists with an event of a type that counts as a conversion.
+        value: sum over the lists of the total value of a list's events.
+        value_squares: sum over the lists of the square of that total value.
         clicks_by_place: number of clicks at each place of the lists, first place first.
         followed: number of lists after which the session had another event.
         hits: number of followed lists that contain the item of the session's next event.
@@ -68,7 +68,7 @@ class LiveReport:
 
     Attributes:
         schema: version of the file's format.
-        begin: begin of the period in ms since 1970; None: the period of the whole log.
+        begin: start of the period in ms since 1970; None: the start of the log.
         made_at: end of the period in ms since 1970, when the log was read.
         figures: figures of each variant, model version and source.
     """

@@ -16,7 +16,12 @@ _HEAD = struct.Struct("!II")
 
 
 class SegmentWriter:
-    """Writes a new segment. Records are on the disk when `write` returns."""
+    """Writes a new segment. Records are on the disk when `write` returns.
+
+    Attributes:
+        path: path of the segment's file.
+        size: size of the file in bytes.
+    """
 
     def __init__(self, path: Path) -> None:
         """Creates the file `path`; raises OSError if it exists or cannot be created."""
@@ -27,7 +32,7 @@ class SegmentWriter:
         sync_folder(path.parent)
 
     def write(self, records: bytes) -> None:
-        """Appends framed records to the file.
+        """Appends records to the file; `records` joins the bytes that `framed` returns for each.
 
         Raises:
             OSError: the records could not be written. The file is cut back to its former length if
