@@ -18,7 +18,7 @@ class LazyCommand:
 
     Attributes:
         name: name on the command line.
-        path: `module:attribute` of the function that implements it.
+        path: `module:attribute` of the function that implements the command.
         help: copy of the first line of that function's docstring, so that the list of commands
             needs no import; a test compares the two.
         group: heading under which the help lists the command; None stands for "Commands".

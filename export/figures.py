@@ -66,7 +66,8 @@ class Comparison:
     def figures(self, student: BySplit, dataset: Dataset) -> tuple[Figure, ...]:
         """Computes the figures of the student, the baselines and the teacher, in this order.
 
-        Each ranker has one figure for each of `METRICS` and each held-out split with its ranks.
+        There is one figure per ranker, held-out split with ranks of the ranker, and metric of
+        `METRICS`.
 
         Args:
             student: ranks of the student, by held-out split.

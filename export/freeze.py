@@ -36,7 +36,7 @@ MIN_PROVEN_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Trained:
-    """A checkpoint, and the dataset that its student was trained on; a view if it is a refit."""
+    """A checkpoint, and the dataset that its student was trained on (for a refit, a view)."""
 
     checkpoint: Checkpoint
     dataset: Dataset

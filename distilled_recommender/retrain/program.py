@@ -219,7 +219,8 @@ class Retraining:
 def _unfinished(table: RunTable, link: BundleLink) -> Run | None:
     """Returns the run that was killed; None if there is none, or it cannot resume.
 
-    A run cannot resume if its champion is no longer active; it is then finished as undecided.
+    A run without a decision cannot resume if its champion is no longer active. This function then
+    finishes the run as undecided.
     """
     run = table.current()
     # A decided run may have published its own bundle already, whose version only `publish` knows.

@@ -116,7 +116,7 @@ def _descriptor(path: Path) -> int:
     try:
         return os.open(path, _FLAGS)
     except OSError:
-        # Not on every system does the error say that the path is a link or a socket.
+        # On some systems, the error does not say that the path is a link or a socket.
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode):
             raise

@@ -20,8 +20,8 @@ from onnx import helper, numpy_helper
 
 Weights = NDArray[np.float32]
 
-SPLIT = ("Transpose", "Reshape")  # nodes that split into heads, from the attention backwards
-JOINED = ("Transpose", "Reshape")  # nodes that join the heads, from the attention forwards
+SPLIT = ("Transpose", "Reshape")  # nodes that split vectors into heads, last node first
+JOINED = ("Transpose", "Reshape")  # nodes that join the heads, first node first
 LAST_AXIS = 2  # last axis of [batch, length, hidden]
 
 # Mask value that is added to the attention score of a masked item. It multiplies the item's weight
@@ -44,7 +44,7 @@ def soften_masks(graph: onnx.GraphProto) -> None:
 
 
 def fuse_attention(graph: onnx.GraphProto) -> None:
-    """Removes the nodes that split into heads before attention and join heads after it, in place.
+    """Removes the nodes that split vectors into attention heads and join the heads again, in place.
 
     The Attention nodes then read and return `[batch, length, hidden]`. An Attention node is not
     changed if its inputs are not split into heads, or its output is not joined. Finally calls

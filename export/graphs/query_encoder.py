@@ -13,7 +13,7 @@ from torch import Tensor
 from export.graphs.encoder import padded_encoder, unpadded_encoder
 from training.students.student import Student
 
-NUM_USUAL_QUERIES = 4_096  # number of query vectors, at least, that give a stable mean
+NUM_USUAL_QUERIES = 4_096  # minimum number of query vectors for a stable mean
 
 
 @dataclass(frozen=True)

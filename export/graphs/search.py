@@ -1,16 +1,16 @@
 """Defines the part of a graph that finds the best items without scoring all items exactly.
 
 In a catalog of 17,000 items with vectors of 64 numbers, reading all vectors takes longer than the
-rest of the student. So the item table is stored a second time, as codes of one byte per number.
+rest of the student. The item table is therefore stored again, as codes of one byte per number.
 Rough scores, computed from the codes, choose candidates. Only candidates are scored exactly.
 
 The rounding of the codes limits the error of a rough score. This gives an upper bound for the exact
-score of every item that is not a candidate. If the last item found scores higher than this bound,
-the answer is proven to be the same as by scoring all items exactly. Otherwise the ranking graph
-scores all items exactly, and the common-case graph returns -inf.
+score of every item that is not a candidate. If even the last item of the answer scores higher than
+this bound, the answer is proven to be the same as by scoring all items exactly. Otherwise the
+ranking graph scores all items exactly, and the common-case graph returns -inf.
 
-The codes are sorted by their items' scores for an average query vector. The search for the best
-rough scores then meets most of them early, and replaces its intermediate results less often.
+The codes are sorted by their items' scores for an average query vector. The top-k search then finds
+most of the best rough scores early, and replaces its intermediate results less often.
 """
 
 from collections.abc import Mapping
@@ -156,7 +156,7 @@ def common_case_search_text(num_rows: int) -> str:
 
 
 def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32]) -> Constants:
-    """Computes the constants that the search reads besides the item table, by name.
+    """Computes the constants that the search reads besides the item table, keyed by name.
 
     Args:
         table: `[rows, hidden]`, the item vectors; row 0 is padding.

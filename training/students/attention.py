@@ -53,8 +53,8 @@ class Attention(nn.Module):
         """Computes the output of `forward` at the last position only, `[batch, hidden]`.
 
         With one query per head, keys and values need not be computed: `q (K x)` is `(q K) x`, and
-        the mean of `V x` is `V` times the mean of `x`. The bias of the keys is left out: it would
-        add the same number to every attention score, and the softmax would not change.
+        the mean of `V x` is `V` times the mean of `x`. The bias of the key projection is left out:
+        it would add the same number to every attention score, and the softmax would not change.
 
         Args:
             hidden: `[batch, length, hidden]`.
@@ -70,8 +70,8 @@ class Attention(nn.Module):
     def _probes(self, newest: Tensor) -> Tensor:
         """Returns for each head a vector whose product with a hidden vector is an attention score.
 
-        The vector is the head's query times the weights of its keys, divided by the square root of
-        the head's size.
+        The vector is the head's query times the weights of its key projection, divided by the
+        square root of the head's size.
 
         Args:
             newest: `[batch, hidden]`, hidden vectors of the last position.
@@ -89,7 +89,7 @@ class Attention(nn.Module):
         return probes.view(-1, self.num_heads, keys.shape[2])
 
     def _output_of_mean(self, means: Tensor) -> Tensor:
-        """Applies the weights of values and output to the mean hidden vector of each head.
+        """Applies the value and output projections to the mean hidden vector of each head.
 
         Args:
             means: `[batch, heads, hidden]`, hidden vectors averaged with the attention weights.
@@ -105,7 +105,7 @@ class Attention(nn.Module):
         return functional.linear(means.flatten(1), weight, bias)
 
     def _keys_and_values_by_head(self) -> tuple[Tensor, Tensor]:
-        """Returns the weights of keys and of values; each is `[heads, size per head, hidden]`."""
+        """Returns the key and value projections' weights, each `[heads, size per head, hidden]`."""
         width = self.keys_and_values.in_features
         keys, values = self.keys_and_values.weight.view(2, self.num_heads, -1, width)
         return keys, values

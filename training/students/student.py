@@ -44,9 +44,10 @@ class Student(nn.Module):
         raise NotImplementedError
 
     def encode_packed(self, histories: Tensor, windows: Tensor, table: Tensor) -> Tensor:
-        """Maps histories that share rows to query vectors; needs `packs_windows`.
+        """Maps histories that share rows to query vectors.
 
-        The query vectors of a history are those that `encode` computes for this history alone.
+        Only students with `packs_windows` implement this method. The query vectors of a history are
+        those that `encode` computes for this history alone.
 
         Args:
             histories: `[rows, length]`, item indices; padding is 0. The items of a history are

@@ -55,7 +55,7 @@ class SegmentWriter:
 
 
 def framed(content: bytes) -> bytes:
-    """Returns the bytes of a record with the given content, which must not be empty."""
+    """Returns the bytes of a segment's record with the given content, which must not be empty."""
     return _HEAD.pack(len(content), zlib.crc32(content)) + content
 
 
