@@ -73,7 +73,7 @@ class Comparison:
     Attributes:
         name: name of the history, and how the graph was run on it.
         history: the history's item indices, oldest first.
-        score_error: largest absolute difference between a score by a graph and by torch.
+        score_error: largest absolute difference between a graph's and torch's score of an item.
         list_error: largest absolute difference between the torch scores of the two items that the
             top lists have at one rank. It is 0 for equal lists, and infinite if the graph
             recommends a seen item or padding.
@@ -266,7 +266,8 @@ def _rankings(
 
     The text says how the graph was run, for error messages. The ranking graph ranks this history
     alone. The common-case graph ranks it alone and in a batch; items that are not proven are left
-    out. It is not run if it is None or the history has padding. `longest` is the window's length.
+    out. If it is None or the history has padding, only the ranking graph runs. `longest` is the
+    length of the window.
     """
     lines = ranking_graph.rank(history[None], LIST_LENGTH, mask_seen=True)
     yield "", SingleRanking(*(line[0] for line in lines))

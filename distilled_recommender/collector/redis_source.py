@@ -109,7 +109,7 @@ class RedisSource:
     async def _claim(self, stream: str) -> Batch | None:
         """Takes over all entries of a stream that another consumer has had for `claim_seconds`.
 
-        The number of entries is bounded by the limit of waiting records of the dead collectors.
+        These are few, since a collector takes no entries while its limit of records is reached.
         """
         found: list[_Raw] = []
         cursor = _START

@@ -19,7 +19,7 @@ def _option(env_var: str, text: str, *, least: float | None = None) -> Parameter
 @Parameter(name="*")
 @dataclass(frozen=True)
 class CollectSettings:
-    """Options of the collector: its source, and the limits and intervals of its work."""
+    """Options of the collector: its source, and when it writes, compacts and removes records."""
 
     redis_url: Annotated[
         str | None,

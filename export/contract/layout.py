@@ -77,7 +77,7 @@ class BundleLayout:
     def hashed(self) -> tuple[Path, ...]:
         """Paths of the files whose hashes the manifest stores.
 
-        They are all files of the bundle that exist, except the manifest and its signature.
+        All files of the bundle that exist are included, except the manifest and its signature.
         """
         return *self.required, *(path for path in self.optional if path.exists())
 

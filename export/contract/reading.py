@@ -1,7 +1,7 @@
 """Reads untrusted files safely: only regular files of a bounded size, no links, pipes or devices.
 
 A bundle can come from anybody. In place of one of its files, a pipe would block the reader for
-ever, a device would fill the memory, and a link could lead to any file of the reader's machine.
+ever, and a device would fill the memory. A link could lead to any file of the reader's machine.
 This module imports the standard library only.
 """
 

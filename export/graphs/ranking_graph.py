@@ -6,7 +6,7 @@ both by graphs that torch exports. The student is thus defined only in torch, an
 here.
 
 The text is written by hand and not traced from torch code, because sizes depend on data: on the
-longest history of a batch and on `k`. That is simple in ONNX but hard in `torch.export`, and
+longest history of a batch and on `k`. Such sizes are simple in ONNX but hard in `torch.export`, and
 torch's older tracing exporter is deprecated.
 """
 

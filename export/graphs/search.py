@@ -6,8 +6,8 @@ Rough scores, computed from the codes, choose candidates. Only candidates are sc
 
 The rounding of the codes limits the error of a rough score. This gives an upper bound for the exact
 score of every item that is not a candidate. If even the last item of the answer scores higher than
-this bound, the answer is proven to be the same as by scoring all items exactly. Otherwise the
-ranking graph scores all items exactly, and the common-case graph returns -inf.
+this bound, the answer is proven: no other item belongs in it. Otherwise the ranking graph scores
+all items exactly, and the common-case graph returns -inf.
 
 The codes are sorted by their items' scores for an average query vector. The top-k search then finds
 most of the best rough scores early, and replaces its intermediate results less often.

@@ -58,8 +58,8 @@ def dataset_of(
 ) -> Dataset:
     """Makes a dataset of a table of items and a table of interactions.
 
-    If the table of interactions has no column `split`, the last interaction of each user with
-    several is a test row, and all others are training rows. Items keep the order of their table.
+    Without a column `split` in the table of interactions, the last interaction of each user with
+    several is a test row. All others are training rows. Items keep the order of their table.
 
     Args:
         items: table of items, see `training.data.sources.items_table`.

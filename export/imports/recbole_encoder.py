@@ -88,7 +88,8 @@ class Encoder(nn.Module):
 def at_places(output: Tensor, places: Tensor) -> Tensor:
     """Selects one vector of each sequence, as RecBole's `gather_indexes` does.
 
-    RecBole's function calls `squeeze`, which becomes a branch in ONNX. This one does not.
+    RecBole's function also calls `squeeze`. This function avoids it, since `squeeze` becomes a
+    branch in ONNX.
 
     Args:
         output: `[batch, width, size]`, sequences of vectors.
