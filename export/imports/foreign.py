@@ -143,8 +143,8 @@ def run_program(library: Library, python: Path, checkpoint: Path, out: Path) -> 
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
         raise ConfigError(
-            f"{checkpoint}: {python} cannot export it: {lines[-1]}; that environment needs the "
-            f"packages {library}, onnx and onnxscript (--python)"
+            f"{checkpoint}: {python} cannot export it: {lines[-1]}; it needs the packages "
+            f"{library}, onnx and onnxscript (--python)"
         )
 
 
