@@ -1,7 +1,7 @@
-"""Runs the console command, as its script or as `python -m distilled_recommender`.
+"""Runs the console command `distilled-recommender`, also as `python -m distilled_recommender`.
 
-SIGTERM must end `serve` with code 0 from the start. So this module imports little before it handles
-the signal: the other imports take a part of a second.
+SIGTERM must end `serve` with exit code 0 from the start. This module therefore handles the signal
+before its slow imports, which take a fraction of a second.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """The command line: lists the sub-commands, runs one of them, and reports errors on one line.
 
-Importing this module imports no sub-command. So help, version and shell completion are fast, and
-work even if an extra is not installed.
+Importing this module imports no sub-command. Help, version and shell completion are therefore fast,
+and work even if an extra is not installed.
 """
 
 import sys
@@ -37,7 +37,7 @@ or an input cannot be used, or an extra is not installed · 130 interrupted by C
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the sub-command that `arguments` name; returns the exit code, see `EXIT_CODES`.
 
-    None stands for the arguments of this process.
+    If `arguments` is None, those of this process are used.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:

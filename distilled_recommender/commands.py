@@ -1,4 +1,4 @@
-"""Defines the sub-commands: where each is implemented, and which extra of the package it needs."""
+"""Lists the sub-commands, the function of each, and the extra of the package that it needs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ class LazyCommand:
 
     Attributes:
         name: name on the command line.
-        path: `module:attribute` of the function that implements it.
+        path: `module:attribute` of the function that implements the command.
         help: copy of the first line of that function's docstring, so that the list of commands
             needs no import; a test compares the two.
-        group: heading under which the help lists it; None stands for "Commands".
+        group: heading under which the help lists the command; None stands for "Commands".
         extra: extra of the package that installs the module's imports; empty for none.
-        needs_checkout: whether it needs files that only a checkout of the repository has.
+        needs_checkout: whether the command needs files that only a checkout of the repository has.
     """
 
     name: str

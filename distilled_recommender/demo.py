@@ -48,7 +48,7 @@ Stage = Callable[[Experiment, Workplace], None]
 @Parameter(name="*")
 @dataclass(frozen=True)
 class DemoOptions:
-    """The options of the command `demo`, except the config file and `--work`."""
+    """Command-line options of `demo`, in addition to the experiment file and `--work`."""
 
     host: Annotated[str, Parameter(env_var="HOST", show_default=True)] = "127.0.0.1"
     """Address that the service listens on."""
@@ -92,7 +92,7 @@ def command(
 def _lay_out_movielens() -> None:
     """Copies the MovieLens experiment and its teacher's knowledge into the working folder.
 
-    There the user can change the experiment, and run the other commands on it.
+    The user can change the experiment there, and run the other commands on it.
     """
     for path in (MOVIELENS, KNOWLEDGE):
         if lay_out(path):
@@ -172,7 +172,7 @@ def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> Non
 def _real_histories(dataset: Dataset) -> list[History]:
     """Returns the histories of NUM_HISTORIES users, at most MAX_IDS items each.
 
-    A history ends before the newest test interaction of its user.
+    A history ends before the user's newest test interaction.
     """
     rows = dataset.example_rows(Split.TEST)
     newest_of_user = dict(zip(dataset.user_of_row[rows], rows, strict=True))

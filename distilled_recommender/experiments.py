@@ -1,4 +1,4 @@
-"""The program `experiments`: counts in the event log what became of the lists that were shown.
+"""`distilled-recommender experiments`: counts clicks, conversions and hits of shown lists.
 
 distilled-recommender experiments work/log --output experiments.json --days 14
 """
@@ -23,9 +23,12 @@ LogAddress = Annotated[
 ]
 Output = Annotated[Path, Parameter(help="File to write; the service reads it as EXPERIMENTS_PATH.")]
 Days = Annotated[
-    float | None, Parameter(help="How far back; without it all.", validator=Number(gt=0))
+    float | None,
+    Parameter(help="Number of days to look back; by default all.", validator=Number(gt=0)),
 ]
-Types = Annotated[list[str] | None, Parameter(help="Event types; without it all.")]
+Types = Annotated[
+    list[str] | None, Parameter(help="Event types that count as clicks; by default all.")
+]
 Conversions = Annotated[list[str], Parameter(help="Event types that are conversions.")]
 
 

@@ -41,7 +41,7 @@ def _setting(name: str) -> Parameter:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class ServeOptions:
-    """Options of `serve`; None leaves a setting to its environment variable."""
+    """Command-line options of `serve`; for None, the setting's environment variable is used."""
 
     host: Annotated[str | None, _setting("host")] = None
     port: Annotated[int | None, _setting("port")] = None
@@ -84,9 +84,9 @@ def command(
 
 
 def _finds_a_bundle() -> bool:
-    """Returns whether the service has a place to look for a bundle.
+    """Returns whether the service may find a bundle without an option.
 
-    It looks at environment variables, secret files and the folder `./bundle`.
+    It reads environment variables, secret files and the folder `./bundle`.
     """
     others = ("BUNDLE_PATH", "VARIANTS", "SECRETS_PATH")
     default: Path = Settings.model_fields["bundle_path"].default

@@ -2,7 +2,7 @@
 
 python -m export configs/movielens.toml
 python -m export configs/movielens.toml --publish bundles   # services load it without a restart
-python -m export configs/movielens.toml --refit   # a student of all rows, after `distill --refit`
+python -m export configs/movielens.toml --refit   # its refit on all rows, after `distill --refit`
 """
 
 import hashlib
@@ -63,8 +63,8 @@ Refit = Annotated[
     bool,
     Parameter(
         negative="",
-        help="Export the best student as `distill --refit` trained it again on all interactions; "
-        "its figures are those of its refit without test interactions.",
+        help="Export the best student's refit on all interactions, which `distill --refit` trains. "
+        "The figures are those of another refit, which has not seen test interactions.",
     ),
 ]
 
@@ -96,8 +96,8 @@ def _publish(bundle: Path, folder: Path) -> None:
 class Choice:
     """The student to export, and the student whose metrics the manifest shows.
 
-    Both are the same, except for a refit on all rows. That one has seen the test examples, so the
-    refit that has not seen them is measured.
+    They differ only if `served` is a refit on all rows. It has seen the test examples, so another
+    refit, which has not seen them, is measured.
 
     Attributes:
         served: the student to export.
@@ -113,7 +113,7 @@ class Choice:
 
     @property
     def twin(self) -> Trained | None:
-        """The student in `measured`, if it is another one than `served`; else None."""
+        """The student to measure in place of `served`; None if `served` itself is measured."""
         return None if self.measured is self.served else self.measured
 
 
@@ -221,8 +221,8 @@ def compare(
     """Prepares the comparison of the student of `checkpoint` with the baselines and the teacher.
 
     Reads the baselines' ranks that `evaluate` has stored; tunes and measures baselines without
-    stored ranks. If the student is a refit, the baselines are refits too, but the teacher is not:
-    its ranks come from the answers in `knowledge`.
+    stored ranks. If the student is a refit, so are the baselines. The teacher's ranks always come
+    from the answers in `knowledge`.
     """
     description = checkpoint.description
     refitted = description.protocol != "train"

@@ -1,10 +1,10 @@
-"""Compares two bundles: whether they recommend the same items with the same scores.
+"""Checks whether two bundles recommend the same items with the same scores.
 
 python -m export.compare BUNDLE OTHER_BUNDLE
 
 Each bundle ranks after the real histories of both bundles and after random histories. After each
-history it ranks twice: in the way of a request, and with the ranking graph only. The exit code is 0
-if the bundles agree, 1 if they differ, and 2 if they cannot be compared.
+history it ranks twice: as for a request, and with the ranking graph only. The exit code is 0 if the
+bundles agree, 1 if they differ, and 2 if they cannot be compared.
 """
 
 import sys
@@ -42,8 +42,8 @@ class Agreement:
         num_histories: number of histories after which both bundles ranked.
         num_differing: number of histories after which the two top lists differ in an item or in
             the order.
-        max_difference: largest absolute difference of an item's scores by the two bundles; infinite
-            if a score is not a number.
+        max_difference: largest absolute difference between the two bundles' scores of an item;
+            infinite if a score is not a number.
     """
 
     num_histories: int
@@ -137,9 +137,10 @@ def _items(ranking: Ranking) -> list[int]:
 
 
 def _difference(ours: Ranking, theirs: Ranking) -> float:
-    """Returns the largest absolute difference of an item's two scores, over items in both rankings.
+    """Returns the largest absolute difference between an item's scores in the two rankings.
 
-    Returns 0 if the rankings share no item, and infinity if a score is not a number.
+    Items that are in only one ranking are left out. The result is 0 if the rankings share no item,
+    and infinity if a score is not a number.
     """
     other_scores = dict(theirs)
     differences = [abs(score - other_scores[item]) for item, score in ours if item in other_scores]

@@ -1,8 +1,8 @@
-"""Computes the metrics, figures and verdict of a manifest, for student, baselines and teacher.
+"""Computes a manifest's metrics, figures and verdict, for the student, baselines and teacher.
 
 A figure is the mean of a metric over the examples of a split, with its 95 % interval. Student and
-baselines have the same examples and the same bootstrap draws. Figures of the teacher are means over
-those examples only that it has answered.
+baselines have the same examples and the same bootstrap draws. The teacher's figures are means over
+the examples that it has answered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,8 +35,8 @@ class RowName(NamedTuple):
         row: name of the method variant, baseline or teacher.
         student: name of the student's architecture; empty if the ranker is not a student.
         teacher_free: whether the ranker was made without an LLM teacher.
-        protocol: the interactions that the ranker was trained on: "validation" stands for those
-            before the held-out ones, "refit" for more (`Manifest.protocol`).
+        protocol: the interactions that the ranker was trained on, see `Manifest.protocol`:
+            "validation" for the training split only, "refit" if held-out interactions were added.
     """
 
     row: str
@@ -66,7 +66,8 @@ class Comparison:
     def figures(self, student: BySplit, dataset: Dataset) -> tuple[Figure, ...]:
         """Computes the figures of the student, the baselines and the teacher, in this order.
 
-        There is one for each held-out split that a ranker has ranks for, and each of `METRICS`.
+        There is one figure per ranker, held-out split with ranks of the ranker, and metric of
+        `METRICS`.
 
         Args:
             student: ranks of the student, by held-out split.
@@ -121,9 +122,9 @@ def measure(ranker: Ranker, dataset: Dataset, label: str) -> BySplit:
 
 
 def metrics_of(evaluations: BySplit) -> dict[str, dict[str, float]]:
-    """Returns the metrics by the split's name, for `Manifest.metrics`.
+    """Returns the metrics of each split, keyed by the split's name, for `Manifest.metrics`.
 
-    The entry `examples` of a split is its number of examples.
+    The metrics of a split are keyed by name. The key `examples` has its number of examples.
     """
     return {
         split.name.lower(): {"examples": len(each.rows), **each.metrics}

@@ -36,7 +36,7 @@ MIN_PROVEN_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Trained:
-    """A checkpoint and the dataset that its student was trained on; for a refit, that is a view."""
+    """A checkpoint, and the dataset that its student was trained on (for a refit, a view)."""
 
     checkpoint: Checkpoint
     dataset: Dataset
@@ -44,13 +44,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class Graphs:
-    """The files of a student's exported graphs, which have been compared with torch.
+    """The files of a model's exported graphs, which have been compared with the model itself.
 
     Attributes:
         model: file of the ranking graph.
         common_case: file of the common-case graph; None if it would not save time.
-        parity_error: largest absolute difference between a graph's score and the same score in
-            torch.
+        parity_error: largest absolute difference between a graph's score and the same score by the
+            model.
     """
 
     model: Path
@@ -63,7 +63,7 @@ def export_graphs(
 ) -> Graphs:
     """Writes the graphs of `student` into `folder` and compares them with the student in torch.
 
-    Both rank after histories of edge cases and after `num_random` random histories.
+    Both rank after edge-case histories and after `num_random` random histories.
 
     Raises:
         ParityError: a graph ranks differently from the student in torch.
@@ -91,6 +91,9 @@ def checked_graphs(
         model: file of the ranking graph.
         common_case: file of the common-case graph; None if there is none.
         num_random: number of random histories to rank after, besides edge cases.
+
+    Returns:
+        The compared graphs. The common-case graph is left out if it would not save time.
 
     Raises:
         ParityError: a graph ranks differently from the model.
@@ -121,10 +124,11 @@ def freeze(
         dataset: the dataset that the student was trained on.
         folder: the bundle's folder, which is replaced as a whole.
         provenance: the provenance for the manifest.
-        item_embeddings: `[catalog rows, size]`, those of the training; None: no item encoder.
+        item_embeddings: `[catalog rows, size]`, LLM embeddings of titles that the student was
+            trained with; None: the bundle gets no item encoder.
         comparison: computes the manifest's figures and verdict; None leaves both empty.
-        twin: a refit that was not trained on the test examples, to be measured in place of a
-            student that was; None: the student itself is measured.
+        twin: a refit without the test examples, which is measured in place of a student that was
+            trained on them; None: the student itself is measured.
 
     Returns:
         The manifest of the new bundle.
@@ -165,8 +169,8 @@ def _facts(
     Args:
         checkpoint: the student that is exported.
         comparison: computes figures and verdict; None leaves both empty.
-        served: ranks of the measured student by its exported graphs, by held-out split.
-        measured: dataset of these ranks.
+        served: ranks by the exported graphs of the measured student, keyed by held-out split.
+        measured: dataset of the ranked examples.
     """
     description = checkpoint.description
     return {
@@ -219,7 +223,7 @@ def items_of(dataset: Dataset, readable: NDArray[np.bool_] | None = None) -> Ite
 
 
 def histories_of(dataset: Dataset, max_length: int) -> Iterator[list[str]]:
-    """Yields real histories, with which a service warms up: of the last held-out examples.
+    """Yields the histories of the last held-out examples, with which a service warms up.
 
     There are at most `NUM_HISTORIES`. Each has the newest `max_length` item ids before the
     example's next item, oldest first.

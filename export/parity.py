@@ -1,10 +1,11 @@
-"""Checks parity: that the exported graphs rank as the student does in torch.
+"""Checks parity: whether the exported graphs rank as the student does in torch.
 
 The expected ranking comes from the student's own `score`, on one history at a time. For an encoder
-of another program, it comes from the encoder's own file (`Reference`). Python code
-removes padding and cuts the window, and NumPy masks and sorts. The graphs under test share none of
-this code. Both graphs rank single histories and batches. In batches, the ranking graph gets
-histories of unequal lengths, which it reads in another way than single ones.
+of another program, it comes from the encoder's own file (`Reference`). Python code removes padding
+and cuts the window, and NumPy masks and sorts. The graphs under test share none of this code.
+
+Both graphs rank single histories and batches. In batches, the ranking graph gets histories of
+unequal lengths. They take another branch of the graph than a single history without padding.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,18 +32,19 @@ History = NDArray[np.int64]
 
 
 class ParityError(TrainingError):
-    """A graph ranks differently from the student in torch; the message names the worst history."""
+    """A graph ranks differently from its model; the message names the worst history."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The model that graphs were made from, run in another way than the graphs run it.
+    """The model that graphs were made from, run without these graphs.
 
     Attributes:
         max_history_length: number of newest items that the model reads.
-        read_items: item indices that it reads in histories, ascending.
-        scores: returns the scores of all items after one history, `[items + 1]`. The history has
-            no padding and at most `max_history_length` items, and none if no item is known.
+        read_items: indices of the items that the model reads in histories, ascending.
+        scores: function from one history to the scores of all items, `[items + 1]`. The history has
+            at most `max_history_length` item indices, oldest first, and no padding. It can be
+            empty.
     """
 
     max_history_length: int
@@ -57,7 +59,7 @@ class SingleRanking:
     Attributes:
         items: `[LIST_LENGTH]`, item indices, best first. There are fewer if the catalog is smaller,
             or if the common-case graph could not prove all positions.
-        scores: the scores of `items`.
+        scores: `[LIST_LENGTH]`, the scores of `items`.
     """
 
     items: NDArray[np.int64]
@@ -71,9 +73,9 @@ class Comparison:
     Attributes:
         name: name of the history, and how the graph was run on it.
         history: the history's item indices, oldest first.
-        score_error: largest absolute difference between a score by a graph and by torch.
-        list_error: largest absolute difference, by torch's scores, between two items that the top
-            lists have at the same rank. It is 0 for equal lists, and infinite if the graph
+        score_error: largest absolute difference between a graph's and torch's score of an item.
+        list_error: largest absolute difference between the torch scores of the two items that the
+            top lists have at one rank. It is 0 for equal lists, and infinite if the graph
             recommends a seen item or padding.
         is_same_list: whether the top lists are equal, in order too.
     """
@@ -118,12 +120,12 @@ def check_parity(
     num_random: int = NUM_RANDOM_HISTORIES,
     seed: int = 0,
 ) -> ParityReport:
-    """Compares scores and top lists of exported graphs with those of the model they were made from.
+    """Compares scores and top lists of exported graphs with those of their model.
 
     The histories have only items that the model reads, since graphs never get other items.
 
     Args:
-        reference: the model; a student is run in torch.
+        reference: the model that the graphs were made from; a student is run in torch.
         ranking_graph: the model's ranking graph.
         common_case_graph: the model's common-case graph; None if there is none.
         num_random: number of random histories to rank after, in addition to the edge cases.
@@ -152,7 +154,7 @@ def check_parity(
 
 
 def torch_reference(student: Student) -> Reference:
-    """Returns the student as torch runs it; switches it to `eval()`."""
+    """Returns a reference that scores with `student` in torch; switches `student` to `eval()`."""
     student.eval()
 
     @torch.no_grad()
@@ -179,7 +181,7 @@ def _histories(reference: Reference, num_random: int, seed: int) -> list[tuple[s
 def proven_share(
     graph: CommonCaseSession, longest: int, num_items: int, *, count: int = 100, seed: int = 0
 ) -> float:
-    """Measures for which share of random common-case queries the graph proves its whole answer.
+    """Measures the share of random common-case queries for which the graph proves its whole answer.
 
     Each query asks for `LIST_LENGTH` items, or for a quarter of the catalog if that is fewer.
 
@@ -196,8 +198,8 @@ def proven_share(
     k = min(LIST_LENGTH, -(-num_items // 4))
     generator = np.random.default_rng(seed)
     queries = generator.integers(1, num_items + 1, (count, min(longest, -(-num_items // 2))))
-    # The query vectors of a run are quantised with one common step. The more of them there are, the
-    # coarser the step and the fewer the proofs, so full runs give a cautious estimate.
+    # All query vectors of a run are quantised with one step. The more vectors, the coarser the step
+    # and the fewer the proofs. Full runs therefore give a cautious estimate.
     runs = np.array_split(queries, -(-count // QUERIES_PER_RUN))
     proven = [~np.isneginf(graph.rank(each, k)[1]).any(axis=1) for each in runs]
     return float(np.concatenate(proven).mean())
@@ -206,7 +208,7 @@ def proven_share(
 def edge_histories(
     longest: int, num_items: int, generator: np.random.Generator
 ) -> Iterator[tuple[str, History]]:
-    """Yields edge cases of histories, each as its name and item indices, oldest first.
+    """Yields edge-case histories as pairs of a name and item indices, oldest first.
 
     `longest` is the length of the window. The lengths of the histories are 1, a few near `longest`,
     and three times `longest`. Some histories have padding or repeat one item.
@@ -224,9 +226,9 @@ def edge_histories(
 def random_histories(
     longest: int, num_items: int, count: int, generator: np.random.Generator
 ) -> Iterator[tuple[str, History]]:
-    """Yields `count` random histories, each as its name and item indices, oldest first.
+    """Yields `count` random histories as pairs of a name and item indices, oldest first.
 
-    Their lengths are from 1 to `2 * longest`. In every second history, each item is replaced by
+    The lengths are from 1 to `2 * longest`. In every second history, each item is replaced by
     padding with a probability of 0.1.
     """
     for number in range(count):
@@ -260,11 +262,12 @@ def _rankings(
     history: History,
     longest: int,
 ) -> Iterator[tuple[str, SingleRanking]]:
-    """Ranks the next items of a history by both graphs; yields names for error messages, rankings.
+    """Ranks items after a history with both graphs; yields pairs of a text and a ranking.
 
-    The ranking graph ranks this history alone. The common-case graph ranks it alone, and in a batch
-    of others. Its rankings that are not proven are left out. It is not asked if there is none, or
-    if the history has padding. `longest` is the length of the window.
+    The text says how the graph was run, for error messages. The ranking graph ranks this history
+    alone. The common-case graph ranks it alone and in a batch; items that are not proven are left
+    out. If it is None or the history has padding, only the ranking graph runs. `longest` is the
+    length of the window.
     """
     lines = ranking_graph.rank(history[None], LIST_LENGTH, mask_seen=True)
     yield "", SingleRanking(*(line[0] for line in lines))
@@ -281,9 +284,9 @@ def _rankings(
 
 
 def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
-    """Returns a batch of three histories: two made of the same items reordered, then `history`.
+    """Returns a batch of three histories: two that reorder the items of `history`, then `history`.
 
-    If `history` fills the window, whose length is `longest`, it is padded before the window.
+    Two padding items precede `history` if it has at least `longest` items, the window's length.
     """
     width = len(history) + 2 * (len(history) >= longest)
     others = np.resize(history[::-1], width), np.resize(np.sort(history), width)
@@ -291,9 +294,9 @@ def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
 
 
 def _batched_scores(graph: RankingSession, histories: Sequence[History]) -> NDArray[np.float32]:
-    """Ranks histories in one batch, padded to the longest; returns scores `[batch, items + 1]`.
+    """Scores all items after several histories with one run of the graph, `[batch, items + 1]`.
 
-    Seen items have scores too. The score of padding is -inf.
+    The histories are padded to the longest. Seen items have scores too; padding gets -inf.
     """
     padded = pad_histories(histories, max(map(len, histories)))
     ranking, sorted_scores = graph.rank(padded, graph.num_items, mask_seen=False)

@@ -1,7 +1,7 @@
 """Ranks with the service's own code, so that a bundle's metrics are those of served answers.
 
-So requests and measurements choose between the common-case graph and the ranking graph by the same
-code, `service.ranking.student`. No other module of `export` imports the service.
+The same code, `service.ranking.student`, chooses between the common-case graph and the ranking
+graph for requests and for measurements. No other module of `export` imports the service.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,8 +31,8 @@ def served_ranker(
     """Opens exported graphs and returns a ranker that ranks with the service's code.
 
     The ranker takes example rows of `dataset` and returns `[rows, LIST_LENGTH]`, item indices of
-    unseen items, best first. If the student reads no item of a history, they are the most popular
-    items.
+    unseen items, best first. If the student reads no item of a history, the ranker returns the most
+    popular items.
 
     Args:
         model: file of the ranking graph.
@@ -63,10 +63,10 @@ def served_ranker(
 
 
 def bundle_ranker(bundle: Bundle, dataset: Dataset) -> Ranker:
-    """Returns a ranker of a bundle that was made from another dataset, with the service's code.
+    """Returns a ranker of the examples of `dataset` by a bundle made from another dataset.
 
-    Items are matched by their ids. Items of a history that the bundle does not have are left out.
-    A recommended item that the dataset does not have keeps its place, as padding.
+    It ranks with the service's code. Items are matched by id. Items of a history that the bundle
+    lacks are left out. A recommended item that the dataset lacks becomes padding, at its rank.
 
     Raises:
         BundleError: a graph has changed on disk since the bundle was loaded, or onnxruntime cannot
@@ -92,7 +92,8 @@ def bundle_ranker(bundle: Bundle, dataset: Dataset) -> Ranker:
 def _best_of(student: Student, catalog: Catalog) -> Callable[[list[int]], list[int]]:
     """Returns a function from a history to at most LIST_LENGTH unseen items, best first.
 
-    If the student reads no item of the history, they are the most popular ones.
+    The function takes and returns item indices. If the student reads no item of the history, it
+    returns the most popular items.
     """
 
     def best(history: list[int]) -> list[int]:
@@ -111,7 +112,7 @@ def all_rankings(bundle: Bundle) -> Callable[[list[int], int], list[Ranking]]:
     """Opens a bundle's student and returns a function that ranks a history in two ways.
 
     The function takes a history of item indices and `k`. It returns two rankings of at most `k`
-    unseen items: one in the way of a request, and one with the ranking graph only.
+    unseen items: one as for a request, and one with the ranking graph only.
 
     Raises:
         BundleError: a graph has changed on disk since the bundle was loaded, or onnxruntime cannot

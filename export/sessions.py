@@ -1,6 +1,6 @@
 """Runs exported graphs in onnxruntime, for the export's own checks and for tests.
 
-For requests, the service runs the same files with code of its own, `service.ranking.graphs`.
+To answer requests, the service runs the same files with its own code, `service.ranking.graphs`.
 """
 
 from pathlib import Path
@@ -38,9 +38,9 @@ class RankingSession:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Runs the graph; returns item indices and scores, best first.
 
-        Both arrays are `[batch, min(k, items + added)]`. The arguments are the graph's inputs, see
-        `export.contract.tensors.Tensors`. By default, no item is excluded or added, and every item
-        is allowed.
+        Both arrays are `[batch, min(k, items + added)]`. `histories` and the other arguments are
+        the graph's inputs, which `export.contract.tensors.Tensors` describes. By default, no item
+        is excluded or added, and every item is allowed.
         """
         added = self._nothing_added if added is None else added
         nothing = np.zeros((len(histories), 0), dtype=np.int64)
@@ -67,8 +67,8 @@ class CommonCaseSession:
         """Runs the graph; returns item indices of the best unseen items and their scores.
 
         Both arrays are `[batch, k]`. `histories` is `[batch, length]` and must be common-case
-        queries, see `COMMON_CASE_TENSORS`. A score is -inf where the graph could not prove which
-        item belongs at the position.
+        queries, see `COMMON_CASE_TENSORS`. A score is -inf if the graph could not prove which item
+        belongs at this position.
         """
         feeds = {TENSORS.history: histories.astype(np.int64), TENSORS.k: np.array([k])}
         item_indices, scores = self._session.run([TENSORS.item_indices, TENSORS.scores], feeds)

@@ -66,8 +66,8 @@ def parse(command: Command, arguments: Sequence[str]) -> Mapping[str, Any]:
 def new_app(name: str, **settings: Any) -> App:
     """Returns a command-line parser with the settings that all programs share.
 
-    A flag has no opposite `--no-…`. A default is shown in the help only if the option requests it,
-    since the default of most options is to be absent. `settings` are further arguments of `App`.
+    A flag has no opposite `--no-…`. The help shows a default only if the option requests it, since
+    most options are absent by default. `settings` are further arguments of `App`.
     """
     defaults = Parameter(negative=(), show_default=False)
     version_flags = ("--version",) if "version" in settings else ()
@@ -87,8 +87,8 @@ def execute(
         errors: exceptions, besides TrainingError, that a user can cause and fix.
 
     Returns:
-        The exit code: the one that the command returns, or 0 if it returns none. After an error
-        that the user can fix, it is 2, and one line on stderr describes the error.
+        The exit code that the command returns, or 0 if it returns none. After an error that the
+        user can fix, the exit code is 2, and one line on stderr describes the error.
     """
     expected: tuple[type[Exception], ...] = (CycloptsError, TrainingError, *errors)
     words = sys.argv[1:] if arguments is None else list(arguments)

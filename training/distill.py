@@ -67,7 +67,7 @@ def distill(experiment: Experiment, workplace: Workplace, options: DistillOption
     """Trains students: each method variant with each seed, unless its checkpoint is up to date.
 
     The variants and seeds are those of `options` or, without them, the default ones. With
-    `options.refit`, the refits of the best distilled student follow; see `refits_of_best`.
+    `options.refit`, also trains the two refits of the best distilled student (`refits_of_best`).
     """
     dataset = load_dataset(workplace.dataset)
     _train(_jobs(experiment, workplace, dataset, options), workplace.checkpoints, options)

@@ -1,4 +1,4 @@
-"""Errors of the offline programs.
+"""Errors that the offline programs report to their user.
 
 TrainingError
 ├── ConfigError      a setting or option that is unknown or not allowed
@@ -52,5 +52,5 @@ class WorkerError(TrainingError):
 class EndpointError(TrainingError):
     """An LLM server that is unreachable, refuses or answers something unexpected.
 
-    The message names its URL.
+    The message names the server's URL.
     """

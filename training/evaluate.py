@@ -42,7 +42,10 @@ from training.workplace import Workplace, knowledge_folder, open_experiment
 
 Shuffled = Annotated[
     bool,
-    Parameter(help="Also rank after shuffled histories: what a student loses, its order earns."),
+    Parameter(
+        help="Also measure students with shuffled histories, to show what the order of items "
+        "contributes."
+    ),
 ]
 
 
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool = False) -> None:
     """Measures all rankers; writes and prints the table and the verdict.
 
-    It also prints the name of the checkpoint to export, which is the best distilled one on
+    Also prints the name of the checkpoint to export: the distilled student that is best on
     validation.
 
     Args:
@@ -111,7 +114,7 @@ def baseline_rows(evaluations: Mapping[str, BySplit]) -> list[ResultRow]:
 def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[ResultRow]:
     """Yields the teacher's row for the table of results, on the test examples that it answered.
 
-    Yields nothing if it answered none.
+    Yields nothing if the teacher answered no test example.
     """
     rows = np.intersect1d(dataset.example_rows(Split.TEST), knowledge.test.rows)
     if len(rows):
@@ -124,7 +127,7 @@ class AfterShuffled:
 
     Attributes:
         evaluations: ranks of the test examples, by name of the checkpoint.
-        rows: one row per method variant.
+        rows: one row of the table of results per method variant.
         changes: relative change of NDCG@20 by the shuffling, with its interval, by name of the row.
     """
 
@@ -148,11 +151,11 @@ def _after_shuffled(
     experiment: Experiment,
     dataset: Dataset,
 ) -> AfterShuffled:
-    """Measures what the order of histories earns: ranks test examples with each history shuffled.
+    """Measures students on the test examples with each history in a random order.
 
     Args:
         checkpoints: the students to measure.
-        students: their ranks with unshuffled histories, by name of the checkpoint.
+        students: the students' ranks with unshuffled histories, by name of the checkpoint.
         experiment: settings of the experiment.
         dataset: the dataset with unshuffled histories.
     """
@@ -214,7 +217,7 @@ def display_name(checkpoint: Checkpoint, loss: str) -> str:
 def differences_to_baselines(
     student: Evaluation, baselines: Sequence[ResultRow], dataset: Dataset, num_draws: int
 ) -> dict[str, Interval]:
-    """Returns test NDCG@20 of a student minus that of each baseline, with a 95 % interval.
+    """Computes a student's NDCG@20 on the test examples minus each baseline's, with 95 % intervals.
 
     The differences are keyed by the name of the baseline.
     """

@@ -39,13 +39,13 @@ SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
 }
 
 # Values for settings that the provenance of old knowledge lacks, because they did not exist yet.
-# They give the behaviour of that time, which differs from the setting's default of today.
+# They give the behaviour of that time, which differs from the present default of the setting.
 FORMER_VALUES = {"title_shares": (0.0,)}
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The rankings that a teacher gives for some examples, with the distances of the items.
+    """A teacher's rankings for some examples, with the distances of the ranked items.
 
     Attributes:
         rows: `[examples]`, dataset rows of the next items, ascending.
@@ -138,10 +138,10 @@ def settings_of_answers(teacher: TeacherConfig) -> dict[str, object]:
 
 
 def save_knowledge(knowledge: Knowledge, folder: Path) -> None:
-    """Writes knowledge into `folder`, which must exist; distances and embeddings in half precision.
+    """Writes knowledge into the existing folder `folder`.
 
-    Files that are already in the folder, such as the fitted matcher, become part of the knowledge:
-    their hashes are stored too.
+    Distances and embeddings are stored in half precision. Files that are already in the folder,
+    such as the fitted matcher, become part of the knowledge: their hashes are stored too.
     """
     for split in SPLITS:
         _save_answers(getattr(knowledge, split), folder / _answers_name(split))

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def prepare(experiment: Experiment, workplace: Workplace) -> None:
-    """Builds the dataset of `experiment` and writes it, unless the written one is up to date."""
+    """Builds the dataset of `experiment` and writes it, unless the stored dataset is up to date."""
     settings = experiment.data.fingerprint_content(exclude={"interactions", "items"})
     stamp = fingerprint(RULES_VERSION, experiment.name, settings, source_stamps(experiment.data))
     finish_replacement(workplace.dataset)

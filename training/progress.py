@@ -84,7 +84,7 @@ class ProgressBar:
     def done(self) -> float:
         """Number of units done, those of interrupted runs included.
 
-        It does not change if the bar is not shown.
+        The number does not change if the bar is not shown.
         """
         return float(self._bar.n)
 
@@ -96,7 +96,7 @@ class ProgressBar:
                 bar._update(0)
 
     def move_to(self, done: float) -> None:
-        """Sets the number of units done, for work that reports a total and not single units."""
+        """Sets the number of units done, for work that reports this number and not single units."""
         self._update(done - self._bar.n)
 
     def show(self, **figures: str) -> None:
@@ -170,7 +170,7 @@ def _meter(label: str, total: float, unit: str, done: float, *, shown: bool) -> 
 
 
 class _LogLines:
-    """A stream for a tqdm bar that writes each redraw as one line to `stream`."""
+    """A text stream for a tqdm bar, which writes each redraw as one line to `stream`."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream

@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# Reports, which programs write but never read. Changes in them do not mark a commit as changed, or
-# the first report that a program writes would mark its next ones. Stored runs, in a folder below
-# docs/results, are read by programs and do count.
+# Reports, which programs write but never read. Changes in them do not mark a commit as changed.
+# Otherwise the first report that a program writes would mark the next ones. Programs read stored
+# runs, in a folder below docs/results, so changes in these do count.
 REPORTS = ("benchmarks/out/*", "docs/results/*")
 
 
@@ -18,8 +18,8 @@ REPORTS = ("benchmarks/out/*", "docs/results/*")
 def commit() -> str:
     """Returns the commit of this working copy; a `+` follows if files other than `REPORTS` changed.
 
-    Returns `unknown` outside a git repository. The first answer is kept, since a program runs the
-    code that it started with, even if there is a new commit meanwhile.
+    Returns `unknown` outside a git repository. The first result is cached, since a program runs the
+    code that it started with, even if a commit is made meanwhile.
     """
     others = [f":(top,exclude,glob){each}" for each in REPORTS]
     try:
@@ -38,7 +38,7 @@ def hardware() -> str:
 def without_addresses(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a copy of `provenance` without the settings `endpoint`, at any depth.
 
-    They have the addresses of LLM servers, and provenance is published.
+    These settings contain the addresses of LLM servers, and provenance is published.
     """
     return {
         key: without_addresses(value) if isinstance(value, Mapping) else value

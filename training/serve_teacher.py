@@ -31,7 +31,7 @@ class ServeTeacherOptions:
     port: Annotated[int, Parameter(show_default=True, validator=Number(gte=0, lte=65_535))] = 8100
     """Port to listen on."""
     threads: Annotated[int, Parameter(show_default=True, validator=Number(gte=1))] = 1
-    """Number of threads of the LLM; with more threads than free cores it is many times slower."""
+    """Number of threads of the LLM; it is many times slower with more threads than free cores."""
 
 
 DEFAULTS = ServeTeacherOptions()

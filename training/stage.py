@@ -2,7 +2,7 @@
 
 The stamp is the fingerprint of everything that decides the folder's content. If the stamp in the
 folder equals that of the present inputs, the folder is up to date and the stage need not run.
-`export.contract.folders` describes what happens if the process is killed while it writes.
+`export.contract.folders` describes the state after the process is killed while it writes.
 """
 
 import hashlib
@@ -23,7 +23,10 @@ STAMP_NAME = "stage.json"
 
 
 def fingerprint(*parts: object) -> str:
-    """Returns a hash of JSON-able `parts`, 16 hexadecimal digits; equal parts give equal hashes."""
+    """Returns a hash of `parts`, 16 hexadecimal digits; equal parts give equal hashes.
+
+    Parts that JSON cannot represent are hashed by their `str`.
+    """
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -39,9 +42,9 @@ def is_current(folder: Path, stamp: str) -> bool:
 
 @contextmanager
 def write_stage(folder: Path, stamp: str) -> Iterator[Path]:
-    """Yields an empty folder to fill, which replaces `folder` at the end of the block.
+    """Context manager that yields an empty folder to fill, which then replaces `folder`.
 
-    The stamp is stored in it. If the block raises an error, `folder` stays as it was.
+    The stamp is stored in the new folder. If the block raises an error, `folder` stays as it was.
     """
     with whole_folder(folder) as building:
         yield building

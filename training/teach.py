@@ -1,4 +1,4 @@
-"""Tunes the LLM teacher of an experiment, lets it rank after every history, stores its knowledge.
+"""Tunes an experiment's LLM teacher, ranks items for examples with it, and stores its knowledge.
 
 python -m training.teach configs/movielens.toml
 """
@@ -59,10 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -> None:
-    """Lets the teacher answer the examples and writes its knowledge, unless it is up to date.
+    """Lets the teacher answer the examples, and writes its knowledge.
+
+    Does nothing if the stored knowledge is up to date.
 
     If the setting `knowledge` names an existing folder, the knowledge there is verified and kept.
-    With `options.again`, it is made again in either case.
+    With `options.again`, the knowledge is always made again.
     """
     experiment = with_teacher(experiment, options.kind)
     dataset = load_dataset(workplace.dataset)

@@ -100,10 +100,10 @@ def open_experiment(config: Path, work: Path) -> tuple[Experiment, Workplace]:
 
 
 def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
-    """Returns the folder of the knowledge that the experiment's teacher gives.
+    """Returns the folder of the knowledge of the experiment's teacher.
 
-    It is the setting `knowledge`. If that is not set, it is the workplace's folder for the
-    teacher's kind.
+    The setting `knowledge` names the folder. If the setting is absent, it is the workplace's folder
+    for the kind of teacher.
     """
     if experiment.knowledge:
         return experiment.knowledge

@@ -1,7 +1,8 @@
-"""The collector: takes entries from a source, writes them to the log, then removes them.
+"""The collector, which moves entries of the event log from a source to Parquet files.
 
-It is killed at any moment without loss: entries are removed when their records are on the disk. An
-entry that was written and not removed is written again, and readers of the log count it once.
+A kill at any moment loses nothing: the collector removes entries from the source only after their
+records are on the disk. An entry that was written but not removed is written again, and readers of
+the log count it once.
 """
 
 import time
@@ -15,11 +16,11 @@ from training.events.records import tables_by_partition
 
 @dataclass(frozen=True)
 class FlushLimits:
-    """When records are written: at so many of them, or when the oldest has waited so long.
+    """Limits of the waiting records; reaching one of them writes all waiting records.
 
     Attributes:
-        max_records: number of records.
-        max_seconds: time in seconds.
+        max_records: number of waiting records.
+        max_seconds: time that the oldest record has waited, in seconds.
     """
 
     max_records: int
@@ -28,15 +29,15 @@ class FlushLimits:
 
 @dataclass
 class Collector:
-    """Moves records from a source to the event log.
+    """Moves records from a source to the Parquet files of the event log.
 
     Attributes:
-        source: where entries come from.
-        log: where their records go.
-        limits: when they are written.
-        say: function that gets messages about entries that cannot be read.
+        source: source of the entries.
+        log: folder of the Parquet files.
+        limits: limits of the waiting records.
+        say: function that prints a message about an entry that cannot be read.
         num_written: number of records that this collector has written, copies included.
-        num_files: number of files that it has written.
+        num_files: number of files that this collector has written.
     """
 
     source: Source
@@ -49,7 +50,10 @@ class Collector:
     _waits_since: float = 0.0
 
     async def step(self) -> bool:
-        """Takes entries, and writes what is due; returns whether the source had any.
+        """Takes entries from the source, and writes all waiting records if a limit is reached.
+
+        Returns:
+            Whether a record was taken.
 
         Raises:
             SourceError: the source cannot be reached.
@@ -68,10 +72,10 @@ class Collector:
         return any(batch.records for batch in batches)
 
     async def flush(self) -> None:
-        """Writes all records that wait, and removes their entries from the source.
+        """Writes all waiting records, and removes their entries from the source.
 
         Raises:
-            SourceError: the entries cannot be removed; they will be given again.
+            SourceError: the entries cannot be removed; the source returns them again later.
             OSError: the log cannot be written.
         """
         records = [record for batch in self._waiting for record in batch.records]

@@ -1,4 +1,6 @@
-"""The program `collect`: runs until it is stopped, or once until the source is empty.
+"""`distilled-recommender collect`: moves the service's event log to Parquet files.
+
+The program runs until it is stopped or, with `--once`, until the source is empty:
 
 distilled-recommender collect work/log --redis-url redis://localhost
 distilled-recommender collect s3://bucket/log --segments events --once
@@ -36,7 +38,7 @@ LogAddress = Annotated[
     ),
 ]
 Once = Annotated[
-    bool, Parameter(help="Collect what there is, compact the log, and end.", negative="")
+    bool, Parameter(help="Collect all present entries, compact the log, and end.", negative="")
 ]
 
 
@@ -111,23 +113,26 @@ async def _collect_until(stopping: asyncio.Event, collector: Collector) -> None:
 
 
 async def _attempt(collector: Collector) -> bool:
-    """Does one step; an error is told, and costs a pause."""
+    """Runs one step of the collector; returns whether a record was taken.
+
+    If the source or the log cannot be reached, prints the error, pauses and returns False.
+    """
     try:
         return await collector.step()
     except (SourceError, OSError) as error:
-        say(f"cannot collect now, tries again: {error}")
+        say(f"cannot collect now, trying again: {error}")
         await asyncio.sleep(_PAUSE_SECONDS)
         return False
 
 
 async def _compact_often(log: LogFolder, settings: CollectSettings) -> None:
-    """Compacts in a thread, at intervals; collecting goes on meanwhile."""
+    """Compacts the log in a thread every `compact_minutes`, while the collector goes on."""
     while settings.compact_minutes:
         await asyncio.sleep(settings.compact_minutes * 60)
         try:
             say(_described(log, await asyncio.to_thread(compact, log, settings.keep_days)))
         except Exception as error:
-            say(f"cannot compact now, tries again: {error}")
+            say(f"cannot compact now, trying again: {error}")
 
 
 async def _wait(stopping: asyncio.Event, seconds: float) -> None:

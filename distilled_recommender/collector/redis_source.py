@@ -1,11 +1,12 @@
-"""The source of a service with Redis: 64 streams, read by a consumer group.
+"""The source for a service with Redis: 64 streams, which collectors read as a consumer group.
 
-Each collector is a consumer with a name of its own. Entries that it has taken are its own for
-`claim_seconds`; then another collector may take them over, since this one has probably died. If it
-is only slow, both write the entries, and readers of the log count them once.
+Each collector is a consumer with a name of its own. For `claim_seconds`, only this collector has
+the entries that it has taken. Then another collector may take them over, since the first has
+probably died. If the first is only slow, both write the entries, and readers of the log count them
+once.
 
-Entries are acknowledged and deleted in one script, so that no kill leaves an entry that is
-acknowledged and that nobody would read.
+One script acknowledges and deletes an entry. A kill therefore cannot leave an acknowledged entry in
+the stream, which no collector would read again.
 """
 
 import asyncio
@@ -47,10 +48,10 @@ class _Receipt(NamedTuple):
 
 
 class RedisSource:
-    """Takes entries from the streams of one Redis, or of a cluster."""
+    """Takes entries from the streams of a single Redis, or of a Redis Cluster."""
 
     def __init__(self, client: RedisClient, claim_seconds: float) -> None:
-        """Uses `client`, which is closed with the source.
+        """Creates a source that reads with `client`, and closes `client` in `aclose`.
 
         `claim_seconds` is the time after which entries of another collector are taken over.
         """
@@ -61,7 +62,10 @@ class RedisSource:
         self._has_group: set[str] = set()
 
     async def take(self, max_entries: int) -> Sequence[Batch]:
-        """Returns new entries of all streams, and those that dead collectors have left.
+        """Takes about `max_entries` new entries, and entries of collectors that probably died.
+
+        Returns:
+            Batches, each with entries of one stream.
 
         Raises:
             SourceError: Redis cannot be reached.
@@ -86,7 +90,7 @@ class RedisSource:
                 await self._remove(*batch.receipt)
 
     async def aclose(self) -> None:
-        """Closes the connections. Entries that were taken and not removed are claimed later."""
+        """Closes the connections. Other collectors later take over the entries not removed."""
         await self._client.aclose()
 
     async def _read(self, stream: str, limit: int) -> Batch | None:
@@ -103,9 +107,9 @@ class RedisSource:
         return self._batch(stream, _entries_of(reply))
 
     async def _claim(self, stream: str) -> Batch | None:
-        """Takes over all entries that a consumer has had for `claim_seconds`.
+        """Takes over all entries of a stream that another consumer has had for `claim_seconds`.
 
-        A dead collector has left no more of them than its limit of waiting records.
+        These are few, since a collector takes no entries while its limit of records is reached.
         """
         found: list[_Raw] = []
         cursor = _START
@@ -165,7 +169,10 @@ def _entries_of(reply: Any) -> list[_Raw]:
 
 
 def _pairs(entries: Any) -> list[_Raw]:
-    """Returns entries without those that were deleted, whose id or fields a reply lacks."""
+    """Returns the entries of a reply as pairs of id and fields; leaves out deleted entries.
+
+    The reply has None in place of a deleted entry, its id or its fields.
+    """
     return [
         (entry_id, _fields_of(fields))
         for entry_id, fields in filter(None, entries)

@@ -1,8 +1,8 @@
-"""The source of a service without Redis: segments on its disk.
+"""The source for a service without Redis: segments on the service's disk.
 
-A segment that the service has completed is read whole, and removed when its records are written.
-Segments that dead workers have left open are read too. One with a damaged record is kept under
-another name, when the records before the damage are written.
+A complete segment is read as a whole, and removed after its records are written. Segments that dead
+workers have left open are read too. A segment with a damaged record is renamed and kept, after the
+records before the damage are written.
 """
 
 import logging
@@ -29,16 +29,19 @@ class _Receipt(NamedTuple):
 
 
 class SegmentSource:
-    """Takes the segments in the folders of a service's workers."""
+    """Takes entries from the segments in the folders of a service's workers."""
 
     def __init__(self, folder: Path) -> None:
-        """Reads the workers' folders in `folder`, which need not exist yet."""
+        """Creates a source of the workers' folders in `folder`, which need not exist yet."""
         self._folder = folder
         self._given: set[Path] = set()
         self._taken: Mapping[Path, int] = {}
 
     async def take(self, max_entries: int) -> Sequence[Batch]:
-        """Returns the next complete segments, one as a batch.
+        """Reads the next complete segments until they have `max_entries` records or more.
+
+        Returns:
+            One batch for each segment.
 
         Raises:
             SourceError: the folder cannot be read.
@@ -57,7 +60,7 @@ class SegmentSource:
         return batches
 
     async def remove(self, batches: Sequence[Batch]) -> None:
-        """Removes the segments of `batches`; renames damaged and unreadable ones."""
+        """Removes the segments of `batches`; renames segments with an unreadable record instead."""
         for batch in batches:
             assert isinstance(batch.receipt, _Receipt)  # noqa: S101 - of this source
             path, is_damaged = batch.receipt
@@ -70,7 +73,7 @@ class SegmentSource:
             self._given.discard(path)
 
     async def aclose(self) -> None:
-        """Unlocks the folders of dead workers, and removes those that are empty."""
+        """Unlocks the folders of dead workers, and removes the folders without segments."""
         release(self._taken)
         self._taken = {}
 

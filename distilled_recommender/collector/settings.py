@@ -19,10 +19,11 @@ def _option(env_var: str, text: str, *, least: float | None = None) -> Parameter
 @Parameter(name="*")
 @dataclass(frozen=True)
 class CollectSettings:
-    """Where the collector takes entries from, and when it writes and compacts."""
+    """Options of the collector: its source, and when it writes, compacts and removes records."""
 
     redis_url: Annotated[
-        str | None, _option("REDIS_URL", "Redis of the service, in the form of its REDIS_URL.")
+        str | None,
+        _option("REDIS_URL", "Address of the service's Redis, in the form of its REDIS_URL."),
     ] = None
     redis_cluster: Annotated[
         bool, _option("REDIS_CLUSTER", "Whether --redis-url names a node of a Redis Cluster.")
@@ -33,16 +34,26 @@ class CollectSettings:
     ] = None
     flush_seconds: Annotated[
         float,
-        _option("COLLECT_FLUSH_SECONDS", "Longest time that a record waits for a file.", least=0),
+        _option(
+            "COLLECT_FLUSH_SECONDS",
+            "Time in seconds after which a waiting record is written.",
+            least=0,
+        ),
     ] = 60.0
     flush_records: Annotated[
-        int, _option("COLLECT_FLUSH_RECORDS", "Most records that wait for a file.", least=1)
+        int,
+        _option(
+            "COLLECT_FLUSH_RECORDS",
+            "Number of waiting records at which they are written.",
+            least=1,
+        ),
     ] = 50_000
     claim_seconds: Annotated[
         float,
         _option(
             "COLLECT_CLAIM_SECONDS",
-            "Time after which entries of another collector, probably dead, are taken over.",
+            "Time in seconds after which entries of another, probably dead collector are taken "
+            "over.",
             least=0,
         ),
     ] = 120.0
@@ -50,18 +61,25 @@ class CollectSettings:
         float,
         _option(
             "COLLECT_COMPACT_MINUTES",
-            "Time between two compactions, which also remove erased records; 0 = none.",
+            "Time in minutes between two compactions, which also remove erased records; 0 = none.",
             least=0,
         ),
     ] = 60.0
     keep_days: Annotated[
         float | None,
-        _option("COLLECT_KEEP_DAYS", "Age in days at which records are removed.", least=0),
+        _option(
+            "COLLECT_KEEP_DAYS",
+            "Age in days at which records are removed; by default they are kept.",
+            least=0,
+        ),
     ] = None
 
     @property
     def redis_address(self) -> str | None:
-        """The address of Redis: the secret file `redis_url` in SECRETS_PATH, or `redis_url`."""
+        """Address of Redis: from the secret file `redis_url` in SECRETS_PATH, else `redis_url`.
+
+        None if neither is set.
+        """
         folder = os.environ.get("SECRETS_PATH")
         secret = Path(folder) / "redis_url" if folder else None
         if secret is not None and secret.exists():
@@ -69,7 +87,11 @@ class CollectSettings:
         return self.redis_url or None
 
     def check(self) -> None:
-        """Raises ConfigError unless the settings name exactly one source."""
+        """Checks that the settings name exactly one source.
+
+        Raises:
+            ConfigError: they name none or two.
+        """
         if (self.redis_address is None) == (self.segments is None):
             raise ConfigError(
                 "name one source: --redis-url for a service with Redis, or --segments with the "

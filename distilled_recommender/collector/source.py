@@ -1,4 +1,4 @@
-"""The protocol of a source: where the collector takes entries of the event log from."""
+"""Protocol of a source, from which the collector takes entries of the event log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from export.contract.log.events import Entry, EventLogError, Record, records_of
 
 
 class SourceError(Exception):
-    """A source cannot be reached now; the message names the reason. It is tried again later."""
+    """A source cannot be reached at present; the message names the reason."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Entries that a source has given, and the receipt with which it removes them.
+    """Entries that were taken from a source together.
 
     Attributes:
         records: records of the entries that can be read.
-        receipt: what the source needs to remove these entries; only the source reads it.
-        unreadable: messages about entries that cannot be read. They stay in the source.
+        receipt: data that the source needs to remove these entries; other code does not read it.
+        unreadable: messages about entries that cannot be read. Such entries are not removed.
     """
 
     records: Sequence[Record]
@@ -27,13 +27,13 @@ class Batch:
 
 
 class Source(Protocol):
-    """A source of entries. It gives an entry again until the entry is removed."""
+    """A source of entries. An entry that was taken but not removed is returned again later."""
 
     async def take(self, max_entries: int) -> Sequence[Batch]:
-        """Returns entries that no other collector has; none if there are no more at present.
+        """Takes entries that no other collector has; returns no batch if there are none at present.
 
         Args:
-            max_entries: about how many entries are returned at most.
+            max_entries: approximate maximum number of entries to take.
 
         Raises:
             SourceError: the source cannot be reached.
@@ -44,17 +44,17 @@ class Source(Protocol):
         """Removes the entries of `batches`, whose records are on the disk now.
 
         Raises:
-            SourceError: the source cannot be reached. Entries may be given again.
+            SourceError: the source cannot be reached. `take` may return the entries again.
         """
         ...
 
     async def aclose(self) -> None:
-        """Closes connections and gives up what was taken."""
+        """Closes connections, and leaves entries that were not removed to other collectors."""
         ...
 
 
 def read_entry(entry: Entry) -> tuple[Sequence[Record], str]:
-    """Returns the records of an entry, and a message if it cannot be read (else empty)."""
+    """Returns the records of an entry, and an error message, which is empty for a valid entry."""
     try:
         return records_of(entry), ""
     except EventLogError as error:

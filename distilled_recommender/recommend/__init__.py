@@ -1,6 +1,7 @@
-"""Recommends for a whole base of histories in a Parquet file, without the service.
+"""Recommends for all histories in a Parquet file, without a running service.
 
 `answers.Answering` turns a table of histories into a table of recommendations, with the service's
-own ranking. It is a class of callables, so that an engine for many machines can map it over
-batches. `job` divides a file into parts, gives each to a process and joins the results.
+own ranking. Its instances are callable, so that an engine for many machines can map one over
+batches. `program` divides a file into parts, `workers` answers each part in a process, and `parts`
+joins the results.
 """

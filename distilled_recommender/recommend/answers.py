@@ -29,12 +29,12 @@ _BATCH = 32  # histories of about the same length; larger batches are slower
 
 @dataclass(frozen=True)
 class Question:
-    """The query that is asked of each history.
+    """The part of a query that is the same for all histories.
 
     Attributes:
-        k: number of items.
-        allow: attribute values; for each attribute here, a recommended item has a listed value.
-        deny: attribute values that no recommended item has.
+        k: number of items to recommend.
+        allow: allowed values by attribute; a recommended item has one of them for each attribute.
+        deny: forbidden values by attribute; no recommended item has one of them.
         mask_seen: whether items of the history are left out, unless no other item is left.
     """
 
@@ -49,7 +49,7 @@ class Question:
 
 
 class Answering:
-    """Adds recommendations to tables of histories; opens the bundle once."""
+    """Callable that recommends for tables of histories with one loaded bundle."""
 
     def __init__(self, bundle: Path, question: Question) -> None:
         """Loads and checks the bundle.
@@ -66,7 +66,10 @@ class Answering:
             raise ConfigError(f"--{error.field}: {error.message}") from None
 
     def __call__(self, histories: pa.Table) -> pa.Table:
-        """Returns a table with the columns of `histories`, but for the history, and `ANSWERS`."""
+        """Recommends for each row; returns `histories` with the history replaced by `ANSWERS`.
+
+        The result lacks the column `HISTORY`. A null in that column is read as an empty history.
+        """
         lists = [each or [] for each in histories.column(HISTORY).to_pylist()]
         answers = _in_batches(self._recommender, [self._question.about(each) for each in lists])
         columns = [
@@ -81,7 +84,10 @@ class Answering:
 
 
 def _in_batches(recommender: Recommender, queries: Sequence[Query]) -> list[Recommendations]:
-    """Answers queries, those with histories of about the same length together."""
+    """Answers queries in batches of similar history lengths.
+
+    The answers are in the order of the queries.
+    """
     order = sorted(range(len(queries)), key=lambda number: len(queries[number].history))
     answer_of: dict[int, Recommendations] = {}
     for start in range(0, len(order), _BATCH):

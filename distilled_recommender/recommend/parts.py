@@ -1,7 +1,7 @@
-"""The parts of an unfinished output file: each is one file that is whole or absent.
+"""Stores the parts of an unfinished output file, each as one file that is complete or absent.
 
-They lie in a folder beside the output. A stamp in it says what they were made of; parts of another
-input, bundle or question are refused.
+The parts are in a folder beside the output file. A stamp in that folder is a hash of the input,
+bundle and question; parts with another stamp are refused.
 """
 
 import os
@@ -20,24 +20,28 @@ _STAMP = "stamp"
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of one output file."""
+    """The parts of one output file.
+
+    Attributes:
+        out: path of the output file.
+    """
 
     out: Path
 
     @property
     def folder(self) -> Path:
-        """The folder of the parts."""
+        """Path of the folder of the parts, `<out>.parts`."""
         return self.out.with_name(f"{self.out.name}.parts")
 
     def path(self, number: int) -> Path:
-        """Returns the file of a part."""
+        """Returns the path of the part with the number `number`."""
         return self.folder / f"part-{number:08}.parquet"
 
     def open(self, stamp: str) -> None:
-        """Makes the folder, or continues it if its parts were made of the same things.
+        """Creates the folder of the parts, or keeps an existing one with the same stamp.
 
         Raises:
-            ConfigError: the folder holds parts that were made of something else.
+            ConfigError: the folder exists with another stamp.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / _STAMP
@@ -45,18 +49,18 @@ class Parts:
             _replace(path, lambda unfinished: unfinished.write_text(stamp))
         elif path.read_text() != stamp:
             raise ConfigError(
-                f"{self.folder} holds parts of another input, bundle or question: remove this "
+                f"{self.folder} has parts of another input, bundle or question: remove this "
                 "folder to begin anew, or choose another output file"
             )
 
     def write(self, number: int, table: pa.Table) -> None:
-        """Writes a part."""
+        """Writes `table` as the part with the number `number`, atomically."""
         _replace(self.path(number), lambda unfinished: pq.write_table(table, unfinished))
 
     def join(self, numbers: Sequence[int]) -> None:
-        """Writes the output file from all parts, in their order, and removes the parts.
+        """Writes the output file from the parts `numbers`, in this order, and removes all parts.
 
-        One part at a time is in memory.
+        Only one part at a time is in memory.
         """
 
         def copy(unfinished: Path) -> None:
@@ -69,7 +73,7 @@ class Parts:
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file under a temporary name, and then gives it its own name."""
+    """Calls `write` with a temporary path, and then renames the written file to `path`."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     write(unfinished)
     unfinished.replace(path)

@@ -1,4 +1,4 @@
-"""`distilled-recommender recommend`: recommendations for every history of a Parquet file."""
+"""`distilled-recommender recommend`: recommends for every history of a Parquet file."""
 
 import hashlib
 import os
@@ -97,7 +97,8 @@ def _opened(path: Path) -> pq.ParquetFile:
     """Opens a Parquet file of histories.
 
     Raises:
-        ConfigError: the file cannot be read, or lacks a column of histories.
+        ConfigError: the file cannot be read, lacks a column of histories, or has a column of
+            `ANSWERS`.
     """
     try:
         file = pq.ParquetFile(path)
@@ -121,7 +122,7 @@ def _is_list_of_texts(kind: pa.DataType) -> bool:
 
 
 def _stamp(path: Path, file: pq.ParquetFile, version: str, question: Question) -> str:
-    """Returns a hash of all that decides the parts: file, bundle and question."""
+    """Returns a hash of everything that decides the parts: file, bundle and question."""
     stat = path.stat()
     decides = (
         *(stat.st_size, stat.st_mtime_ns, file.metadata.num_rows, PART_ROWS, version),
@@ -134,7 +135,10 @@ def _stamp(path: Path, file: pq.ParquetFile, version: str, question: Question) -
 
 
 def _missing(file: pq.ParquetFile, parts: Parts, bar: ProgressBar) -> Iterator[Task]:
-    """Yields the parts that are not stored yet; counts the stored ones as done."""
+    """Yields number and histories of each part that is not stored yet.
+
+    Advances `bar` by the histories of the stored parts.
+    """
     for number, table in enumerate(_tables(file)):
         if parts.path(number).exists():
             bar.advance(len(table))
@@ -143,7 +147,7 @@ def _missing(file: pq.ParquetFile, parts: Parts, bar: ProgressBar) -> Iterator[T
 
 
 def _tables(file: pq.ParquetFile) -> Iterator[pa.Table]:
-    """Yields the rows of a file as tables of `PART_ROWS` rows, but for the last."""
+    """Yields the rows of a file as tables of `PART_ROWS` rows; the last can have fewer."""
     held: list[pa.RecordBatch] = []
     num_held = 0
     for batch in file.iter_batches(PART_ROWS):

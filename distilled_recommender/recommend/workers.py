@@ -1,4 +1,4 @@
-"""Processes that each answer one part at a time; they end when the main process does."""
+"""Answers parts in worker processes, which end when the main process ends."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from training.errors import WorkerError
 Task = tuple[int, pa.Table]
 """Number of a part, and its histories."""
 
-_AHEAD = 2  # parts a worker that are read before they are needed: enough that no worker waits
+_AHEAD = 2  # parts per worker that are read in advance, so that no worker waits
 
 _state: list[tuple[Answering, Parts]] = []
 
@@ -28,9 +28,9 @@ _state: list[tuple[Answering, Parts]] = []
 def answered(
     tasks: Iterable[Task], parts: Parts, bundle: Path, question: Question, num_workers: int
 ) -> Iterator[int]:
-    """Answers parts and writes them; yields the number of histories of each that is done.
+    """Answers and writes parts in `num_workers` processes; yields numbers of answered histories.
 
-    At most `_AHEAD` parts a worker are in memory.
+    At most `_AHEAD` parts per worker are in memory.
 
     Raises:
         WorkerError: a worker was killed, for example for lack of memory.

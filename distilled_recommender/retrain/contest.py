@@ -1,7 +1,8 @@
-"""The contest of challenger and champion on the newest slice, which decides who is served.
+"""Compares challenger and champion on the newest slice, to decide which of them is served.
 
-The challenger of the comparison is a twin, which has not seen the slice; its refit, which has, is
-what is published. The champion is the published bundle, as it is served.
+The challenger is measured by its twin, a refit that has not seen the slice. If it wins, the refit
+that has seen the slice is published. The champion is the active bundle, and ranks with the
+service's code.
 """
 
 import math
@@ -32,10 +33,10 @@ class Outcome:
 def relative_gain(
     challenger: Checkpoint, champion: Bundle, dataset: Dataset, num_draws: int
 ) -> Interval:
-    """Returns the challenger's gain in NDCG@20 over the champion on test, with a 95 % interval.
+    """Computes the challenger's gain in NDCG@20 over the champion, with a 95 % interval.
 
-    The gain is relative to the champion's NDCG@20. Both rank after the same histories, and the
-    intervals are paired by user. `dataset` must not have been seen by the challenger in test.
+    The gain is on the test examples of `dataset`, relative to the champion's NDCG@20. The bootstrap
+    is paired by user. The challenger must not have been trained on the test rows.
     """
     rows = dataset.example_rows(Split.TEST)
     rankers = (
@@ -49,22 +50,23 @@ def relative_gain(
 
 
 def level_of(look: int) -> float:
-    """Returns the confidence level of the interval at a look, for 95 % over all looks together.
+    """Returns the confidence level of one look's interval, so that all looks together reach 95 %.
 
-    Look `k` may err with probability `0.05 * 6 / (pi * k) ** 2`. Over all `k`, this sums up to 0.05
-    (Euler's sum of `1 / k ** 2`), and so bounds the probability of any error (Boole's inequality).
+    Look `k` may err with probability `0.05 * 6 / (pi * k) ** 2`. Over all `k`, these probabilities
+    sum up to 0.05 (Euler's sum of `1 / k ** 2`). The sum bounds the probability of any error
+    (Boole's inequality).
 
     Args:
-        look: number of this contest with the same champion, from 1 on.
+        look: number of this contest among those with the same champion, from 1.
     """
     return 1 - (1 - SHARE) * 6 / (math.pi * look) ** 2
 
 
 def at_look(gain: Interval, look: int) -> Interval:
-    """Returns a 95 % interval stretched to the level of a look.
+    """Widens a 95 % interval to the confidence level of a look, see `level_of`.
 
-    Both sides are stretched as those of a normal distribution: the bootstrap has too few draws for
-    the quantiles of a late look.
+    Both sides are scaled by the ratio of two normal quantiles, since the bootstrap has too few
+    draws for the quantiles of a late look.
     """
     factor = _normal_quantile(level_of(look)) / _normal_quantile(SHARE)
     low, high = ((end - gain.mean) * factor for end in (gain.low, gain.high))
@@ -76,7 +78,13 @@ def _normal_quantile(level: float) -> float:
 
 
 def decide(gain: Interval, examples: int, config: RetrainConfig) -> Outcome:
-    """Decides by the relative gain of the challenger on `examples` examples of the newest slice."""
+    """Decides a contest by the challenger's relative gain on the newest slice.
+
+    Args:
+        gain: relative gain with its interval, as `at_look` returns it.
+        examples: number of examples of the newest slice.
+        config: settings of the retraining, with the accepted loss `margin`.
+    """
     figures = (
         f"{SELECTION_METRIC} {gain.mean:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}] on {examples:,} "
         "examples of the newest slice"

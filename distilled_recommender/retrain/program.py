@@ -1,9 +1,9 @@
-"""The program `retrain`: trains on the events up to now, and publishes what is no worse.
+"""`distilled-recommender retrain`: trains on events, and publishes a student if it is no worse.
 
 distilled-recommender retrain configs/shop.toml --publish bundles
 
-A killed run goes on where it was: each stage is a folder that is whole or absent, and the window of
-the run is kept. A second run at the same time is refused.
+A killed run resumes where it stopped: each stage is a folder that is complete or absent, and the
+window of the run is stored. A second run at the same time is refused.
 """
 
 import fcntl
@@ -45,8 +45,8 @@ Bundles = Annotated[
     Path,
     Parameter(
         name="--publish",
-        help="Folder of bundles; its active one is the champion, and a better challenger takes its "
-        "place.",
+        help="Folder of bundles; its active bundle is the champion, which a challenger replaces if "
+        "it is no worse.",
     ),
 ]
 
@@ -67,17 +67,17 @@ def command(
 def retrain(
     experiment: Experiment, workplace: Workplace, bundles: Path, workers: int | None = None
 ) -> Run:
-    """Does one retraining, or goes on with the one that was killed; returns it with its decision.
+    """Runs one retraining, or resumes the one that was killed; returns the run with its decision.
 
     Args:
-        experiment: settings of the experiment; its source is an event log.
+        experiment: settings of the experiment, whose source is an event log.
         workplace: folders of the experiment.
-        bundles: folder of bundles; its active one is the champion.
+        bundles: folder of bundles; its active bundle is the champion.
         workers: number of students trained in parallel; None for one per core.
 
     Raises:
-        TrainingError: a stage cannot do its work.
-        ConfigError: another retraining of this experiment runs.
+        TrainingError: a stage fails for a reason that the user can fix.
+        ConfigError: another retraining of this experiment is running.
     """
     table = RunTable(workplace.folder / "retrain")
     link = BundleLink(bundles / LINK_NAME)
@@ -97,11 +97,11 @@ class Retraining:
     """One retraining of an experiment.
 
     Attributes:
-        given: settings of the experiment.
-        workplace: its folders.
+        given: settings of the experiment, without the window of the run.
+        workplace: folders of the experiment.
         link: link to the active bundle.
         table: table of all retrainings.
-        run: the run, with its window.
+        run: the present run, which has the window.
         workers: number of students trained in parallel; None for one per core.
     """
 
@@ -114,7 +114,7 @@ class Retraining:
 
     @property
     def experiment(self) -> Experiment:
-        """The settings with the window of the run; the newest slice is test."""
+        """Settings with the window of the run, and the newest slice as the test split."""
         data = self.given.data
         events = data.events
         assert events is not None  # noqa: S101 - the source is an event log
@@ -124,7 +124,10 @@ class Retraining:
         return self.given.model_copy(update={"data": data.model_copy(update=update)})
 
     def decide(self) -> Run:
-        """Trains a challenger and compares it with the champion; returns the decided run."""
+        """Trains a challenger and compares it with the champion; returns the decided run.
+
+        Trains nothing if the newest slice has too few events or examples.
+        """
         if (missing := self._events_missing()) is not None:
             return decided(self.run, "undecided", missing, metric=SELECTION_METRIC)
         prepare(self.experiment, self.workplace)
@@ -146,7 +149,7 @@ class Retraining:
     def publish(self) -> Run:
         """Exports the challenger's refit and publishes it; returns the run with its bundle.
 
-        If another bundle than the champion was made active meanwhile, the run is undecided.
+        If another bundle has become active meanwhile, returns the run as undecided.
         """
         export(self.experiment, self.workplace, refit=True)
         try:
@@ -214,9 +217,13 @@ class Retraining:
 
 
 def _unfinished(table: RunTable, link: BundleLink) -> Run | None:
-    """Returns the run that was killed; None if there is none, or its champion is not active."""
+    """Returns the run that was killed; None if there is none, or it cannot resume.
+
+    A run without a decision cannot resume if its champion is no longer active. This function then
+    finishes the run as undecided.
+    """
     run = table.current()
-    # A decided run may have published its own bundle, whose version its export tells.
+    # A decided run may have published its own bundle already, whose version only `publish` knows.
     if run is None or run.decision or (ended := _deposed(run, link)) is None:
         return run
     table.finish(ended)
@@ -225,7 +232,10 @@ def _unfinished(table: RunTable, link: BundleLink) -> Run | None:
 
 
 def _deposed(run: Run, link: BundleLink) -> Run | None:
-    """Returns the run as undecided if neither its champion nor its own bundle is active."""
+    """Returns the run as undecided if neither its champion nor its own bundle is active.
+
+    Returns None if one of them is active.
+    """
     active = link.bundle
     if active in (run.champion, run.bundle):
         return None
@@ -252,10 +262,10 @@ def _moment(milliseconds: int) -> datetime:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Context manager that holds a lock on `folder`; the system releases it after a kill.
+    """Context manager that holds a lock on `folder`, which the system releases after a kill.
 
     Raises:
-        ConfigError: another process holds it.
+        ConfigError: another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,6 +1,6 @@
-"""The table of all retrainings, `work/<name>/retrain/runs.jsonl`: one JSON object a line.
+"""The table of all retrainings, `work/<name>/retrain/runs.jsonl`: one JSON object per line.
 
-A run that was killed is in the file `current.json` beside it, and goes on with the same window.
+An unfinished run is stored in `current.json` beside the table, and resumes with the same window.
 """
 
 import json
@@ -17,26 +17,28 @@ Decision = Literal["published", "worse", "undecided"]
 
 @dataclass(frozen=True)
 class Run:
-    """One retraining, and what was decided.
+    """One retraining and its decision.
 
     Attributes:
-        id: name of the run, its beginning in UTC.
-        until: end of its window in ms since 1970; later events are for the next run.
-        since: beginning of the newest slice in ms since 1970, where the champion's window ended;
-            None if that is not known.
+        id: name of the run: the time in UTC at which it began.
+        until: end of the run's window in ms since 1970; the next run reads later events.
+        since: start of the newest slice in ms since 1970, where the champion's window ended; None
+            if unknown.
         champion: version of the bundle that was active; None if there was none.
         challenger: name of the trained student; None if none was trained.
         metric: name of the metric that decides.
-        difference: relative gain of the challenger in it, on the newest slice.
-        low: lower end of its interval.
-        high: upper end of its interval.
+        difference: relative gain of the challenger over the champion in `metric`, on the newest
+            slice; None without a contest.
+        low: lower end of the interval of `difference`.
+        high: upper end of the interval of `difference`.
         examples: number of examples of the newest slice.
-        decision: what was decided; empty as long as the run goes on.
-        reason: sentence that says why.
+        decision: the decision; empty until the run is decided.
+        reason: sentence that gives the reason of the decision.
         bundle: version of the published bundle; None without one.
         teacher_tokens: number of tokens that the teacher read for this run.
-        look: number of this contest with the same champion, from 1 on; None without a contest.
-        level: confidence level of the interval, which rises with each look; None without one.
+        look: number of this contest among those with the same champion, from 1; None without a
+            contest.
+        level: confidence level of the interval, which rises with each look; None without a contest.
     """
 
     id: str
@@ -59,13 +61,17 @@ class Run:
 
 @dataclass(frozen=True)
 class RunTable:
-    """The files of the retrainings of one experiment, in `folder`."""
+    """The files of an experiment's retrainings.
+
+    Attributes:
+        folder: folder of the files, `work/<name>/retrain`.
+    """
 
     folder: Path
 
     @property
     def path(self) -> Path:
-        """Path of the table."""
+        """Path of the table of finished runs."""
         return self.folder / "runs.jsonl"
 
     @property
@@ -84,22 +90,22 @@ class RunTable:
         return [_run_of(line, self.path) for line in lines]
 
     def current(self) -> Run | None:
-        """Returns the run that was begun and not finished; None if there is none.
+        """Returns the unfinished run; None if there is none.
 
         Raises:
-            ResultError: its file is damaged.
+            ResultError: the file of the run is damaged.
         """
         if not self._current.exists():
             return None
         return _run_of(self._current.read_text(encoding="utf-8"), self._current)
 
     def keep(self, run: Run) -> Run:
-        """Writes the state of an unfinished run; returns it."""
+        """Stores an unfinished run in `current.json`, and returns it."""
         write_text(self._current, _line_of(run))
         return run
 
     def finish(self, run: Run) -> None:
-        """Adds a run to the table, unless it is there, and forgets its state."""
+        """Appends a run to the table, unless the table has it, and removes `current.json`."""
         runs = self.read()
         if run.id not in [each.id for each in runs]:
             with whole_file(self.path) as file:
@@ -107,17 +113,20 @@ class RunTable:
         self._current.unlink(missing_ok=True)
 
     def window_end_of(self, bundle: str | None) -> int | None:
-        """Returns where the window of the run that published `bundle` ended; None if unknown."""
+        """Returns the end of the window of the run that published `bundle`, in ms since 1970.
+
+        Returns None if no run in the table published it.
+        """
         ends = [run.until for run in self.read() if run.bundle and run.bundle == bundle]
         return ends[-1] if ends else None
 
     def looks_at(self, champion: str) -> int:
-        """Returns how many finished runs have compared a challenger with `champion`."""
+        """Returns the number of finished runs that compared a challenger with `champion`."""
         return sum(run.champion == champion and run.low is not None for run in self.read())
 
 
 def decided(run: Run, decision: Decision, reason: str, **figures: Any) -> Run:
-    """Returns the run with its decision and figures."""
+    """Returns a copy of the run with a decision, its reason, and further fields in `figures`."""
     return replace(run, decision=decision, reason=reason, **figures)
 
 

@@ -8,10 +8,10 @@ A bundle is a folder with these files:
     histories.jsonl     real histories, with which the service warms up
     item_encoder.onnx   makes vectors of added items; absent for a student without LLM embeddings
     manifest.json       describes the bundle
-    manifest.json.minisig   signature of the manifest; absent if nobody has signed it
+    manifest.json.minisig   signature of the manifest; absent if the bundle is not signed
 
 The manifest stores the hash of every other file except the signature, and its `model_version` is a
-hash of its other fields. So a change of one byte in any of these files is detected.
+hash of its other fields. A change of one byte in any of these files is therefore detected.
 `export.contract.tensors` names the graphs' inputs and outputs. This module imports the standard
 library only.
 """
@@ -53,7 +53,7 @@ class Bundle:
     Attributes:
         manifest: the bundle's description.
         items: all items, in the order of their item indices; the first has index 1.
-        histories: real histories as item ids, oldest first; there can be none.
+        histories: real histories as item ids, oldest first; can be empty.
         folder: the folder that the bundle was read from. The `read_…` methods read graphs from it.
     """
 
@@ -107,7 +107,7 @@ class Trust(Protocol):
         """Checks the signature of a manifest.
 
         Args:
-            manifest: path of the manifest; its signature lies beside it.
+            manifest: path of the manifest, with the signature in the same folder.
             content: the bytes of the manifest.
 
         Raises:
@@ -184,7 +184,8 @@ def load_bundle(folder: Path, trust: Trust | None = None) -> Bundle:
     """Reads and verifies the bundle in `folder`.
 
     If another process replaces the bundle meanwhile, the result is the old bundle or the new one.
-    With a signature check, `trust`, the manifest is parsed only if the check accepts it.
+    The manifest is parsed only after `trust` has accepted its signature. If `trust` is None,
+    signatures are not checked.
 
     Raises:
         BundleError: a file is missing, changed or invalid, this program cannot read the schema

@@ -1,18 +1,18 @@
 """Replaces folders and files as a whole. Imports the standard library only.
 
-Every result that another program reads is first written beside its target and then renamed. So a
-process that is killed at any moment leaves the old result or the new one, complete.
+Every result that another program reads is first written beside its target and then renamed. A
+process that is killed at any moment therefore leaves the old result or the new one, complete.
 
-To replace a file takes one rename. A folder cannot be renamed onto an existing one, so to replace
-the folder `NAME` takes three renames:
+Replacing a file takes one rename. A folder cannot be renamed onto an existing folder. Replacing the
+folder `NAME` therefore takes three renames:
 
 1. `NAME` becomes `.NAME.replaced`,
 2. `.NAME.building`, complete, becomes `NAME`,
 3. `.NAME.replaced` becomes `.NAME.removed`, which is deleted.
 
 Between steps 1 and 2 only `.NAME.replaced` exists. Readers find it through `readable_folder`. If
-the process was killed there, the next program that writes `NAME` first restores it with
-`finish_replacement`. Step 3 renames before it deletes, so `.NAME.replaced` is always complete.
+the process was killed between them, the next program that writes `NAME` first restores the folder
+with `finish_replacement`. Step 3 renames before it deletes, so `.NAME.replaced` is always complete.
 """
 
 import shutil
@@ -56,9 +56,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def readable_folder(folder: Path) -> Path:
     """Returns the folder that has the content of `folder`, even during its replacement.
 
-    It is `folder` if that exists, else its predecessor `.NAME.replaced` if that exists, else
+    The result is `folder` if it exists, else its predecessor `.NAME.replaced` if it exists, else
     `folder`. For a moment in a replacement, only the predecessor exists. If the process is killed
-    at that moment, this lasts until `finish_replacement` or the next replacement.
+    at that moment, only the predecessor exists until `finish_replacement` or the next replacement.
     """
     if folder.exists():
         return folder
@@ -70,8 +70,8 @@ def finish_replacement(folder: Path) -> None:
     """Cleans up after a replacement of `folder` whose process was killed.
 
     If `folder` does not exist, its predecessor is restored; otherwise the predecessor is removed.
-    Call this only from the program that writes `folder`: others cannot know that no replacement is
-    running.
+    Only the program that writes `folder` may call this, since other programs cannot know whether a
+    replacement is running.
     """
     folder = folder.resolve()
     predecessor = readable_folder(folder)
@@ -82,7 +82,7 @@ def finish_replacement(folder: Path) -> None:
 
 
 def folder_identity(folder: Path) -> tuple[int, int] | None:
-    """Returns inode and change time of a folder, which tell it from a folder that replaces it.
+    """Returns a folder's inode and change time in ns; a folder that replaces it has other values.
 
     Returns None if the folder does not exist.
     """

@@ -1,4 +1,7 @@
-"""Items of a bundle: each is one line of `items.jsonl`. Imports the standard library only."""
+"""Reads and writes the items of a bundle, one per line of `items.jsonl`.
+
+This module imports the standard library only.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +24,7 @@ from export.contract.records import (
 
 @dataclass(frozen=True)
 class Item:
-    """An item of a catalog, with what the service shows and filters by.
+    """An item of a bundle's catalog, with the fields that the service shows and filters by.
 
     Attributes:
         item_id: the shop's identifier of the item.
@@ -50,7 +53,7 @@ _CHECKS: Checks = {
 
 
 def line_of(item: Item) -> dict[str, Any]:
-    """Returns an item as the JSON object of its line; it has `is_read` only if that is false."""
+    """Returns the JSON object of an item's line, without the key `is_read` if the item is read."""
     content = asdict(item)
     return {name: each for name, each in content.items() if name != "is_read" or not each}
 

@@ -32,7 +32,7 @@ class BundleLayout:
 
     @property
     def common_case(self) -> Path:
-        """Path of the common-case graph; a bundle has none if it would not save time."""
+        """Path of the common-case graph; a bundle has none if the graph would not save time."""
         return self.folder / "plain.onnx"
 
     @property
@@ -77,7 +77,7 @@ class BundleLayout:
     def hashed(self) -> tuple[Path, ...]:
         """Paths of the files whose hashes the manifest stores.
 
-        They are all files of the bundle that exist, except the manifest and its signature.
+        All files of the bundle that exist are included, except the manifest and its signature.
         """
         return *self.required, *(path for path in self.optional if path.exists())
 
@@ -86,12 +86,12 @@ def max_size(path: Path, num_items: int) -> int:
     """Returns the maximum size of a file of a bundle, in bytes.
 
     Args:
-        path: a graph or a file of lines; other files have constant limits, such as
+        path: an ONNX graph or a .jsonl file; other files have constant limits, such as
             `MAX_MANIFEST_SIZE`.
         num_items: number of items of the bundle, as its manifest says.
     """
     if path.suffix != ".jsonl":
         return min(MAX_GRAPH_SIZE, _GRAPH_BASE_SIZE + num_items * _GRAPH_ITEM_SIZE)
     lines = num_items if path == BundleLayout(path.parent).items else MAX_HISTORIES
-    # One line more than there may be: the parser then says which line is too many.
+    # One line more than is allowed, so that the parser can name the line that is too many.
     return min(MAX_LINES_SIZE, (lines + 1) * (MAX_LINE_LENGTH + 1))

@@ -1,8 +1,8 @@
-"""The manifest of a bundle: describes the student, its metrics and its origin.
+"""The manifest of a bundle, which describes the student, its metrics and its origin.
 
 The manifest is written to `manifest.json` with schema version 4. Manifests with schema version 3
-can be read too: the fields that version 4 added then get the values of `ABSENT_BEFORE_4`. This
-module imports the standard library only.
+can be read too: fields that version 4 added then get the values of `ABSENT_BEFORE_4`. This module
+imports the standard library only.
 """
 
 import hashlib
@@ -89,8 +89,8 @@ class Manifest:
         protocol: "validation" for a model trained without the held-out interactions, "refit" for
             a model that was trained again on all interactions.
         trained_until: time of the newest interaction trained on, in ms since 1970; None: unknown.
-        metrics: the seed of the student's training, and by split the student's metrics, measured on
-            the exported graphs.
+        metrics: the seed of the student's training, and the student's metrics for each split,
+            measured on the exported graphs.
         figures: metrics of the student, the baselines and the teacher, with intervals; can be
             empty.
         verdict: the sentence that says which baselines the student beats; empty if the student was

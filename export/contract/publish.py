@@ -1,4 +1,4 @@
-"""Publishes bundles: keeps them in one folder, with a symbolic link to the one that is served.
+"""Publishes bundles: copies them into one folder, where a link points to the bundle to serve.
 
     bundles/
     ├── 3f2a07c1b9de/                      a bundle, named after its model_version
@@ -6,10 +6,10 @@
     ├── active -> 9c41e88a02f7             BUNDLE_PATH=bundles/active
     └── .active.previous -> 3f2a07c1b9de   the bundle that a rollback activates again
 
-The bundle that the link points to is the active one. Services read the link as if it were the
-bundle's folder, and load the new bundle when the link moves. The link moves in one rename, so a
-reader finds the old bundle or the new one. This module imports the standard library only, and
-py-minisign where signatures are verified.
+The bundle that the symbolic link `active` points to is the active bundle. Services use the link as
+the path of their bundle, and load the new bundle when the link moves. The link moves in one rename,
+so a reader finds the old bundle or the new one. This module imports the standard library, and
+py-minisign only if it verifies signatures.
 
 python -m export.contract.publish work/movielens/bundle bundles
 """
@@ -38,18 +38,19 @@ from export.contract.reading import read_file
 LINK_NAME = "active"
 ARGUMENTS = {
     "bundle": "Folder of a bundle, as `export` writes it.",
-    "folder": "Folder of bundles, from whose active bundle services are served.",
-    "first": "Do nothing if a bundle is already active there.",
-    "key": "File of minisign public keys, by one of which the bundle must be signed.",
+    "folder": "Folder of bundles; services serve the active bundle in it.",
+    "first": "Do nothing if the folder already has an active bundle.",
+    "key": "File of minisign public keys; the bundle must be signed with one of them.",
 }
 """Help texts of the arguments by name, here and in `distilled-recommender bundle publish`."""
 
 
 @dataclass(frozen=True)
 class BundleLink:
-    """A symbolic link that points to the active bundle, one of the bundles in the link's folder.
+    """A symbolic link to the active bundle, which is in the same folder as the link.
 
-    `path` is the path of the link.
+    Attributes:
+        path: path of the link, which need not exist.
     """
 
     path: Path
@@ -102,7 +103,8 @@ class BundleLink:
 def publish(bundle: Path, folder: Path, trust: Trust | None = None) -> BundleLink:
     """Copies a bundle to `folder/<model_version>` and points the link `folder/active` to the copy.
 
-    With a signature check, `trust`, only a bundle that it accepts is published.
+    A bundle that `trust` does not accept is not published. If `trust` is None, signatures are not
+    checked.
 
     Returns:
         The link.
@@ -130,7 +132,7 @@ def publish_first(bundle: Path, folder: Path, trust: Trust | None = None) -> Bun
     Of several processes that call this at the same time, only one publishes.
 
     Returns:
-        The link to the active bundle, which is not a copy of `bundle` if another one was active.
+        The link to the active bundle: the copy of `bundle`, or the bundle that was active before.
 
     Raises:
         BundleError: the bundle is invalid, or `trust` does not accept it; nothing is published.
@@ -168,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Context manager that holds an exclusive lock on `folder`, after waiting for it.
+    """Context manager that waits for an exclusive lock on `folder` and holds it during the block.
 
     The system releases the lock if the process is killed.
     """
@@ -183,7 +185,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def trust_of(keys: Path | None) -> Trust | None:
-    """Reads a file of public keys, and returns the check that bundles are signed by one of them.
+    """Reads a file of public keys; returns a check that bundles are signed with one of the keys.
 
     Returns None if `keys` is None: signatures are then not checked.
 

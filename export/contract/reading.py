@@ -1,8 +1,8 @@
 """Reads untrusted files safely: only regular files of a bounded size, no links, pipes or devices.
 
-A bundle can come from anybody. In the place of one of its files, a pipe would block the reader for
-ever, a device would fill the memory, and a link could lead to any file of this machine. This module
-imports the standard library only.
+A bundle can come from anybody. In place of one of its files, a pipe would block the reader for
+ever, and a device would fill the memory. A link could lead to any file of the reader's machine.
+This module imports the standard library only.
 """
 
 import hashlib
@@ -37,8 +37,8 @@ def read_file(path: Path, at_most: int) -> bytes:
     """Returns the content of a regular file of at most `at_most` bytes.
 
     Raises:
-        BundleError: the file is missing, larger, a link or not a regular file, or grows while it is
-            read.
+        BundleError: the file is missing, too large, a link or otherwise not a regular file, or
+            grows while it is read.
     """
     with _opened(path, at_most) as (file, size):
         content = file.read(size + 1)
@@ -53,8 +53,8 @@ def sha256_of(path: Path, at_most: int) -> str:
     The file is read block by block, so that it need not fit into memory.
 
     Raises:
-        BundleError: the file is missing, larger, a link or not a regular file, or grows while it is
-            read.
+        BundleError: the file is missing, too large, a link or otherwise not a regular file, or
+            grows while it is read.
     """
     digest = hashlib.sha256()
     for block in _blocks(path, at_most):
@@ -66,8 +66,8 @@ def copy_file(path: Path, target: Path, at_most: int) -> None:
     """Copies a regular file of at most `at_most` bytes from `path` to `target`.
 
     Raises:
-        BundleError: the file is missing, larger, a link or not a regular file, or grows while it is
-            read.
+        BundleError: the file is missing, too large, a link or otherwise not a regular file, or
+            grows while it is read.
     """
     with target.open("wb") as file:
         for block in _blocks(path, at_most):
@@ -116,7 +116,7 @@ def _descriptor(path: Path) -> int:
     try:
         return os.open(path, _FLAGS)
     except OSError:
-        # Not every system says by its error that the path is a link or a socket.
+        # On some systems, the error does not say that the path is a link or a socket.
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode):
             raise

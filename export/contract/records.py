@@ -117,7 +117,8 @@ def _finite_number(text: str) -> float:
 def shown(value: object) -> str:
     """Returns `str(value)` in a form for error messages.
 
-    A long text is cut. Unprintable characters, such as line feeds, are escaped.
+    A text of more than 120 characters is cut. If a character is unprintable, such as a line feed,
+    all non-ASCII and control characters are escaped.
     """
     text = str(value)[: _SHOWN_LENGTH + 1]
     if len(text) > _SHOWN_LENGTH:
@@ -130,7 +131,7 @@ def shown(value: object) -> str:
 def _repr(value: object) -> str:
     try:
         return shown(repr(value))
-    except ValueError:  # a whole number of more digits than Python writes
+    except ValueError:  # a whole number with more digits than Python converts to text
         return "a number of thousands of digits"
 
 
@@ -140,7 +141,7 @@ def check_values(place: str, value: object, depth: int = 0) -> None:
     Args:
         place: where the value was read, for error messages.
         value: a JSON value.
-        depth: nesting depth of `value` in the value that is checked.
+        depth: number of lists and objects around `value`; 0 for the outermost value.
 
     Raises:
         BundleError: a string cannot be written as UTF-8, the absolute value of a whole number

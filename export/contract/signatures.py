@@ -1,9 +1,9 @@
-"""Signs bundles, and verifies whose key has signed them, in minisign's format (Ed25519).
+"""Signs bundles and verifies their signatures, in minisign's format (Ed25519).
 
-The signature of `manifest.json` lies beside it, in `manifest.json.minisig`. The manifest has the
-hashes of the other files, so its signature covers the whole bundle. The command `minisign -V -p
-KEY.pub -m manifest.json` verifies it too. This module needs the library py-minisign (the extra
-`sign`), so programs import it only when they are given a key.
+The signature of `manifest.json` is stored beside it, in `manifest.json.minisig`. The manifest has
+the hashes of the other files, so its signature covers the whole bundle. This command also verifies
+the signature: `minisign -V -p KEY.pub -m manifest.json`. This module needs the library py-minisign
+(the extra `sign`), so programs import it only when they are given a key.
 """
 
 from base64 import standard_b64decode
@@ -36,11 +36,11 @@ class TrustedKeys:
     keys: Mapping[bytes, PublicKey]
 
     def verify(self, manifest: Path, content: bytes) -> None:
-        """Verifies the signature of a manifest, whose path is `manifest` and content `content`.
+        """Verifies the signature of the manifest at the path `manifest`, whose bytes are `content`.
 
         Raises:
-            BundleError: there is no signature beside the manifest, it was made with another key, or
-                it is not of this content.
+            BundleError: the signature is missing, was made with a key that is not in `keys`, or
+                belongs to other content.
         """
         path = BundleLayout(manifest.parent).signature
         signature = _read_signature(path)
@@ -59,7 +59,7 @@ class TrustedKeys:
 
 
 def read_trusted_keys(path: Path) -> TrustedKeys:
-    """Reads a file of one or more public keys, in the form in which minisign writes them.
+    """Reads a file of one or more public keys, as minisign writes them.
 
     Raises:
         BundleError: the file cannot be read, has no key, or has a line that is neither a key nor a
@@ -87,7 +87,7 @@ def sign_bundle(folder: Path, key: Path, password: str | None = None) -> str:
 
     Args:
         folder: the bundle's folder, where the signature is written.
-        key: file of a secret key in the form of `minisign -G`.
+        key: file of a secret key, as `minisign -G` writes it.
         password: password of the secret key; None if it has none.
 
     Returns:

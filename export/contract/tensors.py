@@ -13,20 +13,20 @@ class Tensors:
         excluded: int64 `[batch, excluded]`, item indices that must not be recommended; 0 excludes
             nothing.
         allowed: bool `[batch or 1, items + added + 1]`, whether each item may be recommended.
-        mask_seen: bool scalar, whether no item of `history` is recommended. That includes items
-            before the window.
+        mask_seen: bool scalar, whether to leave out the items of `history`, those before the window
+            included.
         k: int64 `[1]`, number of items to recommend.
-        added: float32 `[added, hidden]`, item vectors of the added items, which can be none. Their
+        added: float32 `[added, hidden]`, item vectors of the added items; `added` can be 0. Their
             item indices are items + 1, items + 2 and so on.
 
     Outputs:
         item_indices: int64 `[batch, min(k, items + added)]`, best first; items of equal score are
             in index order. If fewer items are allowed, zeros follow the last of them.
         scores: float32 of the shape of `item_indices`; -inf where `item_indices` is 0.
-        table: float32 `[items + 1, hidden]`, item vectors; row 0 is padding. It is a constant, so
-            it costs no time unless a run requests it.
+        table: float32 `[items + 1, hidden]`, item vectors; row 0 is padding. This output is a
+            constant, so it costs no time unless a run requests it.
 
-    The common-case graph has only those in `COMMON_CASE_TENSORS`.
+    The common-case graph has only the inputs and outputs in `COMMON_CASE_TENSORS`.
     """
 
     history: str = "history"
@@ -58,8 +58,8 @@ class EncoderTensors:
 TENSORS = Tensors()
 ENCODER_TENSORS = EncoderTensors()
 
-# Maximum k of a common-case query. For a larger k, the graph can prove too few of its answers
-# exact to save time.
+# Maximum k of a common-case query. For a larger k, the graph can prove too few answers to save
+# time.
 MAX_COMMON_CASE_K = 50
 COMMON_CASE_TENSORS = (TENSORS.history, TENSORS.k, TENSORS.item_indices, TENSORS.scores)
 """Names of the common-case graph's inputs and outputs.

@@ -1,8 +1,8 @@
 """Exports a student as the common-case graph, whose queries `export.contract.tensors` defines.
 
 Most requests use no filters, exclusions or added items, but a graph that handles these spends time
-on them in every run. This graph handles neither these nor padding, so it is faster. What the
-encoder computes from a single item is computed once per item and then looked up. If the graph
+on them in every run. This graph handles neither these nor padding, so it is faster. Values that the
+encoder computes from a single item are computed once per item and then looked up. If the graph
 cannot prove its answer, it returns -inf as a score, and the ranking graph must answer the query.
 """
 
@@ -50,7 +50,10 @@ plain (int64[batch, length] history, int64[1] k) => (
 
 
 def export_common_case(student: Student, path: Path) -> bool:
-    """Writes the common-case graph of `student` to `path`, see `export_common_case_graph`."""
+    """Writes the common-case graph of `student` to `path`; returns whether it was written.
+
+    See `export_common_case_graph`.
+    """
     return export_common_case_graph(encoder_of(student), path)
 
 

@@ -1,4 +1,4 @@
-"""Exports a student's encoder with torch, and optimises it.
+"""Exports a student's encoder to ONNX with torch, and optimises it.
 
 The encoder is the part of a student that computes the query vector of a window.
 """
@@ -21,7 +21,7 @@ STUDENT = "student"  # ONNX domain of the placeholder node that an encoder repla
 
 
 class _Encoder(nn.Module):
-    """A torch module whose `forward` is a student's encoder, since torch exports a `forward`."""
+    """Module whose `forward` encodes windows with a student, since torch exports only `forward`."""
 
     def __init__(self, student: Student, *, padded: bool) -> None:
         super().__init__()
@@ -112,7 +112,10 @@ def _exported(student: Student, table: Tensor, *, padded: bool) -> onnx.GraphPro
 
 
 def remove_stack_traces(encoder: onnx.GraphProto) -> None:
-    """Removes stack traces that torch's exporter stores, since they have paths of a machine."""
+    """Removes the stack traces that torch's exporter stores, in place.
+
+    They contain paths of the machine that ran the export.
+    """
     for node in encoder.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -122,7 +125,7 @@ def _take_vectors(encoder: onnx.GraphProto) -> None:
     """Replaces the encoder's lookup of item vectors in `table` by an input `vectors`, in place.
 
     Raises:
-        ValueError: the encoder uses the item table in another way than by one lookup.
+        ValueError: the encoder uses the item table otherwise than by one lookup of items.
     """
     (lookup,) = [node for node in encoder.node if "table" in node.input]
     if lookup.op_type != "Gather" or lookup.input[0] != "table":
@@ -137,9 +140,9 @@ def _take_vectors(encoder: onnx.GraphProto) -> None:
 
 @contextmanager
 def _without_exporter_chatter() -> Iterator[None]:
-    """Context manager that hides messages of torch's exporter which a user can do nothing about.
+    """Context manager that hides the warnings of torch's exporter that no user can act on.
 
-    They are about its own deprecated calls and about a missing torchvision.
+    They are about deprecated calls in the exporter and about a missing torchvision.
     """
     logger = logging.getLogger("torch.onnx")
     level = logger.level

@@ -30,11 +30,12 @@ def read_encoder(
     Args:
         path: the ONNX file.
         table: `[items + 1, hidden]`, the item vectors; row 0, padding, is zero.
-        max_history_length: number of newest items that it reads; None: the constant width of its
-            windows.
+        max_history_length: number of newest items that the encoder reads; None: the constant width
+            of its windows.
 
     Raises:
-        EncoderError: the file is no encoder of the form that `given_encoder` describes.
+        EncoderError: the file is not an encoder of the form that `given_encoder` describes, or
+            `max_history_length` is missing or not allowed.
     """
     model = _load(path)
     constants = {each.name for each in model.graph.initializer}
@@ -54,7 +55,12 @@ def read_encoder(
 
 
 def _load(path: Path) -> onnx.ModelProto:
-    """Reads the file as a model of standard operators, without functions and control flow."""
+    """Reads an ONNX model and inlines its functions.
+
+    Raises:
+        EncoderError: the file cannot be read, or uses control flow or operators of other domains
+            than `ai.onnx`.
+    """
     try:
         model = inliner.inline_local_functions(onnx.load(path))
         onnx.checker.check_model(model)
@@ -74,7 +80,11 @@ def _load(path: Path) -> onnx.ModelProto:
 
 
 def _converted(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns the model in the opset of the bundle's graphs."""
+    """Converts a model to `OPSET`, the opset of the bundle's graphs.
+
+    Raises:
+        EncoderError: onnx cannot convert the model.
+    """
     try:
         return version_converter.convert_version(model, OPSET)
     except Exception as error:  # the converter raises RuntimeError and its own errors
@@ -126,7 +136,7 @@ def _check_tensor(path: Path, tensor: onnx.ValueInfoProto, hidden_size: int) -> 
 
 
 def _sizes(tensor: onnx.ValueInfoProto) -> list[int | str]:
-    """Returns the size of each axis: a number, or a text, which may be empty, if it is free."""
+    """Returns the size of each axis: a number if constant, else a name, which can be empty."""
     sizes = tensor.type.tensor_type.shape.dim
     return [each.dim_value if each.HasField("dim_value") else each.dim_param for each in sizes]
 

@@ -20,8 +20,8 @@ from onnx import helper, numpy_helper
 
 Weights = NDArray[np.float32]
 
-SPLIT = ("Transpose", "Reshape")  # nodes that split into heads, from the attention backwards
-JOINED = ("Transpose", "Reshape")  # nodes that join the heads, from the attention forwards
+SPLIT = ("Transpose", "Reshape")  # nodes that split vectors into heads, last node first
+JOINED = ("Transpose", "Reshape")  # nodes that join the heads, first node first
 LAST_AXIS = 2  # last axis of [batch, length, hidden]
 
 # Mask value that is added to the attention score of a masked item. It multiplies the item's weight
@@ -44,10 +44,11 @@ def soften_masks(graph: onnx.GraphProto) -> None:
 
 
 def fuse_attention(graph: onnx.GraphProto) -> None:
-    """Removes the nodes that split into heads before attention and join heads after it, in place.
+    """Removes the nodes that split vectors into attention heads and join the heads again, in place.
 
-    The Attention nodes then read and return `[batch, length, hidden]`. A node stays as it is if its
-    inputs are not split into heads, or its output is not joined. Then calls `split_layers`.
+    The Attention nodes then read and return `[batch, length, hidden]`. An Attention node is not
+    changed if its inputs are not split into heads, or its output is not joined. Finally calls
+    `split_layers`.
     """
     producer_of = {output: node for node in graph.node for output in node.output}
     heads_of = {info.name: _num_heads(info) for info in graph.value_info}
@@ -65,7 +66,7 @@ def fuse_attention(graph: onnx.GraphProto) -> None:
 
 
 def split_layers(graph: onnx.GraphProto) -> None:
-    """Splits linear layers, in place: one whose output a Split node divides becomes several.
+    """Replaces each linear layer whose output a Split node divides by several layers, in place.
 
     Each new layer computes one part of the output. The weights are split once, at export, so that
     no run has to split the output.
@@ -101,8 +102,8 @@ def _layer_before(
     """Finds the linear layer whose output the node `split` divides into equal parts.
 
     Returns:
-        The names of the layer's input, weight and bias. None if `split` is not a Split node of the
-        last axis, or does not follow a linear layer with constant weight and bias.
+        The names of the layer's input, weight and bias. None if `split` is not a Split node along
+        the last axis, or does not follow a linear layer with constant weight and bias.
     """
     add = producer_of.get(split.input[0]) if split.op_type == "Split" else None
     product = producer_of.get(add.input[0]) if add is not None and add.op_type == "Add" else None
@@ -128,9 +129,9 @@ def _before_split(producer_of: dict[str, onnx.NodeProto], name: str) -> str | No
 
 
 def _after_join(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
-    """Returns the last of the nodes that join attention heads into vectors.
+    """Returns the last of the nodes that join the attention heads in the tensor `name`.
 
-    The heads are in the tensor `name`. Returns None if the graph does not join them.
+    Returns None if the graph does not join them.
     """
     node: onnx.NodeProto | None = None
     for kind in JOINED:
@@ -145,7 +146,7 @@ def _after_join(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
 def _num_heads(info: onnx.ValueInfoProto) -> int | None:
     """Returns the number of attention heads in a tensor `[batch, heads, length, size]`.
 
-    Returns None if the tensor has not four axes, or if the number is not constant.
+    Returns None if the tensor does not have four axes, or if the number is not constant.
     """
     sizes = info.type.tensor_type.shape.dim
     return sizes[1].dim_value or None if len(sizes) == 4 else None

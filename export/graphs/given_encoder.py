@@ -7,13 +7,12 @@ Its inputs are one or both of these:
               `window` is 0
 
 Its only output is `query`, float32 `[batch, hidden]`. An item's score is the dot product of query
-and item vector. `batch` is a free size. `width` is a free size, or a constant: windows are then
-padded to it. Neither padding nor the other rows of a batch change a query. A window of padding only
-has a finite query.
+vector and item vector. `batch` is a free size. `width` is a free size or a constant; windows are
+padded to a constant width. Neither padding nor the other rows of a batch change a query vector. The
+query vector of a window without items is finite.
 
-An encoder that has both inputs uses `window` only to tell padding from items, since the vectors of
-items that the service adds are not in its own tables. To an encoder without `vectors`, added items
-are padding.
+An encoder that has both inputs uses `window` only to tell padding from items, since its own tables
+lack the items that the service adds. An encoder without `vectors` reads added items as padding.
 """
 
 from dataclasses import dataclass
@@ -38,20 +37,20 @@ BATCH_SIZE = 256
 
 
 class EncoderError(TrainingError):
-    """An encoder that no bundle can be made of; the message names its file."""
+    """A bundle cannot be made of an encoder; the message names the file and the reason."""
 
 
 @dataclass(frozen=True)
 class GivenEncoder:
-    """An encoder that another program exported, with the item vectors that it belongs to.
+    """An encoder that another program has exported to ONNX, with its item vectors.
 
     Attributes:
         path: file of the encoder.
         model: content of the file, in the opset of the bundle's graphs.
         table: `[items + 1, hidden]`, the item vectors; row 0, padding, is zero.
-        max_history_length: number of newest items that it reads.
-        width: constant width of its windows; None if the width is free.
-        session: the file, opened in onnxruntime.
+        max_history_length: number of newest items of a history that the encoder reads.
+        width: constant width of the encoder's windows; None if the width is free.
+        session: onnxruntime session of the file.
     """
 
     path: Path
@@ -62,10 +61,13 @@ class GivenEncoder:
     session: ort.InferenceSession
 
     def queries(self, histories: list[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Runs the encoder's own file on the histories, in one batch; returns `[batch, hidden]`.
+        """Computes the query vectors of histories with the encoder's own file, `[batch, hidden]`.
+
+        The histories are item indices, oldest first; they are run as one batch.
 
         Raises:
-            EncoderError: onnxruntime fails, or a query is not finite or has another shape.
+            EncoderError: onnxruntime fails, or the query vectors are not finite or have another
+                shape.
         """
         length = self.width or max(1, *map(len, histories))
         window = pad_histories(histories, length)
@@ -86,7 +88,11 @@ class GivenEncoder:
         return result
 
     def scores(self, history: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores all items after one history, `[items + 1]`; padding gets -inf."""
+        """Scores all items after one history, `[items + 1]`; padding gets -inf.
+
+        Raises:
+            EncoderError: see `queries`.
+        """
         scores: NDArray[np.float32] = self.table @ self.queries([history])[0]
         scores[PADDING_INDEX] = -np.inf
         return scores
@@ -120,7 +126,7 @@ class GivenEncoder:
 
 
 def _read_added_as_padding(graph: onnx.GraphProto, num_items: int, prefix: str) -> None:
-    """Makes an encoder read items beyond its table, which are added ones, as padding, in place."""
+    """Makes an encoder read added items, whose indices exceed `num_items`, as padding, in place."""
     last, padding, is_added = (f"{prefix}given_{each}" for each in ("last", "padding", "is_added"))
     _insert_before(
         graph,
@@ -135,7 +141,7 @@ def _read_added_as_padding(graph: onnx.GraphProto, num_items: int, prefix: str) 
 
 
 def _pad(graph: onnx.GraphProto, name: str, width: int, prefix: str) -> None:
-    """Makes an encoder take an input `name` of up to `width` items, in place; pads on the left."""
+    """Adds nodes that pad the input `name` on the left to the constant `width`, in place."""
     inner = f"{prefix}given_{name}_"
     full, axis, size, missing, after, pads = (
         f"{inner}{each}" for each in ("full", "axis", "size", "missing", "after", "pads")
@@ -157,9 +163,9 @@ def _pad(graph: onnx.GraphProto, name: str, width: int, prefix: str) -> None:
 def _insert_before(
     graph: onnx.GraphProto, name: str, changed: str, inserted: list[onnx.NodeProto]
 ) -> None:
-    """Puts nodes that compute `changed` from the input `name` first in `graph`.
+    """Inserts nodes that compute `changed` from the input `name` at the start of `graph`, in place.
 
-    All present nodes then read `changed` instead of `name`.
+    All other nodes then read `changed` instead of `name`.
     """
     nodes = list(graph.node)
     for node in nodes:

@@ -1,10 +1,10 @@
 """Exports the item encoder: the graph that makes an item vector from an LLM embedding `z`.
 
-The vector is `weight * g(z)` (paper eq. 12-13), plus what cold items get in place of a trained
-offset (`training.students.cold_items`). The steps are to standardise, project, weight and shrink,
-and to add an offset that all cold items share. Together they are one affine map, so one node
-computes them. If cold items borrow offsets, the graph also finds the donors with the nearest
-titles, and adds the mean of their offsets.
+The vector is `weight * g(z)` (DLLM2Rec, eq. 12-13), plus the estimate of an offset for cold items
+(`training.students.cold_items`). The steps are to standardise, project, weight and shrink, and to
+add an offset that all cold items share. Together they are one affine map, so one node computes
+them. If cold items borrow offsets, the graph also finds the donors with the nearest titles, and
+adds the mean of their offsets.
 """
 
 from collections.abc import Mapping
@@ -108,9 +108,9 @@ def _affine_constants(table: ItemTable) -> Constants | None:
 
 
 def _neighbour_constants(table: ItemTable) -> Constants:
-    """Returns by name the constants that the search for donors, `NEIGHBOURS`, reads.
+    """Returns the constants of the search for donors, `NEIGHBOURS`, keyed by name.
 
-    There are none if cold items borrow no offsets.
+    The result is empty if cold items borrow no offsets.
     """
     cold = table.cold_items
     if cold.donors is None:
@@ -130,7 +130,7 @@ def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> Non
     """Compares the encoder's vectors with those that torch computes, for items of the catalog.
 
     Torch treats the items as if they were cold. At most `MAX_CHECKED` items are compared. An item
-    is left out if two donors tie for the last place among its nearest, since either is correct.
+    is left out if two donors tie for the last of its nearest donors, since either is correct.
 
     Raises:
         ItemEncoderError: a component of a vector differs by more than `MAX_VECTOR_ERROR`.
@@ -151,9 +151,9 @@ def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> Non
 
 
 def _ties(table: ItemTable, columns: Tensor) -> NDArray[np.bool_]:
-    """Returns for each item whether two donors tie for the last place among its nearest, `[items]`.
+    """Returns for each item whether two donors tie for the last of its nearest donors, `[items]`.
 
-    `columns` has the principal columns of the items.
+    `columns` has the principal columns of the items, `[items, columns]`.
     """
     cold = table.cold_items
     if cold.donors is None or int(cold.donors.sum()) <= NUM_NEIGHBOURS:

@@ -13,7 +13,7 @@ from torch import Tensor
 from export.graphs.encoder import padded_encoder, unpadded_encoder
 from training.students.student import Student
 
-NUM_USUAL_QUERIES = 4_096  # number of query vectors, at least, that give a stable mean
+NUM_USUAL_QUERIES = 4_096  # minimum number of query vectors for a stable mean
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class QueryEncoder:
 
     Attributes:
         table: `[items + 1, hidden]`, the item vectors; row 0 is padding.
-        max_history_length: number of newest items that the model reads, at most.
-        unpadded: returns a new graph, the encoder of windows without padding.
-        padded: returns a new graph, the encoder of windows with or without padding, which is on the
-            left. The names of its inner values are not those of `unpadded`.
+        max_history_length: maximum number of newest items that the model reads.
+        unpadded: function that returns a new graph, the encoder of windows without padding.
+        padded: function that returns a new graph, the encoder of windows with or without padding on
+            the left. The names of its inner values differ from those of `unpadded`.
         usual_query: `[hidden]`, an average query vector.
     """
 
@@ -45,7 +45,7 @@ class QueryEncoder:
 
 
 def encoder_of(student: Student) -> QueryEncoder:
-    """Returns the encoder of `student`, which torch exports; switches the student to `eval()`."""
+    """Returns `student` as a `QueryEncoder` that torch exports; switches `student` to `eval()`."""
     table = student.eval().item_table().detach()
     return QueryEncoder(
         table=table.numpy(),

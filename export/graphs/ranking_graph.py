@@ -2,10 +2,11 @@
 
 The text below, in ONNX's text form, has the window, the masks and top-k. Two placeholder nodes in
 it stand for the student: one for histories without padding, one for all others. `inline` replaces
-both by graphs that torch exports. So the student is defined in torch only, and the rest here only.
+both by graphs that torch exports. The student is thus defined only in torch, and all else only
+here.
 
 The text is written by hand and not traced from torch code, because sizes depend on data: on the
-longest history of a batch and on `k`. That is simple in ONNX but hard in `torch.export`, and
+longest history of a batch and on `k`. Such sizes are simple in ONNX but hard in `torch.export`, and
 torch's older tracing exporter is deprecated.
 """
 
@@ -92,7 +93,7 @@ ranking (
 
 
 def export_student(student: Student, path: Path) -> None:
-    """Writes the ranking graph of `student` to the file `path`, see `export_ranking_graph`."""
+    """Writes the ranking graph of `student` to the file `path`."""
     export_ranking_graph(encoder_of(student), path)
 
 
@@ -126,7 +127,7 @@ def export_ranking_graph(encoder: QueryEncoder, path: Path) -> None:
 def save_graph(model: onnx.ModelProto, path: Path) -> None:
     """Checks a graph with ONNX's checker and writes it to the file `path`.
 
-    Encoders must have replaced its placeholder nodes.
+    Encoders must have replaced the placeholder nodes. Their domain is removed from `model`.
     """
     del model.opset_import[1]  # the domain of the placeholder nodes, which are all replaced
     checker.check_model(model, full_check=True)

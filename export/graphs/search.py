@@ -1,16 +1,16 @@
-"""Writes the part of a graph that finds the best items, faster than by scoring all exactly.
+"""Defines the part of a graph that finds the best items without scoring all items exactly.
 
 In a catalog of 17,000 items with vectors of 64 numbers, reading all vectors takes longer than the
-rest of the student. So the item table is stored a second time, as codes of one byte per number.
+rest of the student. The item table is therefore stored again, as codes of one byte per number.
 Rough scores, computed from the codes, choose candidates. Only candidates are scored exactly.
 
-Codes are rounded, which limits the error of a rough score. So there is an upper bound for the exact
-score of every item that is not a candidate. If the last item found scores higher than this bound,
-the answer is proven to be the same as by scoring all items exactly. Otherwise the ranking graph
-scores all items exactly, and the common-case graph returns -inf.
+The rounding of the codes limits the error of a rough score. This gives an upper bound for the exact
+score of every item that is not a candidate. If even the last item of the answer scores higher than
+this bound, the answer is proven: no other item belongs in it. Otherwise the ranking graph scores
+all items exactly, and the common-case graph returns -inf.
 
-The codes are sorted by their items' scores for an average query vector. The search for the best
-rough scores then meets most of them early, and replaces its intermediate results less often.
+The codes are sorted by their items' scores for an average query vector. The top-k search then finds
+most of the best rough scores early, and replaces its intermediate results less often.
 """
 
 from collections.abc import Mapping
@@ -136,7 +136,7 @@ COMMON_CASE_ROUGH_SEARCH = Template("""
 def search_text(num_rows: int) -> str:
     """Returns the ranking graph's search in ONNX's text form, for a table of `num_rows` rows.
 
-    In a small table it scores all items exactly, without codes.
+    For fewer than `ROUGH_FROM` rows, the search scores all items exactly, without codes.
     """
     if num_rows < ROUGH_FROM:
         return SEARCH_OF_ALL.substitute(scores="scores", item_indices="item_indices")
@@ -147,8 +147,8 @@ def search_text(num_rows: int) -> str:
 def common_case_search_text(num_rows: int) -> str:
     """Returns the common-case graph's search in ONNX's text form, for a table of `num_rows` rows.
 
-    In a small table it scores all items exactly. In a large table it scores candidates only, and
-    returns -inf where it cannot prove the answer.
+    For fewer than `ROUGH_FROM` rows, the search scores all items exactly. For more rows it scores
+    candidates only, and returns -inf where it cannot prove the answer.
     """
     if num_rows < ROUGH_FROM:
         return COMMON_CASE_SEARCH_OF_ALL
@@ -156,12 +156,12 @@ def common_case_search_text(num_rows: int) -> str:
 
 
 def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32]) -> Constants:
-    """Computes the constants that the search reads besides the item table, by name.
+    """Computes the constants that the search reads besides the item table, keyed by name.
 
     Args:
         table: `[rows, hidden]`, the item vectors; row 0 is padding.
         usual_query: `[hidden]`, an average query vector. The codes are sorted by their items'
-            scores for it, which affects speed but no answer.
+            scores for this vector, which affects the speed but not the answers.
     """
     num_rows, hidden_size = table.shape
     never_padding = np.zeros(num_rows, dtype=np.float32)

@@ -1,9 +1,10 @@
-"""Imports a model that another library has trained: exports its encoder there, makes a bundle here.
+"""Makes a bundle of a model that RecTools or RecBole has trained.
 
 distilled-recommender bundle import rectools model.ckpt BUNDLE --python .venv/rectools/bin/python
 
-The library runs in an environment of its own, which needs the packages `onnx` and `onnxscript` too.
-It reads the checkpoint itself, and that can run code in it: import only files that you trust.
+A separate program exports the model's encoder in the library's own environment, which needs the
+packages `onnx` and `onnxscript` too. The library reads the checkpoint, which can run code that the
+file contains: import only files that you trust.
 """
 
 import json
@@ -49,10 +50,10 @@ class Given:
     """Inputs of an import besides the trained model.
 
     Attributes:
-        items: table of items; None: titles are the ids.
-        histories: table of interactions; None: the bundle has no figures.
+        items: file of the table of items; None: titles are the ids.
+        histories: file of the table of interactions; None: the bundle has no figures.
         protocol: the interactions that the model was trained on, see `Manifest.protocol`.
-        missing_titles: treatment of an item without a title.
+        missing_titles: treatment of an item without a title, see `MissingTitles`.
     """
 
     items: Path | None = None
@@ -100,9 +101,16 @@ def import_model(
 
     Items of the tables that the model does not know are left out, and so are their interactions.
 
+    Args:
+        library: library that trained the model.
+        checkpoint: the library's file of the trained model.
+        bundle: folder of the new bundle.
+        python: Python interpreter of the library's environment.
+        given: further inputs.
+
     Raises:
-        ConfigError: the library's program fails; the message has its last line.
-        TrainingError: no bundle can be made of what it wrote, see `make_bundle`.
+        ConfigError: the library's program fails; the message has the last line of its output.
+        TrainingError: the exported files cannot become a bundle, see `make_bundle`.
     """
     with TemporaryDirectory() as name:
         run_program(library, python, checkpoint, Path(name))
@@ -120,8 +128,8 @@ def run_program(library: Library, python: Path, checkpoint: Path, out: Path) -> 
     say(f"{checkpoint}: {library} exports its encoder in the environment of {python}")
     words = [str(python), "-W", "ignore", str(PROGRAMS[library]), str(checkpoint), str(out)]
     try:
-        # The user has named the interpreter and the file. RecBole's file has its settings as an
-        # object, which torch loads only with this variable.
+        # The user has named the interpreter and the file. RecBole's file contains its settings as a
+        # Python object, which torch loads only with this variable.
         done = subprocess.run(  # noqa: S603
             words,
             env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"},
@@ -148,9 +156,10 @@ def bundle_of(
     *,
     num_random: int = NUM_RANDOM_HISTORIES,
 ) -> Manifest:
-    """Makes a bundle of what a library's program has written into `folder`.
+    """Makes a bundle of the files that a library's program has written into `folder`.
 
-    `num_random` is the number of random histories after which its graphs are compared.
+    `num_random` is the number of random histories after which the bundle's graphs are compared with
+    the encoder.
     """
     facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     item_ids = pd.Series(json.loads((folder / "items.json").read_text(encoding="utf-8")))
@@ -167,10 +176,12 @@ def bundle_of(
 
 
 def _items_of(item_ids: "pd.Series[str]", path: Path | None, out: Path) -> Path:
-    """Writes the table of the model's items, in its order, to `out`; returns `out`.
+    """Writes a table of the items `item_ids`, in this order, to the file `out`; returns `out`.
+
+    Titles and attributes come from the table at `path`. If `path` is None, titles are the ids.
 
     Raises:
-        DataError: the table at `path` lacks an item of the model.
+        DataError: the table at `path` lacks an item of the model, or has an item twice.
     """
     if path is None:
         table = pd.DataFrame({"item_id": item_ids, "title": item_ids})
@@ -191,10 +202,13 @@ def _items_of(item_ids: "pd.Series[str]", path: Path | None, out: Path) -> Path:
 
 
 def _known(path: Path, item_ids: "pd.Series[str]", out: Path) -> Path:
-    """Writes the interactions at `path` with items of the model to `out`; returns `out`."""
+    """Copies the interactions with items of the model from `path` to `out`; returns `out`."""
     table = read_text_table(path, ["user_id", "item_id"])
     is_known = table["item_id"].isin(item_ids)
     if not is_known.all():
-        say(f"{path}: {(~is_known).sum():,} interactions with items that the model does not know")
+        say(
+            f"{path}: {(~is_known).sum():,} interactions with items that the model does not know "
+            "are left out"
+        )
     table[is_known].to_csv(out, index=False)
     return out

@@ -1,4 +1,4 @@
-"""Reads what a bundle is made of besides the encoder: items, item vectors and histories."""
+"""Reads the items, item vectors and histories that a bundle is made of, besides the encoder."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,13 +17,14 @@ SHOWN_ROWS = 3  # maximum number of rows that an error message shows
 
 
 def read_vectors(path: Path, catalog: Catalog) -> NDArray[np.float32]:
-    """Reads the item vectors, `[items, size]`, of the items of `catalog` in its order.
+    """Reads a .npy file of item vectors, `[items, size]`, in the order of `catalog`.
 
     Returns:
         The item table, `[items + 1, size]`; row 0, padding, is zero.
 
     Raises:
-        DataError: the file is no array of that shape, or a number is not finite.
+        DataError: the file is missing, is not a float array of that shape, or has a number that is
+            not finite.
     """
     try:
         with path.open("rb") as file:
@@ -55,15 +56,15 @@ def read_vectors(path: Path, catalog: Catalog) -> NDArray[np.float32]:
 def dataset_of(
     items: Path, histories: Path | None, missing_titles: MissingTitles, name: str
 ) -> Dataset:
-    """Reads the items, and the histories with which the bundle is measured and warmed up.
+    """Makes a dataset of a table of items and a table of interactions.
 
-    The last interaction of each user with several is a test example, unless the table of histories
-    has a column `split`. The other rows count as popularity. Items keep the order of their table.
+    Without a column `split` in the table of interactions, the last interaction of each user with
+    several is a test row. All others are training rows. Items keep the order of their table.
 
     Args:
         items: table of items, see `training.data.sources.items_table`.
         histories: table of interactions, see `training.data.sources.tables`; None: there are none.
-        missing_titles: treatment of an item without a title.
+        missing_titles: treatment of an item without a title, see `MissingTitles`.
         name: name of the dataset.
 
     Raises:

@@ -2,8 +2,8 @@
 
 distilled-recommender bundle make BUNDLE --encoder E.onnx --items items.csv --vectors vectors.npy
 
-`export.graphs.given_encoder` says what an encoder is. Window, padding, masks and top-k are those of
-every bundle.
+`export.graphs.given_encoder` describes the encoder's inputs and output. The bundle's graphs add the
+window, padding, masks and top-k.
 """
 
 import hashlib
@@ -58,8 +58,9 @@ Trained = Annotated[
     Literal["validation", "refit"],
     Parameter(
         name="--protocol",
-        help='Which interactions trained the model: "validation" those before the measured ones, '
-        '"refit" these too, so that its figures say nothing about new ones.',
+        help="Interactions that the model was trained on. "
+        '"validation": only those before the measured ones; "refit": the measured ones too, so '
+        "that the figures say nothing about new interactions.",
         show_default=True,
     ),
 ]
@@ -76,7 +77,7 @@ class Sources:
         histories: table of interactions; None: the bundle has no figures.
         max_history_length: number of newest items that the encoder reads; None: the constant width
             of its windows.
-        missing_titles: treatment of an item without a title.
+        missing_titles: treatment of an item without a title, see `MissingTitles`.
     """
 
     encoder: Path
@@ -89,13 +90,13 @@ class Sources:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a model comes from, for the manifest.
+    """The origin of a model, for the manifest.
 
     Attributes:
-        program: what trained it, one of `export.contract.manifest.ORIGINS`.
+        program: program that trained the model, one of `export.contract.manifest.ORIGINS`.
         name: kind of the model, such as "sasrec".
-        protocol: the interactions that it was trained on, see `Manifest.protocol`.
-        provenance: further facts about it.
+        protocol: the interactions that the model was trained on, see `Manifest.protocol`.
+        provenance: further facts about the model, added to the manifest's provenance.
     """
 
     program: str
@@ -119,7 +120,10 @@ def command(
     histories: Histories = None,
     max_history_length: Annotated[
         int | None,
-        Parameter(help="Newest items that the encoder reads; its windows' width if that is fixed."),
+        Parameter(
+            help="Number of newest items that the encoder reads; by default the constant width of "
+            "its windows."
+        ),
     ] = None,
     name: Name = ORIGIN,
     protocol: Trained = "validation",
@@ -133,13 +137,13 @@ def command(
 def make_bundle(
     sources: Sources, origin: Origin, folder: Path, *, num_random: int = NUM_RANDOM_HISTORIES
 ) -> Manifest:
-    """Writes the bundle, after a comparison of its graphs with the encoder itself; says its facts.
+    """Makes a bundle, if its graphs rank as the encoder itself does; prints a description of it.
 
     Args:
-        sources: the files that it is made of.
-        origin: where the model comes from.
+        sources: the files that the bundle is made of.
+        origin: origin of the model, for the manifest.
         folder: the bundle's folder, which is replaced as a whole.
-        num_random: number of random histories of the comparison, besides edge cases.
+        num_random: number of random histories to rank after in the comparison, besides edge cases.
 
     Raises:
         DataError: a table or the vectors cannot be used.
@@ -173,7 +177,7 @@ def _graphs(encoder: GivenEncoder, folder: Path, num_random: int) -> Graphs:
         raise ParityError(
             f"{encoder.path}: the bundle's graphs differ from the encoder: {error}. "
             "Padding on the left, other rows of a batch and the width of the window must not "
-            "change a query"
+            "change a query vector"
         ) from error
 
 

@@ -1,14 +1,16 @@
 """Exports the encoder of a trained RecBole SASRec or GRU4Rec to ONNX.
 
-It runs in the environment of the model, which needs the package `onnx` too, and imports nothing of
-this project. `export.imports.foreign` starts it:
+This program runs in RecBole's environment, which needs the package `onnx` too. It imports nothing
+of this project. `export.imports.foreign` starts it:
 
 python recbole_encoder.py model.pth OUT
 
-`model.pth` is what RecBole's trainer saves. RecBole reads it, which can run code in it: use only
-files that you trust. RecBole also reads the data set again, from the `data_path` of its settings,
-since the file of the model has no item ids. OUT then has `encoder.onnx`, `vectors.npy`,
-`items.json`, a list of item ids, and `facts.json`.
+`model.pth` is the file that RecBole's trainer saves. RecBole reads it, which can run code that the
+file contains: use only files that you trust. RecBole also reads the data set again, from the
+`data_path` of its settings, since `model.pth` has no item ids.
+
+The program writes `encoder.onnx`, `vectors.npy`, `items.json` (a list of item ids) and `facts.json`
+into the existing folder OUT.
 """
 
 import argparse
@@ -29,10 +31,10 @@ MODELS = ("SASRec", "GRU4Rec")
 
 
 class Lookup(nn.Module):
-    """Takes the place of a model's item table: looks up rows of the table in `tables`.
+    """Module in place of a model's item embedding: looks up rows of the table in `tables`.
 
     Attributes:
-        tables: a list with one table, `[rows, size]`, which changes with each run.
+        tables: a list with one table, `[rows, size]`, which the encoder replaces in each run.
     """
 
     def __init__(self) -> None:
@@ -40,16 +42,16 @@ class Lookup(nn.Module):
         self.tables: list[Tensor] = []
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Returns the vectors of `rows`, `[*rows, size]`."""
+        """Looks up the table's rows at the indices `rows`; returns `[*rows.shape, size]`."""
         return functional.embedding(rows, self.tables[0])
 
 
 class Encoder(nn.Module):
-    """RecBole's own `forward`, which reads item vectors instead of its item table.
+    """Runs a RecBole model's `forward` on given item vectors in place of its item table.
 
     Attributes:
-        model: the trained model.
-        padding: `[1, size]`, the vector of its padding.
+        model: the trained model; its item embedding is replaced by a `Lookup`.
+        padding: `[1, size]`, the model's vector of padding.
     """
 
     padding: Tensor
@@ -68,7 +70,7 @@ class Encoder(nn.Module):
             window: `[batch, width]`, item indices; padding is 0, on the left.
             vectors: `[batch, width, size]`, the item vectors of the window's items.
         """
-        # RecBole looks vectors up by index. This table has one row for each place.
+        # RecBole looks vectors up by index. This table has one row per position of the windows.
         table = torch.cat([self.padding, vectors.reshape(-1, vectors.shape[2])])
         is_item = window > 0
         numbers = torch.arange(1, window.shape[0] * window.shape[1] + 1).reshape(window.shape)
@@ -84,24 +86,27 @@ class Encoder(nn.Module):
 
 
 def at_places(output: Tensor, places: Tensor) -> Tensor:
-    """Does what RecBole's `gather_indexes` does, without `squeeze`, which becomes a branch in ONNX.
+    """Selects one vector of each sequence, as RecBole's `gather_indexes` does.
+
+    RecBole's function also calls `squeeze`. This function avoids it, since `squeeze` becomes a
+    branch in ONNX.
 
     Args:
-        output: `[batch, width, size]`.
-        places: `[batch]`.
+        output: `[batch, width, size]`, sequences of vectors.
+        places: `[batch]`, the position to select in each sequence.
 
     Returns:
-        `[batch, size]`, the vectors at the places.
+        `[batch, size]`, the selected vectors.
     """
     index = places.view(-1, 1, 1).expand(-1, 1, output.shape[2])
     return output.gather(1, index)[:, 0]
 
 
 def export(checkpoint: Path, out: Path) -> None:
-    """Writes the files of the encoder into the folder `out`.
+    """Writes the encoder, item vectors, item ids and facts of a RecBole model into `out`.
 
     Raises:
-        ValueError: a bundle cannot answer as this model does.
+        ValueError: the kind of the model is not one of `MODELS`.
     """
     config, model, dataset, *_ = load_data_and_model(str(checkpoint))
     if config["model"] not in MODELS:
@@ -120,9 +125,10 @@ def export(checkpoint: Path, out: Path) -> None:
 
 
 def write(encoder: nn.Module, width: int, size: int, path: Path) -> None:
-    """Exports `encoder` for any number of windows of any width up to `width`.
+    """Exports `encoder` to the ONNX file `path`, for any batch size and any width up to `width`.
 
-    torch's tracing exporter is used, since it has a form for recurrent layers.
+    `size` is the length of an item vector. torch's tracing exporter is used, since it supports
+    recurrent layers.
     """
     window = torch.ones(2, width, dtype=torch.int64)
     axes: dict[str, Any] = {name: {0: "batch", 1: "width"} for name in ("window", "vectors")}

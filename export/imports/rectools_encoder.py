@@ -1,16 +1,18 @@
 """Exports the encoder of a trained RecTools transformer (SASRec, eSASRec) to ONNX.
 
-It runs in the environment of the model, which needs the packages `onnx` and `onnxscript` too, and
+This program runs in RecTools' environment, which needs the packages `onnx` and `onnxscript` too. It
 imports nothing of this project. `export.imports.foreign` starts it:
 
 python rectools_encoder.py model.ckpt OUT
 
 `model.ckpt` is a Lightning checkpoint, as `model.fit_trainer.save_checkpoint` writes it. RecTools
-reads it, which can run code in it: use only files that you trust. OUT then has `encoder.onnx`,
-`vectors.npy`, `items.json`, a list of item ids, and `facts.json`.
+reads it, which can run code that the file contains: use only files that you trust.
 
-RecTools' SASRec attends to padding unless `use_key_padding_mask` is set, so its answer depends on
-the number of padded places. The encoder therefore has the constant width `session_max_len`.
+The program writes `encoder.onnx`, `vectors.npy`, `items.json` (a list of item ids) and `facts.json`
+into the existing folder OUT.
+
+RecTools' SASRec attends to padding unless `use_key_padding_mask` is set, so its output depends on
+the amount of padding. The encoder therefore has the constant width `session_max_len`.
 """
 
 import argparse
@@ -31,11 +33,11 @@ OPSET = 18
 
 
 class Encoder(nn.Module):
-    """RecTools' own session encoder, which reads item vectors instead of its item table.
+    """Runs a RecTools model's session encoder on given item vectors in place of its item table.
 
     Attributes:
         backbone: the trained network.
-        padding: `[1, size]`, the vector of its padding.
+        padding: `[1, size]`, the network's vector of padding.
     """
 
     backbone: Any
@@ -53,7 +55,7 @@ class Encoder(nn.Module):
             window: `[batch, width]`, item indices; padding is 0, on the left.
             vectors: `[batch, width, size]`, the item vectors of the window's items.
         """
-        # The network looks vectors up by index. This table has one row for each place.
+        # The network looks vectors up by index. This table has one row per position of the windows.
         table = torch.cat([self.padding, vectors.flatten(0, 1)])
         places = torch.arange(1, window.numel() + 1).view(window.shape)
         places = torch.where(window > 0, places, 0)
@@ -63,11 +65,11 @@ class Encoder(nn.Module):
 
 
 def export(checkpoint: Path, out: Path) -> None:
-    """Exports the model of a RecTools checkpoint to the folder `out`.
+    """Writes the encoder, item vectors, item ids and facts of a RecTools model into `out`.
 
     Raises:
-        ValueError: a bundle cannot answer as this model does: its similarity is not the dot
-            product, it has extra tokens, or it changes item vectors before it scores them.
+        ValueError: a bundle cannot rank as the model does: its similarity is not the dot product,
+            it has extra tokens, or it changes item vectors before it scores them.
     """
     model = SASRecModel.load_from_checkpoint(checkpoint, map_location="cpu")
     backbone = model.torch_model.eval()
@@ -95,7 +97,10 @@ def export(checkpoint: Path, out: Path) -> None:
 
 
 def write(encoder: nn.Module, width: int, size: int, path: Path) -> None:
-    """Exports `encoder` with windows of a constant width and any number of them."""
+    """Exports `encoder` to the ONNX file `path`, for any batch size and the constant `width`.
+
+    `size` is the length of an item vector.
+    """
     torch.backends.mha.set_fastpath_enabled(False)  # its fused operator has no form in ONNX
     window = torch.ones(2, width, dtype=torch.int64)
     vectors = functional.normalize(torch.ones(2, width, size), dim=-1)

@@ -1,7 +1,7 @@
 """Attention of SASRec: causal, with learned biases in place of position embeddings.
 
-There is a bias for each head and each distance between two positions. Distances do not depend on
-padding, so padding in front of a history does not change its query vector.
+Each head has a bias for each distance between two positions. Distances do not depend on padding, so
+padding in front of a history does not change its query vector.
 """
 
 import torch
@@ -53,8 +53,8 @@ class Attention(nn.Module):
         """Computes the output of `forward` at the last position only, `[batch, hidden]`.
 
         With one query per head, keys and values need not be computed: `q (K x)` is `(q K) x`, and
-        the mean of `V x` is `V` times the mean of `x`. The bias of the keys is left out: it would
-        add the same number to every attention score, and the softmax would not change.
+        the mean of `V x` is `V` times the mean of `x`. The bias of the key projection is left out:
+        it would add the same number to every attention score, and the softmax would not change.
 
         Args:
             hidden: `[batch, length, hidden]`.
@@ -70,8 +70,8 @@ class Attention(nn.Module):
     def _probes(self, newest: Tensor) -> Tensor:
         """Returns for each head a vector whose product with a hidden vector is an attention score.
 
-        The vector is the head's query times the weights of its keys, divided by the square root of
-        the head's size.
+        The vector is the head's query times the weights of its key projection, divided by the
+        square root of the head's size.
 
         Args:
             newest: `[batch, hidden]`, hidden vectors of the last position.
@@ -89,7 +89,7 @@ class Attention(nn.Module):
         return probes.view(-1, self.num_heads, keys.shape[2])
 
     def _output_of_mean(self, means: Tensor) -> Tensor:
-        """Applies the weights of values and output to the mean hidden vector of each head.
+        """Applies the value and output projections to the mean hidden vector of each head.
 
         Args:
             means: `[batch, heads, hidden]`, hidden vectors averaged with the attention weights.
@@ -105,7 +105,7 @@ class Attention(nn.Module):
         return functional.linear(means.flatten(1), weight, bias)
 
     def _keys_and_values_by_head(self) -> tuple[Tensor, Tensor]:
-        """Returns the weights of keys and of values; each is `[heads, size per head, hidden]`."""
+        """Returns the key and value projections' weights, each `[heads, size per head, hidden]`."""
         width = self.keys_and_values.in_features
         keys, values = self.keys_and_values.weight.view(2, self.num_heads, -1, width)
         return keys, values
@@ -113,7 +113,7 @@ class Attention(nn.Module):
     def _bias(self, length: int) -> Tensor:
         """Returns a bias per head, query position and key position, `[heads, length, length]`.
 
-        It is -inf where the key comes after the query. The bias is computed for the longest history
+        The bias is -inf where the key comes after the query. It is computed for the longest history
         and then cut. The uncut bias does not depend on the input, so the export stores it as a
         constant.
         """
@@ -131,8 +131,8 @@ class Attention(nn.Module):
 def padding_penalty(histories: Tensor) -> Tensor:
     """Returns the additive attention mask of padding, `[batch, 1, 1, length]`.
 
-    It is 0 for items and `PENALTY` for padding. The penalty is finite, since with -inf everywhere
-    the softmax of an all-padding history would be NaN.
+    The mask is 0 for items and `PENALTY` for padding. The penalty is finite, since with -inf
+    everywhere the softmax of an all-padding history would be NaN.
 
     Args:
         histories: `[batch, length]`, item indices; padding is 0.
@@ -144,7 +144,7 @@ def padding_penalty(histories: Tensor) -> Tensor:
 def window_penalty(windows: Tensor) -> Tensor:
     """Returns the additive attention mask of packed windows, `[rows, 1, length, length]`.
 
-    It is 0 where query and key are of the same window and `PENALTY` elsewhere.
+    The mask is 0 where query and key are of the same window, and `PENALTY` elsewhere.
 
     Args:
         windows: `[rows, length]`, number of the window at each position.

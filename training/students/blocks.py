@@ -1,6 +1,6 @@
 """Blocks of SASRec: attention, then a feed-forward layer, each added to its input.
 
-- `pre-norm` applies layer normalisation to the input of both.
+- `pre-norm` applies layer normalisation to the input of both layers.
 - `ligr` has the same normalisation. It also multiplies both outputs by a gate before they are
   added. The gate is the sigmoid of a linear layer of the unnormalised input. The feed-forward layer
   is a SwiGLU. The block is LiGR's (Borisyuk et al., 2025, arXiv 2502.03417), in the form of eSASRec
@@ -108,7 +108,7 @@ BLOCKS: Mapping[BlockKind, type[Block]] = {"pre-norm": Block, "ligr": LigrBlock}
 
 
 def gated(gate: nn.Linear | None, hidden: Tensor, added: Tensor) -> Tensor:
-    """Returns `sigmoid(gate(hidden)) * added`; `added` itself if there is no gate.
+    """Returns `sigmoid(gate(hidden)) * added`, or `added` itself if `gate` is None.
 
     All tensors have the same shape, `[..., hidden]`.
     """

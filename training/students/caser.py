@@ -1,4 +1,4 @@
-"""Caser: convolutions over the newest items as over an image (Tang and Wang, WSDM 2018).
+"""Caser: convolutions over the newest items, read like an image (Tang and Wang, WSDM 2018).
 
 At each position, the vectors of the last `L` items form an `[L, hidden]` image. Horizontal filters
 of each height from 1 to `L` slide down the image, and their outputs are max-pooled. Vertical
@@ -42,8 +42,8 @@ class Caser(Student):
     def _windows(self, histories: Tensor, table: Tensor) -> Tensor:
         """Looks up item vectors and puts `window - 1` rows of zeros before them.
 
-        The result is `[batch, window - 1 + length, hidden]`. The image at position `p` is its rows
-        `p` to `p + window - 1`.
+        The result is `[batch, window - 1 + length, hidden]`. The image at position `p` consists of
+        the rows `p` to `p + window - 1` of the result.
         """
         items = functional.embedding(histories, table)
         return functional.pad(items, (0, 0, self.window - 1, 0))

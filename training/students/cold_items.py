@@ -7,7 +7,7 @@ and `projection`, and the vector of a cold item becomes
     shrinkage * (title + mean offset of its nearest donors) + projection @ columns + offset
 
 Here `title` is the projected title embedding and `columns` are the principal columns of that
-embedding. The nearest donors are those whose columns have the largest cosine with `columns`.
+embedding. The nearest donors are the donors whose columns have the largest cosine with `columns`.
 `projection` and `offset` apply to cold items only. docs/method.md, "cold items", gives the reasons.
 """
 
@@ -34,7 +34,7 @@ class AllItems(NamedTuple):
 
     Attributes:
         columns: `[items, columns]`, principal columns of the title embeddings.
-        offsets: `[items, hidden]`, offsets of the items; trained for every donor.
+        offsets: `[items, hidden]`, offsets of the items; those of donors are trained.
     """
 
     columns: Tensor
@@ -42,13 +42,13 @@ class AllItems(NamedTuple):
 
 
 class ColdItems(nn.Module):
-    """Module that computes the vectors of cold items and holds the fitted tensors for it.
+    """Module that computes the vectors of cold items, and holds the tensors fitted for them.
 
     Attributes:
-        offset: `[hidden]`, common to all cold items; zeros before `place`.
+        offset: `[hidden]`, an offset that all cold items share; zeros before `place`.
         projection: `[hidden, columns]`, a second projection of titles, for cold items only; None
             before `place`.
-        donors: `[items]`, whether an item is a donor; None before `place`.
+        donors: `[items]`, whether each item is a donor; None before `place`.
     """
 
     offset: Tensor
@@ -66,7 +66,7 @@ class ColdItems(nn.Module):
     def are_placed(self) -> bool:
         """Whether `place` has been called.
 
-        Before it, the vector of a cold item is its projected title embedding.
+        Before that call, the vector of a cold item is its projected title embedding.
         """
         return self.donors is not None
 
@@ -109,7 +109,7 @@ class ColdItems(nn.Module):
     def neighbour_offsets(self, columns: Tensor, all_items: AllItems) -> Tensor:
         """Computes the mean offset of the nearest donors of each cold item, `[cold, hidden]`.
 
-        If there are no donors, it is zeros.
+        Without donors, the offsets are zero.
 
         Args:
             columns: `[cold, columns]`, principal columns of the cold items.
@@ -148,7 +148,7 @@ class ColdItems(nn.Module):
 
 
 def keep_saved_names(item_table: nn.Module) -> None:
-    """Registers hooks: state dicts of `item_table` hold `cold_items` under the `SAVED_NAMES`."""
+    """Makes state dicts of `item_table` hold the tensors of `cold_items` under `SAVED_NAMES`."""
     item_table.register_state_dict_post_hook(_to_saved_names)  # type: ignore[no-untyped-call]  # torch's
     item_table.register_load_state_dict_pre_hook(_from_saved_names)  # type: ignore[no-untyped-call]  # torch's
 
@@ -170,8 +170,8 @@ def _create_optional_buffers(
 ) -> None:
     """Creates the buffers `projection` and `donors` before `state` is loaded.
 
-    torch loads values into existing buffers only, so they get the shapes that they have in `state`.
-    A buffer that `state` lacks becomes None.
+    torch loads values into existing buffers only, so both buffers get the shapes that they have in
+    `state`. A buffer that `state` lacks becomes None.
     """
     for name in ("projection", "donors"):
         saved = state.get(f"{prefix}{name}")

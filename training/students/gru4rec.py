@@ -1,8 +1,9 @@
 """GRU4Rec: gated recurrent layers over the history (Hidasi et al., ICLR 2016).
 
 The recurrent cells have no bias. Instead, the first layer reads one more number beside the item
-vector: 1 for an item, 0 for padding. The weights of that number serve as bias. So a state of zeros
-stays zero while padding is read, and padding in front of a history changes no query vector.
+vector: 1 for an item, 0 for padding. The weights of that number serve as bias. A zero state
+therefore stays zero while padding is read, and padding in front of a history changes no query
+vector.
 """
 
 import torch
@@ -41,8 +42,8 @@ class GRU4Rec(Student):
     def _states(self, inputs: Tensor) -> Tensor:
         """Runs the recurrent layers; returns the states of the last one, `[batch, length, hidden]`.
 
-        `inputs` is `[batch, length, hidden + 1]`: item vectors, and 1 for an item. Calls
-        `torch.gru`, the function behind `nn.GRU`, whose ONNX export gives a warning.
+        `inputs` is `[batch, length, hidden + 1]`: item vectors, followed by 1 for an item or 0 for
+        padding. Calls `torch.gru`, since the ONNX export of an `nn.GRU` gives a warning.
         """
         state = inputs.new_zeros(self.num_layers, inputs.shape[0], inputs.shape[2] - 1)
         states, _ = torch.gru(
@@ -62,7 +63,7 @@ class GRU4Rec(Student):
 def _cell_weights(num_rows: int, num_columns: int) -> nn.Parameter:
     """Creates a weight matrix `[num_rows, num_columns]`, initialised as in `nn.GRU`.
 
-    Its entries are uniform between plus and minus the inverse square root of the state size.
+    The weights are uniform between plus and minus the inverse square root of the state size.
     """
     bound = (num_rows // NUM_GATES) ** -0.5
     return nn.Parameter(torch.empty(num_rows, num_columns).uniform_(-bound, bound))

@@ -32,9 +32,9 @@ class ItemTable(nn.Module):
             learns to score items without an offset, as cold items are. Ignored without embeddings.
         max_columns: maximum number of principal columns of `z` that `g` reads; each costs time in
             every step.
-        readable: `[num_rows]`, whether the student reads an item in a history; None: it reads all.
-            A student without embeddings has no trained vectors of cold items, and does not read
-            them.
+        readable: `[num_rows]`, whether the student reads each item in a history; None: it reads all
+            items. A student without embeddings has no trained vectors of cold items, and does not
+            read them.
     """
 
     padding: Tensor
@@ -56,7 +56,7 @@ class ItemTable(nn.Module):
         readable: Tensor | None = None,
     ) -> None:
         super().__init__()
-        # With embeddings, offsets start at zero: until it is trained, an item is only its title.
+        # With embeddings, offsets start at zero: an untrained item's vector comes from its title.
         spread = INITIAL_SPREAD if embeddings is None else 0
         initial = torch.randn(num_rows - 1, hidden_size) * spread
         self.offsets = nn.Parameter(initial, requires_grad=offset)
@@ -102,11 +102,14 @@ class ItemTable(nn.Module):
         return self._dropped_out(vectors) + self._projected(columns)
 
     def readable_rows(self) -> NDArray[np.bool_] | None:
-        """Returns a mask of the items that the student reads, `[catalog rows]`; None if all."""
+        """Returns a mask of the items that the student reads, `[catalog rows]`.
+
+        Returns None if the student reads all items.
+        """
         return None if self.readable is None else self.readable.cpu().numpy()
 
     def read_items(self) -> NDArray[np.int64]:
-        """Returns the item indices that the student reads in histories, ascending."""
+        """Returns the indices of the items that the student reads in histories, ascending."""
         readable = self.readable_rows()
         return np.arange(1, len(self.offsets) + 1) if readable is None else np.flatnonzero(readable)
 
@@ -124,7 +127,7 @@ class ItemTable(nn.Module):
         """Returns the principal columns of the selected items, `[selected, columns]`.
 
         Args:
-            items: `[items]`, whether an item is selected; there is no entry for padding.
+            items: `[items]`, whether each item is selected, without an entry for padding.
 
         Raises:
             ValueError: the table was built without embeddings.
@@ -143,10 +146,10 @@ class ItemTable(nn.Module):
         way.
 
         Args:
-            untouched: `[items]`, whether training neither read nor predicted an item.
-            donors: `[items]`, whether an item is a donor; untouched items never are.
+            untouched: `[items]`, whether training neither read nor predicted each item.
+            donors: `[items]`, whether each item is a donor; untouched items are never donors.
             offset: `[hidden]`, the common offset of cold items.
-            projection: `[hidden, columns]`, the second projection of their titles.
+            projection: `[hidden, columns]`, the second projection of cold items' titles.
 
         Raises:
             ValueError: the table was built without embeddings.
@@ -161,7 +164,7 @@ class ItemTable(nn.Module):
         """Undoes `place_cold_items`.
 
         Args:
-            offsets: `[items, hidden]`, the table's offsets from before the placement.
+            offsets: `[items, hidden]`, the table's offsets before `place_cold_items`.
         """
         self.offsets.copy_(offsets)
         self.cold_items.clear()
@@ -170,7 +173,7 @@ class ItemTable(nn.Module):
         """Computes the vectors of cold items from their titles, `[cold, hidden]`.
 
         Args:
-            columns: `[cold, columns]`, the principal columns of their title embeddings.
+            columns: `[cold, columns]`, the principal columns of the items' title embeddings.
 
         Raises:
             ValueError: the table was built without embeddings.
@@ -205,7 +208,7 @@ class ItemTable(nn.Module):
 
 
 def _create_readable(table: ItemTable, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Creates the buffer `readable` if `state` has it; None if not.
+    """Creates the buffer `readable` before `state` is loaded; sets it to None if `state` lacks it.
 
     torch loads values into existing buffers only.
     """

@@ -43,7 +43,8 @@ def build_student(
         offset: whether each item learns an offset.
         offset_dropout: share of items whose offset a training step leaves out.
         max_columns: maximum number of principal columns of the embeddings that the student reads.
-        readable: `[num_rows]`, whether the student reads an item in a history; None: it reads all.
+        readable: `[num_rows]`, whether the student reads each item in a history; None: it reads all
+            items.
     """
     table = ItemTable(
         num_rows,

@@ -1,6 +1,6 @@
 """SASRec: a small causal transformer over the history (Kang and McAuley, ICDM 2018).
 
-`training/students/blocks.py` has its blocks, `training/students/attention.py` their attention.
+`training/students/blocks.py` defines the blocks, `training/students/attention.py` the attention.
 """
 
 from torch import Tensor, nn

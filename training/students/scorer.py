@@ -28,7 +28,10 @@ class StudentScorer:
 
     @torch.no_grad()
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns scores of all items for each dataset row in `rows`, `[rows, catalog rows]`."""
+        """Scores all items after the history of each row in `rows`, `[rows, catalog rows]`.
+
+        `rows` are row numbers of examples in the dataset. Padding gets -inf.
+        """
         histories = [read_items(self.dataset.history(int(row)), self.readable) for row in rows]
         length = min(self.student.max_history_length, max(1, *map(len, histories)))
         device = self.student.item_table.padding.device

@@ -16,7 +16,7 @@ class Student(nn.Module):
 
     Attributes:
         item_table: the item vectors, for input and for scoring.
-        max_history_length: number of newest items that the student reads, at most.
+        max_history_length: maximum number of newest items that the student reads.
         packs_windows: whether the student implements `encode_packed`.
     """
 
@@ -39,19 +39,21 @@ class Student(nn.Module):
         Args:
             histories: `[batch, length]`, item indices, padded on the left; `length` is at most
                 `max_history_length`.
-            table: `[catalog rows, hidden]`, item vectors, which `item_table()` returns.
+            table: `[catalog rows, hidden]`, the item vectors, as `item_table()` returns them.
         """
         raise NotImplementedError
 
     def encode_packed(self, histories: Tensor, windows: Tensor, table: Tensor) -> Tensor:
-        """Computes `encode` for histories that share rows. Only if `packs_windows` is true.
+        """Maps histories that share rows to query vectors.
 
-        The query vectors of a history are those that `encode` computes for it alone.
+        Only students with `packs_windows` implement this method. The query vectors of a history are
+        those that `encode` computes for this history alone.
 
         Args:
-            histories: `[rows, length]`, item indices; padding is 0. A history is consecutive.
-            windows: `[rows, length]`, a number for each history, at all its positions.
-            table: `[catalog rows, hidden]`, item vectors, which `item_table()` returns.
+            histories: `[rows, length]`, item indices; padding is 0. The items of a history are
+                consecutive.
+            windows: `[rows, length]`, number of the history at each position.
+            table: `[catalog rows, hidden]`, the item vectors, as `item_table()` returns them.
 
         Returns:
             `[rows, length, hidden]`, query vectors.
@@ -61,14 +63,15 @@ class Student(nn.Module):
     def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
         """Returns only the last query vector of each history, `[batch, hidden]`.
 
-        A subclass can override it to compute less. See `encode` for the arguments.
+        A subclass can override this method to compute less. See `encode` for the arguments.
         """
         return self.encode(histories, table)[:, -1]
 
     def encode_unpadded(self, histories: Tensor, table: Tensor) -> Tensor:
-        """Returns the last query vector of each history, `[batch, hidden]`; none has padding.
+        """Returns the last query vectors, `[batch, hidden]`, of histories that have no padding.
 
-        A subclass can override it to skip its padding mask. See `encode` for the arguments.
+        A subclass can override this method to skip its padding mask. See `encode` for the
+        arguments.
         """
         return self.encode_newest(histories, table)
 

@@ -1,8 +1,9 @@
 """Records of the event log: events, impressions and tombstones, as the service writes them.
 
 The log is 64 Redis streams, `STREAMS`, or segments on disk (`export.contract.log.segments`). An
-entry has a sequence number and a text of lines: one event, one tombstone, or impressions. A line is
-a JSON array: the letter of the kind, then the record's fields in order, without `sequence`.
+entry has a sequence number and a text with one record per line: one event, one tombstone, or
+several impressions. A line is a JSON array: the letter of the kind, then the record's fields in
+order, without `sequence`.
 
 Rules that the collector and training share:
 
@@ -38,7 +39,7 @@ STREAM_FIELD = "r"
 """Name of the one field of a stream's entry; its value is the text of the entry."""
 
 STREAMS = tuple(f"events:{{{number:02}}}" for number in range(64))
-"""Keys of the Redis streams; NN in braces is the hash tag of the sessions' keys too."""
+"""Keys of the Redis streams, such as `events:{07}`. Keys of sessions have the same hash tags."""
 
 MAX_TEXT_BYTES = 1 << 20
 """Maximum number of bytes in the text of an entry."""
@@ -46,13 +47,13 @@ MAX_EVENT_ID_LENGTH = 128
 MAX_TYPE_LENGTH = 64
 """Maximum number of characters of an event type."""
 MAX_SHOWN_ITEMS = 1_000
-"""Maximum number of items in an impression; of a longer list it has the first ones."""
+"""Maximum number of items in an impression; a longer list is cut."""
 MAX_VALUE = 1e12
 """Largest absolute value that an event adds to sums; larger ones would overflow their squares."""
 MAX_FILTERS_LENGTH = 1_024
 """Maximum number of characters of the filters in an impression."""
 
-_SEQUENCE_BITS = 20  # of a sequence number: what a stream counts within one millisecond
+_SEQUENCE_BITS = 20  # low bits of a sequence number, which count entries within one millisecond
 _MAX_IN_ONE_MS = (1 << _SEQUENCE_BITS) - 1
 _MAX_SEQUENCE = 2**63 - 1
 _MAX_MS = 2**53
@@ -72,12 +73,12 @@ class Event(NamedTuple):
         session_ref: pseudonym of the session.
         event_type: kind of the event, such as `click`.
         item_id: id of the item, which the catalog may not have.
-        timestamp: time of the event in ms since 1970, as the client gave it; else `received_at`.
+        timestamp: time of the event in ms since 1970; `received_at` if the client gave none.
         received_at: time in ms since 1970 at which the service received it.
-        value: number that the client gave, such as a price.
-        recommendation_id: id of the answer that showed the item, as the client gave it.
-        user_ref: pseudonym of the user, which joins the sessions of one person.
-        sequence: number of the log's entry; later entries of a session have higher ones.
+        value: number that the client gave, such as a price; None if it gave none.
+        recommendation_id: id of the answer that showed the item; None if the client gave none.
+        user_ref: pseudonym of the user, which joins the sessions of one person; None if unknown.
+        sequence: sequence number of the entry in the log; it rises within a session.
     """
 
     schema: int
@@ -105,11 +106,11 @@ class Impression(NamedTuple):
         shown_at: time of the answer in ms since 1970.
         items: ids of the items, best first.
         variant: name of the variant that answered.
-        model_version: version of its bundle.
-        source: ranker that made the list.
-        degraded: whether a part was down.
+        model_version: version of the variant's bundle.
+        source: name of the ranker that made the list.
+        degraded: whether a part of the service was down.
         filters: filters of the request, a JSON object as text; empty without filters.
-        sequence: number of the log's entry.
+        sequence: sequence number of the entry in the log.
     """
 
     schema: int
@@ -127,15 +128,15 @@ class Impression(NamedTuple):
 
 
 class Tombstone(NamedTuple):
-    """An order to erase what the log has of a session, or of a user.
+    """An order to erase the log's records of a session, or its events of a user.
 
     Attributes:
         schema: version of the record.
         tenant: owner of the session or the user.
-        session_ref: pseudonym of the session; None: all records with `user_ref` are erased.
-        user_ref: pseudonym of the user; None: all records with `session_ref` are erased.
+        session_ref: pseudonym of the session; None if the order is about a user.
+        user_ref: pseudonym of the user; None if the order is about a session.
         at: time of the order in ms since 1970.
-        sequence: number of the log's entry.
+        sequence: sequence number of the entry in the log.
     """
 
     schema: int
@@ -189,7 +190,7 @@ class Entry(NamedTuple):
 
     Attributes:
         sequence: ms since 1970 times 2^20, plus a number within the ms.
-        text: lines, each of which `row_of` describes.
+        text: the records, one per line; `row_of` describes a line.
     """
 
     sequence: int
@@ -199,13 +200,13 @@ class Entry(NamedTuple):
 def row_of(record: Record) -> tuple[Any, ...]:
     """Returns the values of a record's line: the letter of its kind, then its fields.
 
-    `sequence` is left out, since the entry of the log has it.
+    `sequence` is left out, since it is stored with the entry.
     """
     return (_LETTERS[type(record)], *record[:-1])
 
 
 def text_of_entry(records: Iterable[Record]) -> str:
-    """Returns the text of an entry with these records; inverse of `records_of`."""
+    """Returns the text of an entry with the given records; `records_of` is the inverse."""
     return "\n".join(
         json.dumps(row_of(each), ensure_ascii=False, separators=(",", ":")) for each in records
     )
@@ -249,12 +250,12 @@ def _refuse(text: str) -> float:
 
 
 def framed_entry(entry: Entry) -> bytes:
-    """Returns an entry of the event log as a record of a segment; inverse of `entry_of`."""
+    """Returns an entry of the event log as the bytes of a segment's record."""
     return framed(f"{entry.sequence}\n{entry.text}".encode())
 
 
 def entry_of(content: bytes) -> Entry:
-    """Returns the entry of the event log in the content of a segment's record.
+    """Parses the content of a segment's record as an entry of the event log.
 
     Raises:
         EventLogError: the content is not an entry.
@@ -267,10 +268,10 @@ def entry_of(content: bytes) -> Entry:
 
 
 def sequence_of(stream_id: str) -> int:
-    """Returns the sequence number of a stream's entry from its id, such as `1700000000000-0`.
+    """Converts the id of a Redis stream's entry, such as `1700000000000-0`, to a sequence number.
 
     Raises:
-        EventLogError: it is not such an id.
+        EventLogError: `stream_id` is not such an id, or is too large.
     """
     milliseconds, dash, number = stream_id.partition("-")
     if not (dash and milliseconds.isdecimal() and number.isdecimal()):
@@ -282,26 +283,32 @@ def sequence_of(stream_id: str) -> int:
 
 
 def next_sequence(last: int, now_ms: int) -> int:
-    """Returns the sequence number after `last` of a log on disk, at the time `now_ms`."""
+    """Returns the sequence number of the next entry of a log on disk.
+
+    `last` is the number of the entry before, and `now_ms` the present time in ms since 1970.
+    """
     return max(last + 1, now_ms << _SEQUENCE_BITS)
 
 
 def order_of(event: Event) -> tuple[int, int]:
-    """Returns the key that sorts the events of a session: time, then place in the log."""
+    """Returns the key that sorts the events of a session: `timestamp`, then `sequence`."""
     return event.timestamp, event.sequence
 
 
 def identity_of(event: Event) -> tuple[str, str, str]:
-    """Returns what an event shares with its copies: tenant, session ref and event id."""
+    """Returns the key that an event shares with its copies: tenant, session ref and event id."""
     return event.tenant, event.session_ref, event.event_id
 
 
 def erases(tombstone: Tombstone, record: Event | Impression) -> bool:
-    """Returns whether a tombstone erases a record: of the same session or user, and not later.
+    """Returns whether a tombstone erases a record.
 
-    A record is not later if its entry comes before the tombstone's, or if its time does. Clocks of
-    replicas differ, and impressions are written after they were shown. Within one millisecond, the
-    place in the log decides about a session's events, which lie in one stream with its tombstone.
+    A tombstone erases the records of its session, or the events of its user, except later ones. A
+    record is later if both its sequence number and its time are after the tombstone's. Neither is
+    enough alone: clocks of replicas differ, and impressions are written after they were shown.
+
+    A session's event in the same millisecond as the tombstone is later if its sequence number is
+    higher, since both are in one stream.
     """
     if record.tenant != tombstone.tenant:
         return False

@@ -1,7 +1,7 @@
-"""Live figures: what became of the lists that were shown, as counts, in a file of JSON.
+"""Live figures: counts of shown lists, and of the clicks and conversions that followed, as JSON.
 
-A program counts them in the event log, and the service answers them with intervals. This module
-imports the standard library only.
+A program counts them in the event log and writes a file. The service reads the file and returns the
+figures with intervals. This module imports the standard library only.
 """
 
 import json
@@ -27,7 +27,7 @@ from export.contract.records import (
 
 SCHEMA = 1
 MAX_PLACES = 20
-"""Number of places whose clicks are counted; later places count with the last."""
+"""Number of places in a list with a click count of their own; the last also counts later places."""
 MAX_FILE_BYTES = 16 << 20
 
 
@@ -37,16 +37,16 @@ class LiveFigures:
 
     Attributes:
         variant: name of the variant.
-        model_version: version of its bundle.
-        source: ranker that made the lists.
+        model_version: version of the variant's bundle.
+        source: name of the ranker that made the lists.
         impressions: number of lists that were shown.
-        clicked: number of lists of which an item was clicked, or otherwise acted on.
-        converted: number of lists of which an item was bought.
-        value: sum of the values of the events that a list led to.
-        value_squares: sum over the lists of the square of the value that each list led to.
-        clicks_by_place: number of clicks by the place of the clicked item, from the first.
-        followed: number of lists after which their session had another event.
-        hits: number of those in which the item of that event was in the list.
+        clicked: number of lists with an event of a type that counts as a click.
+        converted: number of lists with an event of a type that counts as a conversion.
+        value: sum over the lists of the total value of a list's events.
+        value_squares: sum over the lists of the square of that total value.
+        clicks_by_place: number of clicks at each place of the lists, first place first.
+        followed: number of lists after which the session had another event.
+        hits: number of followed lists that contain the item of the session's next event.
     """
 
     variant: str
@@ -64,12 +64,12 @@ class LiveFigures:
 
 @dataclass(frozen=True)
 class LiveReport:
-    """Live figures of a part of time.
+    """Live figures of a period.
 
     Attributes:
-        schema: version of the file.
-        begin: begin of the time in ms since 1970; None: all that the log has.
-        made_at: time in ms since 1970 at which the log was read.
+        schema: version of the file's format.
+        begin: start of the period in ms since 1970; None: the start of the log.
+        made_at: end of the period in ms since 1970, when the log was read.
         figures: figures of each variant, model version and source.
     """
 
@@ -94,7 +94,7 @@ _REPORT_CHECKS: Checks = {
 
 
 def save_report(report: LiveReport, path: Path) -> None:
-    """Writes a report to a file, which is whole at any time.
+    """Writes a report to the file `path` atomically, as JSON.
 
     Raises:
         ValueError: a figure is not finite, so that the report could not be read.
@@ -107,10 +107,10 @@ def save_report(report: LiveReport, path: Path) -> None:
 
 
 def load_report(path: Path) -> LiveReport:
-    """Reads a report.
+    """Reads a report from the file `path`, as `save_report` writes it.
 
     Raises:
-        BundleError: the file is missing, too large, or no report.
+        BundleError: the file is missing, too large, or not a report.
     """
     report = build(
         LiveReport,

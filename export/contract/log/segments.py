@@ -1,8 +1,8 @@
-"""Segments: append-only files of records, each of which has a checksum.
+"""Segments: append-only files of records with checksums.
 
-Before the content of a record come its length and its CRC-32, four bytes each in network byte
-order. The journal of the history store and the event log on disk are folders of segments. This
-module imports the standard library only.
+A record is the length of its content, the CRC-32 of its content, and the content. Length and CRC-32
+are four bytes each, in network byte order. The journal of the history store and the event log on
+disk are folders of segments. This module imports the standard library only.
 """
 
 import os
@@ -16,7 +16,12 @@ _HEAD = struct.Struct("!II")
 
 
 class SegmentWriter:
-    """Writes a new segment. Records are on the disk when `write` returns."""
+    """Writes a new segment. Records are on the disk when `write` returns.
+
+    Attributes:
+        path: path of the segment's file.
+        size: size of the file in bytes.
+    """
 
     def __init__(self, path: Path) -> None:
         """Creates the file `path`; raises OSError if it exists or cannot be created."""
@@ -27,7 +32,7 @@ class SegmentWriter:
         sync_folder(path.parent)
 
     def write(self, records: bytes) -> None:
-        """Appends framed records to the file.
+        """Appends records to the file; `records` joins the bytes that `framed` returns for each.
 
         Raises:
             OSError: the records could not be written. The file is cut back to its former length if
@@ -50,18 +55,19 @@ class SegmentWriter:
 
 
 def framed(content: bytes) -> bytes:
-    """Returns a record as the bytes that a segment stores; `content` must not be empty."""
+    """Returns the bytes of a segment's record with the given content, which must not be empty."""
     return _HEAD.pack(len(content), zlib.crc32(content)) + content
 
 
 def read_segment(path: Path) -> tuple[Sequence[bytes], bool]:
-    """Reads the contents of a segment's records, up to one that is empty or fails its checksum.
+    """Reads the contents of a segment's records, up to the first damaged record.
 
-    A last record that is shorter than its length is skipped, and does not count as damage. The
-    process ended while it wrote this record, so it never reported the record as written.
+    A record is damaged if it is empty or fails its checksum. An incomplete last record is skipped
+    and does not count as damaged: the process ended while writing it, and never reported it as
+    written.
 
     Returns:
-        The contents, and whether a record is damaged.
+        The contents before the damage, and whether a record is damaged.
     """
     segment, contents, begin = path.read_bytes(), list[bytes](), 0
     while begin + _HEAD.size <= len(segment):
@@ -79,7 +85,7 @@ def read_segment(path: Path) -> tuple[Sequence[bytes], bool]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flushes the list of a folder's files to the disk, so that a new file survives a power cut."""
+    """Flushes a folder's directory entries to the disk, so that a new file survives a power cut."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)

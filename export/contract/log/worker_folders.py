@@ -1,12 +1,12 @@
-"""Folders of segments: each worker has one, and keeps it locked as long as its process lives.
+"""Folders of segments. Each worker has one and keeps it locked as long as its process lives.
 
 A worker locks the file `PATH/NAME/lock`, and writes the segments `PATH/NAME/00000001.log` and so
 on. When the process ends, even by a crash, the kernel releases the lock. Another process can then
-take the folder over.
+take over the folder.
 
-In an event log, the segment that a worker still writes ends in `.open`; `seal` gives it its name.
-So a collector reads all segments that end in `.log`, and in folders that it has taken those that
-end in `.open` too. It removes a segment when the content is safe elsewhere.
+In an event log, the name of the segment that a worker still writes ends in `.open`; `seal` changes
+the ending to `.log`. A collector reads all `.log` segments. In folders that it has taken over, it
+reads `.open` segments too. It removes a segment after storing the content elsewhere.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ SEALED, OPEN = ".log", ".open"
 
 
 def make_folder(parent: Path) -> tuple[Path, int]:
-    """Makes a locked folder for this worker.
+    """Creates a locked folder for this worker.
 
     Args:
         parent: folder of the folders of all workers.
@@ -42,7 +42,7 @@ def make_folder(parent: Path) -> tuple[Path, int]:
 
 
 def segments_of(folder: Path) -> Sequence[Path]:
-    """Returns the paths of the segments in a worker's folder, oldest first."""
+    """Returns the paths of the `.log` segments in a worker's folder, oldest first."""
     return sorted(folder.glob(f"*{SEALED}"))
 
 
@@ -54,11 +54,13 @@ def seal(path: Path) -> Path:
 
 
 def complete_segments(parent: Path, taken: Mapping[Path, int]) -> Sequence[Path]:
-    """Returns the segments of an event log that no worker writes any more, oldest first by folder.
+    """Returns the paths of an event log's segments that no worker writes any more.
+
+    Segments of the same folder are in their order, oldest first.
 
     Args:
         parent: folder of the workers' folders.
-        taken: the folders that `take_orphans` has locked; their open segments count too.
+        taken: the folders that `take_orphans` has locked; their `.open` segments are included.
     """
     found = [path for folder in sorted(parent.glob("[!.]*")) for path in segments_of(folder)]
     left_open = [path for folder in sorted(taken) for path in sorted(folder.glob(f"*{OPEN}"))]
@@ -88,9 +90,9 @@ def take_orphans(parent: Path) -> Mapping[Path, int]:
 
 
 def release(folders: Mapping[Path, int]) -> None:
-    """Unlocks folders, and removes those that have no segment and no damaged file.
+    """Unlocks folders, and removes those that contain only the lock file.
 
-    `folders` has the file descriptor of each folder's lock.
+    `folders` has the file descriptor of each folder's lock, which this function closes.
     """
     for folder, lock in folders.items():
         if {each.name for each in folder.iterdir()} == {_LOCK}:
