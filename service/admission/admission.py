@@ -178,7 +178,7 @@ class Admission:
         self._waiting_for_store = waiting_for_store
 
     def retry_after(self, in_progress: int, method: bytes, url: bytes, headers: Headers) -> int:
-        """Returns 0 to accept a new request, or the seconds until a retry to refuse it.
+        """Decides on a new request: returns 0 if it is accepted, else the seconds before a retry.
 
         Reads only the method, URL and headers, so it is cheap. Counts a refusal in the metrics.
 
@@ -214,9 +214,10 @@ class Admission:
         return False
 
     def _seconds_to_a_place(self, cost: Cost, headers: Headers) -> int:
-        """Returns 0 if the request's turn or place is free, else the seconds until a retry.
+        """Returns 0 if the request will be served in time, else the seconds before a retry.
 
-        Counts a refusal.
+        A light request needs a free place. A heavy one also needs a turn, which must be expected
+        within the time for which its client waits. Counts a refusal.
         """
         length = announced_length(headers)
         kind = kind_of(cost.kind, length)

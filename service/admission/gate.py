@@ -82,7 +82,7 @@ class Gate:
         return before * self._seconds_per_unit / self._max_turns
 
     def retry_after(self, key: str, wait_seconds: float, units: int) -> int:
-        """Returns 0 to accept a new request, or the seconds until a retry to refuse it.
+        """Decides on a new request: returns 0 if it is accepted, else the seconds before a retry.
 
         A request is refused, and the refusal counted, if its turn would come too late.
 

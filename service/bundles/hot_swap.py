@@ -134,10 +134,10 @@ class HotSwap:
                 self._refuse(slot, refused)
 
     async def _check(self, folder: Path) -> None:
-        """Checks the bundle in `folder`, which the client has chosen.
+        """Checks the bundle in `folder` as a start of the service would: hashes, signature, graphs.
 
         Raises:
-            InvalidRequestError: the bundle is refused.
+            InvalidRequestError: the bundle fails. It is the client's error, who chose the folder.
         """
         try:
             await self._checks.check_async(folder)

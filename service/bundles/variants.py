@@ -60,7 +60,7 @@ class ServedVariants:
     """The variants that share the sessions; without the setting VARIANTS there is only one."""
 
     def __init__(self, slots: Sequence[VariantSlot]) -> None:
-        """Makes the variants of `slots`; the first one is the control."""
+        """Takes the slot of each variant; the first variant is the control."""
         self._slot_by_name: Mapping[str, VariantSlot] = {slot.name: slot for slot in slots}
         self._slots = tuple(slots)
         self._cumulative_weights = list(accumulate(slot.weight for slot in slots))

@@ -31,7 +31,7 @@ _TOO_LONG = '{"too_long":true}'
 
 
 class Audience(NamedTuple):
-    """The receiver of an answer and the query, for the impression of the answer.
+    """The part of an impression that comes from the request: who asked, and for what.
 
     Attributes:
         tenant: owner of the session.
@@ -71,7 +71,7 @@ class Impressions:
 
     @property
     def is_on(self) -> bool:
-        """Whether any answer has an impression."""
+        """Whether impressions are collected at all."""
         return self._share > 0
 
     def shown(

@@ -128,7 +128,7 @@ class Connections:
         return same
 
     def stop_waiting(self, number: int) -> None:
-        """Subtracts `number` from `waiting`, for requests that no longer wait for their clients."""
+        """Subtracts `number` from `waiting`, the number of requests that wait for their clients."""
         self.waiting -= number
 
     def _sweep(self) -> None:

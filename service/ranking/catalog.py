@@ -108,7 +108,7 @@ class Catalog:
         return Catalog(self._bundle_items, added, edits)
 
     def ids_where(self, mask: Mask) -> Iterator[str]:
-        """Yields the item ids of the items for which `mask`, `[items + 1]`, is true."""
+        """Yields the item ids of the items for which `mask`, `[catalog rows]`, is true."""
         return map(_ID, compress(self._items, mask[1:].tolist()))
 
     def item(self, item_index: int) -> Item:
@@ -135,7 +135,7 @@ class Catalog:
         return list(filter(None, map(self._index_in_bundle.get, item_ids)))
 
     def mask_of(self, item_ids: Iterable[str]) -> Mask:
-        """Returns a mask `[items + 1]` that is true for the items with these ids.
+        """Returns a mask `[catalog rows]` that is true for the items with these ids.
 
         Unknown ids and hidden items are left out.
         """
@@ -157,7 +157,7 @@ class Catalog:
     def popular(self, k: int, allowed: Mask) -> list[int]:
         """Returns the item indices of the `k` most popular allowed items, most popular first.
 
-        Items of equal popularity are in catalog order. `allowed` is a mask `[items + 1]`. Returns
+        Items of equal popularity are in catalog order. `allowed` is a mask `[catalog rows]`. Returns
         fewer than `k` indices if the mask allows fewer items.
         """
         found: list[int] = []

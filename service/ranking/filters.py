@@ -85,7 +85,7 @@ class Filters:
         self._mask_length = mask_length
 
     def mask(self, allow: AttributeFilter, deny: AttributeFilter) -> Mask | None:
-        """Returns the mask `[items + 1]` of the allowed items; None if there are no filters.
+        """Returns the mask `[catalog rows]` of the allowed items; None if there are no filters.
 
         For each attribute in `allow`, an allowed item has at least one of the listed values. It has
         none of the values in `deny`. Hidden items are not allowed.

@@ -38,7 +38,7 @@ class ItemVectors:
         """Ranks the `k` allowed items that are most similar to the items `item_indices`.
 
         The score of an item is the mean of its cosines with these items. `item_indices` must not be
-        empty. `allowed` is a mask `[items + 1]`.
+        empty. `allowed` is a mask `[catalog rows]`.
         """
         direction = sum(self._vector(index) / self._norms[index] for index in item_indices)
         cosines = np.concatenate([part @ direction for part in self._parts]) / self._norms

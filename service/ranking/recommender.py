@@ -332,7 +332,7 @@ class Recommender:
         return self._source_of(indices), list(zip(indices, counts, strict=True))
 
     def _candidates(self, query: IndexQuery) -> Mask:
-        """Returns the mask `[items + 1]` of the items that may be recommended for a query.
+        """Returns the mask `[catalog rows]` of the items that may be recommended for a query.
 
         Seen items are among them if `mask_seen` is false or if no other item is left.
         """

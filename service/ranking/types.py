@@ -14,7 +14,7 @@ Source = Literal["student", "similar", "popular", "catalog", "teacher"]
 """Name of the ranker that made a list; `teacher` is only in answers of the teacher's routes."""
 
 Mask = NDArray[np.bool_]
-"""Mask `[items + 1]` by item index: True where an item may be recommended; entry 0 is padding."""
+"""Mask `[catalog rows]` by item index: True where an item may be recommended; entry 0 is padding."""
 
 Vectors = NDArray[np.float32]
 """Item vectors or LLM embeddings, one per row: `[items, size]`."""
@@ -28,7 +28,7 @@ class IndexQuery:
         history: indices of the history's items that the student reads, oldest first.
         k: maximum number of items in the ranking.
         excluded: indices of items that must not be recommended.
-        allowed: mask `[items + 1]` of the items that may be recommended; None: all items may.
+        allowed: mask `[catalog rows]` of the items that may be recommended; None: all items may.
         mask_seen: whether the items of `history` and `unread` must not be recommended.
         unread: indices of the history's items that the student does not read, oldest first.
     """

@@ -76,7 +76,7 @@ class RankFile:
         write_arrays(self.path, facts=np.array(json.dumps(facts)), **arrays)
 
     def damaged(self) -> ResultError:
-        """Returns a ResultError whose message names this file and advises to delete it."""
+        """Returns a ResultError whose message names this file and asks to delete it."""
         return ResultError(
             f"{self.path}: damaged, or not made for dataset {self.dataset.name!r}; delete the file "
             "and run the command again"

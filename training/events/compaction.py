@@ -114,7 +114,7 @@ class _Run:
             copies = pa.concat_tables(self.log.read(part) for part in parts)
         except FileNotFoundError:  # another process compacts the partition
             return
-        # Before copies are joined: an event that was sent again after its erasure counts.
+        # Erases first, then drops copies: one that was sent again after the erasure counts.
         erased = is_erased(kind, copies, self.deadlines)
         kept = in_order(kind, copies.filter(pa.array(~erased)))
         self.erased[kind] += len(in_order(kind, copies.filter(pa.array(erased))))

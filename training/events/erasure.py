@@ -18,11 +18,11 @@ from training.events.schema import digest_of
 
 @dataclass(frozen=True)
 class Deadline:
-    """The newest tombstone of a session or a user.
+    """The bounds up to which the tombstones of a session or a user erase.
 
     Attributes:
-        at: time of the tombstone in ms since 1970.
-        sequence: number of the tombstone's entry in the log.
+        at: time of the latest tombstone in ms since 1970.
+        sequence: highest entry number of a tombstone in the log.
     """
 
     at: int
@@ -36,7 +36,7 @@ class Deadline:
 
 
 Deadlines = Mapping[str, Deadline]
-"""The newest tombstones by the digest of their session or user."""
+"""Deadlines by the digest of their session or user."""
 
 
 def deadlines_of(tombstones: pa.Table) -> dict[str, Deadline]:
@@ -78,7 +78,8 @@ def is_erased(kind: Kind, records: pa.Table, deadlines: Deadlines) -> NDArray[np
         return np.zeros(len(records), dtype=np.bool_)
     at, sequences = _deadlines_by_row(records, "session_ref", deadlines)
     if kind == "event":
-        # An event in the millisecond of the tombstone is erased only by its sequence, see `erases`.
+        # In the millisecond of a session's tombstone the sequence decides; a user's erases all
+        # events of its millisecond. See `erases`.
         at = np.maximum(at, _NEVER + 1) - 1
         of_users = _deadlines_by_row(records, "user_ref", deadlines)
         return _erased(records, "received_at", (at, sequences)) | _erased(

@@ -32,9 +32,9 @@ _PART = re.compile(
 
 
 def hour_of(milliseconds: int) -> int:
-    """Returns the number of full hours from 1970 to a time; records are partitioned by it.
+    """Returns the hour of a time, which is given in ms since 1970, in full hours since 1970.
 
-    A time before 1970 or after the year 9955 counts as the first or the last hour of that range.
+    Records are partitioned by it. It is at least 0 and at most `_MAX_HOUR`.
     """
     return min(max(milliseconds // HOUR_MS, 0), _MAX_HOUR)
 

@@ -86,8 +86,8 @@ def _attribute(event: Mapping[str, Any], shown: _List, outcomes: Outcomes) -> No
 def _next_items(events: pa.Table) -> Callable[[Mapping[str, Any]], str | None]:
     """Returns a function that maps an impression to the item of the session's next event, or None.
 
-    The next event is the first one that was received in a later millisecond than the list was
-    shown. This excludes the event that the list answered.
+    The next event is the first one that was received after the millisecond in which the list was
+    shown. So the event that prompted the list is not counted.
     """
     received: dict[_Session, list[tuple[int, int, str]]] = defaultdict(list)
     columns = ["tenant", "session_ref", "received_at", "sequence", "item_id"]

@@ -61,10 +61,10 @@ SCHEMAS: Mapping[Kind, pa.Schema] = {
         ]
     ),
 }
-"""Columns of the files by kind; `erased` of a tombstone is a `digest_of`."""
+"""Columns of the files by kind; `erased` holds a digest, see `digest_of`."""
 
 USER = "user:"
-"""Beginning of the digest of a user."""
+"""Prefix of a user's digest."""
 
 _IDENTITIES: Mapping[Kind, Sequence[str]] = {
     "event": ("tenant", "session_ref", "event_id"),

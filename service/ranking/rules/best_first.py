@@ -25,8 +25,8 @@ class BestFirst:
 
         Args:
             scorer: ranks items without boosts.
-            allowed: mask `[items + 1]` of the items to rank.
-            boosts: `[items + 1]`, added to the scores; None: nothing is added.
+            allowed: mask `[catalog rows]` of the items to rank.
+            boosts: `[catalog rows]`, added to the scores; None: nothing is added.
             min_score: items with a lower boosted score are left out; None: no item is.
         """
         self._scorer = scorer
@@ -36,7 +36,7 @@ class BestFirst:
         self.num_allowed = int(np.count_nonzero(allowed))
 
     def without(self, items: Mask) -> "BestFirst":
-        """Returns a copy that does not rank the items of the mask `items`, `[items + 1]`."""
+        """Returns a copy that does not rank the items of the mask `items`, `[catalog rows]`."""
         return BestFirst(self._scorer, self._allowed & ~items, self._boosts, self._min_score)
 
     def at_least(self, number: int) -> tuple[Scored, bool]:
@@ -59,7 +59,7 @@ class BestFirst:
     def scores_of(self, items: Mask, number: int) -> dict[int, float]:
         """Returns the boosted scores of the items in the mask `items`, by item index.
 
-        `items`: mask `[items + 1]` of exactly `number` items, which need not be allowed.
+        `items`: mask `[catalog rows]` of exactly `number` items, which need not be allowed.
         """
         indices, scores = self._scorer(items, number)
         if self._boosts is not None:

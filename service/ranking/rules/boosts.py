@@ -7,11 +7,11 @@ from service.ranking.catalog import Catalog
 from service.ranking.rules.types import Rules
 
 Boosts = NDArray[np.float64]
-"""Number that is added to each item's score, `[items + 1]` by item index."""
+"""Number that is added to each item's score, `[catalog rows]` by item index."""
 
 
 def boosts_of(catalog: Catalog, rules: Rules) -> Boosts | None:
-    """Returns the sum of each item's boosts, `[items + 1]`; None if the rules have no boosts.
+    """Returns the sum of each item's boosts, `[catalog rows]`; None if the rules have no boosts.
 
     Ids and values that no item has are skipped.
     """

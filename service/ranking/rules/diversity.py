@@ -39,7 +39,7 @@ def choose_diverse(
     number: int,
     limits: ValueLimits,
 ) -> list[int]:
-    """Chooses up to `number` items of `pool`; returns their positions in order of choice.
+    """Chooses up to `number` items of `pool`; returns their rows in it in order of choice.
 
     Args:
         pool: the items to choose from, best first.
@@ -47,7 +47,7 @@ def choose_diverse(
         pinned: `[pinned, hidden]`, the vectors of the items that were chosen before.
         diversity: weight of the similarity, in [0, 1].
         number: maximum number of items to choose.
-        limits: the limits by value; this function counts the chosen items in it.
+        limits: the limits by value; the chosen items are counted in them.
     """
     indices, scores = pool
     relevance = (1 - diversity) * _scaled(scores)

@@ -35,8 +35,8 @@ def by_similarity(vectors: ItemVectors, item_indices: Sequence[int]) -> Scorer:
 def by_popularity(catalog: Catalog) -> Scorer:
     """Returns a scorer that ranks by the logarithm of one plus the number of interactions.
 
-    A boost that is added to this score multiplies the popularity. A boost that is added to a
-    student's score likewise multiplies the odds of the item.
+    A boost of b multiplies one plus the number of interactions by e^b. Added to a student's score,
+    it likewise multiplies the odds of the item by e^b.
     """
 
     def score(allowed: Mask, number: int) -> Scored:

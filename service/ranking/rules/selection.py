@@ -17,7 +17,7 @@ from service.ranking.types import Mask, Ranking
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
-    """The items that candidates, filters and exclusions leave, as masks `[items + 1]`.
+    """The items that candidates, filters and exclusions leave, as masks `[catalog rows]`.
 
     Attributes:
         pinnable: items that may be pinned; seen items are among them.

@@ -11,7 +11,7 @@ class ValueLimits:
     """Counts the items of a list by attribute value, and marks the items that no longer fit.
 
     Attributes:
-        refused: mask `[items + 1]` of the items with a value whose limit is reached.
+        refused: mask `[catalog rows]` of the items with a value whose limit is reached.
     """
 
     def __init__(self, catalog: Catalog, max_per: Mapping[str, int]) -> None:

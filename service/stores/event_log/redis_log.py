@@ -36,7 +36,7 @@ return 1
 
 
 class RedisLog:
-    """Writes each entry of impressions to the next stream in turn."""
+    """Appends impressions to the event log in Redis, each entry to the next of its streams."""
 
     def __init__(self, redis: RedisCommands, max_bytes: int) -> None:
         """Makes a log that connects at its first command.

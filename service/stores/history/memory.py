@@ -42,7 +42,7 @@ class InMemoryHistoryStore:
 
     If there are more, drops the session whose last event is oldest. Each change of a session is
     made without awaiting anything, so it is atomic on the event loop. An event is stored before it
-    is logged, because a crash loses the history anyway.
+    is logged. The order makes no difference after a crash, which loses all histories.
     """
 
     def __init__(

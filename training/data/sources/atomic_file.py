@@ -63,8 +63,8 @@ def _types_of(path: Path, header: list[str]) -> dict[str, str]:
         name, _, kind = column.rpartition(":")
         if not name or kind not in TYPES or name in types:
             raise DataError(
-                f"{path}: column {column!r}: must be a name of its own, a colon and one of "
-                f"{', '.join(TYPES)}"
+                f"{path}: column {column!r}: must be NAME:TYPE, with a name that no other "
+                f"column has and a type of {', '.join(TYPES)}"
             )
         types[name] = kind
     return types

@@ -65,7 +65,8 @@ class FullSoftmax:
 
     Attributes:
         log_normaliser: `[positions]`, `log sum exp` of the scores of all candidates.
-        kth_best: `[positions]`, the K-th best score, for consistency; None if it is not computed.
+        kth_best: `[positions]`, the K-th best score, for the consistency of lists of K items;
+            None if it is not computed.
     """
 
     log_normaliser: Tensor

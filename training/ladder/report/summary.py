@@ -71,9 +71,10 @@ def _cells(
 def _over_its_own_kind(
     line: Measured, shown: Sequence[Measured], figures: Figures
 ) -> tuple[str, str]:
-    """Formats the relative gain of DLLM2Rec over CE of the same student, and its `outcome`.
+    """Formats the relative gain of a line of DLLM2Rec over CE of the same student.
 
-    Both strings are empty for other rows, and if the two lines share no seed.
+    Returns the gain in per cent with its interval, and the word for it: "helps", "hurts" or "not
+    shown". Both strings are empty if `line` is not of DLLM2Rec, or if no seed has both rows.
     """
     alone = [each for each in shown if (each.row, each.student) == (CE_ROW, line.student)]
     if line.row != DISTILLED_ROW or not line.can_be_compared(alone[0]):

@@ -66,7 +66,7 @@ def test_an_atomic_title_is_found_by_its_ending_and_sequences_are_values(tmp_pat
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("user_id\titem_id\n1\t2\n", "column 'user_id': must be a name of its own, a colon"),
+        ("user_id\titem_id\n1\t2\n", "column 'user_id': must be NAME:TYPE, with a name"),
         ("a:token\ta:token\n1\t2\n", "column .a:token"),
         ("user_id:text\n1\n", "'user_id:text': .* one of token, token_seq, float, float_seq"),
         ("user_id:token\n1\t2\n", "more values than the header"),
