@@ -157,8 +157,8 @@ class Catalog:
     def popular(self, k: int, allowed: Mask) -> list[int]:
         """Returns the item indices of the `k` most popular allowed items, most popular first.
 
-        Items of equal popularity are in catalog order. `allowed` is a mask `[catalog rows]`. Returns
-        fewer than `k` indices if the mask allows fewer items.
+        Items of equal popularity are in catalog order. `allowed` is a mask `[catalog rows]`.
+        Returns fewer than `k` indices if the mask allows fewer items.
         """
         found: list[int] = []
         for start in range(0, len(self), _BLOCK_SIZE):

@@ -14,7 +14,7 @@ Source = Literal["student", "similar", "popular", "catalog", "teacher"]
 """Name of the ranker that made a list; `teacher` is only in answers of the teacher's routes."""
 
 Mask = NDArray[np.bool_]
-"""Mask `[catalog rows]` by item index: True where an item may be recommended; entry 0 is padding."""
+"""Mask `[catalog rows]` by item index: True where an item may be recommended; 0 is padding."""
 
 Vectors = NDArray[np.float32]
 """Item vectors or LLM embeddings, one per row: `[items, size]`."""
