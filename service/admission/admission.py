@@ -216,8 +216,8 @@ class Admission:
     def _seconds_to_a_place(self, cost: Cost, headers: Headers) -> int:
         """Returns 0 if the request will be served in time, else the seconds before a retry.
 
-        A light request needs a free place. A heavy one also needs a turn, which must be expected
-        within the time for which its client waits. Counts a refusal.
+        A teacher or admin request needs a free place. A heavy or teacher request needs a turn,
+        expected within the time for which its client waits. Counts a refusal in the metrics.
         """
         length = announced_length(headers)
         kind = kind_of(cost.kind, length)
@@ -235,8 +235,8 @@ class Admission:
     def _bound_light(self) -> None:
         """Sets the bound of light requests: LIGHT_REQUESTS, or a reduced bound under strain.
 
-        If the service has keys, the shares of keys are enforced from half of the bound on. While a
-        greedy key is refused, the reduced bound holds only for keys over their share.
+        If the service has keys, each key's share is enforced once half of the bound is in use.
+        While a greedy key is refused, the reduced bound holds only for keys over their share.
         """
         part = max(1, self._light_requests // _SHARE_UNDER_STRAIN)
         is_greedy, is_busy = self._strain_of_keys.is_on, self._strain_of_light.is_on

@@ -47,9 +47,10 @@ def caller_of(scope: Scope) -> Caller:
 
 
 def wait_seconds(headers: Sequence[tuple[bytes, bytes]]) -> float:
-    """Returns the number N of the header `Prefer: wait=N` (RFC 7240), 1 to `MAX_WAIT_SECONDS`.
+    """Returns N of the header `Prefer: wait=N` (RFC 7240), in seconds.
 
-    Without this header, returns `DEFAULT_WAIT_SECONDS`.
+    N is raised to 1 or lowered to `MAX_WAIT_SECONDS`. Without this header, returns
+    `DEFAULT_WAIT_SECONDS`.
     """
     for name, value in headers:
         if name == b"prefer" and (found := _WAIT.search(value)):

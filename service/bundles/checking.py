@@ -111,10 +111,11 @@ class BundleChecks:
         await anyio.to_thread.run_sync(self._conclude, folder, key, done)
 
     def _key(self, folder: Path) -> str:
-        """Returns the name of the marker file: a hash of everything that decides the check.
+        """Returns the name of the marker file, which exists if the bundle in `folder` has passed.
 
-        It covers the manifest, `max_k`, the versions of Python and onnxruntime, and the time of the
-        last change of `loading.py`.
+        The name is a hash of everything that can change the result of the check. It covers the
+        manifest, `max_k`, the versions of Python and onnxruntime, and the time of the last change
+        of `loading.py`.
 
         Raises:
             BundleError: the manifest cannot be read, or its signature is not accepted.

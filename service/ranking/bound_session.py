@@ -71,10 +71,10 @@ class BoundSession:
 
 
 class BoundSessions(threading.local):
-    """The bound sessions of one graph, a separate set for each thread.
+    """Runs one open ONNX graph by onnxruntime's I/O binding; each thread has its own arrays.
 
-    A thread makes a session for each new pair of history length and `k`. It keeps at most
-    `_MAX_BOUND_SESSIONS` sessions, and then drops the least recently used one.
+    A thread makes a `BoundSession` for each new pair of history length and `k`. It keeps at most
+    `_MAX_BOUND_SESSIONS` of them, and then drops the least recently used one.
     """
 
     def __init__(self, session: ort.InferenceSession) -> None:

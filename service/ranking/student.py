@@ -101,10 +101,12 @@ class Student:
         return self._ranking_graph.all_allowed
 
     def with_added(self, vectors: Vectors, hidden_items: frozenset[int] = frozenset()) -> "Student":
-        """Returns a copy that ranks the bundle's items and the items with the vectors `vectors`.
+        """Returns a copy that ranks the bundle's items and added items.
 
-        `vectors` is `[added, hidden]` and replaces the vectors that were added before.
-        `hidden_items` are the indices of the items that the copy does not rank.
+        Args:
+            vectors: item vectors of all added items, `[added, hidden_size]`. They replace those
+                that were added before.
+            hidden_items: indices of the items that the copy does not rank.
         """
         student = copy.copy(self)
         student._hidden_items = hidden_items

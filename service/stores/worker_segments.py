@@ -11,7 +11,7 @@ SEGMENT_BYTES = 1 << 20
 
 
 class WorkerSegments:
-    """Writes records to segments. All methods block, so they are called in a thread."""
+    """Writes records to segments in its own folder. All methods block: call them in a thread."""
 
     def __init__(
         self,

@@ -44,11 +44,11 @@ class Refit:
     Attributes:
         protocol: the rows to train on, "refit" or "refit-all".
         dataset: the dataset of the validation run.
-        epochs: number of epochs to train: the number of the validation run's best epoch.
-        cold_bonus: mean amount that is added to the scores of cold items; None if they are not
-            placed.
-        source: folder of the validation run's checkpoint, which holds the fit of cold items;
-            required with a cold bonus.
+        epochs: number of epochs to train, up to the validation run's best epoch.
+        cold_bonus: amount by which the scores of cold items rise, as a mean over these items; None
+            if cold items get no vectors.
+        source: folder of the validation run's checkpoint, from which the learned parameters for
+            cold items are taken; required with a cold bonus.
     """
 
     protocol: Protocol

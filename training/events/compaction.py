@@ -90,7 +90,10 @@ def compact(log: LogFolder, keep_days: float | None = None) -> Report:
 
 
 class _Run:
-    """One compaction; skips files that an earlier compaction checked for the same tombstones."""
+    """One compaction of the log, which removes erased records and copies.
+
+    Skips a file from which an earlier compaction, with the same tombstones, has removed them.
+    """
 
     def __init__(self, log: LogFolder, deadlines: Deadlines) -> None:
         self.log = log
@@ -114,7 +117,7 @@ class _Run:
             copies = pa.concat_tables(self.log.read(part) for part in parts)
         except FileNotFoundError:  # another process compacts the partition
             return
-        # Erases first, then drops copies: one that was sent again after the erasure counts.
+        # Erases first: an erased copy could else displace one that was sent after the erasure.
         erased = is_erased(kind, copies, self.deadlines)
         kept = in_order(kind, copies.filter(pa.array(~erased)))
         self.erased[kind] += len(in_order(kind, copies.filter(pa.array(erased))))
@@ -132,9 +135,9 @@ class _Run:
 
 
 def _checked(log: LogFolder, of_deadlines: str) -> frozenset[str]:
-    """Returns the hashes of the files that an earlier compaction checked for the same tombstones.
+    """Returns the hashes of the files that an earlier compaction, with the same tombstones, left.
 
-    `of_deadlines` is the fingerprint of the tombstones.
+    They contain no erased records. `of_deadlines` is the fingerprint of the tombstones.
     """
     try:
         state = json.loads(log.read_file(STATE_NAME) or b"{}")
@@ -144,8 +147,9 @@ def _checked(log: LogFolder, of_deadlines: str) -> frozenset[str]:
 
 
 def _with_derived(log: LogFolder, deadlines: Deadlines) -> Deadlines:
-    """Returns `deadlines` and those of erased users' sessions, which are also saved as tombstones.
+    """Adds a deadline for each session of an erased user, and saves each as a tombstone.
 
+    Returns all deadlines.
     Impressions do not name their user. Once the user's events are erased, only these tombstones
     tell which impressions to erase.
     """

@@ -18,7 +18,7 @@ from training.events.schema import digest_of
 
 @dataclass(frozen=True)
 class Deadline:
-    """The bounds up to which the tombstones of a session or a user erase.
+    """The time and the entry number up to which records of a session or a user are erased.
 
     Attributes:
         at: time of the latest tombstone in ms since 1970.
@@ -78,8 +78,8 @@ def is_erased(kind: Kind, records: pa.Table, deadlines: Deadlines) -> NDArray[np
         return np.zeros(len(records), dtype=np.bool_)
     at, sequences = _deadlines_by_row(records, "session_ref", deadlines)
     if kind == "event":
-        # In the millisecond of a session's tombstone the sequence decides; a user's erases all
-        # events of its millisecond. See `erases`.
+        # If an event and a session's tombstone have the same millisecond, the sequence decides. A
+        # user's tombstone erases all of the user's events of its millisecond. See `erases`.
         at = np.maximum(at, _NEVER + 1) - 1
         of_users = _deadlines_by_row(records, "user_ref", deadlines)
         return _erased(records, "received_at", (at, sequences)) | _erased(

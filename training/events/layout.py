@@ -32,9 +32,9 @@ _PART = re.compile(
 
 
 def hour_of(milliseconds: int) -> int:
-    """Returns the hour of a time, which is given in ms since 1970, in full hours since 1970.
+    """Converts ms since 1970 to full hours since 1970, at least 0 and at most `_MAX_HOUR`.
 
-    Records are partitioned by it. It is at least 0 and at most `_MAX_HOUR`.
+    This hour is a record's partition.
     """
     return min(max(milliseconds // HOUR_MS, 0), _MAX_HOUR)
 

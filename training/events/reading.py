@@ -65,7 +65,7 @@ def read_records(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Ta
     if any(each.startswith(USER) for each in deadlines):
         # All events, since the one that names a session's user may lie outside the window.
         deadlines = with_sessions_of_users(deadlines, read_copies(log, "event"))
-    # Erases first, then drops copies: one that was sent again after the erasure counts.
+    # Erases first: an erased copy could else displace one that was sent after the erasure.
     kept = copies.filter(pa.array(~is_erased(kind, copies, deadlines)))
     return window.holds(in_order(kind, kept), TIME_COLUMNS[kind])
 

@@ -2,7 +2,7 @@
 
 The columns of events and impressions are the fields of `Event` and `Impression` in
 `export.contract.log.events`. A tombstone has only a digest of the session or user that it erases.
-So the log does not contain the session or user any more once compaction has erased the records.
+Once a compaction has erased their records, the log no longer names the session or user.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from training.events.layout import Kind
 
 SCHEMA_VERSION = 1
 
-_TEXT = pa.large_string()  # a column of plain strings holds 2 GiB at most
+_TEXT = pa.large_string()  # an array of `pa.string()` holds 2 GiB at most
 _REQUIRED_TEXT = {"type": _TEXT, "nullable": False}
 _WHOLE = {"type": pa.int64(), "nullable": False}
 

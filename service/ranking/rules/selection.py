@@ -17,7 +17,7 @@ from service.ranking.types import Mask, Ranking
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
-    """The items that candidates, filters and exclusions leave, as masks `[catalog rows]`.
+    """The items that remain after candidates, filters and exclusions, masks `[catalog rows]`.
 
     Attributes:
         pinnable: items that may be pinned; seen items are among them.
@@ -94,7 +94,7 @@ class Selector:
 def _filled(best: BestFirst, chosen: Ranking, free: int, limits: ValueLimits) -> Ranking:
     """Returns the `chosen` items and the best others that the limits allow, at most `free` in all.
 
-    Counts the items that it appends in `limits`.
+    Each appended item is counted in `limits`.
     """
     filled = list(chosen)
     while len(filled) < free:

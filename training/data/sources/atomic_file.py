@@ -21,8 +21,8 @@ def read_atomic(path: Path, content: bytes) -> pa.Table:
     """Reads the content of an atomic file as a table of text.
 
     Column names lose their types. If no column is named `title`, but exactly one name ends in
-    `_title`, this column becomes `title`. The values of other sequences are separated by `|`, as in
-    a table of items.
+    `_title`, this column becomes `title`. The values of any other `_seq` column are joined by `|`,
+    as in a table of items.
 
     Args:
         path: path of the file, for messages.

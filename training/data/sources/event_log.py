@@ -126,7 +126,8 @@ def _of_known_items(
 def _users(events: pa.Table, config: EventsConfig) -> NDArray[np.object_]:
     """Returns the dataset's user of each event, `[events]`.
 
-    By `config`, a user is a session or a user ref, or a part of either between two long pauses.
+    By `config`, a user is a session or a user ref. With `session_gap_minutes`, each part of its
+    events without a longer pause is a user of its own.
     """
     users = _texts(events, "session_ref")
     if config.user == "user":
@@ -155,7 +156,7 @@ def _user_of_session(
 
 
 def _divided(users: NDArray[np.object_], times: NDArray[np.int64], gap: int) -> NDArray[np.object_]:
-    """Divides each user at pauses of more than `gap` ms; each part becomes a user of its own.
+    """Splits each user's events at pauses of more than `gap` ms; each part gets its own user.
 
     Returns the new user of each event, `[events]`: `USER` before the first pause, then `USER#2`,
     `USER#3` and so on.

@@ -93,7 +93,7 @@ def refuse_rows(
 
 
 def _shown(value: object) -> str:
-    return repr(value) if isinstance(value, str) else "nothing"
+    return repr(value) if isinstance(value, str) else "no value"
 
 
 def _read_csv(path: Path, content: bytes) -> pa.Table:

@@ -112,10 +112,10 @@ def distinct_latest(history: NDArray[np.int32], length: int) -> NDArray[np.int64
 
 
 def _last_occurrences(dataset: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the distinct pairs of user and item in training, ordered by their last rows.
+    """Finds the distinct pairs of user and item in training, ordered by each pair's last row.
 
     Returns:
-        The users and the items, `[pairs]` each.
+        User indices and item indices, `[pairs]` each.
     """
     rows = np.flatnonzero(dataset.splits == Split.TRAIN)[::-1]
     pairs = dataset.user_of_row[rows] * dataset.catalog.num_rows + dataset.item_indices[rows]

@@ -61,9 +61,12 @@ def refitted_titles(line: Measured) -> list[Measured]:
 
 
 def student_line(cell: Cell, choices: Choices, jobs: Sequence[Job]) -> Measured:
-    """Makes the line of a cell from stored runs.
+    """Makes a line of the report from the stored runs of a cell.
 
-    `jobs` are the measured jobs of the cell or their refits, one per seed.
+    Args:
+        cell: the cell: a row of the ladder for one student and one teacher.
+        choices: the chosen settings of each cell, and the stored runs.
+        jobs: the measured jobs of the cell or their refits, one per seed; each has a stored run.
     """
     runs = [choices.store.facts(job) for job in jobs]
     return Measured(
