@@ -37,7 +37,7 @@ class ParityError(TrainingError):
 
 @dataclass(frozen=True)
 class Reference:
-    """The model that graphs were made from, run without these graphs.
+    """The model that graphs are checked against: it is run by the program that it comes from.
 
     Attributes:
         max_history_length: number of newest items that the model reads.
@@ -326,7 +326,7 @@ def _comparison(
     best = np.argsort(-unseen, kind="stable")[: len(ranking.items)]
     expected_items = np.where(np.isfinite(unseen[best]), best, PADDING_INDEX)
     differs = expected_items != ranking.items
-    with np.errstate(invalid="ignore"):  # NaN: neither of the two items may be answered
+    with np.errstate(invalid="ignore"):  # NaN = -inf + inf: neither item may be recommended
         gaps = np.abs(unseen[expected_items[differs]] - unseen[ranking.items[differs]])
     is_item = ranking.items != PADDING_INDEX
     list_score_errors = ranking.scores[is_item] - expected[ranking.items[is_item]]

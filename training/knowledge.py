@@ -1,4 +1,4 @@
-"""Saves and loads teacher knowledge: the teacher's rankings of examples, and its item embeddings.
+"""Saves and loads teacher knowledge: ranking lists of examples, and item embeddings.
 
 `teach` writes the folder of the knowledge, and `distill` reads it. `knowledge.json` holds
 provenance, the dataset's fingerprint and the hash of every other file.

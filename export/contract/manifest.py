@@ -87,7 +87,7 @@ class Manifest:
         max_history_length: number of newest items that the student reads.
         num_items: number of items in the catalog, without padding.
         protocol: "validation" for a model trained without the held-out interactions, "refit" for
-            a model that was trained again on all interactions.
+            a model that was trained again on held-out interactions, too.
         trained_until: time of the newest interaction trained on, in ms since 1970; None: unknown.
         metrics: the seed of the student's training, and the student's metrics for each split,
             measured on the exported graphs.

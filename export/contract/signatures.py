@@ -74,11 +74,11 @@ def read_trusted_keys(path: Path) -> TrustedKeys:
             key = PublicKey.from_base64(line)
         except Error as error:
             raise BundleError(
-                f"{path}, line {number}: no public key of minisign ({error})"
+                f"{path}, line {number}: not a minisign public key ({error})"
             ) from None
         keys[standard_b64decode(key.to_base64())[_KEY_ID]] = key
     if not keys:
-        raise BundleError(f"{path}: no public key of minisign")
+        raise BundleError(f"{path}: contains no minisign public key")
     return TrustedKeys(path, keys)
 
 
@@ -106,7 +106,7 @@ def sign_bundle(folder: Path, key: Path, password: str | None = None) -> str:
                 secret_key.decrypt(password or "")
             signature = secret_key.sign(content, trusted_comment=f"model_version:{version}")
     except Error as error:
-        raise BundleError(f"{key}: {error}; expected a secret key of minisign") from None
+        raise BundleError(f"{key}: {error}; expected a minisign secret key") from None
     with whole_file(layout.signature) as file:
         file.write(bytes(signature) + b"\n")
     return version
@@ -122,7 +122,7 @@ def is_encrypted(key: Path) -> bool:
         with SecretKey.from_bytes(read_file(key, _MAX_KEYS_SIZE)) as secret_key:
             return bool(secret_key.is_encrypted())
     except Error as error:
-        raise BundleError(f"{key}: {error}; expected a secret key of minisign") from None
+        raise BundleError(f"{key}: {error}; expected a minisign secret key") from None
 
 
 def _read_signature(path: Path) -> Signature:
@@ -134,7 +134,7 @@ def _read_signature(path: Path) -> Signature:
     try:
         return Signature.from_bytes(read_file(path, MAX_SIGNATURE_SIZE))
     except (Error, ValueError) as error:
-        raise BundleError(f"{path}: no signature of minisign ({error})") from None
+        raise BundleError(f"{path}: not a minisign signature ({error})") from None
 
 
 def _shown(key_id: bytes) -> str:

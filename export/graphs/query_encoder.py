@@ -57,7 +57,7 @@ def encoder_of(student: Student) -> QueryEncoder:
 
 
 def usual_items(items: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
-    """Chooses the items whose query vectors are averaged: every n-th of `items`.
+    """Chooses every n-th of `items`; `usual_query` is the mean query after one of these items.
 
     n is `num_rows` divided by `NUM_USUAL_QUERIES`, rounded down, and at least 1.
 

@@ -26,7 +26,7 @@ Constants = Mapping[str, NDArray[np.generic]]
 # Number of table rows from which the rough search saves time.
 ROUGH_FROM = 8_192
 # Number of candidates beyond k: at least NUM_SPARE, and at least one per ROWS_PER_SPARE rows. They
-# replace candidates that must not be answered. They also make the proof likelier: in a larger
+# replace candidates that must not be recommended. They also make the proof likelier: in a larger
 # catalog the best scores lie closer together.
 NUM_SPARE, ROWS_PER_SPARE = 80, 1_024
 # Maximum number of candidates. Their vectors are copied, so a query that needs more is answered
@@ -39,9 +39,9 @@ LARGEST_CODE = 63
 # Largest error of rounding to a whole step, in steps: a half, and a margin for float32.
 LOST = 0.501
 
-# Both searches read `query`, `scores_of_added`, `open` (whether an item may be answered) and `k`,
-# and compute scores and item indices. Padding, row 0 of the table, may be open: it has no code, and
-# `never_padding` excludes it from the exact search. The names of inner values are stored in the
+# Both searches read `query`, `scores_of_added`, `open` (whether an item may be recommended) and
+# `k`, and compute scores and item indices. Padding, row 0 of the table, may be open: it has no code,
+# and `never_padding` excludes it from the exact search. The names of inner values are stored in the
 # bundle's file: do not change them.
 SEARCH_OF_ALL = Template("""
     num_added = Shape<start = 0, end = 1>(added)

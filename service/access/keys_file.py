@@ -54,6 +54,8 @@ class StoredKey(BaseModel):
         id: public part of the key, which logs and metrics show.
         salt: at least 16 random bytes, in hexadecimal.
         sha256: hash of salt and secret in hexadecimal, see `hash_of`.
+        tenant: owner of the sessions that the key may use.
+        scopes: what the key may do.
         requests_per_second: allowed average rate; null: no limit.
         burst: number of requests that may come at once; null: as many as a second allows.
         requests_per_day: allowed number of requests in a day in UTC; null: no limit.

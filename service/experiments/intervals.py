@@ -50,7 +50,10 @@ class Interval(NamedTuple):
 
 
 def proportion(successes: int, trials: int, alpha: float = 0.05) -> Interval:
-    """Returns the exact interval of a proportion; from 0 to 1 if there are no trials.
+    """Returns the anytime-valid interval of a proportion, a beta-binomial confidence sequence.
+
+    With probability `1 - alpha` the intervals at all looks together contain the truth. Without
+    trials the interval is [0, 1] and the estimate NaN.
 
     Raises:
         ValueError: `successes` is negative or more than `trials`.

@@ -59,7 +59,7 @@ class Batch:
             )
 
     def packed(self) -> "Batch":
-        """Returns the packed batch of the same windows; no window is divided between rows.
+        """Packs several windows into each row of the batch, to save padding; none is split.
 
         Rows keep their length. Most windows are far shorter, so a row has room for several.
         """

@@ -158,7 +158,7 @@ def place_cold_items(
 
 
 def untouched_items(dataset: Dataset, windows: TrainingWindows) -> Tensor:
-    """Returns a mask `[items]` of the items that `windows` neither read nor predict."""
+    """Returns a mask `[items]` of the items that training neither reads nor predicts."""
     touched = np.zeros(dataset.catalog.num_rows, dtype=np.bool_)
     touched[dataset.item_indices[windows.rows[windows.read]]] = True
     touched[dataset.item_indices[windows.rows[windows.predicted]]] = True
@@ -212,12 +212,12 @@ def donors_for(untouched: Tensor, dataset: Dataset) -> Tensor:
 
 
 def donors_among(current: Tensor, untouched: Tensor) -> Tensor:
-    """Returns a mask `[items]` of the donors: items in demand that training read or predicted.
+    """Returns a mask `[items]`, without padding, of the donors: `current` without `untouched`.
 
     If these are fewer than `NUM_NEIGHBOURS` items, all items that are not `untouched` are donors.
 
     Args:
-        current: mask `[items]` of the items in demand.
+        current: mask `[items]` of the items in demand, see `current_items`.
         untouched: mask `[items]` of the items that training neither read nor predicted.
     """
     untouched = untouched.cpu()

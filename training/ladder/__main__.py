@@ -170,7 +170,7 @@ def _train(cells: Sequence[Cell], choices: Choices, options: LadderOptions) -> N
 
 
 def _narrowed(experiment: Experiment, options: LadderOptions) -> Experiment:
-    """Returns the experiment with the students that `options` names, or unchanged without names."""
+    """Returns the experiment, limited to the students that `options` names, if it names any."""
     if not options.students:
         return experiment
     ladder = experiment.ladder.model_copy(update={"students": tuple(options.students)})

@@ -32,7 +32,10 @@ class SegmentWriter:
         sync_folder(path.parent)
 
     def write(self, records: bytes) -> None:
-        """Appends records to the file; `records` joins the bytes that `framed` returns for each.
+        """Appends records to the file; returns when they are on the disk.
+
+        Args:
+            records: one or more records, each framed by `framed`, joined.
 
         Raises:
             OSError: the records could not be written. The file is cut back to its former length if

@@ -111,7 +111,7 @@ class Journal:
 
     def _check_room(self) -> None:
         if size_of(self._path) + SEGMENT_BYTES > self._max_bytes:
-            raise DiskFullError(f"{self._path} has JOURNAL_MAX_BYTES = {self._max_bytes} already")
+            raise DiskFullError(f"{self._path} would exceed JOURNAL_MAX_BYTES = {self._max_bytes}")
 
     def _complete_segments(self) -> Sequence[Path]:
         """Completes the current segment; returns the paths of all segments of this worker."""
@@ -141,7 +141,7 @@ def append_line(path: Path, line: bytes, max_bytes: int) -> None:
     """
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as file:
         if file.tell() + len(line) > max_bytes:
-            raise OSError(errno.EFBIG, f"{path} has JOURNAL_MAX_BYTES = {max_bytes} already")
+            raise OSError(errno.EFBIG, f"{path} would exceed JOURNAL_MAX_BYTES = {max_bytes}")
         file.write(line)
         file.flush()
         os.fsync(file.fileno())

@@ -43,7 +43,7 @@ class JournalledEvents:
         """Returns the event itself if it has an event id, else a copy with a random event id.
 
         The store keeps only one of two events with the same id. So an event is stored once, even if
-        the failed call did store it, or if a replay sends it twice.
+        a call to the store that failed had stored it, or if a replay sends it twice.
         """
         return event if event.event_id else replace(event, event_id=uuid.uuid4().hex)
 

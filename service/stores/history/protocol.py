@@ -92,9 +92,9 @@ class ReplayableStore(Protocol):
     async def insert(self, ref: str, event: Event, at: int) -> None:
         """Inserts `event` into the history of a session, at its place in the order of time.
 
-        Does nothing if an event with this id is remembered in the session, or if a session with
-        this last event would have expired. Does nothing either if the session or the user was
-        erased at `at` or later. A store with an event log also writes `event.log_text` to it if it
+        Does nothing if the session remembers an event with this id, or if `at` is longer ago than a
+        session lives without events. Does nothing either if the session or the user was erased at
+        `at` or later. A store with an event log also writes `event.log_text` to it if it
         stores the event.
 
         Args:

@@ -105,9 +105,9 @@ class RedisHistoryStore:
             return self._history_in(await self._script.run(self._redis, len(flat), *parts))
 
     async def _join(self, user_ref: str, ref: str) -> None:
-        """Stores that a session has an event of a user, so that the erasure of one finds the other.
+        """Links a session and a user in Redis, so that erasing either also finds the other.
 
-        This is done before the event itself is stored.
+        Called before the event itself is stored.
         """
         run, redis = self._join_script.run, self._redis
         with unavailable():

@@ -8,14 +8,15 @@ from service.stores.event_log.redis_log import CHECK_EVERY
 from service.stores.history.protocol import Retention
 from service.stores.redis_scripts import Script
 
-# KEYS: the list of events, the set of event ids, with a log its stream, then lists and then sets
-# under former names.
-# ARGV: event id (empty if there is none), item id, time in µs, with a log the text of its entry and
-# whether the event is for the history. Then, unless KEYS has no sets under former names and no
-# entries lie in other slots of a cluster: the number of such sets; the number of claimed batches,
-# and of each its token, the number of its entries and the entries; event ids of other slots with
-# their times, in the same form. The set of event ids keeps the tokens of moved batches, so that
-# each is moved once. A token begins with a line feed, so it is never an event id.
+# KEYS: 1. the list of events. 2. the set of event ids. Then the log's stream, if there is a log.
+# Then all lists under former names, and all sets under former names.
+# ARGV: 1. event id, empty if there is none. 2. item id. 3. time in µs. Then, if there is a log, the
+# text of its entry, and whether the event is for the history. The rest is passed only if the
+# session has sets under former names, or entries in other slots of a cluster: the number of these
+# sets; the number of claimed batches; for each batch its token, its number of entries and the
+# entries; event ids of other slots with their times, in the same form. The set of event ids keeps
+# the tokens of moved batches, so that each is moved once. A token begins with a line feed, so it is
+# never an event id.
 #
 # A full Redis refuses a script only at its first command that needs memory. So the script deletes
 # nothing before it has added something.
@@ -106,10 +107,10 @@ if text ~= '' then
 end
 """
 
-# KEYS: the list of events, the set of event ids, the time at which the session was erased, with a
-# log its stream.
-# ARGV: event id, item id, time in µs, with a log the text of its entry and whether the event is for
-# the history.
+# KEYS: the list of events, the set of event ids, the time at which the session was erased. Then
+# the log's stream, if there is a log.
+# ARGV: event id, item id, time in µs. Then, if there is a log, the text of its entry, and whether
+# the event is for the history.
 #
 # An entry whose time is unknown, because it has no id or its id has expired, counts as older.
 _INSERT = """
@@ -171,7 +172,8 @@ end
 return redis.call('LRANGE', KEYS[2], 0, -1)
 """
 
-# KEYS: a claimed batch; ARGV: its token, by which a newer batch of the same name is kept.
+# KEYS: a claimed batch. ARGV: its token. A newer batch under the same key has another token, and
+# is kept.
 _REMOVE = """
 if redis.call('LINDEX', KEYS[1], -1) == ARGV[1] then redis.call('UNLINK', KEYS[1]) end
 """

@@ -156,7 +156,9 @@ def _user_of_session(
 
 
 def _divided(users: NDArray[np.object_], times: NDArray[np.int64], gap: int) -> NDArray[np.object_]:
-    """Splits each user's events at pauses of more than `gap` ms; each part gets its own user.
+    """Splits each user's events at pauses of more than `gap` ms; each part is a user of its own.
+
+    Each user's events must be in the order of time.
 
     Returns the new user of each event, `[events]`: `USER` before the first pause, then `USER#2`,
     `USER#3` and so on.

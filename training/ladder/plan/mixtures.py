@@ -72,7 +72,7 @@ class MixedRun:
 
     @property
     def stamp(self) -> str:
-        """Fingerprint of everything that decides the mixture's ranks."""
+        """Hash of everything that decides the mixture's ranks."""
         baseline = self.baseline.stamp if self.baseline else ""
         return fingerprint(MIXTURES_VERSION, [job.stamp for job in self.jobs], baseline)
 

@@ -35,7 +35,7 @@ class Reference:
 
     @property
     def stamp(self) -> str:
-        """Fingerprint of everything that decides the reference's ranks; name of its stored file."""
+        """Hash of everything that decides the ranks; they are stored in `<stamp>.npz`."""
         return fingerprint(
             REFERENCES_VERSION,
             self.name,

@@ -21,5 +21,5 @@ class WitnessRun:
 
     @property
     def stamp(self) -> str:
-        """Fingerprint of name and dataset; name of the file of ranks."""
+        """Hash of name and dataset; the ranks are stored in `<stamp>.npz`."""
         return fingerprint("witness", self.name, self.dataset.fingerprint)

@@ -20,7 +20,7 @@ class Choices:
     store: RunStore
 
     def can_choose(self, cell: Cell) -> bool:
-        """Returns whether the cell's trial can be chosen: it has only one, or all are measured."""
+        """Returns whether the cell has only one trial, or all of its trials are measured."""
         is_only_one = len(self.plan.trials(cell)) == 1
         return is_only_one or all(map(self.store.has, self.plan.trial_jobs(cell)))
 

@@ -2,7 +2,7 @@
 
 A run is the training of a student, the tuning of a baseline, or the measurement of a mixture. Its
 file holds the ranks of the held-out examples. All figures of a report and their intervals are
-computed from these ranks. The stamp is the fingerprint of everything that decides the ranks. So
+computed from these ranks. The stamp is a hash of everything that decides the ranks. So
 rows that need the same run share its file, and a later ladder uses it again.
 """
 
@@ -31,7 +31,7 @@ class HasStamp(Protocol):
 
     @property
     def stamp(self) -> str:
-        """Fingerprint of everything that decides the ranks; name of the file."""
+        """Hash of everything that decides the ranks; they are stored in `<stamp>.npz`."""
         ...
 
     @property

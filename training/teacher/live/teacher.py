@@ -111,7 +111,7 @@ class LiveTeacher:
         """
         seen = self._item_indices(history)
         if not seen:
-            raise UnknownHistoryError(f"none of its {len(history)} ids is in the teacher's catalog")
+            raise UnknownHistoryError(f"none of the {len(history)} ids is in the teacher's catalog")
         answer = self.backend.catalog_distances(seen)
         forbidden = torch.zeros(answer.distances.shape, dtype=torch.bool)
         forbidden[0, self._item_indices(exclude) + (seen if mask_seen else [])] = True

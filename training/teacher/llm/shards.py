@@ -58,7 +58,7 @@ class Shard(Generic[T]):
     def ledger(self) -> Path:
         """Path of the JSON file with the shard's cost.
 
-        The file is written after the results, so a shard is complete if it exists.
+        The file is written after the results, so a shard is complete if this file exists.
         """
         return self.path.with_suffix(".json")
 

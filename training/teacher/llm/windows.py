@@ -70,8 +70,8 @@ def first_title(
         max_titles: maximum number of titles in a prompt.
         overlap: number of titles that a prompt window repeats from the window before it.
     """
-    # Window 0 answers histories of up to max_titles items. Each later window answers histories that
-    # are up to a stride longer.
+    # Window 0 is for histories of up to max_titles items, each later window for histories that are
+    # up to a stride longer.
     stride = max_titles - overlap
     window_numbers = np.maximum(0, -((max_titles - history_lengths) // stride))
     return window_numbers * stride

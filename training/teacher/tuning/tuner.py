@@ -30,7 +30,7 @@ from training.teacher.tuning.schedule import StepPlan
 BEST_NAME = "best"
 DONE_NAME = "done.json"
 LEG_NAME = "leg.safetensors"
-MAX_GRADIENT_NORM = 1.0  # longer gradients are shortened to this length
+MAX_GRADIENT_NORM = 1.0  # to which gradients are clipped
 
 
 class TuningObjective(Protocol):

@@ -68,7 +68,7 @@ def test_an_atomic_title_is_found_by_its_ending_and_sequences_are_values(tmp_pat
     [
         ("user_id\titem_id\n1\t2\n", "column 'user_id': must be NAME:TYPE, with a name"),
         ("a:token\ta:token\n1\t2\n", "column .a:token"),
-        ("user_id:text\n1\n", "'user_id:text': .* one of token, token_seq, float, float_seq"),
+        ("user_id:text\n1\n", "'user_id:text': .* a type of token, token_seq, float, float_seq"),
         ("user_id:token\n1\t2\n", "more values than the header"),
         ("user_id:token\ta:token\n1\t2\n3\t4\t5\n", "not an atomic file of RecBole"),
         ("user_id:token\n1\n", "missing columns: item_id; there are: user_id"),

@@ -88,7 +88,7 @@ async def test_readiness_names_the_loaded_teacher(
     ("path", "body", "detail"),
     [
         ("/recommendations", {"history": []}, "history: List should have at least 1 item"),
-        ("/recommendations", {"history": ["x"]}, "history: none of its 1 ids is in the teacher's"),
+        ("/recommendations", {"history": ["x"]}, "history: none of the 1 ids is in the teacher's"),
         ("/recommendations", {"history": ["i1"], "k": 0}, "k: Input should be greater"),
         ("/recommendations", {"history": ["i1"], "top": 3}, "top: Extra inputs"),
         ("/embeddings", {"titles": [""]}, "titles.0: String should have at least 1"),

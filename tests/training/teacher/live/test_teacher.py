@@ -120,7 +120,7 @@ def test_ids_that_the_catalog_does_not_have_are_skipped(live_teacher: LiveTeache
 
 
 def test_a_history_without_a_known_item_is_refused(live_teacher: LiveTeacher) -> None:
-    with pytest.raises(UnknownHistoryError, match="none of its 2 ids is in the teacher's catalog"):
+    with pytest.raises(UnknownHistoryError, match="none of the 2 ids is in the teacher's catalog"):
         live_teacher.recommend(["x", "y"], 3, exclude=[])
 
 
