@@ -40,9 +40,9 @@ LARGEST_CODE = 63
 LOST = 0.501
 
 # Both searches read `query`, `scores_of_added`, `open` (whether an item may be recommended) and
-# `k`, and compute scores and item indices. Padding, row 0 of the table, may be open: it has no code,
-# and `never_padding` excludes it from the exact search. The names of inner values are stored in the
-# bundle's file: do not change them.
+# `k`, and compute scores and item indices. Padding, row 0 of the table, may be open: it has no
+# code, and `never_padding` excludes it from the exact search. The names of inner values are
+# stored in the bundle's file: do not change them.
 SEARCH_OF_ALL = Template("""
     num_added = Shape<start = 0, end = 1>(added)
     num_items = Add(num_added, last_row)
