@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from export.contract.bundle import Item, Manifest, StudentFacts, save_bundle
 from export.figures import REFIT, VALIDATION, Comparison, measure, metrics_of
-from export.graphs.common_case_graph import export_common_case
+from export.graphs.common_case_graph import export_common_case_graph
 from export.graphs.item_encoder import export_item_encoder
-from export.graphs.ranking_graph import export_student
+from export.graphs.query_encoder import encoder_of
+from export.graphs.ranking_graph import export_ranking_graph
 from export.parity import (
     NUM_RANDOM_HISTORIES,
     Reference,
@@ -69,8 +70,9 @@ def export_graphs(
         ParityError: a graph ranks differently from the student in torch.
     """
     model, common_case = folder / "model.onnx", folder / "plain.onnx"
-    export_student(student, model)
-    has_common_case = export_common_case(student, common_case)
+    encoder = encoder_of(student)  # of which both graphs share a part
+    export_ranking_graph(encoder, model)
+    has_common_case = export_common_case_graph(encoder, common_case)
     reference = torch_reference(student)
     return checked_graphs(
         reference, model, common_case if has_common_case else None, num_random=num_random

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 
 import numpy as np
 import onnx
@@ -50,10 +50,22 @@ def encoder_of(student: Student) -> QueryEncoder:
     return QueryEncoder(
         table=table.numpy(),
         max_history_length=student.max_history_length,
-        unpadded=partial(unpadded_encoder, student, table),
-        padded=partial(padded_encoder, student, table),
+        unpadded=_made_once(lambda: unpadded_encoder(student, table)),
+        padded=_made_once(lambda: padded_encoder(student, table)),
         usual_query=_usual_query(student, table).numpy(),
     )
+
+
+def _made_once(make: Callable[[], onnx.GraphProto]) -> Callable[[], onnx.GraphProto]:
+    """Returns a function that calls `make` only once, and returns a new copy of its graph."""
+    made = cache(make)
+
+    def copy() -> onnx.GraphProto:
+        graph = onnx.GraphProto()
+        graph.CopyFrom(made())
+        return graph
+
+    return copy
 
 
 def usual_items(items: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:

@@ -11,12 +11,15 @@ from onnx import numpy_helper
 from export.graphs.common_case_graph import export_common_case
 from export.graphs.ranking_graph import export_student
 from export.sessions import CommonCaseSession, RankingSession
+from tests.exported_once import exported_once, torch_exports
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
 from training.distillation.checkpoint import Checkpoint, Description
 from training.settings.student import StudentConfig
 from training.students.registry import build_student
 from training.students.student import Student
+
+__all__ = ["exported_once", "torch_exports"]  # fixtures for all tests below
 
 NUM_ITEMS = 30
 CONFIG = StudentConfig(max_history_length=6, hidden_size=16)

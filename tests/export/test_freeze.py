@@ -46,6 +46,7 @@ def test_a_bundle_names_its_items_in_index_order_with_training_popularity(
     assert len(bundle.items) == 30
 
 
+@pytest.mark.slow
 def test_both_graphs_of_a_student_with_gated_blocks_rank_as_it_does(tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = CONFIG.model_copy(update={"block": "ligr", "feed_forward_factor": 2})
@@ -121,7 +122,9 @@ def test_a_graph_without_parity_becomes_no_bundle(
     """The exporter writes a graph that scores every item 0."""
     retabled(np.zeros((31, 16), dtype=np.float32))
     wrong = (tmp_path / "retabled.onnx").read_bytes()
-    monkeypatch.setattr("export.freeze.export_student", lambda _, path: path.write_bytes(wrong))
+    monkeypatch.setattr(
+        "export.freeze.export_ranking_graph", lambda _, path: path.write_bytes(wrong)
+    )
     with pytest.raises(ParityError):
         freeze(checkpoint, dataset, tmp_path / "bundle", {})
     assert not (tmp_path / "bundle").exists()

@@ -136,6 +136,7 @@ def refit(workplace: Workplace, student: Student) -> list[Checkpoint]:
     return trained
 
 
+@pytest.mark.slow
 def test_a_refit_is_served_with_the_test_figures_of_its_twin_that_has_not_seen_test(
     workplace: Workplace, checkpoint: Checkpoint, student: Student, dataset: Dataset
 ) -> None:

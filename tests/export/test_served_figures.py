@@ -12,6 +12,7 @@ from export.contract.bundle import Item
 from export.contract.tensors import TENSORS
 from export.figures import measure, metrics_of
 from export.freeze import export_graphs, freeze, items_of
+from export.graphs.query_encoder import QueryEncoder
 from export.served_figures import served_ranker
 from tests.export.conftest import CONFIG, NUM_ITEMS
 from training.data.dataset import Dataset, Split
@@ -135,11 +136,11 @@ def test_a_common_case_graph_that_ranks_otherwise_changes_the_figures_of_the_man
     """The parity check, which would refuse such a graph, is switched off."""
     in_torch = measure(ranker_of(StudentScorer(student, dataset), dataset), dataset, "torch")
 
-    def export_reversed(_: Student, path: Path) -> bool:
+    def export_reversed(_: QueryEncoder, path: Path) -> bool:
         path.write_bytes(reversed_path.read_bytes())
         return True
 
-    monkeypatch.setattr("export.freeze.export_common_case", export_reversed)
+    monkeypatch.setattr("export.freeze.export_common_case_graph", export_reversed)
     monkeypatch.setattr("export.parity.Comparison.is_parity", True)
     manifest = freeze(checkpoint, dataset, tmp_path / "bundle", {})
     assert manifest.metrics["test"] != metrics_of(in_torch)["test"]

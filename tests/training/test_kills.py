@@ -20,6 +20,7 @@ from export.contract.bundle import Item, load_bundle, save_bundle
 from export.contract.folders import readable_folder
 from export.contract.publish import publish
 from export.freeze import Graphs, export_graphs
+from tests.exported_once import exported_once
 from tests.training.kills import Killed, kill_at_rename
 from tests.training.teacher.conftest import prepare_chain, random_llama, saved
 from training import distill, evaluate, prepare, teach
@@ -28,6 +29,8 @@ from training.data.storage import load_dataset
 from training.distillation.checkpoint import load_checkpoint
 from training.knowledge import load_knowledge
 from training.students.student import Student
+
+__all__ = ["exported_once"]  # a fixture for all tests below
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ import pytest
 
 import export
 from benchmarks.subjects.subject import export_subject, random_student, synthetic_items
+from tests.exported_once import exported_once
+
+__all__ = ["exported_once"]  # a fixture for all tests below
 
 
 @pytest.mark.slow

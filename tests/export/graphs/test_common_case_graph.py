@@ -150,6 +150,8 @@ def test_the_graph_has_no_branch_and_no_constant_that_it_does_not_read(
     assert {each.name for each in graph.initializer} <= read
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("torch_exports")
 def test_a_second_export_is_the_same_file_and_names_nothing_of_the_machine(
     student: Student, common_case_path: Path, tmp_path: Path
 ) -> None:

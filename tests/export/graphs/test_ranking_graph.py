@@ -276,6 +276,8 @@ def test_keys_and_values_are_computed_by_layers_of_their_own(graph_path: Path) -
     assert "Split" not in made_by.values()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("torch_exports")
 def test_a_second_export_is_the_same_file_and_names_nothing_of_the_machine(
     student: Student, graph_path: Path, tmp_path: Path
 ) -> None:

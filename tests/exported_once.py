@@ -1,0 +1,82 @@
+"""Stores what torch's exporter makes of an encoder, so that a run of the tests makes it once.
+
+Torch needs three seconds for an encoder, and most tests that export have the same students.
+"""
+
+import hashlib
+import pickle
+from collections.abc import Callable, Iterator
+from copy import copy
+from fcntl import LOCK_EX, flock
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from torch import Tensor
+
+from export.graphs import encoder, query_encoder
+from tests.run_folder import run_folder
+from training.students.student import Student
+
+Export = Callable[[Student, Tensor], onnx.GraphProto]
+EXPORTS: dict[str, Export] = {
+    "unpadded_encoder": encoder.unpadded_encoder,
+    "padded_encoder": encoder.padded_encoder,
+}
+
+
+class _ContentPickler(pickle.Pickler):
+    """Pickles tensors by their content, so that equal students have equal pickles."""
+
+    def reducer_override(self, thing: object) -> Any:
+        if not isinstance(thing, Tensor):
+            return NotImplemented
+        content = thing.detach().contiguous().numpy()
+        return tuple, ((str(thing.dtype), content.shape, content.tobytes()),)
+
+
+def _content_hash(*things: object) -> str:
+    file = BytesIO()
+    _ContentPickler(file).dump(things)
+    return hashlib.sha256(file.getvalue()).hexdigest()
+
+
+def _without_item_table(student: Student) -> Student:
+    """A copy that has no item table, so that its encoder cannot depend on one."""
+    bare = copy(student)
+    modules = {name: each for name, each in student.named_children() if name != "item_table"}
+    bare.__dict__["_modules"] = modules
+    return bare
+
+
+def _stored(folder: Path, name: str, make: Export) -> Export:
+    def export(student: Student, table: Tensor) -> onnx.GraphProto:
+        bare = _without_item_table(student.eval())
+        path = folder / f"{name}-{_content_hash(bare, table.shape)}.graph"
+        with path.with_suffix(".lock").open("w") as lock:
+            flock(lock, LOCK_EX)  # of several processes, one makes it and the others wait
+            if not path.exists():
+                path.write_bytes(make(bare, table).SerializeToString())
+        return onnx.GraphProto.FromString(path.read_bytes())
+
+    return export
+
+
+@pytest.fixture(scope="session", autouse=True)
+def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Lets students be exported from encoders that are stored for this run of the tests."""
+    folder = run_folder(tmp_path_factory) / "encoders"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, make in EXPORTS.items():
+            patch.setattr(query_encoder, name, _stored(folder, name, make))
+        yield
+
+
+@pytest.fixture
+def torch_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets torch export every encoder in this test."""
+    for name, make in EXPORTS.items():
+        monkeypatch.setattr(query_encoder, name, make)
