@@ -1,118 +1,30 @@
 """What the service writes to the event log: in memory and on disk, in Redis, and in a cluster."""
 
 import json
-import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import httpx
 import pytest
 import redis
 
 from export.contract.log.events import (
-    STREAM_FIELD,
-    STREAMS,
-    Entry,
     Event,
-    Impression,
-    Record,
-    Tombstone,
-    entry_of,
-    erases,
-    records_of,
-    sequence_of,
 )
-from export.contract.log.segments import SegmentWriter, read_segment
-from export.contract.log.worker_folders import complete_segments, release, take_orphans
+from export.contract.log.segments import SegmentWriter
 from service.settings import Settings
 from service.stores.history.redis_keys import stream_of
-from service.stores.session_refs import session_ref
-from service.stores.session_refs import user_ref as user_ref_of
-from tests.conftest import RedisCluster, RedisServer
+from tests.conftest import RedisServer
 from tests.service.conftest import PATIENCE_SECONDS
+from tests.service.events.conftest import REF, Log, post
 
 if TYPE_CHECKING:
     from tests.service.conftest import Connect
 
 pytestmark = pytest.mark.anyio
-
-SECRET = secrets.token_hex(32)
-EVENTS = "/v1/sessions/ann/events"
-REF = session_ref(SECRET, "default", "ann")
-
-
-@pytest.fixture(autouse=True)
-def patient_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a busy machine take its time to write; these tests do not measure speed."""
-    monkeypatch.setattr("service.stores.group_commit._SECONDS_TO_SAVE", PATIENCE_SECONDS)
-
-
-class Log:
-    """An event log, the settings of a service that writes it, and its records."""
-
-    def __init__(self, folder: Path, server: RedisServer | RedisCluster | None) -> None:
-        self.settings: dict[str, Any] = {
-            "event_log": "on",
-            "event_log_path": folder,
-            "session_secret": SECRET,
-            "redis_timeout_seconds": PATIENCE_SECONDS,
-        }
-        self.is_on_disk = server is None
-        self._folder = folder
-        if server is not None:
-            self.settings |= {"redis_url": server.url, "redis_cluster": server.is_cluster}
-
-    def records(self) -> list[Record]:
-        """All records; the service must have ended."""
-        if self.is_on_disk:
-            return self._on_disk()
-        kind = redis.RedisCluster if self.settings["redis_cluster"] else redis.Redis
-        with kind.from_url(self.settings["redis_url"], decode_responses=True) as client:
-            entries = [entry for stream in STREAMS for entry in client.xrange(stream)]
-        found = [Entry(sequence_of(number), fields[STREAM_FIELD]) for number, fields in entries]
-        return [record for entry in found for record in records_of(entry)]
-
-    def _on_disk(self) -> list[Record]:
-        taken = take_orphans(self._folder)
-        paths = complete_segments(self._folder, taken)
-        contents = [content for path in paths for content in read_segment(path)[0]]
-        release(taken)
-        return [record for content in contents for record in records_of(entry_of(content))]
-
-    def events(self) -> list[Event]:
-        return [each for each in self.records() if isinstance(each, Event)]
-
-    def impressions(self) -> list[Impression]:
-        return [each for each in self.records() if isinstance(each, Impression)]
-
-
-@pytest.fixture(params=["disk", "redis", "cluster"])
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Log:
-    servers = {"redis": "redis_server", "cluster": "redis_cluster"}
-    name = servers.get(request.param)
-    return Log(tmp_path / "log", request.getfixturevalue(name) if name else None)
-
-
-@pytest.fixture
-def serve(log: Log, bundle_path: Path, connect: "Connect") -> Callable[..., Any]:
-    @asynccontextmanager
-    async def serve(**more: Any) -> AsyncIterator[httpx.AsyncClient]:
-        settings = {"bundle_path": bundle_path, **log.settings, **more}
-        async with connect(Settings.model_validate(settings)) as client:
-            yield client
-
-    return serve
-
-
-async def post(client: httpx.AsyncClient, item_id: str, query: str = "", **more: Any) -> Any:
-    response = await client.post(f"{EVENTS}{query}", json={"item_id": item_id, **more})
-    assert response.status_code == 200, response.text
-    return response.json()
 
 
 async def test_an_event_is_logged_with_all_that_was_said_of_it(
@@ -235,75 +147,6 @@ async def test_a_share_of_what_was_shown_is_logged(
             await post(client, "c", "?k=1")
     assert at_least <= len(log.impressions()) <= at_most
     assert len(log.events()) == 100
-
-
-async def test_a_session_that_is_deleted_is_erased_in_the_log(
-    log: Log, serve: Callable[..., Any]
-) -> None:
-    async with serve() as client:
-        await post(client, "a", "?k=1")
-        await client.post("/v1/sessions/bob/events", json={"item_id": "a"})
-        assert (await client.delete("/v1/sessions/ann")).status_code == 204
-        await post(client, "b")
-        assert (await client.get("/v1/sessions/ann")).json()["history"] == ["b"]
-    records = log.records()
-    (tombstone,) = [each for each in records if isinstance(each, Tombstone)]
-    assert (tombstone.tenant, tombstone.session_ref, tombstone.user_ref) == ("default", REF, None)
-    left = [
-        each for each in records if not isinstance(each, Tombstone) and not erases(tombstone, each)
-    ]
-    assert sorted((each.session_ref == REF, type(each)) for each in left) == [
-        (False, Event),
-        (True, Event),
-    ]
-
-
-@pytest.mark.parametrize("server", ["redis_server", "redis_cluster"])
-async def test_of_an_erased_session_only_its_tombstone_is_left_when_the_log_is_collected(
-    tmp_path: Path,
-    bundle_path: Path,
-    connect: "Connect",
-    request: pytest.FixtureRequest,
-    server: str,
-) -> None:
-    log = Log(tmp_path, request.getfixturevalue(server))
-    more = {"store_outage": "journal", "journal_path": tmp_path / "journal"}
-    settings = Settings.model_validate({"bundle_path": bundle_path, **log.settings, **more})
-    async with connect(settings) as client:
-        await post(client, "a", "?k=1", event_id="e1", user_id="customer")
-        await client.delete("/v1/sessions/ann")
-    kind = redis.RedisCluster if log.settings["redis_cluster"] else redis.Redis
-    client_of_redis: Any = kind.from_url(log.settings["redis_url"], decode_responses=True)
-    with client_of_redis as raw:
-        for stream in STREAMS:
-            raw.delete(stream)
-        read = {"list": lambda key: raw.lrange(key, 0, -1), "set": raw.smembers, "string": raw.get}
-        found = {key: read[raw.type(key)](key) for key in raw.scan_iter()}
-    assert [key[0] for key in found] == ["f"]
-    assert REF not in repr(found)
-
-
-async def test_a_user_is_erased_with_all_sessions(log: Log, serve: Callable[..., Any]) -> None:
-    user_ref = user_ref_of(SECRET, "default", "customer")
-    async with serve(impressions=0) as client:
-        for session_id, user_id in (("ann", "customer"), ("bob", "customer"), ("eve", "other")):
-            body = {"item_id": "a", "user_id": user_id}
-            await client.post(f"/v1/sessions/{session_id}/events", json=body)
-        assert (await client.delete("/v1/users/customer")).status_code == 204
-        for session_id, status in (("ann", 404), ("bob", 404), ("eve", 200)):
-            assert (await client.get(f"/v1/sessions/{session_id}")).status_code == status
-        assert (await client.delete("/v1/users/customer")).status_code == 204
-    records = log.records()
-    tombstones = [each for each in records if isinstance(each, Tombstone)]
-    refs = {session_ref(SECRET, "default", each) for each in ("ann", "bob")}
-    assert {each.session_ref for each in tombstones} == {*refs, None}
-    assert {each.user_ref for each in tombstones} == {user_ref, None}
-    left = [
-        each
-        for each in records
-        if isinstance(each, Event) and not any(erases(order, each) for order in tombstones)
-    ]
-    assert [each.session_ref for each in left] == [session_ref(SECRET, "default", "eve")]
 
 
 @pytest.mark.parametrize("server", ["redis_server", "redis_cluster"])

@@ -1,0 +1,105 @@
+"""A service that writes an event log: on disk, in Redis, and in a cluster."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import redis
+
+from export.contract.log.events import (
+    STREAM_FIELD,
+    STREAMS,
+    Entry,
+    Event,
+    Impression,
+    Record,
+    entry_of,
+    records_of,
+    sequence_of,
+)
+from export.contract.log.segments import read_segment
+from export.contract.log.worker_folders import complete_segments, release, take_orphans
+from service.settings import Settings
+from service.stores.session_refs import session_ref
+from tests.conftest import RedisCluster, RedisServer
+from tests.service.conftest import PATIENCE_SECONDS
+
+if TYPE_CHECKING:
+    from tests.service.conftest import Connect
+
+SECRET = secrets.token_hex(32)
+EVENTS = "/v1/sessions/ann/events"
+REF = session_ref(SECRET, "default", "ann")
+
+
+@pytest.fixture(autouse=True)
+def patient_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a busy machine take its time to write; these tests do not measure speed."""
+    monkeypatch.setattr("service.stores.group_commit._SECONDS_TO_SAVE", PATIENCE_SECONDS)
+
+
+class Log:
+    """An event log, the settings of a service that writes it, and its records."""
+
+    def __init__(self, folder: Path, server: RedisServer | RedisCluster | None) -> None:
+        self.settings: dict[str, Any] = {
+            "event_log": "on",
+            "event_log_path": folder,
+            "session_secret": SECRET,
+            "redis_timeout_seconds": PATIENCE_SECONDS,
+        }
+        self.is_on_disk = server is None
+        self._folder = folder
+        if server is not None:
+            self.settings |= {"redis_url": server.url, "redis_cluster": server.is_cluster}
+
+    def records(self) -> list[Record]:
+        """All records; the service must have ended."""
+        if self.is_on_disk:
+            return self._on_disk()
+        kind = redis.RedisCluster if self.settings["redis_cluster"] else redis.Redis
+        with kind.from_url(self.settings["redis_url"], decode_responses=True) as client:
+            entries = [entry for stream in STREAMS for entry in client.xrange(stream)]
+        found = [Entry(sequence_of(number), fields[STREAM_FIELD]) for number, fields in entries]
+        return [record for entry in found for record in records_of(entry)]
+
+    def _on_disk(self) -> list[Record]:
+        taken = take_orphans(self._folder)
+        paths = complete_segments(self._folder, taken)
+        contents = [content for path in paths for content in read_segment(path)[0]]
+        release(taken)
+        return [record for content in contents for record in records_of(entry_of(content))]
+
+    def events(self) -> list[Event]:
+        return [each for each in self.records() if isinstance(each, Event)]
+
+    def impressions(self) -> list[Impression]:
+        return [each for each in self.records() if isinstance(each, Impression)]
+
+
+@pytest.fixture(params=["disk", "redis", "cluster"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Log:
+    servers = {"redis": "redis_server", "cluster": "redis_cluster"}
+    name = servers.get(request.param)
+    return Log(tmp_path / "log", request.getfixturevalue(name) if name else None)
+
+
+@pytest.fixture
+def serve(log: Log, bundle_path: Path, connect: "Connect") -> Callable[..., Any]:
+    @asynccontextmanager
+    async def serve(**more: Any) -> AsyncIterator[httpx.AsyncClient]:
+        settings = {"bundle_path": bundle_path, **log.settings, **more}
+        async with connect(Settings.model_validate(settings)) as client:
+            yield client
+
+    return serve
+
+
+async def post(client: httpx.AsyncClient, item_id: str, query: str = "", **more: Any) -> Any:
+    response = await client.post(f"{EVENTS}{query}", json={"item_id": item_id, **more})
+    assert response.status_code == 200, response.text
+    return response.json()
