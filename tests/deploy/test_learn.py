@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import redis
 
 from distilled_recommender.retrain.runs import RunTable
@@ -17,6 +18,7 @@ from training.events.reading import read_events
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_events_are_collected_and_a_retraining_is_decided_with_the_items_of_the_bundle(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:

@@ -307,6 +307,7 @@ async def test_added_items_are_added_to_the_next_bundle_too(
         assert (await client.get("/v1/items/n")).status_code == 200
 
 
+@pytest.mark.slow
 async def test_two_hundred_swaps_under_load_fail_no_request_and_mix_no_versions(
     link: BundleLink, settings: Settings, connect: "Connect"
 ) -> None:

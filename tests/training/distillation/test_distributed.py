@@ -18,6 +18,7 @@ def trained(work: Path) -> Checkpoint:
     return load_checkpoint(work / "chain" / "checkpoints" / "distilled-0")
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_same_student_as_one(chain_config: Path) -> None:
     """Same batches, no dropout: only the rounding of sums may differ."""
     text = chain_config.read_text().replace("num_layers = 1", "num_layers = 1\ndropout = 0")

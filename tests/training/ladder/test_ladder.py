@@ -21,6 +21,7 @@ def measured_of_caser(config: Path, *rows: str) -> set[tuple[str, str]]:
     return {(line["row"], line["teacher"]) for line in records(config)}
 
 
+@pytest.mark.slow
 def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
     assert run_ladder(config) == 0
 

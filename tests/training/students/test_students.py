@@ -140,6 +140,7 @@ def test_every_weight_gets_a_gradient_from_the_queries(config: StudentConfig) ->
         assert parameter.grad.any(), name
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's exporter warns about itself
 def test_the_exported_student_ranks_as_the_student(student: Student, tmp_path: Path) -> None:
     export_student(student, tmp_path / "model.onnx")
