@@ -6,20 +6,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from selenium import webdriver
 from selenium.webdriver import ActionChains
 from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.alert import Alert
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
 from service.access.key_commands import NewKey, create_key
 from service.access.principal import Scope
+from tests.live.page import (
+    PATIENCE_SECONDS,
+    Page,
+    console_messages,
+    loaded_by,
+    prefer,
+    prompt,
+    read,
+    resize,
+    session_of,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -31,73 +39,12 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars "
     "--disable-background-networking --disable-component-update --disable-sync"
 )
-PATIENCE_SECONDS = 30
 # A folder to write `page-*.png` to; SCREENSHOTS_BUNDLE and SCREENSHOTS_TEACHER_URL choose others.
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
-
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER),
     reason="no `chromium` and `chromedriver` on the PATH (Debian: chromium, chromium-driver)",
 )
-
-
-class Page:
-    """The page as a person uses it."""
-
-    def __init__(self, browser: webdriver.Chrome, url: str) -> None:
-        self.browser = browser
-        self.url = url
-        browser.get(url)
-        self.wait_for("#student .row")
-
-    def all(self, selector: str) -> list[WebElement]:
-        return self.browser.find_elements(By.CSS_SELECTOR, selector)
-
-    def one(self, selector: str) -> WebElement:
-        return self.browser.find_element(By.CSS_SELECTOR, selector)
-
-    def texts(self, selector: str) -> list[str]:
-        script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)"
-        texts: list[str] = self.browser.execute_script(script, selector)
-        return texts
-
-    def wait_for(self, selector: str, text: str = "") -> None:
-        """Waits for an element that contains `text`."""
-        WebDriverWait(self.browser, PATIENCE_SECONDS).until(
-            lambda _: any(text in each for each in self.texts(selector)),
-            f"no {selector} with {text!r}",
-        )
-
-    def wait_until_gone(self, selector: str) -> None:
-        WebDriverWait(self.browser, PATIENCE_SECONDS).until(lambda _: not self.all(selector))
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            ActionChains(self.browser).send_keys(key).perform()
-
-    def tab_to(self, selector: str) -> None:
-        """Presses Tab until an element of `selector` has the focus."""
-        for _ in range(80):
-            if self.browser.switch_to.active_element in self.all(selector):
-                return
-            self.press(Keys.TAB)
-        raise AssertionError(f"Tab does not reach {selector}")
-
-    def add(self, words: str, title: str) -> None:
-        """Searches for `words` and adds the first result, which is `title`."""
-        self.one("#query").send_keys(words)
-        self.wait_for("#found li[aria-selected=true]", title)
-        self.press(Keys.ENTER)
-        self.wait_for("#history .chip-title", title)
-
-    def load_an_example(self) -> None:
-        """Waits for the button, which is hidden until the examples have arrived, and clicks it."""
-        button = self.one("#example")
-        WebDriverWait(self.browser, PATIENCE_SECONDS).until(lambda _: button.is_displayed())
-        button.click()
-
-    def wait_for_comparison(self) -> None:
-        self.wait_for("#teacher[aria-busy=false] .row")
 
 
 @pytest.fixture(scope="module")
@@ -122,16 +69,6 @@ def browser(chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
     chromium.execute_script("localStorage.clear()")
 
 
-def resize(browser: webdriver.Chrome, width: int, height: int) -> None:
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-
-
-def prefer(browser: webdriver.Chrome, scheme: str) -> None:
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
-
 @pytest.fixture(scope="module")
 def url(serve: "Serve", films_bundle: Path, teacher_url: str) -> Iterator[str]:
     # A busy machine may take longer than the default deadline; no test here is about it.
@@ -143,29 +80,6 @@ def url(serve: "Serve", films_bundle: Path, teacher_url: str) -> Iterator[str]:
 def url_without_teacher(serve: "Serve", films_bundle: Path) -> Iterator[str]:
     with serve(films_bundle) as url:
         yield url
-
-
-def read(url: str) -> httpx.Response:
-    return httpx.get(url, trust_env=False)
-
-
-def console_messages(browser: webdriver.Chrome) -> list[str]:
-    """The messages in the console since the last call."""
-    entries = browser.execute("getLog", {"type": "browser"})["value"]
-    return [entry["message"] for entry in entries]
-
-
-def loaded_by(browser: webdriver.Chrome) -> list[str]:
-    """The addresses of all resources that the page has loaded."""
-    script = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
-    addresses: list[str] = browser.execute_script(script)
-    assert addresses
-    return addresses
-
-
-def session_of(page: Page) -> str:
-    session_id: str = page.browser.execute_script("return localStorage.getItem('session')")
-    return session_id
 
 
 def test_a_visitor_searches_compares_sees_reasons_and_is_forgotten(
@@ -317,11 +231,6 @@ def test_nothing_is_wider_than_the_screen(browser: webdriver.Chrome, url: str, w
     page.load_an_example()
     page.wait_for_comparison()
     assert browser.execute_script("return document.documentElement.scrollWidth") == width
-
-
-def prompt(browser: webdriver.Chrome) -> Alert:
-    """Waits for the page to ask for a key."""
-    return WebDriverWait(browser, PATIENCE_SECONDS).until(expected_conditions.alert_is_present())
 
 
 def test_a_service_that_needs_a_key_is_used_with_one_that_the_page_asks_for_once(

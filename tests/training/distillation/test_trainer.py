@@ -1,9 +1,6 @@
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
-from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -12,8 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.training.slow_log import LONGEST_SILENCE_SECONDS, slow_log
-from training.compute import tensor_file
-from training.compute.tensor_file import read_tensors, write_tensors
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch
 from training.distillation.job import Job
@@ -22,9 +17,7 @@ from training.distillation.losses.objective import NUM_PANELS
 from training.distillation.trainer import Trainer, TrainingState
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
 from training.knowledge import Knowledge
-from training.progress import ProgressBar
 from training.settings.experiment import Experiment
-from training.stage import whole_file
 from training.students.scorer import StudentScorer
 
 
@@ -32,24 +25,9 @@ def log_sigmoid(value: float) -> float:
     return -math.log(1 + math.exp(-value))
 
 
-class Killed(BaseException):
-    """Ends a run at once, like a signal."""
-
-
 def trainer(experiment: Experiment, dataset: Dataset, knowledge: Knowledge | None) -> Trainer:
     variant = "plain" if knowledge is None else "distilled"
     return Job(experiment, dataset, variant, 0, knowledge).trainer()
-
-
-def die_in_validation(monkeypatch: pytest.MonkeyPatch, after_epochs: int) -> None:
-    validate = Trainer.validate
-
-    def dying(self: Trainer, after_batch: Callable[[], None]) -> object:
-        if self.progress.epoch == after_epochs:
-            raise Killed
-        return validate(self, after_batch)
-
-    monkeypatch.setattr(Trainer, "validate", dying)
 
 
 def test_a_teacher_free_student_learns_an_obvious_pattern(
@@ -174,56 +152,6 @@ def test_every_loss_learns_an_obvious_pattern(
     assert untaught.train(tmp_path / "state", loss).best_metrics["HR@1"] > 0.9
 
 
-@pytest.mark.parametrize("epochs_before", [0, 1, 3])
-@pytest.mark.parametrize("with_teacher", [False, True])
-def test_a_killed_and_resumed_run_ends_with_the_same_bits(
-    experiment: Experiment,
-    chain_dataset: Dataset,
-    knowledge: Knowledge,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    epochs_before: int,
-    with_teacher: bool,
-) -> None:
-    teacher = knowledge if with_teacher else None
-    whole = trainer(experiment, chain_dataset, teacher).train(tmp_path / "whole", "whole")
-
-    with monkeypatch.context() as patch:
-        die_in_validation(patch, after_epochs=epochs_before)
-        with pytest.raises(Killed):
-            trainer(experiment, chain_dataset, teacher).train(tmp_path / "state", "killed")
-    torch.rand(5)  # another process would not have these random numbers
-    resumed_trainer = trainer(experiment, chain_dataset, teacher)
-    resumed = resumed_trainer.train(tmp_path / "state", "resumed")
-
-    assert resumed.best_metrics == whole.best_metrics
-    assert resumed.best_epoch == whole.best_epoch
-    for name, weights in whole.best_state.items():
-        assert torch.equal(resumed.best_state[name], weights), name
-        assert torch.equal(resumed_trainer.student.state_dict()[name], weights), name
-
-
-def test_epochs_of_before_a_kill_do_not_make_a_run_look_quick(
-    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        die_in_validation(patch, after_epochs=3)
-        with pytest.raises(Killed):
-            trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
-    begun, bars = [], []
-
-    def watched(label: str, total: float, unit: str, *, done: float, shown: bool) -> ProgressBar:
-        begun.append((done, total, unit))
-        bars.append(ProgressBar(label, total, unit, done=done, shown=shown))
-        return bars[-1]
-
-    monkeypatch.setattr("training.distillation.trainer.ProgressBar", watched)
-    trainer(experiment, chain_dataset, None).train(tmp_path / "state", "resumed")
-
-    assert begun == [(3, 8, "epoch")]
-    assert [bar.done for bar in bars] == [8]
-
-
 def test_a_log_of_a_slow_training_is_never_silent_for_longer_than_five_seconds(
     experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,38 +177,6 @@ def test_a_log_of_a_slow_training_is_never_silent_for_longer_than_five_seconds(
     assert log.seconds > 2 * LONGEST_SILENCE_SECONDS
     assert log.longest_silence() <= LONGEST_SILENCE_SECONDS
     assert f"{SELECTION_METRIC}=" in log.lines_about("SASRec")[-1]
-
-
-def test_a_run_names_each_commit_that_trained_it_once(
-    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commits = []
-    for current in ("abc", "abc", "def"):
-        monkeypatch.setattr("training.distillation.trainer.commit", lambda current=current: current)
-        progress = trainer(experiment, chain_dataset, None).train(tmp_path / "state", "run")
-        commits.append(progress.commits)
-
-    assert commits == [("abc",), ("abc",), ("abc", "def")]
-
-
-def test_a_kill_while_a_state_is_written_leaves_no_state(
-    experiment: Experiment,
-    chain_dataset: Dataset,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    @contextmanager
-    def half_written(path: Path) -> Iterator[BinaryIO]:
-        with whole_file(path) as file:
-            file.write(b"half")
-            raise Killed
-            yield file
-
-    monkeypatch.setattr(tensor_file, "whole_file", half_written)
-    with pytest.raises(Killed):
-        trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
-
-    assert not (tmp_path / "state").exists()
 
 
 def test_matmul_precision_applies_to_training_steps_and_not_to_validation(
@@ -355,20 +251,3 @@ def test_a_batch_without_predictions_has_loss_and_gradients_of_zero(
     assert not any(
         each.grad.any() for each in untaught.student.parameters() if each.grad is not None
     )
-
-
-def test_a_state_of_an_earlier_commit_with_a_cold_bonus_in_it_is_resumed(
-    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        die_in_validation(patch, after_epochs=3)
-        with pytest.raises(Killed):
-            trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
-    state = read_tensors(tmp_path / "state")
-    state["progress"]["cold_bonus"] = None
-    write_tensors(tmp_path / "state", state)
-
-    resumed = trainer(experiment, chain_dataset, None)
-    resumed._resume(tmp_path / "state")
-
-    assert resumed.progress.epoch == 3
