@@ -43,6 +43,11 @@ def tiny_dataset() -> Dataset:
 
 @pytest.fixture
 def chain_dataset() -> Dataset:
+    """See `make_chain`."""
+    return make_chain()
+
+
+def make_chain() -> Dataset:
     """Thirty users on a ring of twelve items: the next item always follows the last one.
 
     Each has five training interactions, one for validation and one for test.
@@ -103,10 +108,15 @@ def perfect_answers(dataset: Dataset, split: Split) -> Answers:
 
 @pytest.fixture
 def chain_config(chain_dataset: Dataset, tmp_path: Path) -> Path:
+    """See `write_chain`."""
+    return write_chain(chain_dataset, tmp_path)
+
+
+def write_chain(chain_dataset: Dataset, parent: Path) -> Path:
     """An experiment with its dataset, and knowledge of a teacher that is always right."""
-    path = tmp_path / "chain.toml"
+    path = parent / "chain.toml"
     path.write_text(CONFIG)
-    folder = tmp_path / "work" / "chain"
+    folder = parent / "work" / "chain"
     with write_stage(folder / "dataset", "stamp") as building:
         save_dataset(chain_dataset, building)
     embeddings = np.eye(chain_dataset.catalog.num_rows, 8, dtype=np.float32)

@@ -1,22 +1,33 @@
 """The program `evaluate`: the verdict below its table, and baselines that are tuned once."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.training.conftest import make_chain, write_chain
 from training import distill, evaluate
 from training.evaluation.baselines.registry import BASELINES
 from training.evaluation.baselines.runs import BaselineRun
 
 
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of an experiment whose students are trained; tests get a copy of it."""
+    folder = tmp_path_factory.mktemp("trained")
+    config = write_chain(make_chain(), folder)
+    text = config.read_text().replace("learning_rate = 1e-2", "learning_rate = 1e-3")
+    config.write_text(text.replace("max_epochs = 3", "max_epochs = 1"))
+    assert distill.main([str(config), "--work", str(folder / "work")]) == 0
+    return folder
+
+
 @pytest.fixture
-def trained(chain_config: Path) -> Path:
+def trained(trained_once: Path, tmp_path: Path) -> Path:
     """An experiment whose students are trained, so briefly that no two rank the same."""
-    text = chain_config.read_text().replace("learning_rate = 1e-2", "learning_rate = 1e-3")
-    chain_config.write_text(text.replace("max_epochs = 3", "max_epochs = 1"))
-    assert distill.main([str(chain_config), "--work", str(chain_config.parent / "work")]) == 0
-    return chain_config
+    shutil.copytree(trained_once, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "chain.toml"
 
 
 def run_evaluate(config: Path) -> dict[str, object]:
@@ -63,6 +74,7 @@ def test_the_verdict_compares_the_exported_seed_with_every_baseline(trained: Pat
         assert each["against"] in str(results["verdict"])
 
 
+@pytest.mark.slow
 def test_a_second_evaluation_tunes_no_baseline(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

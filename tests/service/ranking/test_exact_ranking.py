@@ -1,7 +1,7 @@
 """Thousands of random requests against an exhaustive search, with a real student."""
 
-import math
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from export.contract.bundle import Item, save_bundle
-from export.graphs.common_case_graph import export_common_case
-from export.graphs.ranking_graph import export_student
+from export.graphs.common_case_graph import export_common_case_graph
+from export.graphs.query_encoder import encoder_of
+from export.graphs.ranking_graph import export_ranking_graph
 from service.bundles.loading import load_recommender
 from service.ranking.recommender import Query, Recommendations, Recommender
 from training.settings.student import StudentConfig
@@ -52,8 +53,9 @@ def recommender(
     student: Student, items: list[Item], tmp_path_factory: pytest.TempPathFactory
 ) -> Recommender:
     folder = tmp_path_factory.mktemp("exact")
-    export_student(student, folder / "model.onnx")
-    assert export_common_case(student, folder / "plain.onnx")
+    encoder = encoder_of(student)
+    export_ranking_graph(encoder, folder / "model.onnx")
+    assert export_common_case_graph(encoder, folder / "plain.onnx")
     save_bundle(
         folder / "bundle",
         folder / "model.onnx",
@@ -96,61 +98,80 @@ def random_requests() -> Iterator[Query]:
         )
 
 
+def known_numbers(item_ids: Iterable[str]) -> list[int]:
+    """The numbers in the ids of known items."""
+    numbers = [int(each.removeprefix("id-")) for each in item_ids]
+    return [each for each in numbers if each <= NUM_ITEMS]
+
+
 def scores_of(student: Student, requests: list[Query]) -> NDArray[np.float32]:
     """Scores by torch, `[requests, items + 1]`; a history without known items is all padding."""
     windows = np.zeros((len(requests), student.max_history_length), dtype=np.int64)
     for window, query in zip(windows, requests, strict=True):
-        known = [int(each[3:]) for each in query.history if int(each[3:]) <= NUM_ITEMS]
-        newest = known[-len(window) :]
+        newest = known_numbers(query.history)[-len(window) :]
         window[len(window) - len(newest) :] = newest
     with torch.no_grad():
         scores: NDArray[np.float32] = student.score(torch.from_numpy(windows)).numpy()
     return scores
 
 
-def is_allowed(item: Item, query: Query) -> bool:
-    has = {name: set(values) for name, values in item.attributes.items()}
-    return (
-        item.item_id not in set(query.exclude)
-        and all(has.get(name, set()) & set(values) for name, values in query.allow.items())
-        and not any(has.get(name, set()) & set(values) for name, values in query.deny.items())
-    )
+def nowhere() -> NDArray[np.bool_]:
+    return np.zeros(NUM_ITEMS + 1, dtype=np.bool_)
 
 
-def check(
-    answer: Recommendations, query: Query, scores: NDArray[np.float32], items: list[Item]
-) -> None:
-    """Asserts that the answer holds exactly the best items that may be recommended."""
-    allowed_items = [item for item in items if is_allowed(item, query)]
-    unseen = [item for item in allowed_items if item.item_id not in query.history]
-    candidates = (unseen or allowed_items) if query.mask_seen else allowed_items
-    knows_history = any(int(each[3:]) <= NUM_ITEMS for each in query.history)
-    answered = [item for item, _ in answer.ranking]
-    assert len({item.item_id for item in answered}) == min(query.k, len(candidates))
-    assert {item.item_id for item in answered} <= {item.item_id for item in candidates}
-    if knows_history:
-        score_of = {item.item_id: float(scores[int(item.item_id[3:])]) for item in candidates}
-    else:
-        score_of = {item.item_id: float(item.popularity) for item in candidates}
-    expected = sorted(score_of.values(), reverse=True)[: query.k]
-    found = [(score_of[item.item_id], score) for item, score in answer.ranking]
-    assert all(
-        math.dist(pair, (best, best)) < 1e-4 for pair, best in zip(found, expected, strict=True)
-    )
-    assert not answer.degraded
-    assert (answer.source == "student") == knows_history
+class ExhaustiveSearch:
+    """The items as arrays `[items + 1]`, in which place 0 is no item."""
+
+    def __init__(self, items: list[Item]) -> None:
+        self._popularity = np.array([0, *(item.popularity for item in items)], dtype=np.float32)
+        self._has: dict[tuple[str, str], NDArray[np.bool_]] = defaultdict(nowhere)
+        for number, item in enumerate(items, start=1):
+            for name, values in item.attributes.items():
+                for value in values:
+                    self._has[name, value][number] = True
+
+    def check(self, answer: Recommendations, query: Query, scores: NDArray[np.float32]) -> None:
+        """Asserts that the answer holds exactly the best items that may be recommended."""
+        seen, candidates = known_numbers(query.history), self._allowed(query)
+        if query.mask_seen:
+            unseen = candidates.copy()
+            unseen[seen] = False
+            candidates = unseen if unseen.any() else candidates
+        values = scores if seen else self._popularity
+        best = np.sort(values[candidates])[::-1][: query.k]
+        answered = known_numbers([item.item_id for item, _ in answer.ranking])
+        assert len(answer.ranking) == len(set(answered)) == len(best)
+        assert candidates[answered].all()
+        answered_scores = np.array([score for _, score in answer.ranking])
+        assert (np.hypot(values[answered] - best, answered_scores - best) < 1e-4).all()
+        assert not answer.degraded
+        assert (answer.source == "student") == bool(seen)
+
+    def _allowed(self, query: Query) -> NDArray[np.bool_]:
+        allowed = np.arange(NUM_ITEMS + 1) > 0
+        allowed[known_numbers(query.exclude)] = False
+        for name, values in query.allow.items():
+            allowed &= self._any_of(name, values)
+        for name, values in query.deny.items():
+            allowed &= ~self._any_of(name, values)
+        return allowed
+
+    def _any_of(self, name: str, values: Iterable[str]) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = np.any([self._has[name, value] for value in values], axis=0)
+        return found
 
 
+@pytest.mark.slow
 def test_ten_thousand_random_answers_are_those_of_an_exhaustive_search(
     recommender: Recommender, student: Student, items: list[Item]
 ) -> None:
-    requests = list(random_requests())
+    requests, search = list(random_requests()), ExhaustiveSearch(items)
     sources = set()
     for begin in range(0, NUM_REQUESTS, BATCH):
         batch = requests[begin : begin + BATCH]
         for query, scores in zip(batch, scores_of(student, batch), strict=True):
             answer = recommender.recommend(query)
-            check(answer, query, scores, items)
+            search.check(answer, query, scores)
             sources.add(answer.source)
     assert sources == {"student", "popular", "catalog"}
 
