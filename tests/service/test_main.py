@@ -43,8 +43,13 @@ def environment(bundle_path: Path) -> dict[str, str]:
 def test_sigterm_during_the_start_ends_the_service_with_code_0(
     bundle_path: Path, seconds: float
 ) -> None:
-    process = subprocess.Popen([*BLOCKED, *SERVICE], env=environment(bundle_path))
-    time.sleep(0.01 + seconds)  # `env` needs a moment to block the signal
+    # `env` needs a moment to block the signal, so it is started with the signal blocked.
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        process = subprocess.Popen([*BLOCKED, *SERVICE], env=environment(bundle_path))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+    time.sleep(seconds)
     process.terminate()
     assert process.wait(timeout=PATIENCE_SECONDS) == 0
 

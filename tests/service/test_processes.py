@@ -1,11 +1,12 @@
 """The service in processes of its own, called over the network."""
 
-import asyncio
+import json
 import random
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ import httpx
 import psutil
 import pytest
 
+from benchmarks.load.connection import Connection
+from benchmarks.load.connection import post as post_request
 from export.contract.publish import publish
 from service.settings import Settings
 from tests.service.conftest import PATIENCE_SECONDS, served
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from tests.service.conftest import Serve
 
 KEY = "a-key-for-the-tests"
+# For a busy machine. Without the parts that are tested, it takes 20 s until slow bodies are given
+# up, and a hung worker stays.
+BUSY_SECONDS = 5
 get = partial(httpx.get, timeout=PATIENCE_SECONDS)
 post = partial(httpx.post, timeout=PATIENCE_SECONDS)
 delete = partial(httpx.delete, timeout=PATIENCE_SECONDS)
@@ -77,6 +83,14 @@ def test_a_bundle_activated_in_one_worker_is_served_by_all_and_no_request_fails(
         assert time.monotonic() < activated + PATIENCE_SECONDS
 
 
+def answer_on(connection: Connection, number: int, request: bytes) -> tuple[int, bytes]:
+    """Sends request number `number`; returns status and body of its response."""
+    connection.send(number, request)
+    while (answer := connection.receive()) is None:
+        pass
+    return answer
+
+
 @pytest.mark.slow
 def test_events_of_many_clients_are_stored_once_and_in_order_even_if_sent_again(
     serve: "Serve",
@@ -85,22 +99,20 @@ def test_events_of_many_clients_are_stored_once_and_in_order_even_if_sent_again(
     urls = [serve(max_session_length=600), serve(max_session_length=600)]
     sent = {f"client-{number}": [f"{number}-{each}" for each in range(500)] for number in range(20)}
 
-    async def send(client: httpx.AsyncClient, session_id: str, item_ids: list[str]) -> None:
+    def send(session_id: str) -> None:
+        connections = [Connection(httpx.URL(url).port or 80) for url in urls]
         generator = random.Random(session_id)  # noqa: S311 - a load, not a secret
-        for place, item_id in enumerate(item_ids):
+        for place, item_id in enumerate(sent[session_id]):
+            body = json.dumps({"item_id": item_id, "event_id": f"event-{place}"}).encode()
+            request = post_request(f"/v1/sessions/{session_id}/events", body)
             for _ in range(2 if place % 10 == 0 else 1):
-                url = f"{generator.choice(urls)}/v1/sessions/{session_id}/events"
-                body = {"item_id": item_id, "event_id": f"event-{place}"}
-                response = await client.post(url, json=body)
-                assert response.json()["stored"], response.text
+                status, answer = answer_on(generator.choice(connections), place, request)
+                assert (status, json.loads(answer)["stored"]) == (200, True), answer
+        for each in connections:
+            each.close()
 
-    async def send_all() -> None:
-        patient = httpx.AsyncClient(timeout=PATIENCE_SECONDS)
-        async with patient as client, asyncio.TaskGroup() as tasks:
-            for session_id, item_ids in sent.items():
-                tasks.create_task(send(client, session_id, item_ids))
-
-    asyncio.run(send_all())
+    with ThreadPoolExecutor(len(sent)) as clients:
+        list(clients.map(send, sent))
     for session_id, item_ids in sent.items():
         stored = get(f"{urls[0]}/v1/sessions/{session_id}").json()["history"]
         assert stored == item_ids
@@ -120,7 +132,7 @@ def test_sigterm_ends_a_worker_with_exit_code_0_in_time_though_200_bodies_are_sl
     seconds = time.monotonic() - started
     for each in slow:
         each.close()
-    assert seconds < 1 + 2 + 1  # the last one for a busy machine
+    assert seconds < 1 + 2 + BUSY_SECONDS
 
 
 def test_a_hung_worker_is_replaced_within_5_s(serve: "Serve") -> None:
@@ -130,11 +142,10 @@ def test_a_hung_worker_is_replaced_within_5_s(serve: "Serve") -> None:
     time.sleep(3)  # until the supervisor has checked both once
     before[0].suspend()
     hung = time.monotonic()
-    while set(workers_of(parent)) == set(before):
-        assert time.monotonic() < hung + 5 + 1  # the last one for a busy machine
+    while len(now := workers_of(parent)) < 2 or set(now) == set(before):
+        assert time.monotonic() < hung + 5 + BUSY_SECONDS
         time.sleep(0.1)
-    assert len(workers_of(parent)) == 2
-    assert before[1].is_running()
+    assert before[1] in now
 
 
 def workers_of(parent: psutil.Process) -> list[psutil.Process]:
