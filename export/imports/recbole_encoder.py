@@ -103,7 +103,10 @@ def at_places(output: Tensor, places: Tensor) -> Tensor:
 
 
 def export(checkpoint: Path, out: Path) -> None:
-    """Writes the encoder, item vectors, item ids and facts of a RecBole model into `out`.
+    """Writes a trained RecBole model as files into the existing folder `out`.
+
+    These are `encoder.onnx` (from a history to a query vector), `vectors.npy` (item vectors),
+    `items.json` (item ids) and `facts.json` (names of program and model, and the window).
 
     Raises:
         ValueError: the kind of the model is not one of `MODELS`.

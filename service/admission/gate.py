@@ -138,9 +138,10 @@ class Gate:
 
     @asynccontextmanager
     async def turn(self, scope: Scope, units: int) -> AsyncIterator["Turn"]:
-        """Context manager: yields the turn that the request in `scope` has, or waits for a turn.
+        """Context manager: yields the turn of the request in `scope`; waits for one if it has none.
 
-        A turn that was waited for ends with the context. `units`: cost of the work in that turn.
+        Leaving the context ends a turn that was waited for; a turn that the request already had
+        goes on. `units`: cost of the work in that turn.
 
         Raises:
             OverloadedError: the request is refused, its time is over or its sender has left.

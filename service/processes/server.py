@@ -28,14 +28,15 @@ hundreds of new connections, liveness probes included, would wait for seconds.
 class Server(uvicorn.Server):
     """A uvicorn server that ends within a deadline after SIGTERM.
 
-    Before it ends, it accepts the requests that have already arrived. `service.http.draining` calls
-    `handle_exit` when DRAIN_SECONDS are over.
+    After SIGTERM, `service.http.draining` first lets DRAIN_SECONDS pass, and then calls
+    `handle_exit`. From this call on, the server has `_END_SECONDS` to answer the requests that it
+    has, and those that wait in its sockets.
     """
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Ends the server when its requests are answered; SIGTERM also sets a deadline for this.
+        """Ends the server when its requests are answered; for SIGTERM, within `_END_SECONDS`.
 
-        After SIGTERM, the process ends within `_END_SECONDS`. During the start of the server,
+        During the start of the server,
         SIGTERM ends the process at once, with code 0. SIGINT sets no deadline.
         """
         if sig == signal.SIGTERM:

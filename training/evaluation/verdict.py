@@ -126,6 +126,7 @@ def _below(differences: Mapping[str, Interval]) -> list[str]:
     """Returns a phrase on each baseline that is shown to be above the student in NDCG@20.
 
     A phrase has the baseline's name, and its mean minus the student's mean with the interval.
+    `differences` are, by baseline, the student's mean minus the baseline's.
     """
     return [
         f"{name} by {-each.mean:.4f} [{-each.high:.4f}, {-each.low:.4f}]"

@@ -180,7 +180,8 @@ def _of_bots(
 ) -> NDArray[np.bool_]:
     """Returns a mask of the events that come from bots, `[events]`.
 
-    A bot is a user with more than `per_minute` events within any 60 s.
+    A bot is a user with more than `per_minute` events within any 60 s. `times` are in ms since
+    1970, ascending for each user.
     """
     table = pd.DataFrame({"user": users, "time": times})
     waited = table.groupby("user", sort=False)["time"].diff(per_minute)

@@ -93,8 +93,8 @@ class Plan:
     def trial_jobs(self, cell: Cell) -> list[Job]:
         """Returns one job per trial of a cell, all with the same seed.
 
-        A row without a grid takes the settings that the row DLLM2Rec chooses. So its trial jobs are
-        those of that row.
+        A row without a grid takes the settings that validation chose for the row `DLLM2Rec`. So its
+        trial jobs are those of that row.
         """
         tuned = Cell(_tuned_row(cell), cell.student, cell.teacher)
         seed = self._configured_seeds(tuned)[0]

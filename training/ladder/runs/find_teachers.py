@@ -59,7 +59,7 @@ def find_teachers(
 
 
 def title_decays(experiment: Experiment) -> Sequence[float]:
-    """Returns the weights to try for a title of a history, relative to the next newer title."""
+    """Returns the decays to try: the weight of a title divided by that of the next newer title."""
     return with_teacher(experiment, "titles").teacher.title_decays
 
 
