@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from anyio import to_thread
 from starlette.types import Scope
 
 from service.admission.caller import Caller, caller_of
 from service.admission.fair_queue import FairQueue
+from service.admission.low_priority import LowPriorityThreads
 from service.errors import OverloadedError
 
 Result = TypeVar("Result")
@@ -54,6 +54,7 @@ class Gate:
         running_units: units of the requests that have a turn.
         queued_units: units of the requests that wait.
         in_progress: number of requests that wait or have a turn.
+        threads: where the requests that have a turn work.
     """
 
     def __init__(self, max_turns: int, max_units: int, refused: Refusal) -> None:
@@ -63,6 +64,7 @@ class Gate:
         self._queue: FairQueue[_Waiting] = FairQueue(max_units)
         self._refused = refused
         self._seconds_per_unit = _FIRST_SECONDS_PER_UNIT
+        self.threads = LowPriorityThreads(max_turns)
 
     @property
     def queued_units(self) -> int:
@@ -203,7 +205,7 @@ class Turn:
             OverloadedError: the request's time is over or its sender has left; nothing is called.
         """
         self._check()
-        return await to_thread.run_sync(function, *arguments)
+        return await self._gate.threads.run(function, *arguments)
 
     async def run_slices(self, slices: Slices[Result]) -> Result:
         """Runs the generator `slices` to its end in a thread, and returns its result.

@@ -213,11 +213,13 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._held is None:
             return
         (cycle, app), self._held = self._held, None
-        admission = self._all.admission if is_late else None
-        if admission and (seconds := self._seconds_of(admission)):
+        admission = self._all.admission
+        if admission and is_late and (seconds := self._seconds_of(admission)):
             self._answer_overloaded(seconds)
-        else:
-            HttpToolsProtocol._start_asgi_task(self, cycle, app)
+            return
+        if admission and not admission.accepts_below and not cycle.more_body:
+            admission.started(cycle)
+        HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
     def _must_not_be_held(self) -> bool:
         """Returns whether a request must start before its body is complete.
