@@ -68,7 +68,9 @@ class Stream:
             while due <= now:
                 await self._send()
                 due += 1 / rate
-            await asyncio.sleep(_TICK_SECONDS)
+            # Without a pause if the next request is due soon: timers tick in milliseconds, so that
+            # requests would come in bursts.
+            await asyncio.sleep(max(0, due - time.perf_counter() - _TICK_SECONDS))
         await self._end()
 
     async def as_answered(self, connections: int, seconds: float) -> float:
@@ -78,7 +80,7 @@ class Stream:
             while len(self._open) - len(self._idle) < connections:
                 await self._send()
             is_refused = bool(self.answers) and self.answers[-1].status != OK
-            await asyncio.sleep(_PAUSE_SECONDS if is_refused else _TICK_SECONDS)
+            await asyncio.sleep(_PAUSE_SECONDS if is_refused else 0)
         good = sum(each.status == OK for each in self.answers)
         await self._end()
         return good / seconds
