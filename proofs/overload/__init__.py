@@ -29,6 +29,7 @@ from proofs.overload.stage import (
     RECOVERY_SECONDS,
     Stage,
     counts,
+    no_garbage_collection,
     one_core_each,
     p99,
     running,
@@ -140,7 +141,10 @@ def prove(
     kind: Annotated[Sequence[str], Parameter(help="Kinds of overload.")] = (*KINDS, TWO_KEYS),
 ) -> Iterator[Figure]:
     """Overload a service with expensive and with light requests."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # for its speed
+    with (
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,  # for its speed
+        no_garbage_collection(),
+    ):
         share = seconds / len(kind)
         if set(kind) & set(KINDS):
             yield from runner.run(_measure(bundle, share, normal_seconds, kind))
