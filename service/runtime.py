@@ -203,7 +203,6 @@ async def open_runtime(
     """
     keys = access.authentication
     keys.load()
-    key_of = keys.key_id
     variants, hot_swap = _open_bundles(settings, while_loading)
     async with (
         _opened_items(settings, variants) as (added_items, item_edits),
@@ -213,6 +212,9 @@ async def open_runtime(
         _shared_limits(settings, access.limits),
         connected_teacher(settings, metrics) as teacher,
     ):
+        admission = Admission(
+            settings, costs, variants.num_items, metrics, history.waiting, keys.key_id
+        )
         runtime = Runtime(
             settings,
             variants,
@@ -225,10 +227,11 @@ async def open_runtime(
             teacher,
             drain,
             access,
-            Admission(settings, costs, variants.num_items, metrics, history.waiting, key_of),
+            admission,
             intake,
             impressions,
             _experiments(settings),
+            MicroBatcher(admission.is_refusing_light),
         )
         async with metrics.watching(runtime.gauges):
             with drain.on_sigterm():

@@ -201,6 +201,10 @@ class Admission:
             return 1
         return self._seconds_to_a_place(cost, headers) if self.is_strained else 0
 
+    def is_refusing_light(self) -> bool:
+        """Returns whether light requests were refused a moment ago."""
+        return not self.accepts_below
+
     def started(self, exchange: Exchange) -> None:
         """Notes a request that starts now, if it is long."""
         scope = exchange.scope
