@@ -80,7 +80,7 @@ class Stream:
             while len(self._open) - len(self._idle) < connections:
                 await self._send()
             is_refused = bool(self.answers) and self.answers[-1].status != OK
-            await asyncio.sleep(_PAUSE_SECONDS if is_refused else 0)
+            await asyncio.sleep(_PAUSE_SECONDS if is_refused else _TICK_SECONDS)
         good = sum(each.status == OK for each in self.answers)
         await self._end()
         return good / seconds
@@ -135,7 +135,8 @@ class _Connection(asyncio.Protocol):
         self.sent = 0.0
         self._stream = stream
         self._is_waiting = False
-        self._buffer = b""
+        self._buffer = self._head = b""
+        self._missing = 0  # bytes of the answer's body, once its head has come
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -148,16 +149,25 @@ class _Connection(asyncio.Protocol):
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, end, body = self._buffer.partition(b"\r\n\r\n")
-        head = head.lower()
-        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]) if end else 0
-        if end and len(body) >= length:
-            self._buffer, self._is_waiting = b"", False
-            status = int(head[9:12])
-            if status == REFUSED and b"\r\nretry-after: " not in head:
-                status = NO_ANSWER
-            self._stream.answered(self, status, is_open=True)
+        self._missing -= len(data)
+        if not self._head:
+            self._buffer += data
+            self._head, end, body = self._buffer.partition(b"\r\n\r\n")
+            if not end:
+                self._head = b""
+                return
+            self._buffer, self._head = b"", self._head.lower()
+            length = self._head.partition(b"content-length:")[2].partition(b"\r\n")[0]
+            self._missing = int(length or 0) - len(body)
+        if self._missing <= 0:
+            self._end()
+
+    def _end(self) -> None:
+        head, self._head, self._is_waiting = self._head, b"", False
+        status = int(head[9:12])
+        if status == REFUSED and b"\r\nretry-after: " not in head:
+            status = NO_ANSWER
+        self._stream.answered(self, status, is_open=True)
 
     def connection_lost(self, _: Exception | None) -> None:
         if self._is_waiting:
