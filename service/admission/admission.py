@@ -1,5 +1,6 @@
 """Bounds the requests of one worker, by kind of work, and the bytes of incomplete bodies."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -37,6 +38,8 @@ _MAX_RECEIVING_BYTES = 64 << 20
 
 _MAX_ADMIN_REQUESTS = 256
 """Maximum number of requests that change bundles or items; they are handled one at a time."""
+
+_ASKS_FOR_REASONS = re.compile(rb'"explain"\s*:\s*true')
 
 _SHARE_UNDER_STRAIN = 8
 """Divisor that lowers the maximum of light requests while light requests are refused.
@@ -200,6 +203,21 @@ class Admission:
         if self._has_too_much_light_work(working, cost, headers):
             return 1
         return self._seconds_to_a_place(cost, headers) if self.is_strained else 0
+
+    def retry_after_body(self, exchange: Exchange) -> int:
+        """Returns 0 if a request is accepted, else the seconds until the client may try again.
+
+        Only a request for an explanation is refused: its route is light, and its body alone tells
+        that it needs a turn of heavy work. Counts the refusal.
+        """
+        if not _ASKS_FOR_REASONS.search(exchange.body):
+            return 0
+        scope = exchange.scope
+        found = self._costs.find(scope["method"], scope["path"])
+        if found is None or found.value.kind != "light":
+            return 0
+        headers = scope["headers"]
+        return self.heavy.retry_after(self._key_of(headers), wait_seconds(headers), units=1)
 
     def is_refusing_light(self) -> bool:
         """Returns whether light requests were refused a moment ago."""

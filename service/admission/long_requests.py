@@ -15,11 +15,13 @@ class Exchange(Protocol):
 
     Attributes:
         scope: the ASGI scope of the request.
+        body: what has come of the request's body.
         response_complete: whether the answer was sent.
         disconnected: whether the client has left.
     """
 
     scope: MutableMapping[str, Any]
+    body: bytes
     response_complete: bool
     disconnected: bool
 

@@ -71,6 +71,10 @@ class EarlyAdmission(Protocol):
         """
         ...
 
+    def retry_after_body(self, exchange: Any) -> int:
+        """Returns the same for a request whose head was accepted and whose body has come."""
+        ...
+
     def started(self, exchange: Any) -> None:
         """Notes a request that starts now; its body is complete."""
 

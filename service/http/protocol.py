@@ -10,6 +10,7 @@ import asyncio
 import json
 from functools import cache
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from uvicorn._types import ASGI3Application
@@ -123,7 +124,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.url) > MAX_URL_BYTES:
             self._stop(HTTPStatus.REQUEST_URI_TOO_LONG, f"the URL is over {MAX_URL_BYTES} bytes")
         # A head that came in one piece cannot be longer than the limit, and is not counted.
-        if self._received > _CHUNK and sum(map(_length, self.headers)) > MAX_HEADER_BYTES:
+        if self._received > _CHUNK and sum(map(len, chain(*self.headers))) > MAX_HEADER_BYTES:
             self._stop(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
                 f"the headers are over {MAX_HEADER_BYTES} bytes",
@@ -213,12 +214,15 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._held is None:
             return
         (cycle, app), self._held = self._held, None
-        admission = self._all.admission
-        if admission and is_late and (seconds := self._seconds_of(admission)):
-            self._answer_overloaded(seconds)
-            return
-        if admission and not admission.accepts_below and not cycle.more_body:
-            admission.started(cycle)
+        if admission := self._all.admission:
+            seconds = self._seconds_of(admission) if is_late else 0
+            if admission.is_strained and not seconds:
+                seconds = admission.retry_after_body(cycle)
+            if seconds:
+                self._answer_overloaded(seconds)
+                return
+            if not admission.accepts_below and not cycle.more_body:
+                admission.started(cycle)
         HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
     def _must_not_be_held(self) -> bool:
@@ -313,10 +317,6 @@ class LimitedProtocol(HttpToolsProtocol):
         if not is_answering or (self._is_in_body and not self.cycle.response_started):
             self.transport.write(_problem(status, detail))
         self.transport.close()
-
-
-def _length(header: tuple[bytes, bytes]) -> int:
-    return len(header[0]) + len(header[1])
 
 
 @cache

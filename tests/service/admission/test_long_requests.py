@@ -19,6 +19,7 @@ class Exchange:
     """A request and its answer, as uvicorn has them."""
 
     scope: dict[str, Any] = field(default_factory=dict)
+    body: bytes = b""
     response_complete: bool = False
     disconnected: bool = False
 
