@@ -1,6 +1,7 @@
 """While light requests are refused, few requests with long bodies are worked on at once."""
 
 import asyncio
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tests.service.http.test_protocol import POST, serving, status_of
 class Exchange:
     """A request and its answer, as uvicorn has them."""
 
-    scope: dict[str, Any] = field(default_factory=dict)
+    scope: MutableMapping[str, Any] = field(default_factory=dict)
     body: bytes = b""
     response_complete: bool = False
     disconnected: bool = False
