@@ -208,8 +208,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _start_held(self, *, is_late: bool) -> None:
         """Starts the request that was held for its body; does nothing if there is none.
 
-        `is_late`: whether the body came later than the headers. A late request is refused if the
-        worker has too much work now.
+        `is_late`: whether the body came after the headers; too much work now then refuses it.
         """
         if self._held is None:
             return
