@@ -169,6 +169,7 @@ class Admission:
             "teacher": Bound("teacher", settings.teacher_requests, self._refused),
             "admin": Bound("admin", _MAX_ADMIN_REQUESTS, self._refused),
         }
+        self._waiting_bounds = tuple(self.waiting_kinds.values())
         self._light_requests = settings.light_requests
         self._shares = LightShares() if settings.keys_file else None
         self._long_requests = LongRequests()
@@ -299,9 +300,10 @@ class Admission:
 
         They wait for a turn, the teacher, an admin change or the store, or work in a thread.
         """
-        waiting = sum(each.requests for each in self.waiting_kinds.values())
-        waiting += self.heavy.in_progress
-        return waiting + self._waiting_for_store()
+        waiting = self.heavy.in_progress + self._waiting_for_store()
+        for bound in self._waiting_bounds:  # not a sum of a generator, which takes twice as long
+            waiting += bound.requests
+        return waiting
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:
         """Yields a gauge of the units of heavy requests: those that wait and those with a turn."""

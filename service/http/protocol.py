@@ -257,7 +257,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
         Does not count ended tasks, which uvicorn removes one turn of the event loop later.
         """
-        return sum(not each.done() for each in self.tasks) - self._all.waiting
+        return [each.done() for each in self.tasks].count(False) - self._all.waiting
 
     def _answer_overloaded(self, retry_after: int) -> None:
         """Answers 503 without calling the application, and skips the body of the request.
