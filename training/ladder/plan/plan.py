@@ -78,11 +78,14 @@ class Plan:
         """Yields the teachers of a row: the first one and, with `every_teacher`, the others.
 
         If the row needs ranking lists, other teachers without answers to training examples are
-        skipped.
+        skipped. Only fusion teachers teach a row that needs distributions.
         """
-        yield self.teachers[0]
-        for each in self.teachers[1:] if row.every_teacher else ():
-            if each.knowledge.num_lists or not VARIANTS[row.variant].ranking:
+        first, *others = self.teachers
+        if row.can_be_taught_by(first.kind):
+            yield first
+        for each in others if row.every_teacher else ():
+            has_lists = each.knowledge.num_lists or not VARIANTS[row.variant].ranking
+            if has_lists and row.can_be_taught_by(each.kind):
                 yield each
 
     def trials(self, cell: Cell) -> list[Trial]:

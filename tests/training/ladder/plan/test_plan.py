@@ -31,3 +31,24 @@ def test_each_text_has_a_cell_with_its_embeddings_also_if_it_has_no_lists(
         ("DLLM2Rec", "word-vectors"),
         ("DLLM2Rec without offset", "titles"),
     ]
+
+
+def test_only_fusion_teachers_teach_rows_of_distributions(tiny_dataset: Dataset) -> None:
+    def cells_of(*kinds: TeacherKind) -> list[str]:
+        teachers = [
+            Teacher(
+                Summary(kind, kind, 3, {}),
+                Reference(kind, TeacherConfig(kind=kind), (0.0,), tiny_dataset),
+            )
+            for kind in kinds
+        ]
+        experiment = Experiment(name="tiny", data=DataConfig(source="movielens"))
+        plan = Plan(experiment, tiny_dataset, teachers, ["DLLM2Rec with distributions"])
+        return [cell.teacher.kind for cell in plan.cells("sasrec") if cell.teacher]
+
+    assert cells_of("titles", "fusion", "fusion-without-titles") == [
+        "fusion",
+        "fusion-without-titles",
+    ]
+    assert cells_of("fusion", "titles") == ["fusion"]
+    assert cells_of("titles") == []
