@@ -34,7 +34,7 @@ def test_each_text_has_a_cell_with_its_embeddings_also_if_it_has_no_lists(
 
 
 def test_only_fusion_teachers_teach_rows_of_distributions(tiny_dataset: Dataset) -> None:
-    def cells_of(*kinds: TeacherKind) -> list[str]:
+    def cells_of(*kinds: TeacherKind, row: str = "DLLM2Rec with distributions") -> list[str]:
         teachers = [
             Teacher(
                 Summary(kind, kind, 3, {}),
@@ -43,7 +43,7 @@ def test_only_fusion_teachers_teach_rows_of_distributions(tiny_dataset: Dataset)
             for kind in kinds
         ]
         experiment = Experiment(name="tiny", data=DataConfig(source="movielens"))
-        plan = Plan(experiment, tiny_dataset, teachers, ["DLLM2Rec with distributions"])
+        plan = Plan(experiment, tiny_dataset, teachers, [row])
         return [cell.teacher.kind for cell in plan.cells("sasrec") if cell.teacher]
 
     assert cells_of("titles", "fusion", "fusion-without-titles") == [
@@ -52,3 +52,7 @@ def test_only_fusion_teachers_teach_rows_of_distributions(tiny_dataset: Dataset)
     ]
     assert cells_of("fusion", "titles") == ["fusion"]
     assert cells_of("titles") == []
+    assert cells_of("titles", "fusion", row="DLLM2Rec") == ["titles", "fusion"]
+    # Its embeddings are those of the titles teacher.
+    assert cells_of("titles", "fusion", row="embeddings only") == ["titles"]
+    assert cells_of("fusion", row="embeddings only") == ["fusion"]
