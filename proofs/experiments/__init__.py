@@ -33,7 +33,7 @@ from training.events.reading import read_records
 TRUTH: Mapping[str, float] = {"plain": 0.1, "better": 0.15}
 """True click-through by variant."""
 
-_BUNDLE = Path(__file__).parents[1] / "assets" / "movielens" / "bundle"
+_BUNDLE = Path(__file__).parents[2] / "assets" / "movielens" / "bundle"
 _LOOK_EVERY = 100
 _COVERED_AT_LEAST = 0.8  # of 20: five misses at a true 95 % have a probability of 0.3 %
 _PATIENCE_SECONDS = 60
