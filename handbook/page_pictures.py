@@ -1,4 +1,4 @@
-"""Takes the pictures of the pages, light and dark, with the example bundle and a real teacher.
+"""Takes the pictures of the service's pages, with the example bundle and a real teacher.
 
 The live tests of the pages drive the browser, Chromium; the dataset in WORK must be prepared.
 

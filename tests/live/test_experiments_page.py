@@ -10,7 +10,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from export.contract.log.live_figures import SCHEMA, Drift, LiveFigures, LiveReport, save_report
 from tests.live.chromium import SCREENSHOTS, needs_chromium
-from tests.live.page import PATIENCE_SECONDS, console_messages, loaded_by, prefer, resize
+from tests.live.page import PATIENCE_SECONDS, console_messages, loaded_by, resize
 
 if TYPE_CHECKING:
     from tests.live.conftest import Serve
@@ -109,13 +109,11 @@ def test_only_the_tables_scroll_sideways(
 
 
 @pytest.mark.skipif(not SCREENSHOTS, reason="set SCREENSHOTS=docs to write them")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_screenshots_of_experiments_can_be_written(
-    browser: webdriver.Chrome, url: str, path: Path, scheme: str
+    browser: webdriver.Chrome, url: str, path: Path
 ) -> None:
     count(path, 4_000)
-    prefer(browser, scheme)
     browser.get(url)
     wait_for(browser, "#figures th", "llm")
     resize(browser, 1200, browser.execute_script("return document.body.scrollHeight"))
-    assert browser.save_screenshot(f"{SCREENSHOTS}/experiments-{scheme}.png")
+    assert browser.save_screenshot(f"{SCREENSHOTS}/experiments.png")
