@@ -92,12 +92,6 @@ class Settings(BundleSettings, AccessSettings, EventSettings, OutageSettings, Te
         description="REDIS_TIMEOUT_SECONDS: maximum time that a request waits for one command, "
         "connecting included",
     )
-    redis_max_connections: int = Field(
-        default=32,
-        ge=1,
-        description="REDIS_MAX_CONNECTIONS: maximum number of connections per worker to a cluster; "
-        "to a single Redis a worker has one for sessions",
-    )
     redis_pause_seconds: float = Field(
         default=1.0,
         gt=0,
