@@ -215,14 +215,10 @@ async def open_runtime(
     """
     keys = access.authentication
     keys.load()
-    mirrors = mirrors_of(settings)
-    copy_active(mirrors)
-    variants, hot_swap = _open_bundles(settings, while_loading)
     experiments = _experiments(settings)
     async with (
+        _served_bundles(settings, while_loading) as (variants, hot_swap),
         _opened_items(settings, variants) as (added_items, item_edits),
-        in_background(hot_swap.follow()),
-        in_background(follow_addresses(variants, mirrors, settings.bundles_poll_seconds)),
         in_background(keys.follow()),
         opened_events(settings, metrics) as (intake, history, impressions),
         _shared_limits(settings, access.limits),
@@ -256,15 +252,26 @@ async def open_runtime(
                 yield runtime
 
 
-def _open_bundles(
+@asynccontextmanager
+async def _served_bundles(
     settings: Settings, while_loading: WhileLoading
-) -> tuple[ServedVariants, HotSwap]:
-    """Loads the bundles of all variants, and makes the HotSwap that will replace them."""
-    checks, max_k = checks_of(settings), settings.max_k
+) -> AsyncIterator[tuple[ServedVariants, HotSwap]]:
+    """Loads the bundles of all variants, and follows their paths and addresses.
+
+    Raises:
+        BundleError: a bundle cannot be served.
+    """
+    mirrors = mirrors_of(settings)
+    copy_active(mirrors)
+    checks, max_k, seconds = checks_of(settings), settings.max_k, settings.bundles_poll_seconds
     with while_loading():
         variants = open_variants(settings.served_variants, max_k, checks)
-    hot_swap = HotSwap(variants, max_k, settings.bundles_poll_seconds, while_loading, checks)
-    return variants, hot_swap
+    hot_swap = HotSwap(variants, max_k, seconds, while_loading, checks)
+    async with (
+        in_background(hot_swap.follow()),
+        in_background(follow_addresses(variants, mirrors, seconds)),
+    ):
+        yield variants, hot_swap
 
 
 def _experiments(settings: Settings) -> ExperimentFile | None:
