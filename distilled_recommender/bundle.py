@@ -13,6 +13,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from export.contract import publish as publishing
+from export.contract.addresses.place import place_of
 from export.contract.bundle import BundleError, BundleLayout, load_bundle
 from export.contract.manifest import Manifest
 from training.cli import say
@@ -22,7 +23,7 @@ DAMAGED = 1
 SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 
 BundleFolder = Annotated[Path, Parameter(help=publishing.ARGUMENTS["bundle"])]
-PublishedFolder = Annotated[Path, Parameter(help=publishing.ARGUMENTS["folder"])]
+Place = Annotated[str, Parameter(help=publishing.ARGUMENTS["place"])]
 First = Annotated[bool, Parameter(help=publishing.ARGUMENTS["first"])]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print the whole manifest as JSON.")]
 
@@ -72,19 +73,30 @@ def show(bundle: BundleFolder, /, *, as_json: AsJson = False) -> None:
 
 def publish(
     bundle: BundleFolder,
-    folder: PublishedFolder,
+    place: Place,
     /,
     *,
     first: First = False,
     key: PublicKeys = None,
 ) -> None:
-    """Copy a bundle into a folder of bundles and make it the active one."""
-    copy = publishing.publish_first if first else publishing.publish
+    """Copy a bundle to a folder of bundles or an address and make it the active one."""
+    found = place_of(place)
+    copy = found.publish_first if first else found.publish
     try:
-        link = copy(bundle, folder, publishing.trust_of(key))
+        version = copy(bundle, publishing.trust_of(key))
     except OSError as error:
-        raise BundleError(f"{folder}: {error}") from error
-    say(f"{link.path} is {link.bundle}")
+        raise BundleError(f"{place}: {error}") from error
+    say(f"{found.name} is {version}")
+
+
+def rollback(place: Place, /) -> None:
+    """Make the bundle before the active one active again; a second call undoes the first."""
+    found = place_of(place)
+    try:
+        version = found.roll_back()
+    except OSError as error:
+        raise BundleError(f"{place}: {error}") from error
+    say(f"{found.name} is {version}")
 
 
 def _summary(manifest: Manifest) -> Iterator[str]:

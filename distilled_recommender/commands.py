@@ -175,7 +175,12 @@ BUNDLE_COMMANDS = (
     LazyCommand(
         "publish",
         "distilled_recommender.bundle:publish",
-        "Copy a bundle into a folder of bundles and make it the active one.",
+        "Copy a bundle to a folder of bundles or an address and make it the active one.",
+    ),
+    LazyCommand(
+        "rollback",
+        "distilled_recommender.bundle:rollback",
+        "Make the bundle before the active one active again; a second call undoes the first.",
     ),
 )
 KEY_COMMANDS = (
@@ -197,7 +202,9 @@ KEY_COMMANDS = (
 )
 GROUPS = (
     CommandGroup(
-        "bundle", "Make, import, verify, sign, show or publish a bundle.", BUNDLE_COMMANDS
+        "bundle",
+        "Make, import, verify, sign, show, publish or undo bundles.",
+        BUNDLE_COMMANDS,
     ),
     CommandGroup("key", "Make, list or revoke API keys of the service.", KEY_COMMANDS),
 )

@@ -15,6 +15,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from distilled_recommender.files import BUNDLE, carried
+from export.contract.addresses.object_store import is_address
 from service.settings import Settings
 from training.cli import say
 from training.errors import ConfigError
@@ -54,7 +55,13 @@ class ServeOptions:
 
 
 DEFAULTS = ServeOptions()
-BundleFolder = Annotated[Path | None, _setting("bundle_path")]
+Bundle = Annotated[
+    str | None,
+    Parameter(
+        help="Folder of a bundle, the link `active` to the last published one, or an address such "
+        "as s3://bucket/shop. [env: BUNDLE_PATH or BUNDLE, default: bundle]"
+    ),
+]
 Example = Annotated[
     bool,
     Parameter(help="Serve the MovieLens bundle that the package contains (no commercial use)."),
@@ -62,7 +69,7 @@ Example = Annotated[
 
 
 def command(
-    bundle: BundleFolder = None,
+    bundle: Bundle = None,
     /,
     *,
     example: Example = False,
@@ -73,10 +80,12 @@ def command(
     All other settings are environment variables; `python -m service --help` lists them.
     """
     if example:
-        bundle = carried(BUNDLE)
+        bundle = str(carried(BUNDLE))
         say(f"serving {bundle}")
     if bundle is not None:
-        os.environ["BUNDLE_PATH"] = str(bundle)
+        os.environ["BUNDLE"] = bundle if is_address(bundle) else ""
+        if not is_address(bundle):
+            os.environ["BUNDLE_PATH"] = bundle
     elif not _finds_a_bundle():
         raise ConfigError(NO_BUNDLE)
     os.environ.update(options.environment())
@@ -88,7 +97,7 @@ def _finds_a_bundle() -> bool:
 
     It reads environment variables, secret files and the folder `./bundle`.
     """
-    others = ("BUNDLE_PATH", "VARIANTS", "SECRETS_PATH")
+    others = ("BUNDLE_PATH", "BUNDLE", "VARIANTS", "SECRETS_PATH")
     default: Path = Settings.model_fields["bundle_path"].default
     return any(os.environ.get(each) for each in others) or default.exists()
 

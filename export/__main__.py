@@ -2,6 +2,7 @@
 
 python -m export configs/movielens.toml
 python -m export configs/movielens.toml --publish bundles   # services load it without a restart
+python -m export configs/movielens.toml --publish s3://bucket/shop   # services with BUNDLE=… too
 python -m export configs/movielens.toml --refit   # its refit on all rows, after `distill --refit`
 """
 
@@ -14,9 +15,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from export.contract.addresses.place import place_of
 from export.contract.bundle import BundleError, BundleLayout, Manifest, load_bundle
 from export.contract.folders import finish_replacement, readable_folder
-from export.contract.publish import publish
 from export.figures import (
     REFIT,
     VALIDATION,
@@ -53,10 +54,11 @@ SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 
 
 Bundles = Annotated[
-    Path | None,
+    str | None,
     Parameter(
         name="--publish",
-        help="Folder of bundles: copy the bundle there and make it the one that services load.",
+        help="Folder of bundles, or an address such as s3://bucket/shop: copy the bundle there and "
+        "make it the one that services load.",
     ),
 ]
 Refit = Annotated[
@@ -84,12 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(command, "export", arguments)
 
 
-def _publish(bundle: Path, folder: Path) -> None:
+def _publish(bundle: Path, text: str) -> None:
     try:
-        link = publish(bundle, folder)
+        place = place_of(text)
+        version = place.publish(bundle)
     except (BundleError, OSError) as error:
-        raise ConfigError(f"--publish {folder}: {error}") from error
-    say(f"{link.path} is {link.bundle} now")
+        raise ConfigError(f"--publish {text}: {error}") from error
+    say(f"{place.name} is {version} now")
 
 
 @dataclass(frozen=True)

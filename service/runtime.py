@@ -20,6 +20,7 @@ from service.bundles.added_items import AddedItems
 from service.bundles.checking import checks_of
 from service.bundles.hot_swap import HotSwap, WhileLoading, open_variants
 from service.bundles.item_edits import ItemEdits
+from service.bundles.mirrors import copy_active, follow_addresses, mirrors_of
 from service.bundles.variants import ServedVariant, ServedVariants
 from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
 from service.events.impressions import Audience, Impressions
@@ -141,15 +142,22 @@ class Runtime:
         info = GaugeMetricFamily("recommender_variant_info", "Served bundles.", labels=labels)
         refused = GaugeMetricFamily(
             "recommender_bundle_refused",
-            "1 while the bundle at the variant's path is refused and an older one is served.",
+            "1 while the newest bundle of the variant is refused and an older one is served.",
+            labels=["variant"],
+        )
+        lost = GaugeMetricFamily(
+            "recommender_bundle_store_lost",
+            "1 while the store at the variant's address does not answer; the bundle is served on.",
             labels=["variant"],
         )
         for slot in self.variants.slots:
             student = slot.current.recommender.manifest.student
             info.add_metric([slot.name, slot.current.model_version, student], 1)
-            refused.add_metric([slot.name], slot.refused is not None)
+            refused.add_metric([slot.name], slot.refusal is not None)
+            lost.add_metric([slot.name], slot.is_store_lost)
         yield info
         yield refused
+        yield lost
         yield from self.admission.gauges()
         yield from self.live_gauges
         for name, text, value in (
@@ -207,11 +215,10 @@ async def open_runtime(
     """
     keys = access.authentication
     keys.load()
-    variants, hot_swap = _open_bundles(settings, while_loading)
     experiments = _experiments(settings)
     async with (
+        _served_bundles(settings, while_loading) as (variants, hot_swap),
         _opened_items(settings, variants) as (added_items, item_edits),
-        in_background(hot_swap.follow()),
         in_background(keys.follow()),
         opened_events(settings, metrics) as (intake, history, impressions),
         _shared_limits(settings, access.limits),
@@ -245,15 +252,26 @@ async def open_runtime(
                 yield runtime
 
 
-def _open_bundles(
+@asynccontextmanager
+async def _served_bundles(
     settings: Settings, while_loading: WhileLoading
-) -> tuple[ServedVariants, HotSwap]:
-    """Loads the bundles of all variants, and makes the HotSwap that will replace them."""
-    checks, max_k = checks_of(settings), settings.max_k
+) -> AsyncIterator[tuple[ServedVariants, HotSwap]]:
+    """Loads the bundles of all variants, and follows their paths and addresses.
+
+    Raises:
+        BundleError: a bundle cannot be served.
+    """
+    mirrors = mirrors_of(settings)
+    copy_active(mirrors)
+    checks, max_k, seconds = checks_of(settings), settings.max_k, settings.bundles_poll_seconds
     with while_loading():
         variants = open_variants(settings.served_variants, max_k, checks)
-    hot_swap = HotSwap(variants, max_k, settings.bundles_poll_seconds, while_loading, checks)
-    return variants, hot_swap
+    hot_swap = HotSwap(variants, max_k, seconds, while_loading, checks)
+    async with (
+        in_background(hot_swap.follow()),
+        in_background(follow_addresses(variants, mirrors, seconds)),
+    ):
+        yield variants, hot_swap
 
 
 def _experiments(settings: Settings) -> ExperimentFile | None:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
@@ -16,11 +15,11 @@ from pydantic_settings import (
 )
 
 from service.access.settings import AccessSettings
+from service.setting_parts.bundles import BundleSettings
 from service.setting_parts.events import EventSettings
 from service.setting_parts.outage import OutageSettings
 from service.setting_parts.sentinel_url import SENTINEL_SCHEMES, parse_sentinel_url
 from service.setting_parts.teacher import TeacherSettings
-from service.setting_parts.variants import DEFAULT_VARIANT, VariantSetting, parse_variants
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -40,7 +39,7 @@ _NETWORK_SCHEMES = ("redis://", "rediss://")
 _REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://", *SENTINEL_SCHEMES)
 
 
-class Settings(AccessSettings, EventSettings, OutageSettings, TeacherSettings):
+class Settings(BundleSettings, AccessSettings, EventSettings, OutageSettings, TeacherSettings):
     """The settings of the service, each from the environment variable with its name in capitals.
 
     An empty variable counts as unset. If SECRETS_PATH names a folder, its files (such as
@@ -51,33 +50,6 @@ class Settings(AccessSettings, EventSettings, OutageSettings, TeacherSettings):
         frozen=True, extra="forbid", env_ignore_empty=True, allow_inf_nan=False
     )
 
-    bundle_path: Path = Field(
-        default=Path("bundle"),
-        description="BUNDLE_PATH: the bundle to serve: a folder that `export` wrote, or the link "
-        "`active` to the last published one; if the bundle there changes, the service loads it",
-    )
-    variants: str | None = Field(
-        default=None,
-        description="VARIANTS: bundles that share the sessions by weight: `name=path:weight, …`, "
-        "or a folder of bundles of equal weight; the first is the control; unset = BUNDLE_PATH",
-    )
-    bundles_poll_seconds: float = Field(
-        default=1.0,
-        gt=0,
-        description="BUNDLES_POLL_SECONDS: interval at which a worker looks for a new bundle",
-    )
-    load_seconds: float = Field(
-        default=60.0,
-        gt=0,
-        le=3_600,
-        description="LOAD_SECONDS: maximum time in which a child process loads and checks a new "
-        "bundle; a bundle that takes longer is refused",
-    )
-    bundle_public_keys: Path | None = Field(
-        default=None,
-        description="BUNDLE_PUBLIC_KEYS: file of minisign public keys; if set, only bundles that "
-        "one of them has signed are served. It is read at the start",
-    )
     items_path: Path = Field(
         default=Path("added-items.jsonl"),
         description="ITEMS_PATH: the file of added items if REDIS_URL is unset; edits are "
@@ -119,12 +91,6 @@ class Settings(AccessSettings, EventSettings, OutageSettings, TeacherSettings):
         gt=0,
         description="REDIS_TIMEOUT_SECONDS: maximum time that a request waits for one command, "
         "connecting included",
-    )
-    redis_max_connections: int = Field(
-        default=32,
-        ge=1,
-        description="REDIS_MAX_CONNECTIONS: maximum number of connections per worker to a cluster; "
-        "to a single Redis a worker has one for sessions",
     )
     redis_pause_seconds: float = Field(
         default=1.0,
@@ -232,20 +198,6 @@ class Settings(AccessSettings, EventSettings, OutageSettings, TeacherSettings):
         folder = os.environ.get("SECRETS_PATH")
         secrets = [SecretsSettingsSource(settings_cls, folder)] if folder else []
         return init_settings, *secrets, env_settings
-
-    @property
-    def served_variants(self) -> Sequence[VariantSetting]:
-        """The variants to serve, the control first; without VARIANTS, only that at BUNDLE_PATH."""
-        if self.variants is None:
-            return [VariantSetting(DEFAULT_VARIANT, self.bundle_path)]
-        return parse_variants(self.variants)
-
-    @field_validator("variants")
-    @classmethod
-    def _check_variants(cls, variants: str | None) -> str | None:
-        if variants is not None:
-            parse_variants(variants)
-        return variants
 
     @field_validator("tracing")
     @classmethod

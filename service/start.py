@@ -17,6 +17,7 @@ from pydantic_settings import SettingsError
 from export.contract.bundle import BundleError, BundleLayout
 from service.access.keys_file import KeysFileError, read_keys
 from service.bundles.checking import checks_of
+from service.bundles.mirrors import copy_active, mirrors_of
 from service.processes.server import FINISH_SECONDS
 from service.processes.serving import serve
 from service.setting_parts.variants import VariantSetting
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         # with a traceback, and the exit code of the program would not show the failure.
         if settings.keys_file is not None:
             read_keys(settings.keys_file)
+        copy_active(mirrors_of(settings))
         for each in settings.served_variants:
             if not BundleLayout(each.path).manifest.is_file():
                 sys.exit(_no_bundle(settings, each))

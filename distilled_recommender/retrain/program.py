@@ -21,8 +21,8 @@ from cyclopts import Parameter
 from distilled_recommender.retrain.contest import at_look, decide, level_of, relative_gain
 from distilled_recommender.retrain.runs import Run, RunTable, decided
 from export.__main__ import export
+from export.contract.addresses.place import BundlePlace, place_of
 from export.contract.bundle import BundleError, load_bundle
-from export.contract.publish import LINK_NAME, BundleLink, publish
 from training.cli import say
 from training.data.dataset import Dataset, Split
 from training.data.sources.event_log import read_event_log
@@ -42,11 +42,11 @@ from training.teach import TeachOptions, teach
 from training.workplace import Workplace, knowledge_folder, open_experiment
 
 Bundles = Annotated[
-    Path,
+    str,
     Parameter(
         name="--publish",
-        help="Folder of bundles; its active bundle is the champion, which a challenger replaces if "
-        "it is no worse.",
+        help="Folder of bundles, or an address such as s3://bucket/shop; its active bundle is the "
+        "champion, which a challenger replaces if it is no worse.",
     ),
 ]
 
@@ -68,14 +68,14 @@ def command(
 
 
 def retrain(
-    experiment: Experiment, workplace: Workplace, bundles: Path, workers: int | None = None
+    experiment: Experiment, workplace: Workplace, bundles: str, workers: int | None = None
 ) -> Run:
     """Runs one retraining, or resumes the one that was killed; returns the run with its decision.
 
     Args:
         experiment: settings of the experiment, whose source is an event log.
         workplace: folders of the experiment.
-        bundles: folder of bundles; its active bundle is the champion.
+        bundles: folder or address of bundles; its active bundle is the champion.
         workers: number of students trained in parallel; None for one per core.
 
     Raises:
@@ -83,10 +83,13 @@ def retrain(
         ConfigError: another retraining of this experiment is running.
     """
     table = RunTable(workplace.folder / "retrain")
-    link = BundleLink(bundles / LINK_NAME)
+    try:
+        place = place_of(bundles)
+    except BundleError as error:
+        raise ConfigError(f"--publish {bundles}: {error}") from error
     with _alone(table.folder):
-        run = _unfinished(table, link) or table.keep(_new_run(table, link))
-        retraining = Retraining(experiment, workplace, link, table, run, workers)
+        run = _unfinished(table, place) or table.keep(_new_run(table, place))
+        retraining = Retraining(experiment, workplace, place, table, run, workers)
         if not run.decision:
             run = table.keep(retraining.decide())
         if run.decision == "published":
@@ -103,7 +106,7 @@ class Retraining:
     Attributes:
         given: settings of the experiment, without the window of the run.
         workplace: folders of the experiment.
-        link: link to the active bundle.
+        place: folder or address of the bundles.
         table: table of all retrainings.
         run: the present run, which has the window.
         workers: number of students trained in parallel; None for one per core.
@@ -111,7 +114,7 @@ class Retraining:
 
     given: Experiment
     workplace: Workplace
-    link: BundleLink
+    place: BundlePlace
     table: RunTable
     run: Run
     workers: int | None = None
@@ -148,7 +151,7 @@ class Retraining:
         teach(self.experiment, self.workplace, TeachOptions(reuse=True))
         options = DistillOptions(variant=DISTILLED, refit=True, workers=self.workers)
         distill(self.experiment, self.workplace, options)
-        return _deposed(self.run, self.link) or self._compare(dataset, examples)
+        return _deposed(self.run, self.place) or self._compare(dataset, examples)
 
     def publish(self) -> Run:
         """Exports the challenger's refit and publishes it; returns the run with its bundle.
@@ -159,11 +162,12 @@ class Retraining:
         try:
             version = load_bundle(self.workplace.bundle).manifest.model_version
             run = replace(self.run, bundle=version)
-            if (ended := _deposed(run, self.link)) is not None:
+            if (ended := _deposed(run, self.place)) is not None:
                 return ended
-            publish(self.workplace.bundle, self.link.path.parent)
+            if self.place.active != version:
+                self.place.publish_in_place_of(run.champion, self.workplace.bundle)
         except (BundleError, OSError) as error:
-            raise ConfigError(f"--publish {self.link.path.parent}: {error}") from error
+            raise ConfigError(f"--publish {self.place.name}: {error}") from error
         return run
 
     def _compare(self, dataset: Dataset, examples: int) -> Run:
@@ -177,7 +181,8 @@ class Retraining:
         }
         if self.run.champion is None:
             return decided(self.run, "published", "there was no active bundle", **figures)
-        champion = load_bundle(self.link.folder(self.run.champion))
+        copies = self.workplace.folder / "champion"
+        champion = load_bundle(self.place.folder(self.run.champion, copies))
         look = self.table.looks_at(self.run.champion) + 1
         gain = at_look(
             relative_gain(twin, champion, dataset, self.given.ladder.num_resamples), look
@@ -220,7 +225,7 @@ class Retraining:
         )
 
 
-def _unfinished(table: RunTable, link: BundleLink) -> Run | None:
+def _unfinished(table: RunTable, place: BundlePlace) -> Run | None:
     """Returns the run that was killed; None if there is none, or it cannot resume.
 
     A run without a decision cannot resume if its champion is no longer active. This function then
@@ -228,19 +233,19 @@ def _unfinished(table: RunTable, link: BundleLink) -> Run | None:
     """
     run = table.current()
     # A decided run may have published its own bundle already, whose version only `publish` knows.
-    if run is None or run.decision or (ended := _deposed(run, link)) is None:
+    if run is None or run.decision or (ended := _deposed(run, place)) is None:
         return run
     table.finish(ended)
     say(f"{ended.decision}: {ended.reason}")
     return None
 
 
-def _deposed(run: Run, link: BundleLink) -> Run | None:
+def _deposed(run: Run, place: BundlePlace) -> Run | None:
     """Returns the run as undecided if neither its champion nor its own bundle is active.
 
     Returns None if one of them is active.
     """
-    active = link.bundle
+    active = place.active
     if active in (run.champion, run.bundle):
         return None
     reason = (
@@ -250,13 +255,13 @@ def _deposed(run: Run, link: BundleLink) -> Run | None:
     return decided(run, "undecided", reason, bundle=None)
 
 
-def _new_run(table: RunTable, link: BundleLink) -> Run:
-    now = time.time()
+def _new_run(table: RunTable, place: BundlePlace) -> Run:
+    now, champion = time.time(), place.active
     return Run(
         id=f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H-%M-%S.%fZ}",
         until=int(now * 1000),
-        since=table.window_end_of(link.bundle),
-        champion=link.bundle,
+        since=table.window_end_of(champion),
+        champion=champion,
     )
 
 

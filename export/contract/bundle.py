@@ -236,10 +236,9 @@ def _manifest(layout: BundleLayout, num_items: int, facts: Facts) -> Manifest:
 
 
 def _read_bundle(layout: BundleLayout, trust: Trust | None = None) -> Bundle:
-    manifest = _read_manifest(layout, trust)
-    for name in manifest.sha256.keys() - {layout.items.name, layout.histories.name}:
-        path = layout.folder / name
-        _verify(path, sha256_of(path, max_size(path, manifest.num_items)), manifest)
+    manifest = read_manifest(layout.folder, trust)
+    parsed = {layout.items.name, layout.histories.name}  # verified when they are read
+    verify_files(layout.folder, manifest, manifest.sha256.keys() - parsed)
     items = parse_items(layout.items, _read_verified(layout.items, manifest))
     if len(items) != manifest.num_items:
         raise BundleError(
@@ -250,7 +249,29 @@ def _read_bundle(layout: BundleLayout, trust: Trust | None = None) -> Bundle:
     return Bundle(manifest=manifest, items=items, histories=histories, folder=layout.folder)
 
 
-def _read_manifest(layout: BundleLayout, trust: Trust | None) -> Manifest:
+def verify_files(folder: Path, manifest: Manifest, names: Iterable[str] | None = None) -> None:
+    """Compares files of a bundle with their hashes in its manifest, without parsing them.
+
+    `names`: the names of the files; None stands for all files of the manifest.
+
+    Raises:
+        BundleError: a file is missing, changed or too large.
+    """
+    for name in manifest.sha256 if names is None else names:
+        path = folder / name
+        _verify(path, sha256_of(path, max_size(path, manifest.num_items)), manifest)
+
+
+def read_manifest(folder: Path, trust: Trust | None = None) -> Manifest:
+    """Reads the manifest of the bundle in `folder`, and checks which files it names.
+
+    With a signature check, `trust`, the manifest is parsed only if the check accepts it.
+
+    Raises:
+        BundleError: the manifest is missing or invalid, names other files than a bundle has, or
+            `trust` does not accept it.
+    """
+    layout = BundleLayout(folder)
     content = read_file(layout.manifest, MAX_MANIFEST_SIZE)
     if trust is not None:  # before the content is parsed
         trust.verify(layout.manifest, content)

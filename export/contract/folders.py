@@ -15,6 +15,7 @@ the process was killed between them, the next program that writes `NAME` first r
 with `finish_replacement`. Step 3 renames before it deletes, so `.NAME.replaced` is always complete.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,22 @@ def finish_replacement(folder: Path) -> None:
         predecessor.rename(folder)
     _remove_predecessor(folder)
     shutil.rmtree(_beside(folder, "building"), ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Context manager that holds an exclusive lock on `folder`, after waiting for it.
+
+    The system releases the lock if the process is killed.
+    """
+    import fcntl  # Windows lacks it, but replicas that share a volume do not run there
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def folder_identity(folder: Path) -> tuple[int, int] | None:

@@ -17,8 +17,7 @@ python -m export.contract.publish work/movielens/bundle bundles
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -31,15 +30,16 @@ from export.contract.bundle import (
     copy_bundle,
     load_bundle,
 )
-from export.contract.folders import finish_replacement, whole_folder
+from export.contract.folders import finish_replacement, locked, whole_folder
 from export.contract.layout import MAX_SIGNATURE_SIZE
 from export.contract.reading import read_file
 
 LINK_NAME = "active"
 ARGUMENTS = {
     "bundle": "Folder of a bundle, as `export` writes it.",
-    "folder": "Folder of bundles; services serve the active bundle in it.",
-    "first": "Do nothing if the folder already has an active bundle.",
+    "place": "Folder of bundles, or an address such as s3://bucket/shop; services serve the active "
+    "bundle in it.",
+    "first": "Do nothing if the folder or address already has an active bundle.",
     "key": "File of minisign public keys; the bundle must be signed with one of them.",
 }
 """Help texts of the arguments by name, here and in `distilled-recommender bundle publish`."""
@@ -141,7 +141,7 @@ def publish_first(bundle: Path, folder: Path, trust: Trust | None = None) -> Bun
     link = BundleLink(folder / LINK_NAME)
     if link.bundle is None:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        with locked(folder):
             if link.bundle is None:
                 publish(bundle, folder, trust)
     return link
@@ -151,37 +151,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program with `arguments`, by default those of the process; returns the exit code."""
     parser = ArgumentParser(
         prog="python -m export.contract.publish",
-        description="Copy a bundle into a folder of bundles and make it the active one.",
+        description="Copy a bundle to a folder or an address of bundles and make it active.",
     )
     parser.add_argument("bundle", type=Path, help=ARGUMENTS["bundle"])
-    parser.add_argument("folder", type=Path, help=ARGUMENTS["folder"])
+    parser.add_argument("place", help=ARGUMENTS["place"])
     parser.add_argument("--first", action="store_true", help=ARGUMENTS["first"])
     parser.add_argument("--key", type=Path, help=ARGUMENTS["key"], default=_configured_key())
     options = parser.parse_args(arguments)
+    from export.contract.addresses.place import place_of  # which imports this module
+
     try:
-        trust = trust_of(options.key)
-        link = (publish_first if options.first else publish)(options.bundle, options.folder, trust)
+        place, trust = place_of(options.place), trust_of(options.key)
+        copy = place.publish_first if options.first else place.publish
+        version = copy(options.bundle, trust)
     except (BundleError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    sys.stdout.write(f"{link.path} is {link.bundle}{'' if options.first else ' now'}\n")
+    sys.stdout.write(f"{place.name} is {version}{'' if options.first else ' now'}\n")
     return 0
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Context manager that waits for an exclusive lock on `folder` and holds it during the block.
-
-    The system releases the lock if the process is killed.
-    """
-    import fcntl  # Windows lacks it, but replicas that share a volume do not run there
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def trust_of(keys: Path | None) -> Trust | None:

@@ -57,7 +57,7 @@ def sha256_of(path: Path, at_most: int) -> str:
             grows while it is read.
     """
     digest = hashlib.sha256()
-    for block in _blocks(path, at_most):
+    for block in blocks_of(path, at_most):
         digest.update(block)
     return digest.hexdigest()
 
@@ -70,11 +70,17 @@ def copy_file(path: Path, target: Path, at_most: int) -> None:
             grows while it is read.
     """
     with target.open("wb") as file:
-        for block in _blocks(path, at_most):
+        for block in blocks_of(path, at_most):
             file.write(block)
 
 
-def _blocks(path: Path, at_most: int) -> Iterator[bytes]:
+def blocks_of(path: Path, at_most: int) -> Iterator[bytes]:
+    """Yields the content of a regular file of at most `at_most` bytes, block by block.
+
+    Raises:
+        BundleError: the file is missing, larger, a link or not a regular file, or grows while it is
+            read.
+    """
     with _opened(path, at_most) as (file, size):
         while block := file.read(_BLOCK_SIZE):
             size -= len(block)

@@ -55,7 +55,7 @@ def page() -> str:
 
 
 def _chapter(group: type, schema: Schema) -> str:
-    title = "Bundles, stores, load and processes"
+    title = "Stores, load and processes"
     if group is not Settings:
         title = (group.__doc__ or "").partition(";")[0].removesuffix(".")
     own = {name: schema["properties"][name] for name in group.__annotations__ if name[0] != "_"}
@@ -65,7 +65,7 @@ def _chapter(group: type, schema: Schema) -> str:
 
 def _rows(schema: Schema) -> Iterator[Sequence[str]]:
     options = {each.name: f"`--{each.name.replace('_', '-')}`" for each in fields(ServeOptions)}
-    options["bundle_path"] = "`BUNDLE`"
+    options |= dict.fromkeys(("bundle_path", "bundle"), "`BUNDLE`")
     for quoted, allowed, default, description in setting_rows(schema):
         name = quoted.strip("`")
         meaning = description.partition(": ")[2]

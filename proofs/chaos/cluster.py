@@ -31,6 +31,19 @@ def running_cluster_stack(
     folder: Path, bundle: Path, ports: Iterator[int]
 ) -> Iterator[ClusterStack]:
     """Runs six Redis nodes and a service for the duration of a `with` block; yields them."""
+    with ExitStack() as parts:
+        nodes = parts.enter_context(running_nodes(folder, ports))
+        client = RedisCluster(host="127.0.0.1", port=nodes[1].port, decode_responses=True)
+        parts.callback(client.close)
+        url = f"redis://127.0.0.1:{nodes[1].port}"
+        service = ServiceProcess(bundle, url, next(ports), REDIS_CLUSTER="true")
+        parts.callback(service.end)
+        yield ClusterStack(nodes, client, service.port)
+
+
+@contextmanager
+def running_nodes(folder: Path, ports: Iterator[int]) -> Iterator[list[RedisNode]]:
+    """Runs a cluster of six Redis nodes for the duration of a `with` block; primaries are first."""
     usable = (port for port in ports if port <= _MAX_PORT)
     options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(_NODE_TIMEOUT_MS))
     more = ("--cluster-require-full-coverage", "no")
@@ -40,12 +53,7 @@ def running_cluster_stack(
             nodes.append(RedisNode(folder / f"node{number}", next(usable), *options, *more))
             parts.callback(nodes[-1].kill)
         _join(nodes)
-        client = RedisCluster(host="127.0.0.1", port=nodes[1].port, decode_responses=True)
-        parts.callback(client.close)
-        url = f"redis://127.0.0.1:{nodes[1].port}"
-        service = ServiceProcess(bundle, url, next(ports), REDIS_CLUSTER="true")
-        parts.callback(service.end)
-        yield ClusterStack(nodes, client, service.port)
+        yield nodes
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -23,6 +24,7 @@ from export.contract.folders import readable_folder
 from export.contract.layout import MAX_MANIFEST_SIZE
 from export.contract.publish import trust_of
 from export.contract.reading import read_file
+from service.ranking.onnx_session import CPU
 from service.settings import Settings
 
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV")
@@ -38,6 +40,7 @@ class BundleChecks:
         seconds: float,
         stamps: Path | None = None,
         trust: Trust | None = None,
+        providers: Sequence[str] = CPU,
     ) -> None:
         """Sets up the checks.
 
@@ -48,8 +51,10 @@ class BundleChecks:
                 this user in the system's folder for temporary files.
             trust: accepts or refuses a manifest by its signature, even if the bundle has passed
                 before; None: a bundle needs no signature.
+            providers: names of onnxruntime's execution providers, the preferred one first.
         """
         self.trust = trust
+        self.providers = providers
         self._max_k = max_k
         self._seconds = seconds
         self._stamps = _default_stamps() if stamps is None else stamps
@@ -114,8 +119,8 @@ class BundleChecks:
         """Returns the name of the marker file, which exists if the bundle in `folder` has passed.
 
         The name is a hash of everything that can change the result of the check. It covers the
-        manifest, `max_k`, the versions of Python and onnxruntime, and the time of the last change
-        of `loading.py`.
+        manifest, `max_k`, the execution providers, the versions of Python and onnxruntime, and the
+        time of the last change of `loading.py`.
 
         Raises:
             BundleError: the manifest cannot be read, or its signature is not accepted.
@@ -126,18 +131,21 @@ class BundleChecks:
             self.trust.verify(manifest, content)
         digest = hashlib.sha256(content)
         digest.update(f"{ort.__version__} {sys.version} {self._max_k} {_program_time()}".encode())
+        digest.update(",".join(self.providers).encode())
         return digest.hexdigest()
 
     def _command(self, folder: Path) -> list[str]:
         numbers = (str(self._max_k), str(self._seconds), str(os.getpid()))
-        return [sys.executable, "-m", "service.bundles.child", str(folder), *numbers]
+        arguments = (str(folder), *numbers, *self.providers)
+        return [sys.executable, "-m", "service.bundles.child", *arguments]
 
     def _conclude(self, folder: Path, key: str, done: "subprocess.CompletedProcess[bytes]") -> None:
         if done.returncode == -signal.SIGALRM:
             raise self._late(folder)
         try:
-            verdict = json.loads(done.stdout)
-        except ValueError:
+            # The last line: an execution provider may write to the standard output before.
+            verdict = json.loads(done.stdout.splitlines()[-1])
+        except (ValueError, IndexError):
             reason = f"its check ended with exit code {done.returncode}"
             raise BundleError(f"{folder}: {reason}") from None
         if verdict:
@@ -168,7 +176,9 @@ def checks_of(settings: Settings) -> BundleChecks:
         BundleError: the file of public keys cannot be used.
     """
     trust = trust_of(settings.bundle_public_keys)
-    return BundleChecks(settings.max_k, settings.load_seconds, trust=trust)
+    return BundleChecks(
+        settings.max_k, settings.load_seconds, trust=trust, providers=settings.providers
+    )
 
 
 def _default_stamps() -> Path:

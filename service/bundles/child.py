@@ -1,8 +1,8 @@
 """Loads and checks a bundle in a child process, so that the service survives a faulty bundle.
 
-`service.bundles.checking` runs `python -m service.bundles.child FOLDER MAX_K SECONDS PARENT`, where
-PARENT is the process id of the service. The child writes one line of JSON: `{}` if the bundle has
-passed, else `{"refused": REASON}`.
+`service.bundles.checking` runs `python -m service.bundles.child FOLDER MAX_K SECONDS PARENT
+PROVIDER …`, where PARENT is the process id of the service and each PROVIDER an execution provider.
+The child writes one line of JSON: `{}` if the bundle has passed, else `{"refused": REASON}`.
 """
 
 import ctypes
@@ -25,13 +25,13 @@ _PR_SET_PDEATHSIG = 1
 def main(arguments: Sequence[str]) -> None:
     """Checks a bundle and writes the result to the standard output.
 
-    `arguments`: FOLDER, MAX_K, SECONDS and PARENT, as in the module's docstring.
+    `arguments`: FOLDER, MAX_K, SECONDS, PARENT and PROVIDER …, as in the module's docstring.
     """
     folder, max_k, seconds = Path(arguments[0]), int(arguments[1]), float(arguments[2])
     _end_with(int(arguments[3]))
     try:
         _limit(folder, seconds)
-        _load(folder, max_k)
+        _load(folder, max_k, arguments[4:])
         verdict = {}
     except BundleError as error:
         verdict = {"refused": str(error)}
@@ -42,11 +42,11 @@ def main(arguments: Sequence[str]) -> None:
     sys.stdout.write(json.dumps(verdict) + "\n")
 
 
-def _load(folder: Path, max_k: int) -> None:
+def _load(folder: Path, max_k: int, providers: Sequence[str]) -> None:
     # Imported here, after the limits have been set.
     from service.bundles.loading import load_recommender
 
-    load_recommender(folder, max_k)
+    load_recommender(folder, max_k, providers=providers)
 
 
 def _end_with(parent: int) -> None:

@@ -210,15 +210,20 @@ class HotSwap:
     def _load_checked(self, folder: Path) -> Recommender:
         if not self._checks.has_passed(folder):
             raise BundleError(f"{folder}: changed since it was checked")
-        return load_recommender(folder, self._max_k, self._checks.trust)
+        return load_recommender(folder, self._max_k, self._checks.trust, self._checks.providers)
 
 
 def link_of(slot: VariantSlot) -> BundleLink:
     """Returns the symlink at the variant's path, which selects the variant's bundle.
 
     Raises:
-        ConflictError: the variant's path is not a link.
+        ConflictError: the variant's path is not a link, or follows an address.
     """
+    if slot.address is not None:
+        raise ConflictError(
+            f"variant {slot.name!r} follows {slot.address}: publish there with `distilled-"
+            "recommender bundle publish`, or return to the bundle before with `bundle rollback`"
+        )
     if not slot.path.is_symlink():
         raise ConflictError(
             f"variant {slot.name!r} serves {slot.path}, which is not a link: publish bundles "
@@ -245,5 +250,6 @@ def state_of(path: Path) -> tuple[object, ...]:
 def _open_slot(variant: VariantSetting, max_k: int, checks: BundleChecks) -> VariantSlot:
     seen = state_of(variant.path)
     checks.check(variant.path)
-    served = ServedVariant(variant.name, load_recommender(variant.path, max_k, checks.trust))
-    return VariantSlot(served, variant.weight, variant.path, seen)
+    recommender = load_recommender(variant.path, max_k, checks.trust, checks.providers)
+    served = ServedVariant(variant.name, recommender)
+    return VariantSlot(served, variant.weight, variant.path, seen, address=variant.address)

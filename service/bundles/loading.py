@@ -1,6 +1,6 @@
 """Loads a bundle and checks its rankings, so that no faulty bundle is served."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from export.contract.bundle import Bundle, BundleError, BundleLayout, Trust, loa
 from service.errors import StudentError
 from service.ranking.catalog import BundleItems, Catalog
 from service.ranking.item_neighbours import ItemVectors
+from service.ranking.onnx_session import CPU
 from service.ranking.recommender import Recommender
 from service.ranking.student import Student
 from service.ranking.types import IndexQuery
@@ -22,19 +23,25 @@ It is relative to 1 + the absolute score by the ranking graph.
 """
 
 
-def load_recommender(folder: Path, max_k: int, trust: Trust | None = None) -> Recommender:
+def load_recommender(
+    folder: Path, max_k: int, trust: Trust | None = None, providers: Sequence[str] = CPU
+) -> Recommender:
     """Loads, checks and warms up a bundle, so that the first request is as fast as later ones.
 
-    `trust`: accepts or refuses the manifest by its signature; None: no signature is needed.
+    Args:
+        folder: the bundle's folder.
+        max_k: maximum number of items that the check ranks.
+        trust: accepts or refuses the manifest by its signature; None: no signature is needed.
+        providers: names of onnxruntime's execution providers, the preferred one first.
 
     Raises:
         BundleError: the bundle cannot be loaded, breaks the contract of `export.contract.bundle`,
             is not accepted by `trust`, or fails the smoke check of `make_recommender`.
     """
-    return make_recommender(load_bundle(folder, trust), max_k)
+    return make_recommender(load_bundle(folder, trust), max_k, providers)
 
 
-def make_recommender(bundle: Bundle, max_k: int) -> Recommender:
+def make_recommender(bundle: Bundle, max_k: int, providers: Sequence[str] = CPU) -> Recommender:
     """Makes the recommender of a loaded bundle, after a smoke check of its graphs.
 
     The check ranks up to `max_k` items for a few histories: those of the most popular item, and
@@ -44,7 +51,7 @@ def make_recommender(bundle: Bundle, max_k: int) -> Recommender:
         BundleError: a graph fails or ranks too few items, or the item table is not finite or does
             not fit the catalog.
     """
-    student = Student.of_bundle(bundle)
+    student = Student.of_bundle(bundle, providers)
     catalog = Catalog(BundleItems(bundle.items))
     path = BundleLayout(bundle.folder).model
     try:

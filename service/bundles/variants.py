@@ -42,6 +42,9 @@ class VariantSlot:
         path: the folder or link that the bundle comes from.
         seen: state of `path` at the last poll, from `hot_swap.state_of`.
         refused: why the bundle at `path` is refused; None: it is served.
+        address: address whose active bundle is copied to `path`; None: there is none.
+        not_copied: why the active bundle of `address` is refused and not copied; None: it is.
+        is_store_lost: whether the store at `address` does not answer.
     """
 
     current: ServedVariant
@@ -49,6 +52,14 @@ class VariantSlot:
     path: Path
     seen: tuple[object, ...]
     refused: str | None = None
+    address: str | None = None
+    not_copied: str | None = None
+    is_store_lost: bool = False
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the newest bundle of the variant is refused; None: it is served."""
+        return self.not_copied or self.refused
 
     @property
     def name(self) -> str:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from export.contract.bundle import BundleError
 from service.errors import StudentError
+from service.setting_parts.bundles import DEFAULT_PROVIDER
+
+CPU = (DEFAULT_PROVIDER,)
 
 Feeds = Mapping[str, NDArray[np.generic]]
 """Input arrays of a graph by the names of its inputs."""
@@ -29,18 +32,27 @@ class GraphFile:
         return cls(path, path.read_bytes())
 
 
-def open_session(graph: GraphFile, names: Sequence[str]) -> ort.InferenceSession:
+def open_session(
+    graph: GraphFile, names: Sequence[str], providers: Sequence[str] = CPU
+) -> ort.InferenceSession:
     """Opens `graph` in onnxruntime and checks that it has an input or output for each of `names`.
 
+    `providers`: names of execution providers, the preferred one first. The CPU's runs the rest.
+
     Raises:
-        BundleError: onnxruntime cannot open the graph, or the graph lacks one of `names`.
+        BundleError: onnxruntime cannot open the graph or start a provider, or the graph lacks one
+            of `names`.
     """
     try:
-        session = ort.InferenceSession(
-            graph.content, _session_options(), providers=["CPUExecutionProvider"]
-        )
+        session = ort.InferenceSession(graph.content, _session_options(), providers=[*providers])
     except Exception as error:  # onnxruntime's errors have no common base class
         raise BundleError(f"{graph.path}: {error}") from error
+    # Without its driver, onnxruntime leaves a provider out and only logs this.
+    if absent := [each for each in providers if each not in session.get_providers()]:
+        raise BundleError(
+            f"{graph.path}: onnxruntime cannot start {', '.join(absent)}; install its driver or "
+            "leave it out of EXECUTION_PROVIDERS"
+        )
     present = {each.name for each in (*session.get_inputs(), *session.get_outputs())}
     if missing := [name for name in names if name not in present]:
         raise BundleError(f"{graph.path}: no input or output {', '.join(missing)}")

@@ -13,7 +13,7 @@ from export.contract.tensors import COMMON_CASE_TENSORS, ENCODER_TENSORS, TENSOR
 from service.errors import StudentError
 from service.ranking.batching import answer_by_group
 from service.ranking.graphs import CommonCaseGraph, RankingGraph
-from service.ranking.onnx_session import GraphFile, open_session, run_session
+from service.ranking.onnx_session import CPU, GraphFile, open_session, run_session
 from service.ranking.types import IndexQuery, Mask, Ranking, Vectors
 
 _MAX_INFERENCES = 2
@@ -42,6 +42,7 @@ class Student:
         *,
         num_items: int,
         max_history_length: int,
+        providers: Sequence[str] = CPU,
     ) -> None:
         """Opens the graphs of a student.
 
@@ -51,26 +52,33 @@ class Student:
             item_encoder: the item encoder; None: the bundle has none.
             num_items: number of items of the bundle.
             max_history_length: number of newest items of a history that the student reads.
+            providers: names of onnxruntime's execution providers, the preferred one first.
 
         Raises:
             BundleError: onnxruntime cannot open a graph, or a graph lacks an input or output.
         """
         self._max_history_length = max_history_length
-        self._ranking_graph = RankingGraph(open_session(model, astuple(TENSORS)), num_items)
+        self._ranking_graph = RankingGraph(
+            open_session(model, astuple(TENSORS), providers), num_items
+        )
         self._common_case_of_bundle = (
-            CommonCaseGraph(open_session(common_case, COMMON_CASE_TENSORS), num_items)
+            CommonCaseGraph(open_session(common_case, COMMON_CASE_TENSORS, providers), num_items)
             if common_case
             else None
         )
         self._common_case = self._common_case_of_bundle  # None while there are added items
         self._hidden_items: frozenset[int] = frozenset()
         self._encoder = (
-            open_session(item_encoder, astuple(ENCODER_TENSORS)) if item_encoder else None
+            open_session(item_encoder, astuple(ENCODER_TENSORS), providers)
+            if item_encoder
+            else None
         )
 
     @classmethod
-    def of_bundle(cls, bundle: Bundle) -> "Student":
+    def of_bundle(cls, bundle: Bundle, providers: Sequence[str] = CPU) -> "Student":
         """Makes a student from the graphs of a bundle.
+
+        `providers`: names of onnxruntime's execution providers, the preferred one first.
 
         Raises:
             BundleError: a graph has changed on disk since the bundle was opened, cannot be opened
@@ -83,6 +91,7 @@ class Student:
             _if_any(layout.item_encoder, bundle.read_item_encoder()),
             num_items=len(bundle.items),
             max_history_length=bundle.manifest.max_history_length,
+            providers=providers,
         )
 
     @property

@@ -2,8 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
+
+from export.contract.addresses.object_store import is_address
+from export.contract.publish import LINK_NAME
 
 DEFAULT_VARIANT = "default"
 
@@ -12,21 +16,33 @@ _ENTRY = re.compile(r"(?P<name>[\w.-]+)=(?P<path>[^,]+?)(:(?P<weight>-?\d+(\.\d+
 
 @dataclass(frozen=True, slots=True)
 class VariantSetting:
-    """A variant's name, the path of its bundle, and its weight.
+    """A variant's name, the place of its bundle, and its weight.
 
-    The variant's share of the sessions is its weight divided by the sum of all weights.
+    Attributes:
+        name: the variant's name.
+        path: folder of its bundle, or a link to one.
+        weight: its share of the sessions is this divided by the sum of all weights.
+        address: address to which its bundles are published; None: it has only a path.
     """
 
     name: str
-    path: Path
+    path: Path = Path()
     weight: float = 1.0
+    address: str | None = None
+
+    def cached_in(self, folder: Path) -> "VariantSetting":
+        """Returns the variant with its path in the cache `folder`, if it has an address."""
+        if self.address is None:
+            return self
+        key = sha256(self.address.rstrip("/").encode()).hexdigest()[:16]
+        return replace(self, path=folder / key / LINK_NAME)
 
 
 def parse_variants(text: str) -> Sequence[VariantSetting]:
     """Parses a list of variants, `name=path:weight, …`, or the path of a folder of bundles.
 
-    A missing weight is 1. Each bundle in a folder makes a variant with the name of the bundle's own
-    folder and weight 1.
+    A path may be an address such as `s3://bucket/shop`. A missing weight is 1. Each bundle in a
+    folder makes a variant with the name of the bundle's own folder and weight 1.
 
     Raises:
         ValueError: `text` has neither form, or a part is invalid; the message quotes the part.
@@ -51,7 +67,10 @@ def _parse_entry(text: str) -> VariantSetting:
     weight = float(entry["weight"] or 1)
     if weight <= 0:
         raise ValueError(f"{text!r} has the weight {weight:g}: a weight must be more than 0")
-    return VariantSetting(entry["name"], Path(entry["path"]), weight)
+    name, place = entry["name"], entry["path"]
+    if is_address(place):
+        return VariantSetting(name, weight=weight, address=place)
+    return VariantSetting(name, Path(place), weight)
 
 
 def _in_folder(folder: Path) -> list[VariantSetting]:

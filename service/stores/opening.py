@@ -22,7 +22,13 @@ from service.stores.items.edits import ItemEdit, ItemEditStore
 from service.stores.items.file_store import FileAddedItemStore, FileItemStore
 from service.stores.items.protocol import AddedItemStore
 from service.stores.items.redis_store import RedisAddedItemStore, RedisItemStore
-from service.stores.redis_client import RedisClient, RedisCommands, connect_redis, connect_shared
+from service.stores.redis_client import (
+    RedisClient,
+    RedisCommands,
+    connect_cluster,
+    connect_redis,
+    connect_shared,
+)
 from service.stores.traced_redis import TracedRedis
 
 # Longer than for requests, since no request waits for these commands: reading all added items takes
@@ -146,12 +152,6 @@ def open_shared_limits(settings: Settings) -> RedisCommands | None:
 def _connect_for_histories(
     settings: Settings, url: SecretStr, timeout_seconds: float
 ) -> RedisCommands:
-    if not settings.redis_cluster:
-        shared = connect_shared(url.get_secret_value(), timeout_seconds=timeout_seconds)
-        return TracedRedis(shared) if settings.tracing else shared
-    return connect_redis(
-        url.get_secret_value(),
-        timeout_seconds=timeout_seconds,
-        max_connections=settings.redis_max_connections,
-        is_cluster=True,
-    )
+    connect = connect_cluster if settings.redis_cluster else connect_shared
+    shared: RedisCommands = connect(url.get_secret_value(), timeout_seconds=timeout_seconds)
+    return TracedRedis(shared) if settings.tracing else shared

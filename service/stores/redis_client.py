@@ -10,8 +10,9 @@ from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import RedisClusterException, RedisError
 
 from service.errors import ServiceError
+from service.stores.cluster_connection import ClusterConnection
 from service.stores.redis_connection import SharedConnection
-from service.stores.redis_pools import is_sentinel, sentinel_pool
+from service.stores.redis_pools import is_sentinel, pool_for, sentinel_pool
 from service.stores.redis_replies import refuses_writes
 
 RedisClient = Redis | RedisCluster
@@ -49,7 +50,15 @@ def connect_shared(url: str, *, timeout_seconds: float) -> SharedConnection:
 
     `timeout_seconds` is the maximum time of a command, including the time to connect.
     """
-    return SharedConnection(url, timeout_seconds, **_options(timeout_seconds))
+    return SharedConnection(pool_for(url, **_options(timeout_seconds)), timeout_seconds)
+
+
+def connect_cluster(url: str, *, timeout_seconds: float) -> ClusterConnection:
+    """Makes a client of the Redis Cluster that has a node at `url`, with one connection a node.
+
+    `timeout_seconds` is the maximum time of a command, including the time to connect.
+    """
+    return ClusterConnection(url, timeout_seconds, **_options(timeout_seconds))
 
 
 def _options(timeout_seconds: float) -> dict[str, Any]:

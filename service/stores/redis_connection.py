@@ -11,12 +11,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import hiredis
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as LateError
 
-from service.stores.redis_pools import pool_for
 from service.stores.redis_replies import another_node_may_answer, reply_error
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 _DEADLINES_TO_CONNECT = 5
 # Without a pause, each command that a node refuses would open a new connection.
 _SECONDS_BETWEEN_REPLACEMENTS = 0.5
+_ASKING = hiredis.pack_command(("ASKING",))
 
 
 class SharedConnection:
@@ -37,15 +37,14 @@ class SharedConnection:
     connection in the background: after a failover, the same address leads to the other node.
     """
 
-    def __init__(self, url: str, timeout_seconds: float, **options: Any) -> None:
+    def __init__(self, pool: ConnectionPool, timeout_seconds: float) -> None:
         """Makes a client that is not connected yet.
 
         Args:
-            url: address of the Redis, or of Sentinels that know it.
+            pool: makes connections to the Redis.
             timeout_seconds: maximum time of a command, including the time to wait for a connection.
-            options: keyword arguments for redis-py's connections.
         """
-        self._pool = pool_for(url, **options)
+        self._pool = pool
         self._timeout_seconds = timeout_seconds
         self._pipeline: _Pipeline | None = None
         self._connecting: asyncio.Task[_Pipeline] | None = None
@@ -63,6 +62,21 @@ class SharedConnection:
             return await pipeline.send(command)
         return await self._send_on_new_connection(command)
 
+    async def execute_asking(self, *parts: str | int) -> Any:
+        """Sends a command to a node of a cluster that is about to get the command's hash slot.
+
+        Raises:
+            RedisError: as `execute_command`.
+        """
+        pipeline = self._pipeline
+        if pipeline is None or pipeline.is_retired:
+            async with deadline(self._timeout_seconds):
+                pipeline = await self._connect()
+        # Both are queued in one turn, so that no other command comes between them.
+        asking = pipeline.send(_ASKING)
+        asking.add_done_callback(_forget)
+        return await pipeline.send(hiredis.pack_command(parts))  # type: ignore[arg-type] # as above
+
     async def aclose(self) -> None:
         """Closes the connection; commands that still wait for a reply fail with a LostError."""
         if self._connecting is not None:
@@ -74,7 +88,7 @@ class SharedConnection:
     async def _send_on_new_connection(self, command: bytes) -> Any:
         loop, pipeline, sent_at = asyncio.get_running_loop(), None, 0.0
         try:
-            async with _deadline(self._timeout_seconds):
+            async with deadline(self._timeout_seconds):
                 pipeline = await self._connect()
                 sent_at = loop.time()
                 return await pipeline.send(command)
@@ -119,7 +133,7 @@ class SharedConnection:
         # `_Pipeline` uses the socket without redis-py.
         connection = self._pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's gap
         try:
-            async with _deadline(_DEADLINES_TO_CONNECT * self._timeout_seconds):
+            async with deadline(_DEADLINES_TO_CONNECT * self._timeout_seconds):
                 await connection.connect()
         except BaseException:
             await connection.disconnect(nowait=True)
@@ -127,8 +141,14 @@ class SharedConnection:
         return _Pipeline(connection, self._timeout_seconds, self._replace)
 
 
+def _forget(reply: "asyncio.Future[Any]") -> None:
+    """Reads the error of a reply that nobody waits for, so that asyncio does not log it."""
+    if not reply.cancelled():
+        reply.exception()
+
+
 @asynccontextmanager
-async def _deadline(seconds: float) -> "AsyncIterator[None]":
+async def deadline(seconds: float) -> "AsyncIterator[None]":
     """Context manager that ends its block with a LateError if it takes longer than `seconds`."""
     try:
         async with asyncio.timeout(seconds):

@@ -26,6 +26,26 @@ def pool_for(url: str, **options: Any) -> ConnectionPool:
     )
 
 
+def pool_of_node(url: str, address: tuple[str, int], **options: Any) -> ConnectionPool:
+    """Makes a pool of connections to a node of a cluster.
+
+    Args:
+        url: address of any node of the cluster, with what all connections need, such as a password.
+        address: host and port of the node.
+        options: keyword arguments for redis-py's connections.
+    """
+    pool = ConnectionPool.from_url(url, **options)
+    host, port = address
+    pool.connection_kwargs |= {"host": host, "port": port}
+    return pool
+
+
+def address_of(url: str) -> tuple[str, int]:
+    """Returns host and port of the Redis at `url`."""
+    chosen = parse_url(url)
+    return chosen.get("host", "localhost"), chosen.get("port", 6379)
+
+
 def is_sentinel(url: str) -> bool:
     """Returns whether `url` is an address of Sentinels, by its scheme."""
     return url.startswith(SENTINEL_SCHEMES)

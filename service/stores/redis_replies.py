@@ -1,9 +1,11 @@
 """Turns error replies of Redis into exceptions, and says what a caller can do about them."""
 
 from redis.exceptions import (
+    AskError,
     BusyLoadingError,
     ClusterDownError,
     MasterDownError,
+    MovedError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -38,6 +40,7 @@ _KINDS: dict[str, type[RedisError]] = {
     "NOREPLICAS": IsolatedNodeError,
     "UNKILLABLE": StuckNodeError,
 }
+_REDIRECTIONS: dict[str, type[AskError]] = {"MOVED": MovedError, "ASK": AskError}
 _ANOTHER_NODE = (
     ReadOnlyError,
     BusyLoadingError,
@@ -51,7 +54,18 @@ _WRITES_REFUSED = (ReadOnlyError, OutOfMemoryError, WriteRefusedError)
 
 def reply_error(message: str) -> RedisError:
     """Makes the exception for an error reply; its type depends on the first word of `message`."""
-    return _KINDS.get(message.partition(" ")[0], ResponseError)(message)
+    code, _, rest = message.partition(" ")
+    if code in _REDIRECTIONS:
+        return _redirection(code, rest) or ResponseError(message)
+    return _KINDS.get(code, ResponseError)(message)
+
+
+def _redirection(code: str, rest: str) -> AskError | None:
+    """Makes the exception for `SLOT HOST:PORT`; returns None if `rest` has another form."""
+    try:
+        return _REDIRECTIONS[code](rest)
+    except (ValueError, IndexError):
+        return None
 
 
 def another_node_may_answer(error: RedisError) -> bool:

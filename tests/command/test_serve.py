@@ -13,7 +13,7 @@ from distilled_recommender.app import main
 from distilled_recommender.files import BUNDLE, carried
 from tests.live.conftest import free_port, wait_until_ready
 
-SETTINGS = ("BUNDLE_PATH", "VARIANTS", "SECRETS_PATH", "HOST", "PORT", "WORKERS")
+SETTINGS = ("BUNDLE_PATH", "BUNDLE", "VARIANTS", "SECRETS_PATH", "HOST", "PORT", "WORKERS")
 
 
 @pytest.fixture
@@ -52,7 +52,12 @@ def test_options_are_the_settings_of_the_service(started: list[dict[str, str]]) 
     assert environment["HOST"] == ""
 
 
-@pytest.mark.parametrize("name", ["BUNDLE_PATH", "VARIANTS", "SECRETS_PATH"])
+def test_a_bundle_may_have_an_address(started: list[dict[str, str]]) -> None:
+    assert main(["serve", "s3://bucket/shop"]) == 0
+    assert (started[0]["BUNDLE"], started[0]["BUNDLE_PATH"]) == ("s3://bucket/shop", "")
+
+
+@pytest.mark.parametrize("name", ["BUNDLE_PATH", "BUNDLE", "VARIANTS", "SECRETS_PATH"])
 def test_the_environment_may_name_the_bundle(
     started: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

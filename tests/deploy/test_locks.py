@@ -12,7 +12,10 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 # pip installs these on a developer's machine, whose configuration may name another build of torch.
-EXTRAS_OF = {"demo": ["demo"], "dev": ["train", "bench", "trace", "sign", "docs", "dev"]}
+EXTRAS_OF = {
+    "demo": ["demo"],
+    "dev": ["train", "bench", "trace", "sign", "object-store", "docs", "dev"],
+}
 HASHED = ["service", "service-trace", "training", "torch", "smollm2", "sbom", "docs"]
 DOCKERFILES = ["service", "training", "teacher", "redis"]
 
@@ -60,13 +63,15 @@ def test_every_dependency_is_locked_at_a_version_that_pyproject_allows(name: str
 
 
 def test_the_locks_of_the_images_have_what_each_installs() -> None:
-    service = [each for each in requirements("sign") if each.name != "cyclopts"]
-    traced = [each for each in requirements("sign", "trace") if each.name != "cyclopts"]
+    service = [each for each in requirements("sign", "object-store") if each.name != "cyclopts"]
+    traced = [
+        each for each in requirements("sign", "object-store", "trace") if each.name != "cyclopts"
+    ]
 
     assert len(service) > 10
     check(service, pins("service"))
     check(traced, pins("service-trace"))
-    check(requirements("train"), pins("training") | pins("torch"))
+    check(requirements("train", "object-store"), pins("training") | pins("torch"))
 
 
 def test_the_lock_of_the_site_has_what_its_extra_asks_for_and_nothing_of_the_service() -> None:

@@ -61,5 +61,5 @@ async def _variant(slot: VariantSlot) -> VariantAnswer:
         bundle=slot.current.recommender.bundle.folder.name,
         # Read in a thread, because the folder may be on a slow network file system.
         previous_bundle=await to_thread.run_sync(lambda: link.previous),
-        refused=slot.refused,
+        refused=slot.refusal,
     )

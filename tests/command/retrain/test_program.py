@@ -12,6 +12,8 @@ import pytest
 from distilled_recommender.app import main
 from distilled_recommender.retrain import program
 from distilled_recommender.retrain.runs import Run, RunTable
+from export.contract.addresses.place import LocalPlace, place_of
+from export.contract.bundle import load_bundle
 from export.contract.publish import LINK_NAME, BundleLink
 from tests.command.retrain.conftest import HOUR, Shop, now_ms
 from training.settings.experiment import Experiment
@@ -68,12 +70,26 @@ def test_the_first_model_is_published_and_later_ones_if_they_are_no_worse(shop: 
 
 
 @pytest.mark.slow
+def test_a_model_is_published_to_an_address_and_read_from_there_as_the_champion(
+    shop: Shop,
+) -> None:
+    address = f"file://{shop.folder}/store"
+    arguments = [address if each == str(shop.bundles) else each for each in shop.arguments]
+    assert main(["retrain", *arguments]) == 0
+    (run,) = RunTable(shop.work / "retrain").read()
+    place = place_of(address)
+    assert place.active == run.bundle is not None
+    champion = load_bundle(place.folder(run.bundle, shop.folder / "copies"))
+    assert champion.manifest.model_version == run.bundle
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["teach", "distill", "export", "publish"])
 def test_a_run_that_is_killed_at_a_stage_goes_on_with_the_same_window(
     shop: Shop, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as dying:
-        dying.setattr(program, stage, _die)
+        dying.setattr(LocalPlace if stage == "publish" else program, stage, _die)
         with pytest.raises(Killed):
             main(["retrain", *shop.arguments])
     table = RunTable(shop.work / "retrain")

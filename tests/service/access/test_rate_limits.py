@@ -10,7 +10,7 @@ from service.access.bucket import Bucket, Grant, take_shared
 from service.access.principal import Limits, Principal
 from service.access.rate_limits import RateLimits
 from service.errors import TooManyRequestsError
-from service.stores.redis_client import connect_redis, connect_shared
+from service.stores.redis_client import connect_cluster, connect_shared
 
 if TYPE_CHECKING:
     from service.stores.redis_connection import SharedConnection
@@ -184,9 +184,7 @@ async def test_tokens_that_a_worker_does_not_use_go_back(redis: "SharedConnectio
 async def test_workers_share_a_limit_on_a_redis_cluster_too(
     redis_cluster: "RedisCluster",
 ) -> None:
-    client = connect_redis(
-        redis_cluster.url, timeout_seconds=60, max_connections=4, is_cluster=True
-    )
+    client = connect_cluster(redis_cluster.url, timeout_seconds=60)
     try:
         for key_id in ("k1", "k2", "k3"):  # on different nodes, each without the script at first
             workers = [RateLimits(), RateLimits()]

@@ -14,7 +14,7 @@ from service.stores.history import session_scripts
 from service.stores.history.cluster_store import ClusterHistoryStore
 from service.stores.history.protocol import Event, Retention, Session
 from service.stores.history.redis_store import RedisHistoryStore
-from service.stores.redis_client import connect_redis, connect_shared
+from service.stores.redis_client import connect_cluster, connect_shared
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster as ClusterServer
@@ -55,7 +55,7 @@ def server(request: pytest.FixtureRequest) -> "RedisServer | ClusterServer":
 async def store(server: "RedisServer | ClusterServer") -> AsyncIterator[RedisHistoryStore]:
     limits = Retention(max_length=10, ttl_seconds=60, event_id_seconds=60)
     if server.is_cluster:
-        client = connect_redis(server.url, timeout_seconds=5, max_connections=4, is_cluster=True)
+        client = connect_cluster(server.url, timeout_seconds=5)
         store: RedisHistoryStore = ClusterHistoryStore(client, limits)
     else:
         store = RedisHistoryStore(connect_shared(server.url, timeout_seconds=5), limits)

@@ -9,7 +9,7 @@ from service.stores.history.cluster_store import ClusterHistoryStore
 from service.stores.history.protocol import Event, Retention, Session
 from service.stores.history.redis_keys import keys_of
 from service.stores.history.redis_store import RedisHistoryStore, now
-from service.stores.redis_client import connect_redis, connect_shared
+from service.stores.redis_client import connect_cluster, connect_shared
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster, RedisServer
@@ -24,7 +24,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[RedisHistorySto
     server: RedisServer | RedisCluster = request.getfixturevalue(request.param)
     limits = Retention(max_length=3, ttl_seconds=60, event_id_seconds=60)
     if server.is_cluster:
-        client = connect_redis(server.url, timeout_seconds=5, max_connections=4, is_cluster=True)
+        client = connect_cluster(server.url, timeout_seconds=5)
         store: RedisHistoryStore = ClusterHistoryStore(client, limits, has_journals=True)
     else:
         shared = connect_shared(server.url, timeout_seconds=5)

@@ -13,7 +13,7 @@ from service.stores.history.memory import InMemoryHistoryStore
 from service.stores.history.protocol import Event, HistoryStore, Retention, Session
 from service.stores.history.redis_keys import users_key_of
 from service.stores.history.redis_store import RedisHistoryStore
-from service.stores.redis_client import connect_redis, connect_shared
+from service.stores.redis_client import connect_cluster, connect_shared
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster, RedisServer
@@ -47,7 +47,7 @@ def open_writers(request: pytest.FixtureRequest, shift: list[float]) -> OpenWrit
 
 def redis_store(server: "RedisServer | RedisCluster", retention: Retention) -> RedisHistoryStore:
     if server.is_cluster:
-        cluster = connect_redis(server.url, timeout_seconds=5, max_connections=4, is_cluster=True)
+        cluster = connect_cluster(server.url, timeout_seconds=5)
         return ClusterHistoryStore(cluster, retention)
     return RedisHistoryStore(connect_shared(server.url, timeout_seconds=5), retention)
 

@@ -1,0 +1,72 @@
+"""Objects at any other address of fsspec, such as `hf://datasets/me/shop`; only to be read.
+
+fsspec has no conditional write, so nothing is published to these addresses.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+
+from export.contract.addresses.object_store import Stored, StoreError, missing, too_large
+from export.contract.records import BundleError, shown
+
+_BLOCK_SIZE = 2**23
+
+
+class FsspecStore:
+    """The objects under an address, by the library that fsspec finds for its scheme."""
+
+    def __init__(self, address: str) -> None:
+        """Finds the library; raises BundleError if there is none for the scheme."""
+        self.address = address
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(address)
+        except ValueError as error:
+            raise BundleError(f"{address}: {shown(error)}") from None
+
+    def read(self, name: str, at_most: int) -> Stored | None:
+        """See ObjectStore."""
+        try:
+            content = b"".join(self.blocks(name, at_most))
+        except _AbsentError:
+            return None
+        return Stored(content, "")
+
+    def blocks(self, name: str, at_most: int) -> Iterator[bytes]:
+        """See ObjectStore."""
+        place, size = f"{self.address}/{name}", 0
+        for block in self._all_blocks(name, place):
+            size += len(block)
+            if size > at_most:
+                raise too_large(place, size, at_most)
+            yield block
+
+    def _all_blocks(self, name: str, place: str) -> Iterator[bytes]:
+        try:
+            self._files.invalidate_cache()
+            with self._files.open(f"{self._root}/{name}", "rb") as file:
+                while block := file.read(_BLOCK_SIZE):
+                    yield block
+        except FileNotFoundError:
+            raise _AbsentError(str(missing(place))) from None
+        except Exception as error:  # fsspec's libraries have no common base class of errors
+            raise StoreError(f"{place}: {type(error).__name__}: {shown(error)}") from None
+
+    def upload(self, name: str, path: Path) -> None:  # noqa: ARG002 - of the protocol
+        """Raises BundleError: see the module's docstring."""
+        raise self._read_only()
+
+    def replace(self, name: str, content: bytes, expected: str | None) -> None:  # noqa: ARG002
+        """Raises BundleError: see the module's docstring."""
+        raise self._read_only()
+
+    def _read_only(self) -> BundleError:
+        return BundleError(
+            f"{self.address}: cannot be published to, because it has no conditional write; publish "
+            "to s3://, gs://, az:// or file://"
+        )
+
+
+class _AbsentError(BundleError):
+    """An object does not exist."""

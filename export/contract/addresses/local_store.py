@@ -1,0 +1,64 @@
+"""Objects in a folder of this machine or of a mounted volume, at an address `file:///…`."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from export.contract.addresses.object_store import LostRaceError, Stored, StoreError, missing
+from export.contract.folders import locked, whole_file
+from export.contract.reading import blocks_of, copy_file, read_file
+from export.contract.records import BundleError
+
+_MAX_UPLOAD = 2**40
+
+
+class LocalStore:
+    """The files under a folder; a conditional write holds a lock on the folder."""
+
+    def __init__(self, address: str) -> None:
+        """Takes the address; raises BundleError unless its path is absolute."""
+        parts = urlsplit(address)
+        if parts.netloc or not parts.path.startswith("/"):
+            raise BundleError(f"{address}: expected an absolute path, as in file:///mnt/bundles")
+        self.address = address
+        self._folder = Path(unquote(parts.path))
+
+    def read(self, name: str, at_most: int) -> Stored | None:
+        """See ObjectStore."""
+        path = self._folder / name
+        if not path.exists():
+            return None
+        content = read_file(path, at_most)
+        return Stored(content, hashlib.sha256(content).hexdigest())
+
+    def blocks(self, name: str, at_most: int) -> Iterator[bytes]:
+        """See ObjectStore."""
+        path = self._folder / name
+        if not path.exists():
+            raise missing(f"{self.address}/{name}")
+        yield from blocks_of(path, at_most)
+
+    def upload(self, name: str, path: Path) -> None:
+        """See ObjectStore."""
+        target = self._folder / name
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy_file(path, partial, _MAX_UPLOAD)
+            partial.replace(target)
+        except OSError as error:
+            raise StoreError(f"{self.address}/{name}: {error.strerror}") from None
+
+    def replace(self, name: str, content: bytes, expected: str | None) -> None:
+        """See ObjectStore."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with locked(self._folder):
+                found = self.read(name, _MAX_UPLOAD)
+                if (found and found.version) != expected:
+                    raise LostRaceError(f"{self.address}/{name}: changed by another program")
+                with whole_file(self._folder / name) as file:
+                    file.write(content)
+        except OSError as error:
+            raise StoreError(f"{self.address}/{name}: {error.strerror}") from None

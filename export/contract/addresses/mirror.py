@@ -1,0 +1,167 @@
+"""Mirror: a local copy of the active bundle of an address, behind a link as in `publish`.
+
+The copy is verified before the link moves: the pointer has the hash of the manifest, which has the
+hashes of all files. Old copies stay, up to a number of bytes, so that a rollback downloads nothing.
+"""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from export.contract.addresses.object_store import ObjectStore, StoreError, missing
+from export.contract.addresses.pointer import POINTER_NAME, Entry, Found, read_pointer
+from export.contract.bundle import Trust, read_manifest, verify_files
+from export.contract.folders import finish_replacement, locked, whole_folder
+from export.contract.layout import MAX_MANIFEST_SIZE, BundleLayout, max_size
+from export.contract.publish import LINK_NAME, BundleLink
+from export.contract.reading import read_file
+from export.contract.records import BundleError
+
+_SECONDS_UNTIL_RETRY = 60
+"""Time after which a bundle that was refused is downloaded again, if the pointer stays."""
+
+
+class Mirror:
+    """Copies the active bundle of a store into a local folder, which several processes may share.
+
+    Attributes:
+        link: the link to the copy of the active bundle.
+    """
+
+    def __init__(
+        self, store: ObjectStore, folder: Path, max_bytes: int, trust: Trust | None = None
+    ) -> None:
+        """Prepares the mirror, without a request.
+
+        Args:
+            store: the store at the address.
+            folder: folder of the copies of this address.
+            max_bytes: maximum size of one bundle, and of all copies together; the active one and
+                the one before are kept in any case.
+            trust: accepts or refuses a bundle by its signature; None: none is needed.
+        """
+        self.link = BundleLink(folder / LINK_NAME)
+        self._store = store
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._trust = trust
+        self._followed: Found | None = None
+        self._refused: tuple[Found, float, str] | None = None
+
+    def refresh(self) -> None:
+        """Copies the active bundle, if it is another one than before, and moves the link to it.
+
+        Raises:
+            StoreError: the store or the local disk fails; the link stays.
+            BundleError: nothing is published, or the bundle is refused; the link stays.
+        """
+        found = read_pointer(self._store)
+        if found is None:
+            raise missing(f"{self._store.address}/{POINTER_NAME}")
+        if found == self._followed:
+            return
+        if (reason := self._reason_to_wait(found)) is not None:
+            raise BundleError(reason)
+        try:
+            self._follow(found.pointer.active)
+        except StoreError:
+            raise
+        except BundleError as error:
+            self._refused = found, time.monotonic(), str(error)
+            raise
+        except OSError as error:
+            raise StoreError(f"{self._folder}: cannot be written: {error.strerror}") from error
+        self._followed, self._refused = found, None
+
+    def _reason_to_wait(self, found: Found) -> str | None:
+        """Returns why the same bundle was refused lately; None if it shall be copied now."""
+        if self._refused is None:
+            return None
+        refused, at, reason = self._refused
+        is_recent = time.monotonic() < at + _SECONDS_UNTIL_RETRY
+        return reason if refused == found and is_recent else None
+
+    def _follow(self, entry: Entry) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with locked(self._folder):
+            target = self.link.folder(entry.bundle)
+            finish_replacement(target)
+            if not self._is_copy(target, entry):
+                with whole_folder(target) as building:
+                    self._download(entry, building)
+            self.link.move(entry.bundle)
+            self._remove_old_copies()
+
+    def _is_copy(self, target: Path, entry: Entry) -> bool:
+        """Returns whether `target` is a copy of the bundle; at the first look hashes all of it."""
+        layout = BundleLayout(target)
+        try:
+            content = read_file(layout.manifest, MAX_MANIFEST_SIZE)
+            if self._followed is None:
+                verify_files(target, read_manifest(target))
+        except BundleError:
+            return False
+        signature = layout.signature.read_text("utf-8") if layout.signature.is_file() else None
+        is_same = hashlib.sha256(content).hexdigest() == entry.manifest_sha256
+        return is_same and signature == entry.signature
+
+    def _download(self, entry: Entry, target: Path) -> None:
+        """Downloads a bundle into the empty folder `target`, and verifies it file by file.
+
+        Raises:
+            BundleError: an object is missing, too large or not what its hash says, or `trust` does
+                not accept the bundle.
+        """
+        layout, place = BundleLayout(target), f"{self._store.address}/{entry.bundle}"
+        name = f"{entry.bundle}/{layout.manifest.name}"
+        if (found := self._store.read(name, MAX_MANIFEST_SIZE)) is None:
+            raise missing(f"{place}/{layout.manifest.name}")
+        _compare(f"{place}/{layout.manifest.name}", found.content, entry.manifest_sha256)
+        layout.manifest.write_bytes(found.content)
+        if entry.signature is not None:
+            layout.signature.write_text(entry.signature, "utf-8")
+        manifest = read_manifest(target, self._trust)
+        if manifest.model_version != entry.bundle:
+            raise BundleError(f"{place}: holds the bundle {manifest.model_version}")
+        left = self._max_bytes
+        for name, expected in manifest.sha256.items():
+            at_most = min(left, max_size(target / name, manifest.num_items))
+            left -= self._download_file(f"{entry.bundle}/{name}", target / name, at_most, expected)
+
+    def _download_file(self, name: str, target: Path, at_most: int, expected: str) -> int:
+        """Downloads one object of at most `at_most` bytes; returns its size in bytes."""
+        digest, size = hashlib.sha256(), 0
+        with target.open("wb") as file:
+            for block in self._store.blocks(name, at_most):
+                file.write(block)
+                digest.update(block)
+                size += len(block)
+        _compare_hashes(f"{self._store.address}/{name}", digest.hexdigest(), expected)
+        return size
+
+    def _remove_old_copies(self) -> None:
+        kept = {self.link.bundle, self.link.previous}
+        copies = sorted(self._copies(), key=lambda path: path.stat().st_mtime, reverse=True)
+        left = self._max_bytes
+        for copy in sorted(copies, key=lambda path: path.name not in kept):
+            left -= sum(file.stat().st_size for file in copy.iterdir())
+            if left < 0 and copy.name not in kept:
+                shutil.rmtree(copy, ignore_errors=True)
+
+    def _copies(self) -> Iterator[Path]:
+        for path in self._folder.iterdir():
+            if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+                yield path
+
+
+def _compare(place: str, content: bytes, expected: str) -> None:
+    _compare_hashes(place, hashlib.sha256(content).hexdigest(), expected)
+
+
+def _compare_hashes(place: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise BundleError(
+            f"{place}: sha256 is {found[:12]}…, expected {expected[:12]}…; publish the bundle again"
+        )

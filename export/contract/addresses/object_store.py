@@ -1,0 +1,114 @@
+"""The ObjectStore protocol: what publishing to an address and following it need of a store.
+
+An address is a text such as `s3://bucket/shop`, `gs://bucket/shop` or `file:///mnt/shop`. Objects
+are named relative to it. `open_store` chooses the implementation by the scheme.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from export.contract.records import BundleError
+
+_ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<rest>.+)", re.ASCII)
+_CLOUD = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
+
+
+class StoreError(BundleError):
+    """The store does not answer, or refuses access; says nothing about a bundle."""
+
+
+class LostRaceError(BundleError):
+    """Another program has changed the object since it was read; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The content of an object, and the version that `ObjectStore.replace` compares."""
+
+    content: bytes
+    version: str
+
+
+class ObjectStore(Protocol):
+    """Protocol of a store of named objects. Every method can raise StoreError.
+
+    Attributes:
+        address: the address that was opened, without `/` at the end.
+    """
+
+    @property
+    def address(self) -> str:
+        """The address that was opened, without `/` at the end."""
+
+    def read(self, name: str, at_most: int) -> Stored | None:
+        """Returns an object of at most `at_most` bytes; None if there is none.
+
+        Raises:
+            BundleError: it is larger.
+        """
+
+    def blocks(self, name: str, at_most: int) -> Iterator[bytes]:
+        """Yields the content of an object of at most `at_most` bytes, part by part.
+
+        Raises:
+            BundleError: there is no such object, or it is larger.
+        """
+
+    def upload(self, name: str, path: Path) -> None:
+        """Writes the content of the file `path` to an object; readers see all of it or nothing."""
+
+    def replace(self, name: str, content: bytes, expected: str | None) -> None:
+        """Writes an object if its version still is `expected`; None: if there is none yet.
+
+        Raises:
+            LostRaceError: it has another version.
+            BundleError: this store has no such conditional write.
+        """
+
+
+def is_address(text: str) -> bool:
+    """Returns whether `text` is an address, by its form `scheme://…`; a path is none."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
+def open_store(address: str) -> ObjectStore:
+    """Opens the store at `address`; most stores connect at the first request.
+
+    Raises:
+        BundleError: this is no address, its options cannot be used, or the library that its scheme
+            needs is not installed.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        raise BundleError(f"{address!r}: not an address; expected one such as s3://bucket/shop")
+    address, scheme = address.rstrip("/"), found["scheme"]
+    try:
+        if scheme == "file":
+            from export.contract.addresses.local_store import LocalStore
+
+            return LocalStore(address)
+        if scheme in _CLOUD:
+            from export.contract.addresses.cloud_store import CloudStore
+
+            return CloudStore(address)
+        from export.contract.addresses.fsspec_store import FsspecStore
+
+        return FsspecStore(address)
+    except ImportError as error:
+        raise BundleError(
+            f"{address}: {scheme}:// needs a library that is not installed ({error}); install "
+            "distilled-recommender[object-store], and what fsspec needs for other schemes"
+        ) from None
+
+
+def too_large(place: str, size: int, at_most: int) -> BundleError:
+    """Makes the error for an object of more than `at_most` bytes."""
+    return BundleError(f"{place}: {size:,} bytes, at most {at_most:,} are read")
+
+
+def missing(place: str) -> BundleError:
+    """Makes the error for an object that does not exist."""
+    return BundleError(f"{place}: missing")

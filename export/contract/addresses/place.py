@@ -1,0 +1,153 @@
+"""BundlePlace: where bundles are published, a folder of bundles or an address."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from export.contract.addresses.mirror import Mirror
+from export.contract.addresses.object_store import ObjectStore, is_address, open_store
+from export.contract.addresses.pointer import read_pointer
+from export.contract.addresses.publishing import (
+    publish_at,
+    publish_first_at,
+    publish_in_place_of,
+    roll_back_at,
+)
+from export.contract.bundle import Trust
+from export.contract.publish import LINK_NAME, BundleLink, publish, publish_first
+from export.contract.records import BundleError
+
+_MAX_COPY_BYTES = 2**40
+
+
+class BundlePlace(Protocol):
+    """Protocol of a place of published bundles, one of which is active.
+
+    Methods that change it raise BundleError if the bundle is invalid or the place has changed
+    meanwhile, and OSError if a local folder cannot be written.
+    """
+
+    @property
+    def name(self) -> str:
+        """The link or the address, for messages."""
+
+    @property
+    def active(self) -> str | None:
+        """Version of the active bundle; None if there is none."""
+
+    def folder(self, bundle: str, copies: Path) -> Path:
+        """Returns a local folder with the active bundle, whose version is `bundle`.
+
+        `copies`: folder for a copy, if the bundle is not in a local folder.
+        """
+
+    def publish(self, bundle: Path, trust: Trust | None = None) -> str:
+        """Copies a bundle there and makes it active; returns its version."""
+
+    def publish_in_place_of(self, champion: str | None, bundle: Path) -> str:
+        """Publishes a bundle while `champion` is active; returns its version."""
+
+    def publish_first(self, bundle: Path, trust: Trust | None = None) -> str:
+        """Publishes a bundle if none is active; returns the version of the active one."""
+
+    def roll_back(self) -> str:
+        """Makes the previous bundle active; returns its version."""
+
+
+def place_of(text: str) -> BundlePlace:
+    """Opens a place of bundles: an address such as `s3://bucket/shop`, or a folder of bundles.
+
+    Raises:
+        BundleError: the address cannot be opened.
+    """
+    if not is_address(text):
+        return LocalPlace(BundleLink(Path(text) / LINK_NAME))
+    return AddressPlace(open_store(text))
+
+
+@dataclass(frozen=True)
+class LocalPlace:
+    """A folder of bundles with a link to the active one."""
+
+    link: BundleLink
+
+    @property
+    def name(self) -> str:
+        """See BundlePlace."""
+        return str(self.link.path)
+
+    @property
+    def active(self) -> str | None:
+        """See BundlePlace."""
+        return self.link.bundle
+
+    def folder(self, bundle: str, copies: Path) -> Path:  # noqa: ARG002 - of the protocol
+        """See BundlePlace."""
+        return self.link.folder(bundle)
+
+    def publish(self, bundle: Path, trust: Trust | None = None) -> str:
+        """See BundlePlace."""
+        return _version(publish(bundle, self.link.path.parent, trust))
+
+    def publish_in_place_of(self, champion: str | None, bundle: Path) -> str:
+        """See BundlePlace."""
+        if self.active != champion:
+            raise BundleError(f"{self.name} is {self.active}, expected {champion}")
+        return self.publish(bundle)
+
+    def publish_first(self, bundle: Path, trust: Trust | None = None) -> str:
+        """See BundlePlace."""
+        return _version(publish_first(bundle, self.link.path.parent, trust))
+
+    def roll_back(self) -> str:
+        """See BundlePlace."""
+        if (previous := self.link.previous) is None:
+            raise BundleError(f"{self.name}: there is no previous bundle")
+        self.link.move(previous)
+        return previous
+
+
+@dataclass(frozen=True)
+class AddressPlace:
+    """An address in `store`, with a pointer to the active bundle."""
+
+    store: ObjectStore
+
+    @property
+    def name(self) -> str:
+        """See BundlePlace."""
+        return self.store.address
+
+    @property
+    def active(self) -> str | None:
+        """See BundlePlace."""
+        found = read_pointer(self.store)
+        return None if found is None else found.pointer.active.bundle
+
+    def folder(self, bundle: str, copies: Path) -> Path:
+        """See BundlePlace."""
+        mirror = Mirror(self.store, copies, _MAX_COPY_BYTES)
+        mirror.refresh()
+        if mirror.link.bundle != bundle:
+            raise BundleError(f"{self.name} is {mirror.link.bundle}, expected {bundle}")
+        return mirror.link.folder(bundle)
+
+    def publish(self, bundle: Path, trust: Trust | None = None) -> str:
+        """See BundlePlace."""
+        return publish_at(self.store, bundle, trust).active.bundle
+
+    def publish_in_place_of(self, champion: str | None, bundle: Path) -> str:
+        """See BundlePlace."""
+        return publish_in_place_of(self.store, bundle, champion).active.bundle
+
+    def publish_first(self, bundle: Path, trust: Trust | None = None) -> str:
+        """See BundlePlace."""
+        return publish_first_at(self.store, bundle, trust).active.bundle
+
+    def roll_back(self) -> str:
+        """See BundlePlace."""
+        return roll_back_at(self.store).active.bundle
+
+
+def _version(link: BundleLink) -> str:
+    return link.bundle or ""

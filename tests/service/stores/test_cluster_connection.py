@@ -1,0 +1,177 @@
+"""The shared connections to the nodes of a Redis Cluster, on three real nodes."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from redis import Redis
+from redis.crc import key_slot
+from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import RedisError, ResponseError
+
+from service.stores.cluster_connection import SECONDS_BETWEEN_REFRESHES, ClusterConnection
+from service.stores.redis_client import connect_cluster
+from service.stores.redis_connection import SharedConnection
+from service.stores.redis_replies import reply_error
+from service.stores.redis_scripts import Script
+from tests.conftest import free_port
+from tests.service.conftest import PATIENCE_SECONDS
+
+if TYPE_CHECKING:
+    from tests.conftest import RedisCluster
+
+pytestmark = pytest.mark.anyio
+
+KEYS = [f"key-{number}" for number in range(30)]
+DATA = Script("return redis.call('SET', KEYS[1], ARGV[1])")
+
+
+@pytest.fixture
+async def shared(redis_cluster: "RedisCluster") -> AsyncIterator[ClusterConnection]:
+    client = connect_cluster(redis_cluster.url, timeout_seconds=5)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def mortal(mortal_cluster: "RedisCluster") -> AsyncIterator[ClusterConnection]:
+    client = connect_cluster(mortal_cluster.url, timeout_seconds=5)
+    yield client
+    await client.aclose()
+
+
+@contextmanager
+def asking(cluster: "RedisCluster", number: int) -> Iterator[Redis]:
+    with Redis.from_url(cluster.nodes[number].url, decode_responses=True) as client:
+        yield client
+
+
+def owner(key: str) -> int:
+    """Number of the node that has the key at the start."""
+    return next(n for n in range(3) if key_slot(key.encode()) < (n + 1) * 16_384 // 3)
+
+
+async def set_all(client: ClusterConnection, keys: list[str], value: str) -> dict[str, Any]:
+    replies: dict[str, Any] = {}
+
+    async def set_one(key: str) -> None:
+        try:
+            replies[key] = await client.execute_command("SET", key, value)
+        except RedisError as error:
+            replies[key] = error
+
+    async with anyio.create_task_group() as tasks:
+        for key in keys:
+            tasks.start_soon(set_one, key)
+    return replies
+
+
+async def test_commands_at_once_reach_the_nodes_of_their_keys(
+    shared: ClusterConnection, redis_cluster: "RedisCluster"
+) -> None:
+    assert set((await set_all(shared, KEYS, "1")).values()) == {"OK"}
+    for number in range(3):
+        with asking(redis_cluster, number) as node:
+            assert set(node.scan_iter()) == {key for key in KEYS if owner(key) == number}
+    assert await shared.execute_command("PING") == "PONG"
+
+
+async def test_a_script_runs_where_its_first_key_is(shared: ClusterConnection) -> None:
+    for key in KEYS[:6]:
+        assert await DATA.run(shared, 1, key, "x") == "OK"
+        assert await shared.execute_command("GET", key) == "x"
+
+
+async def test_a_slot_on_its_way_and_a_slot_that_has_moved_are_followed(
+    mortal: ClusterConnection, mortal_cluster: "RedisCluster"
+) -> None:
+    key = next(each for each in KEYS if owner(each) == 0)
+    slot = key_slot(key.encode())
+    assert await mortal.execute_command("SET", key, "old") == "OK"
+    with asking(mortal_cluster, 0) as source, asking(mortal_cluster, 1) as target:
+        ids = [each.cluster("MYID") for each in (source, target)]
+        target.cluster("SETSLOT", slot, "IMPORTING", ids[0])
+        source.cluster("SETSLOT", slot, "MIGRATING", ids[1])
+        assert await mortal.execute_command("GET", key) == "old"
+        absent = f"{{{key}}}new"  # in the same slot, and at the target already
+        assert await mortal.execute_command("SET", absent, "new") == "OK"
+        assert source.exists(key)
+        address = target.connection_pool.connection_kwargs
+        source.migrate(address["host"], address["port"], [key], 0, 5_000)
+        assert await mortal.execute_command("GET", key) == "old"
+        for each in (target, source):
+            each.cluster("SETSLOT", slot, "NODE", ids[1])
+        for _ in range(2):  # the second command goes there at once
+            assert await mortal.execute_command("GET", absent) == "new"
+        assert {key, absent} <= set(target.keys())
+
+
+async def test_a_lost_node_takes_only_its_own_keys_with_it(
+    mortal: ClusterConnection, mortal_cluster: "RedisCluster"
+) -> None:
+    await set_all(mortal, KEYS, "1")
+    mortal_cluster.nodes[1].kill()
+    for _ in range(2):
+        replies = await set_all(mortal, KEYS, "2")
+        failed = {key for key, reply in replies.items() if isinstance(reply, RedisError)}
+        assert failed == {key for key in KEYS if owner(key) == 1}
+    with pytest.raises(RedisError):
+        await mortal.execute_command("PING")
+    mortal_cluster.nodes[1].start()
+    with anyio.fail_after(PATIENCE_SECONDS):
+        while set((await set_all(mortal, KEYS, "3")).values()) != {"OK"}:
+            await anyio.sleep(0.05)
+
+
+async def test_slots_are_read_again_at_most_twice_a_second_while_a_node_is_lost(
+    mortal: ClusterConnection, mortal_cluster: "RedisCluster", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await set_all(mortal, KEYS, "1")
+    reads, send = [0], SharedConnection.execute_command
+
+    async def count(self: SharedConnection, *parts: str | int) -> Any:
+        reads[0] += parts[:2] == ("CLUSTER", "SLOTS")
+        return await send(self, *parts)
+
+    monkeypatch.setattr(SharedConnection, "execute_command", count)
+    mortal_cluster.nodes[1].kill()
+    began = time.monotonic()
+    for _ in range(20):
+        await set_all(mortal, KEYS, "2")
+        await anyio.sleep(0.05)
+    # Each look asks at most the three nodes and the first address.
+    looks = 1 + (time.monotonic() - began) / SECONDS_BETWEEN_REFRESHES
+    assert 1 <= reads[0] <= 4 * looks
+
+
+async def test_the_first_node_may_be_away_for_a_while() -> None:
+    client = connect_cluster(f"redis://127.0.0.1:{free_port()}", timeout_seconds=1)
+    with pytest.raises(LostError, match="no node of the cluster answers"):
+        await client.execute_command("GET", "key")
+    await client.aclose()
+
+
+@pytest.mark.parametrize("text", ["MOVED", "MOVED 7", "ASK x y:z", "MOVED 7 nowhere"])
+def test_a_malformed_redirection_is_an_error_like_any_other(text: str) -> None:
+    assert type(reply_error(text)) is ResponseError
+
+
+async def test_closing_makes_waiting_commands_fail(shared: ClusterConnection) -> None:
+    await shared.execute_command("PING")
+    async with anyio.create_task_group() as tasks:
+        failures: list[RedisError] = []
+
+        async def wait() -> None:
+            try:
+                await shared.execute_command("BLPOP", "nothing", 5)
+            except RedisError as error:
+                failures.append(error)
+
+        tasks.start_soon(wait)
+        await anyio.sleep(0.05)
+        with suppress(RedisError):
+            await shared.aclose()
+    assert len(failures) == 1
