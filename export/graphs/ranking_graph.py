@@ -16,6 +16,7 @@ from string import Template
 import onnx
 from onnx import checker, numpy_helper, parser
 
+from export.graphs.block_search import BlockSizes, block_constants, block_search_text
 from export.graphs.encoder import OPSET, inline
 from export.graphs.item_lookup import insert_lookups
 from export.graphs.query_encoder import QueryEncoder, encoder_of
@@ -97,11 +98,14 @@ def export_student(student: Student, path: Path) -> None:
     export_ranking_graph(encoder_of(student), path)
 
 
-def export_ranking_graph(encoder: QueryEncoder, path: Path) -> None:
+def export_ranking_graph(
+    encoder: QueryEncoder, path: Path, blocks: BlockSizes | None = None
+) -> None:
     """Writes the ranking graph of a sequential model to the file `path`.
 
-    The file has the item table only once: the lookup of item vectors, the scores and the output
-    `table` share one constant.
+    The graph searches by `blocks`; None: it proves that its answer is exact. The file has the item
+    table only once: the lookup of item vectors, the scores and the output `table` share one
+    constant.
     """
     table = encoder.table
     model = parser.parse_model(
@@ -111,10 +115,13 @@ def export_ranking_graph(encoder: QueryEncoder, path: Path) -> None:
             num_items=encoder.num_items,
             hidden_size=table.shape[1],
             max_history_length=encoder.max_history_length,
-            search=search_text(len(table)),
+            search=block_search_text() if blocks else search_text(len(table)),
         )
     )
-    constants = search_constants(table, encoder.usual_query)
+    if blocks is None:
+        constants = search_constants(table, encoder.usual_query)
+    else:
+        constants = block_constants(table, encoder.usual_queries, blocks)
     for name, constant in {"table": table, **constants}.items():
         model.graph.initializer.append(numpy_helper.from_array(constant, name))
     unpadded = encoder.unpadded()

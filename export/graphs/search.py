@@ -164,10 +164,8 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
             scores for this vector, which affects the speed but not the answers.
     """
     num_rows, hidden_size = table.shape
-    never_padding = np.zeros(num_rows, dtype=np.float32)
-    never_padding[PADDING_INDEX] = -np.inf
     if num_rows < ROUGH_FROM:
-        return {"never_padding": never_padding}
+        return {"never_padding": never_padding(num_rows)}
     step = np.float32(np.abs(table).max() / LARGEST_CODE)
     codes = np.rint(table / step).astype(np.int8)
     # Largest error of a float32 dot product with a query vector of length 1, in either search.
@@ -177,7 +175,7 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
     order = np.argsort(-(table @ usual_query), kind="stable")
     row_of_place = order[order != PADDING_INDEX]
     return {
-        "never_padding": never_padding,
+        "never_padding": never_padding(num_rows),
         "item_codes": codes[row_of_place].T.copy(),  # [hidden, rows]
         "row_of_place": row_of_place,
         "item_step": np.array(step),
@@ -186,6 +184,13 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
         "most_chosen": np.array([min(MAX_CHOSEN, num_rows - 1)]),
         "num_spare": np.array([max(NUM_SPARE, num_rows // ROWS_PER_SPARE)]),
     }
+
+
+def never_padding(num_rows: int) -> NDArray[np.float32]:
+    """Returns `[num_rows]`, to be added to the scores of all rows: -inf for padding, 0 else."""
+    added = np.zeros(num_rows, dtype=np.float32)
+    added[PADDING_INDEX] = -np.inf
+    return added
 
 
 def _longest(vectors: NDArray[np.floating]) -> float:
