@@ -156,7 +156,8 @@ def random_windows(items: NDArray[np.int64], longest: int) -> Lists:
 def _list(
     graph: RankingSession, history: NDArray[np.int64], mask: NDArray[np.bool_] | None = None
 ) -> NDArray[np.int64]:
-    return graph.rank(history[None], K, mask_seen=True, allowed=mask)[0][0]
+    (items,), _ = graph.rank(history[None], K, mask_seen=True, allowed=mask)
+    return items
 
 
 def _measured(
