@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.contract.bundle import Item, Manifest, StudentFacts, save_bundle
+from export.contract.bundle import BundleLayout, Item, Manifest, StudentFacts, save_bundle
 from export.figures import REFIT, VALIDATION, Comparison, measure, metrics_of
 from export.graphs.common_case_graph import export_common_case_graph
 from export.graphs.item_encoder import export_item_encoder
@@ -59,6 +59,11 @@ class Graphs:
     common_case: Path | None
     parity_error: float
     scorer: Mapping[str, Any] | None = None
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """Files of the large constants that the ranking graph refers to; empty if it has none."""
+        return tuple(each for each in BundleLayout(self.model.parent).tables if each.exists())
 
 
 def export_graphs(
@@ -167,6 +172,7 @@ def freeze(
             histories=histories_of(measured, student.max_history_length),
             common_case=graphs.common_case,
             item_encoder=encoder,
+            tables=graphs.tables,
             parity_error=graphs.parity_error,
             provenance=provenance,
             scorer=graphs.scorer,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.contract.layout import BundleLayout
 from export.graphs.block_search import BlockSizes
 from export.graphs.query_encoder import QueryEncoder
 from export.graphs.ranking_graph import export_ranking_graph
@@ -49,7 +50,7 @@ class Measured:
         p50_ms: median CPU time of a ranking, in milliseconds.
         p99_ms: 99th percentile of the same times.
         build_seconds: time to export the graph.
-        file_mib: size of the graph's file in MiB.
+        file_mib: size of the graph's file and of its constants' files in MiB.
     """
 
     kind: str
@@ -110,7 +111,8 @@ def export_best_search(
             best = found
             trial.replace(path)
             break
-    trial.unlink(missing_ok=True)
+    for each in (trial, *(BundleLayout(path.parent).tables if best is proven else ())):
+        each.unlink(missing_ok=True)
     return _choice(best, rows)
 
 
@@ -174,8 +176,14 @@ def _measured(
         p50_ms=float(np.percentile(answers.milliseconds, 50)),
         p99_ms=float(np.percentile(answers.milliseconds, 99)),
         build_seconds=time.perf_counter() - began,
-        file_mib=path.stat().st_size / 2**20,
+        file_mib=_size(path) / 2**20,
     )
+
+
+def _size(path: Path) -> int:
+    """Returns the bytes of a graph's file, and of the files beside it that hold its constants."""
+    files = (path, *BundleLayout(path.parent).tables)
+    return sum(each.stat().st_size for each in files if each.exists())
 
 
 def _recall(lists: Lists, exact: Lists) -> float:

@@ -20,7 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.graphs.item_blocks import axes_of, block_order
-from export.graphs.search import LARGEST_CODE, SEARCH_OF_ALL, Constants, never_padding
+from export.graphs.search import (
+    LARGEST_CODE,
+    SCORES_OF_SHARED_TABLE,
+    Constants,
+    never_padding,
+    search_of_all_text,
+)
 from training.data.catalog import PADDING_INDEX
 
 BLOCK_SIZE = 32
@@ -173,7 +179,7 @@ BLOCK_SEARCH = Template("""
 
 def block_search_text() -> str:
     """Returns the ranking graph's search by blocks in ONNX's text form."""
-    of_all = SEARCH_OF_ALL.substitute(scores="scores_in_all", item_indices="items_in_all")
+    of_all = search_of_all_text("scores_in_all", "items_in_all", SCORES_OF_SHARED_TABLE)
     return BLOCK_SEARCH.substitute(search_of_all=of_all)
 
 

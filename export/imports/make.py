@@ -204,6 +204,7 @@ def _save(
         items,
         histories=histories_of(dataset, longest),
         common_case=graphs.common_case,
+        tables=graphs.tables,
         student=origin.name,
         max_history_length=longest,
         metrics=metrics_of(served),

@@ -47,7 +47,8 @@ def test_the_first_search_that_finds_enough_is_chosen_and_all_are_told(
     assert chosen["measured"][1]["recall_at_20"] < scorer.MIN_RECALL
     assert "chosen: 13 blocks by 8 bytes an item" in capsys.readouterr().out
     assert RankingSession(path).num_items == NUM_ITEMS
-    assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
+    written = sorted(each.name for each in tmp_path.iterdir())
+    assert written == ["item_codes_by_block.npy", "model.onnx", "table.npy"]
 
 
 @pytest.mark.usefixtures("slow_proof")

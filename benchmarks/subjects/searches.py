@@ -1,4 +1,4 @@
-"""Measures searches of large catalogs, on one thread, after real histories.
+"""Measures the searches that `export` chooses for large catalogs, after real histories.
 
 The student is the demo's trained one with more items (`benchmarks.subjects.large_catalog`). Each
 size is exported as `export` does, which measures the search with proof and the searches by blocks
@@ -14,13 +14,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from tqdm import tqdm
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.options import Options
-from benchmarks.results.figures import Figure, Findings, Report
-from benchmarks.results.plots import BLUE, GRAY
+from benchmarks.results.figures import Figure
 from benchmarks.subjects.large_catalog import enlarged
 from benchmarks.subjects.subject import demo_workplace
 from export.graphs.query_encoder import encoder_of
@@ -33,8 +31,6 @@ from training.distillation.checkpoint import Checkpoint, load_checkpoint
 from training.distillation.variants import DISTILLED
 from training.workplace import Workplace
 
-SIZES = (300_000, 1_000_000)
-SIZES_QUICK = (300_000,)
 BARS = {1_000_000: (3.0, 10.0)}  # p50 and p99 in milliseconds
 MIN_RECALL = 0.99
 PLAIN = "no filter"
@@ -42,8 +38,6 @@ MAX_RATIO = 3.0  # of the CPU time of any other query to that of a plain one
 K, NUM_TIMED, NUM_EXCLUDED, NUM_ADDED = 20, 100, 50, 500
 FILTERED_SHARE = 0.001
 SEED = 0
-
-IN_QUICK_RUN = False
 
 
 @dataclass(frozen=True)
@@ -54,35 +48,15 @@ class Measured:
     costs: Mapping[str, float]
 
 
-def measure(options: Options) -> Findings:
-    """Exports the student at each size, and returns the figures of the search that was chosen."""
+def search_figures(options: Options, sizes: Sequence[int]) -> Iterator[Figure]:
+    """Exports the demo's student with `sizes` items; yields the figures of the searches chosen.
+
+    Raises:
+        BenchmarkError: there is no demo bundle, or a size is too small for a choice.
+    """
     workplace = demo_workplace(options)
-    sizes = options.pick(SIZES, quick=SIZES_QUICK)
-    measured = {size: _measured(workplace, size) for size in tqdm(sizes, "catalogs")}
-    scorers = {size: each.scorer for size, each in measured.items()}
-    return Findings(
-        figures=tuple(each for item in measured.items() for each in _figures(*item)),
-        conditions={
-            "student": "the demo's; further items are mixtures of its items and their neighbours",
-            "histories": f"{NUM_QUERIES} of the demo's held-out examples",
-            "threads": 1,
-            "chosen": {f"{size:,}": scorer["search"] for size, scorer in scorers.items()},
-        },
-        series={
-            "sizes": list(scorers),
-            "proven": [scorer["measured"][0]["p50_ms"] for scorer in scorers.values()],
-            "chosen": [scorer["p50_ms"] for scorer in scorers.values()],
-        },
-    )
-
-
-def draw(axes: Axes, report: Report) -> None:
-    """Plots the CPU time of both searches against the size of the catalog."""
-    for name, colour in (("proven", GRAY), ("chosen", BLUE)):
-        axes.plot(report.series["sizes"], report.series[name], "o-", color=colour, label=name)
-    axes.set(xscale="log", xlabel="items in the catalog", ylabel="ms of CPU", ylim=(0, None))
-    axes.set_title("an answer by the search with proof, and by the one that was chosen")
-    axes.legend(frameon=False)
+    for size in tqdm(sizes, "catalogs of the demo's student"):
+        yield from _figures(size, _measured(workplace, size))
 
 
 def _measured(workplace: Workplace, num_items: int) -> Measured:
