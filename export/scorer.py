@@ -158,8 +158,9 @@ def random_windows(items: NDArray[np.int64], longest: int) -> Lists:
 def _list(
     graph: RankingSession, history: NDArray[np.int64], mask: NDArray[np.bool_] | None = None
 ) -> NDArray[np.int64]:
-    (items,), _ = graph.rank(history[None], K, mask_seen=True, allowed=mask)
-    return items
+    item_indices, _ = graph.rank(history[None], K, mask_seen=True, allowed=mask)
+    best: NDArray[np.int64] = item_indices[0]
+    return best
 
 
 def _measured(
