@@ -36,6 +36,7 @@ def measure(options: Options) -> Findings:
     The student is exported first. Large catalogs are measured with the demo's student too; `make
     smoke` trains it.
     """
+    trained = tuple(search_figures(options, options.pick(TRAINED_SIZES, quick=())))
     sizes, rounds = options.pick(SIZES, quick=SIZES_QUICK), options.pick(3, quick=1)
     runs = {size: tuple(_costs(size, rounds)) for size in tqdm(sizes, "catalogs")}
     return Findings(
@@ -43,7 +44,7 @@ def measure(options: Options) -> Findings:
             Figure(name=f"an answer from {size:,} items", unit="ms CPU", runs=costs)
             for size, costs in runs.items()
         )
-        + tuple(search_figures(options, options.pick(TRAINED_SIZES, quick=()))),
+        + trained,
         conditions={
             "history": HISTORY_LENGTH,
             "k": K,

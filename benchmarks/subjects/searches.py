@@ -54,9 +54,8 @@ def search_figures(options: Options, sizes: Sequence[int]) -> Iterator[Figure]:
     Raises:
         BenchmarkError: there is no demo bundle, or a size is too small for a choice.
     """
-    workplace = demo_workplace(options)
     for size in tqdm(sizes, "catalogs of the demo's student"):
-        yield from _figures(size, _measured(workplace, size))
+        yield from _figures(size, _measured(demo_workplace(options), size))
 
 
 def _measured(workplace: Workplace, num_items: int) -> Measured:
