@@ -1,7 +1,7 @@
 """Makes a bundle from a checkpoint: exports the ONNX graphs, checks, measures and saves them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.contract.bundle import Item, Manifest, StudentFacts, save_bundle
+from export.contract.bundle import BundleLayout, Item, Manifest, StudentFacts, save_bundle
 from export.figures import REFIT, VALIDATION, Comparison, measure, metrics_of
 from export.graphs.common_case_graph import export_common_case_graph
 from export.graphs.item_encoder import export_item_encoder
 from export.graphs.query_encoder import encoder_of
-from export.graphs.ranking_graph import export_ranking_graph
 from export.parity import (
     NUM_RANDOM_HISTORIES,
     Reference,
@@ -22,6 +21,7 @@ from export.parity import (
     proven_share,
     torch_reference,
 )
+from export.scorer import export_best_search, is_approximate, random_windows, sampled
 from export.served_figures import served_ranker
 from export.sessions import CommonCaseSession, RankingSession
 from training.data.dataset import HELD_OUT, Dataset
@@ -52,31 +52,47 @@ class Graphs:
         common_case: file of the common-case graph; None if it would not save time.
         parity_error: largest absolute difference between a graph's score and the same score by the
             model.
+        scorer: the manifest's field of this name.
     """
 
     model: Path
     common_case: Path | None
     parity_error: float
+    scorer: Mapping[str, Any] | None = None
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """Files of the large constants that the ranking graph refers to; empty if it has none."""
+        return tuple(each for each in BundleLayout(self.model.parent).tables if each.exists())
 
 
 def export_graphs(
-    student: Student, folder: Path, *, num_random: int = NUM_RANDOM_HISTORIES
+    student: Student,
+    folder: Path,
+    histories: Sequence[NDArray[np.int64]] = (),
+    *,
+    num_random: int = NUM_RANDOM_HISTORIES,
 ) -> Graphs:
     """Writes the graphs of `student` into `folder` and compares them with the student in torch.
 
-    Both rank after edge-case histories and after `num_random` random histories.
+    Both rank after edge-case histories and after `num_random` random histories. For a large
+    catalog, the search is chosen by `histories`, see `export.scorer`; without any, by random ones.
 
     Raises:
         ParityError: a graph ranks differently from the student in torch.
     """
     model, common_case = folder / "model.onnx", folder / "plain.onnx"
-    encoder = encoder_of(student)  # of which both graphs share a part
-    export_ranking_graph(encoder, model)
+    encoder = encoder_of(student)  # of which all graphs share a part
+    queries = histories or random_windows(
+        student.item_table.read_items(), student.max_history_length
+    )
+    scorer = export_best_search(encoder, model, queries)
     has_common_case = export_common_case_graph(encoder, common_case)
-    reference = torch_reference(student)
-    return checked_graphs(
+    reference = replace(torch_reference(student), is_approximate=is_approximate(scorer))
+    graphs = checked_graphs(
         reference, model, common_case if has_common_case else None, num_random=num_random
     )
+    return replace(graphs, scorer=scorer)
 
 
 def checked_graphs(
@@ -143,7 +159,7 @@ def freeze(
     student = checkpoint.student()
     with TemporaryDirectory() as scratch:
         encoder = _item_encoder(student, item_embeddings, Path(scratch))
-        graphs = export_graphs(student, Path(scratch))
+        graphs = export_graphs(student, Path(scratch), _queries(dataset, student))
         items = list(items_of(dataset, student.item_table.readable_rows()))
         if twin is None:
             measured, served = dataset, _measured(graphs, dataset, items, student)
@@ -156,8 +172,10 @@ def freeze(
             histories=histories_of(measured, student.max_history_length),
             common_case=graphs.common_case,
             item_encoder=encoder,
+            tables=graphs.tables,
             parity_error=graphs.parity_error,
             provenance=provenance,
+            scorer=graphs.scorer,
             protocol=REFIT if twin else VALIDATION,
             **_facts(checkpoint, comparison, served, measured),
         )
@@ -209,7 +227,17 @@ def _measured_twin(twin: Trained, folder: Path) -> BySplit:
     student = twin.checkpoint.student()
     folder.mkdir()
     items = list(items_of(twin.dataset, student.item_table.readable_rows()))
-    return _measured(export_graphs(student, folder), twin.dataset, items, student)
+    graphs = export_graphs(student, folder, _queries(twin.dataset, student))
+    return _measured(graphs, twin.dataset, items, student)
+
+
+def _queries(dataset: Dataset, student: Student) -> Sequence[NDArray[np.int64]]:
+    """Returns histories of held-out examples, without items that the student does not read."""
+    is_read = np.zeros(dataset.catalog.num_items + 1, dtype=np.bool_)
+    is_read[student.item_table.read_items()] = True
+    rows = sampled(np.concatenate([dataset.example_rows(split) for split in HELD_OUT]))
+    histories = (dataset.history(int(row)).astype(np.int64) for row in rows)
+    return [kept for each in histories if len(kept := each[is_read[each]])]
 
 
 def items_of(dataset: Dataset, readable: NDArray[np.bool_] | None = None) -> Iterator[Item]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from export.parity_histories import edge_histories, random_histories
 from export.sessions import CommonCaseSession, RankingSession
 from training.data.catalog import PADDING_INDEX
 from training.data.histories import pad_histories
@@ -26,6 +27,7 @@ NUM_RANDOM_HISTORIES = 1_000
 LIST_LENGTH = 20
 MAX_SCORE_ERROR = 1e-4
 BATCH_SIZE = 64
+MAX_SCORES = 2**24  # maximum number of scores that a batch of a large catalog computes at once
 QUERIES_PER_RUN = 8
 
 History = NDArray[np.int64]
@@ -45,11 +47,14 @@ class Reference:
         scores: function from one history to the scores of all items, `[items + 1]`. The history has
             at most `max_history_length` item indices, oldest first, and no padding. It can be
             empty.
+        is_approximate: whether the ranking graph's lists may lack best items. Then the items of a
+            list need only be unseen, in order, and have the right scores.
     """
 
     max_history_length: int
     read_items: NDArray[np.int64]
     scores: Callable[[History], NDArray[np.float32]]
+    is_approximate: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,39 +210,6 @@ def proven_share(
     return float(np.concatenate(proven).mean())
 
 
-def edge_histories(
-    longest: int, num_items: int, generator: np.random.Generator
-) -> Iterator[tuple[str, History]]:
-    """Yields edge-case histories as pairs of a name and item indices, oldest first.
-
-    `longest` is the length of the window. The lengths of the histories are 1, a few near `longest`,
-    and three times `longest`. Some histories have padding or repeat one item.
-    """
-    lengths = {1, longest - 1, longest, longest + 1, 3 * longest} - {0}
-    for length in sorted(lengths):
-        history = generator.integers(1, num_items + 1, length)
-        yield f"length {length}", history
-        yield f"length {length}, padding between", np.insert(history, length // 2, [0, 0])
-        yield f"length {length}, padding after", np.append(history, [0, 0, 0])
-    yield "one item repeated", np.full(longest, num_items)
-    yield "all unknown", np.zeros(3, dtype=np.int64)
-
-
-def random_histories(
-    longest: int, num_items: int, count: int, generator: np.random.Generator
-) -> Iterator[tuple[str, History]]:
-    """Yields `count` random histories as pairs of a name and item indices, oldest first.
-
-    The lengths are from 1 to `2 * longest`. In every second history, each item is replaced by
-    padding with a probability of 0.1.
-    """
-    for number in range(count):
-        history = generator.integers(1, num_items + 1, generator.integers(1, 2 * longest + 1))
-        if number % 2:
-            history[generator.random(len(history)) < 0.1] = PADDING_INDEX
-        yield f"random history {number}", history
-
-
 def _compare(
     reference: Reference,
     ranking_graph: RankingSession,
@@ -245,14 +217,22 @@ def _compare(
     histories: Sequence[tuple[str, History]],
 ) -> Iterator[Comparison]:
     with ProgressBar("parity", len(histories), "history") as bar:
-        for begin in range(0, len(histories), BATCH_SIZE):
-            batch = histories[begin : begin + BATCH_SIZE]
+        batch_size = max(1, min(BATCH_SIZE, MAX_SCORES // ranking_graph.num_items))
+        for begin in range(0, len(histories), batch_size):
+            batch = histories[begin : begin + batch_size]
             scores = _batched_scores(ranking_graph, [history for _, history in batch])
             for (name, history), item_scores in zip(batch, scores, strict=True):
                 longest = reference.max_history_length
                 expected = reference.scores(history[history != PADDING_INDEX][-longest:])
                 for way, ranking in _rankings(ranking_graph, common_case_graph, history, longest):
-                    yield _comparison(name + way, history, expected, item_scores, ranking)
+                    yield _comparison(
+                        name + way,
+                        history,
+                        expected,
+                        item_scores,
+                        ranking,
+                        is_approximate=reference.is_approximate,
+                    )
                 bar.advance()
 
 
@@ -311,6 +291,8 @@ def _comparison(
     expected: NDArray[np.float32],
     scores: NDArray[np.float32],
     ranking: SingleRanking,
+    *,
+    is_approximate: bool,
 ) -> Comparison:
     """Compares a graph's results after one history with those of the student in torch.
 
@@ -320,10 +302,12 @@ def _comparison(
         expected: `[items + 1]`, scores of all items in torch.
         scores: `[items + 1]`, scores of all items by the ranking graph in a batch.
         ranking: the best unseen items by one of the graphs.
+        is_approximate: whether only the order of the items in `ranking` is compared.
     """
     unseen = expected.copy()
     unseen[[PADDING_INDEX, *history]] = -np.inf
-    best = np.argsort(-unseen, kind="stable")[: len(ranking.items)]
+    compared = np.sort(ranking.items) if is_approximate else np.arange(len(unseen))
+    best = compared[np.argsort(-unseen[compared], kind="stable")][: len(ranking.items)]
     expected_items = np.where(np.isfinite(unseen[best]), best, PADDING_INDEX)
     differs = expected_items != ranking.items
     with np.errstate(invalid="ignore"):  # NaN = -inf + inf: neither item may be recommended

@@ -20,8 +20,11 @@ class RankingSession:
     `num_items` is the number of items in its table, without padding.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    def __init__(self, path: Path, num_threads: int = 0) -> None:
+        """Opens the file `path`, to be run by `num_threads`; 0: as many as there are cores."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = num_threads
+        self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         shapes = {each.name: each.shape for each in self._session.get_outputs()}
         self.num_items = int(shapes[TENSORS.table][0]) - 1
         self._nothing_added = np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32)

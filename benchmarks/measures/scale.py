@@ -16,6 +16,7 @@ from benchmarks.options import Options
 from benchmarks.results.figures import Figure, Findings, Report
 from benchmarks.results.plots import BLUE
 from benchmarks.subjects.bare_graph import GraphRun, common_case_run, ranking_run
+from benchmarks.subjects.searches import search_figures
 from benchmarks.subjects.subject import random_student
 from export.graphs.common_case_graph import MAX_ROWS, export_common_case
 from export.graphs.ranking_graph import export_student
@@ -23,6 +24,8 @@ from training.students.student import Student
 
 SIZES = (10_000, 100_000, 300_000, 1_000_000)
 SIZES_QUICK = (10_000,)
+# Sizes at which the demo's trained student is measured too: `export` chooses among searches there.
+TRAINED_SIZES = (300_000, 1_000_000)
 
 IN_QUICK_RUN = False  # none of its figures has a target
 
@@ -30,20 +33,24 @@ IN_QUICK_RUN = False  # none of its figures has a target
 def measure(options: Options) -> Findings:
     """Times the answers of a student with random weights, for each size of the catalog.
 
-    The student is exported first.
+    The student is exported first. Large catalogs are measured with the demo's student too; `make
+    smoke` trains it.
     """
+    trained = tuple(search_figures(options, options.pick(TRAINED_SIZES, quick=())))
     sizes, rounds = options.pick(SIZES, quick=SIZES_QUICK), options.pick(3, quick=1)
     runs = {size: tuple(_costs(size, rounds)) for size in tqdm(sizes, "catalogs")}
     return Findings(
         figures=tuple(
             Figure(name=f"an answer from {size:,} items", unit="ms CPU", runs=costs)
             for size, costs in runs.items()
-        ),
+        )
+        + trained,
         conditions={
             "history": HISTORY_LENGTH,
             "k": K,
             "threads": 1,
-            "weights": "random",
+            "weights": "random; of the demo's student where recall and other queries are told: its "
+            "further items are mixtures of its items and their neighbours",
             "graph": f"common-case graph up to {MAX_ROWS:,} rows, then the ranking graph",
         },
         series={"sizes": sizes, "ms": list(runs.values())},

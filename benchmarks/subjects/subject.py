@@ -155,6 +155,7 @@ def _save_bundle(
             graphs.model,
             items,
             common_case=graphs.common_case,
+            tables=graphs.tables,
             student="sasrec",
             max_history_length=student.max_history_length,
             metrics={},

@@ -6,6 +6,8 @@ A bundle is a folder with these files:
     plain.onnx          the common-case graph; absent where it would not save time
     items.jsonl         the items that the graphs rank
     histories.jsonl     real histories, with which the service warms up
+    table.npy, item_codes_by_block.npy   large constants of the ranking graph; absent where it holds
+                        them itself
     item_encoder.onnx   makes vectors of added items; absent for a student without LLM embeddings
     manifest.json       describes the bundle
     manifest.json.minisig   signature of the manifest; absent if the bundle is not signed
@@ -17,6 +19,7 @@ library only.
 """
 
 import hashlib
+import mmap
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +36,7 @@ from export.contract.manifest import ABSENT_BEFORE_4, SCHEMA_VERSION, render, wi
 from export.contract.manifest import Figure as Figure
 from export.contract.manifest import Manifest as Manifest
 from export.contract.manifest import parse_manifest as _parse_manifest
-from export.contract.reading import copy_file, read_file, sha256_of
+from export.contract.reading import copy_file, map_file, read_file, sha256_of
 from export.contract.records import (
     IDS,
     numbered_lines,
@@ -93,6 +96,21 @@ class Bundle:
         """
         return self._read_optional(BundleLayout(self.folder).item_encoder)
 
+    def map_tables(self) -> dict[str, mmap.mmap]:
+        """Maps the ranking graph's large constants into memory and verifies their hashes.
+
+        Returns the content of each .npy file by the name of the constant; empty, if the graph holds
+        all constants itself.
+
+        Raises:
+            BundleError: the hash is not the one in the manifest: the folder was replaced or changed
+                after this bundle was loaded.
+        """
+        paths = [
+            path for path in BundleLayout(self.folder).tables if path.name in self.manifest.sha256
+        ]
+        return {path.stem: _map_verified(path, self.manifest) for path in paths}
+
     def _read_optional(self, path: Path) -> bytes | None:
         return _read_verified(path, self.manifest) if path.name in self.manifest.sha256 else None
 
@@ -144,6 +162,7 @@ def save_bundle(
     histories: Iterable[Sequence[str]] = (),
     common_case: Path | None = None,
     item_encoder: Path | None = None,
+    tables: Sequence[Path] = (),
     **facts: Unpack[Facts],
 ) -> Manifest:
     """Writes a bundle beside `folder`, verifies it, and then replaces `folder` by it.
@@ -157,6 +176,8 @@ def save_bundle(
         histories: real histories as item ids, oldest first.
         common_case: file of the common-case graph, which is copied; None if there is none.
         item_encoder: file of the item encoder, which is copied; None if there is none.
+        tables: .npy files of the ranking graph's large constants, named as in the bundle, which are
+            copied.
         **facts: further fields of the manifest.
 
     Returns:
@@ -173,6 +194,7 @@ def save_bundle(
         for source, path in (
             (common_case, layout.common_case),
             (item_encoder, layout.item_encoder),
+            *((each, building / each.name) for each in tables),
         ):
             if source is not None:
                 shutil.copyfile(source, path)
@@ -229,7 +251,9 @@ def _manifest(layout: BundleLayout, num_items: int, facts: Facts) -> Manifest:
             schema_version=SCHEMA_VERSION,
             model_version="",
             num_items=num_items,
-            sha256={path.name: _sha256(path.read_bytes()) for path in layout.hashed},
+            sha256={
+                path.name: sha256_of(path, max_size(path, num_items)) for path in layout.hashed
+            },
             **content,
         )
     )
@@ -301,6 +325,12 @@ def _parse_histories(path: Path, text: bytes) -> tuple[tuple[str, ...], ...]:
 def _read_verified(path: Path, manifest: Manifest) -> bytes:
     content = read_file(path, max_size(path, manifest.num_items))
     _verify(path, _sha256(content), manifest)
+    return content
+
+
+def _map_verified(path: Path, manifest: Manifest) -> mmap.mmap:
+    content = map_file(path, max_size(path, manifest.num_items))
+    _verify(path, hashlib.sha256(content).hexdigest(), manifest)
     return content
 
 

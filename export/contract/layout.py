@@ -64,14 +64,29 @@ class BundleLayout:
         return self.folder / "item_encoder.onnx"
 
     @property
+    def table(self) -> Path:
+        """Path of the item vectors in NumPy's format; a bundle has none if the graph holds them."""
+        return self.folder / "table.npy"
+
+    @property
+    def item_codes(self) -> Path:
+        """Path of the item vectors as bytes, by blocks; a bundle has none if it has no blocks."""
+        return self.folder / "item_codes_by_block.npy"
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """Paths of the ranking graph's large constants, named by `tensors.SHARED_TABLES`."""
+        return self.table, self.item_codes
+
+    @property
     def required(self) -> tuple[Path, ...]:
         """Paths of the files that every bundle has besides its manifest."""
         return self.model, self.items, self.histories
 
     @property
     def optional(self) -> tuple[Path, ...]:
-        """Paths of the two graphs that a bundle can lack; the signature is not among them."""
-        return self.common_case, self.item_encoder
+        """Paths of the files that a bundle can lack; the signature is not among them."""
+        return self.common_case, self.item_encoder, *self.tables
 
     @property
     def hashed(self) -> tuple[Path, ...]:

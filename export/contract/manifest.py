@@ -97,7 +97,9 @@ class Manifest:
             not compared with any.
         parity_error: largest absolute difference between a score of the exported graphs and the
             same score in torch.
-        scorer: how scores are computed if not all items are scored exactly; None if all are.
+        scorer: how a large catalog is searched: "kind" ("pruned": exact with proof, "approximate"),
+            the rule that chose it, and the figures of all searches measured; None: the catalog is
+            small, and answers are exact.
         provenance: what the bundle was made from: commit, dataset, knowledge, checkpoint, settings.
         sha256: SHA-256 in hexadecimal of every file except manifest and signature, by file name.
     """

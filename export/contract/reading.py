@@ -6,6 +6,7 @@ This module imports the standard library only.
 """
 
 import hashlib
+import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -45,6 +46,21 @@ def read_file(path: Path, at_most: int) -> bytes:
     if len(content) > size:
         raise _growing(path)
     return content
+
+
+def map_file(path: Path, at_most: int) -> mmap.mmap:
+    """Maps a regular file of 1 to `at_most` bytes into memory, read-only.
+
+    Processes that map the same file share its pages. The file must not be shortened while it is
+    mapped.
+
+    Raises:
+        BundleError: the file is missing, empty, too large, a link or otherwise not a regular file.
+    """
+    with _opened(path, at_most) as (file, size):
+        if not size:
+            raise BundleError(f"{path}: empty")
+        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
 
 
 def sha256_of(path: Path, at_most: int) -> str:

@@ -56,6 +56,13 @@ class EncoderTensors:
 
 
 TENSORS = Tensors()
+
+SHARED_TABLES = ("table", "item_codes_by_block")
+"""Names of the ranking graph's constants that can lie in a file `NAME.npy` each.
+
+They do if the graph searches by blocks, and refers to the files as ONNX's external data. The
+processes of a machine map the files, so that they share one copy in memory.
+"""
 ENCODER_TENSORS = EncoderTensors()
 
 # Maximum k of a common-case query. For a larger k, the graph can prove too few answers to save

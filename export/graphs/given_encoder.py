@@ -101,13 +101,13 @@ class GivenEncoder:
         """Returns the encoder in the form that the bundle's graphs are written from."""
         items = usual_items(np.arange(1, len(self.table)), len(self.table))
         parts = np.array_split(items, -(-len(items) // BATCH_SIZE))
-        sums = [self.queries(list(part[:, None])).sum(axis=0, dtype=np.float64) for part in parts]
+        queries = [self.queries(list(part[:, None])) for part in parts]
         return QueryEncoder(
             table=self.table,
             max_history_length=self.max_history_length,
             unpadded=partial(self._graph, "plain."),
             padded=partial(self._graph, "any."),
-            usual_query=(np.sum(sums, axis=0) / len(items)).astype(np.float32),
+            usual_queries=np.concatenate(queries),
         )
 
     def _graph(self, prefix: str) -> onnx.GraphProto:

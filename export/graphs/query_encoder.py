@@ -29,14 +29,20 @@ class QueryEncoder:
         unpadded: function that returns a new graph, the encoder of windows without padding.
         padded: function that returns a new graph, the encoder of windows with or without padding on
             the left. The names of its inner values differ from those of `unpadded`.
-        usual_query: `[hidden]`, an average query vector.
+        usual_queries: `[queries, hidden]`, typical query vectors.
     """
 
     table: NDArray[np.float32]
     max_history_length: int
     unpadded: Callable[[], onnx.GraphProto]
     padded: Callable[[], onnx.GraphProto]
-    usual_query: NDArray[np.float32]
+    usual_queries: NDArray[np.float32]
+
+    @property
+    def usual_query(self) -> NDArray[np.float32]:
+        """Average query vector, `[hidden]`."""
+        mean: NDArray[np.float32] = self.usual_queries.mean(axis=0, dtype=np.float64)
+        return mean.astype(np.float32)
 
     @property
     def num_items(self) -> int:
@@ -52,7 +58,7 @@ def encoder_of(student: Student) -> QueryEncoder:
         max_history_length=student.max_history_length,
         unpadded=_made_once(lambda: unpadded_encoder(student, table)),
         padded=_made_once(lambda: padded_encoder(student, table)),
-        usual_query=_usual_query(student, table).numpy(),
+        usual_queries=_usual_queries(student, table).numpy(),
     )
 
 
@@ -69,7 +75,7 @@ def _made_once(make: Callable[[], onnx.GraphProto]) -> Callable[[], onnx.GraphPr
 
 
 def usual_items(items: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
-    """Chooses every n-th of `items`; `usual_query` is the mean query after one of these items.
+    """Chooses every n-th of `items`; `usual_queries` are the queries after one of these items.
 
     n is `num_rows` divided by `NUM_USUAL_QUERIES`, rounded down, and at least 1.
 
@@ -81,6 +87,6 @@ def usual_items(items: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
 
 
 @torch.no_grad()
-def _usual_query(student: Student, table: Tensor) -> Tensor:
+def _usual_queries(student: Student, table: Tensor) -> Tensor:
     items = torch.from_numpy(usual_items(student.item_table.read_items(), len(table)))
-    return student.encode_newest(items[:, None], table).mean(dim=0)
+    return student.encode_newest(items[:, None], table)

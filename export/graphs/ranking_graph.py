@@ -10,12 +10,16 @@ longest history of a batch and on `k`. Such sizes are simple in ONNX but hard in
 torch's older tracing exporter is deprecated.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from string import Template
 
+import numpy as np
 import onnx
 from onnx import checker, numpy_helper, parser
 
+from export.contract.tensors import SHARED_TABLES
+from export.graphs.block_search import BlockSizes, block_constants, block_search_text
 from export.graphs.encoder import OPSET, inline
 from export.graphs.item_lookup import insert_lookups
 from export.graphs.query_encoder import QueryEncoder, encoder_of
@@ -97,11 +101,14 @@ def export_student(student: Student, path: Path) -> None:
     export_ranking_graph(encoder_of(student), path)
 
 
-def export_ranking_graph(encoder: QueryEncoder, path: Path) -> None:
+def export_ranking_graph(
+    encoder: QueryEncoder, path: Path, blocks: BlockSizes | None = None
+) -> None:
     """Writes the ranking graph of a sequential model to the file `path`.
 
-    The file has the item table only once: the lookup of item vectors, the scores and the output
-    `table` share one constant.
+    The graph searches by `blocks`; None: it proves that its answer is exact. The file has the item
+    table only once: the lookup of item vectors, the scores and the output `table` share one
+    constant. With `blocks`, the constants `SHARED_TABLES` are written to files beside `path`.
     """
     table = encoder.table
     model = parser.parse_model(
@@ -111,27 +118,48 @@ def export_ranking_graph(encoder: QueryEncoder, path: Path) -> None:
             num_items=encoder.num_items,
             hidden_size=table.shape[1],
             max_history_length=encoder.max_history_length,
-            search=search_text(len(table)),
+            search=block_search_text() if blocks else search_text(len(table)),
         )
     )
-    constants = search_constants(table, encoder.usual_query)
+    if blocks is None:
+        constants = search_constants(table, encoder.usual_query)
+    else:
+        constants = block_constants(table, encoder.usual_queries, blocks)
     for name, constant in {"table": table, **constants}.items():
         model.graph.initializer.append(numpy_helper.from_array(constant, name))
     unpadded = encoder.unpadded()
     insert_lookups(unpadded)
     inline(unpadded, _branch(model.graph, "then_branch"))
     inline(encoder.padded(), _branch(model.graph, "else_branch"))
-    save_graph(model, path)
+    save_graph(model, path, SHARED_TABLES if blocks else ())
 
 
-def save_graph(model: onnx.ModelProto, path: Path) -> None:
+def save_graph(model: onnx.ModelProto, path: Path, apart: Collection[str] = ()) -> None:
     """Checks a graph with ONNX's checker and writes it to the file `path`.
 
-    Encoders must have replaced the placeholder nodes. Their domain is removed from `model`.
+    Encoders must have replaced the placeholder nodes. Their domain is removed from `model`. The
+    constants named in `apart` are written to files `NAME.npy` beside `path`.
     """
     del model.opset_import[1]  # the domain of the placeholder nodes, which are all replaced
-    checker.check_model(model, full_check=True)
+    for constant in model.graph.initializer:
+        if constant.name in apart:
+            _put_apart(constant, path.with_name(f"{constant.name}.npy"))
     onnx.save(model, path)
+    checker.check_model(path, full_check=True)
+
+
+def _put_apart(constant: onnx.TensorProto, path: Path) -> None:
+    """Writes `constant` to the .npy file `path` and refers to it as ONNX's external data."""
+    values = numpy_helper.to_array(constant)
+    writing = path.with_suffix(".writing")
+    with writing.open("wb") as file:
+        np.lib.format.write_array(file, values, allow_pickle=False)
+        begin = file.tell() - values.nbytes
+    writing.replace(path)  # a session may have mapped the old file
+    constant.ClearField("raw_data")
+    constant.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in {"location": path.name, "offset": begin, "length": values.nbytes}.items():
+        constant.external_data.add(key=key, value=str(value))
 
 
 def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:

@@ -47,13 +47,21 @@ SEARCH_OF_ALL = Template("""
     num_added = Shape<start = 0, end = 1>(added)
     num_items = Add(num_added, last_row)
     num_answered = Min(k, num_items)
-    scores_of_table = Gemm<transB = 1>(query, table, never_padding)
+    $scores_of_table
     scores_of_all = Concat<axis = 1>(scores_of_table, scores_of_added)
     scores_of_open = Where(open, scores_of_all, never)
     $scores, ranking = TopK(scores_of_open, num_answered)
     is_answer = Greater($scores, never)
     $item_indices = Where(is_answer, ranking, zero)
 """)
+SCORES_OF_TABLE = "scores_of_table = Gemm<transB = 1>(query, table, never_padding)"
+# The same for a table that processes share: onnxruntime copies the right factor, not the left one.
+SCORES_OF_SHARED_TABLE = """
+    columns_of_queries = Transpose(query)
+    columns_of_scores = MatMul(table, columns_of_queries)
+    scores_with_padding = Transpose(columns_of_scores)
+    scores_of_table = Add(scores_with_padding, never_padding)
+"""
 # Reads `query` and `num_chosen`; chooses the candidates and scores them exactly.
 ROUGH = """
     code, code_step, code_zero = DynamicQuantizeLinear(query)
@@ -133,14 +141,21 @@ COMMON_CASE_ROUGH_SEARCH = Template("""
 """)
 
 
+def search_of_all_text(scores: str, item_indices: str, scores_of_table: str) -> str:
+    """Returns the exact search of all items, with names for its outputs and a way to score."""
+    return SEARCH_OF_ALL.substitute(
+        scores=scores, item_indices=item_indices, scores_of_table=scores_of_table
+    )
+
+
 def search_text(num_rows: int) -> str:
     """Returns the ranking graph's search in ONNX's text form, for a table of `num_rows` rows.
 
     For fewer than `ROUGH_FROM` rows, the search scores all items exactly, without codes.
     """
     if num_rows < ROUGH_FROM:
-        return SEARCH_OF_ALL.substitute(scores="scores", item_indices="item_indices")
-    of_all = SEARCH_OF_ALL.substitute(scores="scores_in_all", item_indices="items_in_all")
+        return search_of_all_text("scores", "item_indices", SCORES_OF_TABLE)
+    of_all = search_of_all_text("scores_in_all", "items_in_all", SCORES_OF_TABLE)
     return ROUGH_SEARCH_FIRST.substitute(rough=ROUGH, bound=BOUND, search_of_all=of_all)
 
 
@@ -164,10 +179,8 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
             scores for this vector, which affects the speed but not the answers.
     """
     num_rows, hidden_size = table.shape
-    never_padding = np.zeros(num_rows, dtype=np.float32)
-    never_padding[PADDING_INDEX] = -np.inf
     if num_rows < ROUGH_FROM:
-        return {"never_padding": never_padding}
+        return {"never_padding": never_padding(num_rows)}
     step = np.float32(np.abs(table).max() / LARGEST_CODE)
     codes = np.rint(table / step).astype(np.int8)
     # Largest error of a float32 dot product with a query vector of length 1, in either search.
@@ -177,7 +190,7 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
     order = np.argsort(-(table @ usual_query), kind="stable")
     row_of_place = order[order != PADDING_INDEX]
     return {
-        "never_padding": never_padding,
+        "never_padding": never_padding(num_rows),
         "item_codes": codes[row_of_place].T.copy(),  # [hidden, rows]
         "row_of_place": row_of_place,
         "item_step": np.array(step),
@@ -186,6 +199,13 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
         "most_chosen": np.array([min(MAX_CHOSEN, num_rows - 1)]),
         "num_spare": np.array([max(NUM_SPARE, num_rows // ROWS_PER_SPARE)]),
     }
+
+
+def never_padding(num_rows: int) -> NDArray[np.float32]:
+    """Returns `[num_rows]`, to be added to the scores of all rows: -inf for padding, 0 else."""
+    added = np.zeros(num_rows, dtype=np.float32)
+    added[PADDING_INDEX] = -np.inf
+    return added
 
 
 def _longest(vectors: NDArray[np.floating]) -> float:

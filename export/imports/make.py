@@ -7,7 +7,7 @@ window, padding, masks and top-k.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
@@ -21,9 +21,9 @@ from export.freeze import Graphs, checked_graphs, histories_of, items_of
 from export.graphs.common_case_graph import export_common_case_graph
 from export.graphs.encoder_file import read_encoder
 from export.graphs.given_encoder import GivenEncoder
-from export.graphs.ranking_graph import export_ranking_graph
 from export.imports.inputs import dataset_of, read_vectors
 from export.parity import NUM_RANDOM_HISTORIES, ParityError, Reference
+from export.scorer import export_best_search, is_approximate, random_windows
 from export.served_figures import served_ranker
 from training.cli import say
 from training.data.dataset import Dataset
@@ -165,14 +165,17 @@ def _graphs(encoder: GivenEncoder, folder: Path, num_random: int) -> Graphs:
     model, common_case = folder / "model.onnx", folder / "plain.onnx"
     for_graphs = encoder.for_graphs()
     try:
-        export_ranking_graph(for_graphs, model)
+        items = np.arange(1, len(encoder.table))
+        windows = random_windows(items, encoder.max_history_length)
+        scorer = export_best_search(for_graphs, model, windows)
         has_common_case = export_common_case_graph(for_graphs, common_case)
-        return checked_graphs(
-            Reference(encoder.max_history_length, np.arange(1, len(encoder.table)), encoder.scores),
+        graphs = checked_graphs(
+            Reference(encoder.max_history_length, items, encoder.scores, is_approximate(scorer)),
             model,
             common_case if has_common_case else None,
             num_random=num_random,
         )
+        return replace(graphs, scorer=scorer)
     except ParityError as error:
         raise ParityError(
             f"{encoder.path}: the bundle's graphs differ from the encoder: {error}. "
@@ -201,6 +204,7 @@ def _save(
         items,
         histories=histories_of(dataset, longest),
         common_case=graphs.common_case,
+        tables=graphs.tables,
         student=origin.name,
         max_history_length=longest,
         metrics=metrics_of(served),

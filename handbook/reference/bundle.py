@@ -21,7 +21,17 @@ too.
 
 `make reference` writes this page from `export/contract`.
 """
-FILES = ("items", "model", "common_case", "item_encoder", "histories", "manifest", "signature")
+FILES = (
+    "items",
+    "model",
+    "common_case",
+    "table",
+    "item_codes",
+    "item_encoder",
+    "histories",
+    "manifest",
+    "signature",
+)
 
 
 def page() -> str:

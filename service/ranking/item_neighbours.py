@@ -19,7 +19,8 @@ class ItemVectors:
             added: vectors of the added items, `[added, hidden]`; their indices follow the bundle's.
         """
         self._parts = (table, added)
-        norms = [np.linalg.norm(part, axis=1) for part in self._parts]
+        # np.linalg.norm would square all numbers in a copy of the table.
+        norms = [np.sqrt(np.einsum("ij,ij->i", part, part)) for part in self._parts]
         self._norms = np.maximum(np.concatenate(norms), np.finfo(np.float32).tiny)
 
     @property

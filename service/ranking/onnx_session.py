@@ -1,7 +1,9 @@
 """Opens and runs the ONNX graphs of a student in onnxruntime."""
 
+import io
+import mmap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from export.contract.bundle import BundleError
+from export.contract.bundle import Bundle, BundleError, BundleLayout
 from service.errors import StudentError
 from service.setting_parts.bundles import DEFAULT_PROVIDER
 
@@ -18,18 +20,39 @@ CPU = (DEFAULT_PROVIDER,)
 Feeds = Mapping[str, NDArray[np.generic]]
 """Input arrays of a graph by the names of its inputs."""
 
+Tables = Mapping[str, NDArray[Any]]
+"""Constants of a graph by name; read-only views of mapped files, which processes share."""
+
+_MAX_HEADER = 4_096  # bytes; NumPy writes headers of 128 bytes
+_TYPES = ("<f4", "|i1")
+_FOLDER_OF_TABLES = "session.model_external_initializers_file_folder_path"
+
 
 @dataclass(frozen=True, slots=True)
 class GraphFile:
-    """The content of an ONNX file, and its path for error messages."""
+    """The content of an ONNX file.
+
+    Attributes:
+        path: path of the file, for error messages.
+        content: its content.
+        tables: constants of the graph that lie in other files, by name. onnxruntime does not copy
+            them, so they must live as long as the session.
+    """
 
     path: Path
     content: bytes
+    tables: Tables = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> "GraphFile":
-        """Reads the file at `path`; raises OSError if it cannot be read."""
-        return cls(path, path.read_bytes())
+        """Reads the file at `path`, and maps the constants that the export has put beside it.
+
+        Raises OSError if a file cannot be read.
+        """
+        beside = [each for each in BundleLayout(path.parent).tables if each.exists()]
+        return cls(
+            path, path.read_bytes(), {each.stem: np.load(each, mmap_mode="r") for each in beside}
+        )
 
 
 def open_session(
@@ -44,7 +67,16 @@ def open_session(
             of `names`.
     """
     try:
-        session = ort.InferenceSession(graph.content, _session_options(), providers=[*providers])
+        options = _session_options()
+        if graph.tables:
+            options.add_session_config_entry(_FOLDER_OF_TABLES, str(graph.path.parent))
+        # The options do not own these values, which must therefore live until the session is open.
+        values = {
+            name: ort.OrtValue.ortvalue_from_numpy(table) for name, table in graph.tables.items()
+        }
+        for name, value in values.items():
+            options.add_initializer(name, value)
+        session = ort.InferenceSession(graph.content, options, providers=[*providers])
     except Exception as error:  # onnxruntime's errors have no common base class
         raise BundleError(f"{graph.path}: {error}") from error
     # Without its driver, onnxruntime leaves a provider out and only logs this.
@@ -57,6 +89,20 @@ def open_session(
     if missing := [name for name in names if name not in present]:
         raise BundleError(f"{graph.path}: no input or output {', '.join(missing)}")
     return session
+
+
+def shared_tables(bundle: Bundle) -> Tables:
+    """Maps the constants of the bundle's ranking graph that lie in files of their own.
+
+    Raises:
+        BundleError: a file has changed on disk since the bundle was loaded, or is not of the form
+            that the export writes.
+    """
+    layout = BundleLayout(bundle.folder)
+    return {
+        name: _array(content, layout.folder / f"{name}.npy")
+        for name, content in bundle.map_tables().items()
+    }
 
 
 def run_session(session: ort.InferenceSession, outputs: Sequence[str], feeds: Feeds) -> list[Any]:
@@ -82,3 +128,17 @@ def _session_options() -> ort.SessionOptions:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
+
+
+def _array(content: mmap.mmap, path: Path) -> NDArray[Any]:
+    header = io.BytesIO(content[:_MAX_HEADER])
+    try:
+        if np.lib.format.read_magic(header) != (1, 0):
+            raise BundleError(f"{path}: not version 1.0 of NumPy's format")
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(header)
+        if is_fortran or dtype.str not in _TYPES:
+            raise BundleError(f"{path}: {dtype.str}, must be one of {', '.join(_TYPES)} in C order")
+        array = np.frombuffer(content, dtype, offset=header.tell())
+        return array.reshape(shape)
+    except ValueError as error:
+        raise BundleError(f"{path}: {error}") from error

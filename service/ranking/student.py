@@ -13,7 +13,13 @@ from export.contract.tensors import COMMON_CASE_TENSORS, ENCODER_TENSORS, TENSOR
 from service.errors import StudentError
 from service.ranking.batching import answer_by_group
 from service.ranking.graphs import CommonCaseGraph, RankingGraph
-from service.ranking.onnx_session import CPU, GraphFile, open_session, run_session
+from service.ranking.onnx_session import (
+    CPU,
+    GraphFile,
+    open_session,
+    run_session,
+    shared_tables,
+)
 from service.ranking.types import IndexQuery, Mask, Ranking, Vectors
 
 _MAX_INFERENCES = 2
@@ -58,6 +64,7 @@ class Student:
             BundleError: onnxruntime cannot open a graph, or a graph lacks an input or output.
         """
         self._max_history_length = max_history_length
+        self._tables = model.tables  # onnxruntime reads them while the session lives
         self._ranking_graph = RankingGraph(
             open_session(model, astuple(TENSORS), providers), num_items
         )
@@ -86,7 +93,7 @@ class Student:
         """
         layout = BundleLayout(bundle.folder)
         return cls(
-            GraphFile(layout.model, bundle.read_model()),
+            GraphFile(layout.model, bundle.read_model(), shared_tables(bundle)),
             _if_any(layout.common_case, bundle.read_common_case()),
             _if_any(layout.item_encoder, bundle.read_item_encoder()),
             num_items=len(bundle.items),
@@ -141,6 +148,9 @@ class Student:
         Raises:
             StudentError: onnxruntime failed.
         """
+        if TENSORS.table in self._tables:
+            shared: Vectors = self._tables[TENSORS.table]
+            return shared
         return self._ranking_graph.table()
 
     def rank(self, query: IndexQuery) -> Ranking:

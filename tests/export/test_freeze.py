@@ -123,7 +123,7 @@ def test_a_graph_without_parity_becomes_no_bundle(
     retabled(np.zeros((31, 16), dtype=np.float32))
     wrong = (tmp_path / "retabled.onnx").read_bytes()
     monkeypatch.setattr(
-        "export.freeze.export_ranking_graph", lambda _, path: path.write_bytes(wrong)
+        "export.scorer.export_ranking_graph", lambda _, path: path.write_bytes(wrong)
     )
     with pytest.raises(ParityError):
         freeze(checkpoint, dataset, tmp_path / "bundle", {})

@@ -8,9 +8,9 @@ from export.parity import (
     NUM_RANDOM_HISTORIES,
     ParityError,
     check_parity,
-    edge_histories,
     proven_share,
 )
+from export.parity_histories import edge_histories
 from export.sessions import CommonCaseSession, RankingSession
 from training.students.student import Student
 

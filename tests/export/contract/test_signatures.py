@@ -121,7 +121,10 @@ def test_every_key_of_the_file_is_accepted(bundle: Path, key: Path, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [("", "no public key"), ("untrusted comment: x\nrubbish\n", "line 2: no public key")],
+    [
+        ("", "contains no minisign public key"),
+        ("untrusted comment: x\nrubbish\n", "line 2: not a minisign public key"),
+    ],
 )
 def test_a_file_without_a_usable_key_is_refused(tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / "keys.pub").write_text(content)

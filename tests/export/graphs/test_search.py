@@ -14,7 +14,14 @@ from export.contract.tensors import TENSORS
 from export.graphs import search
 from export.graphs.ranking_graph import export_student
 from export.sessions import RankingSession
-from tests.export.graphs.searched import HIDDEN_SIZE, NUM_ITEMS, Vectors, some_vectors, student_of
+from tests.export.graphs.searched import (
+    HIDDEN_SIZE,
+    NUM_ITEMS,
+    Vectors,
+    check_against_all_scores,
+    some_vectors,
+    student_of,
+)
 
 Export = Callable[..., Path]
 
@@ -47,22 +54,6 @@ def is_proven(path: Path, history: list[int], **more: NDArray[np.generic]) -> bo
         TENSORS.added: np.zeros((0, HIDDEN_SIZE), dtype=np.float32),
     }
     return bool(session.run(["is_proven"], feeds | more)[0])
-
-
-def check_against_all_scores(path: Path, num_requests: int = 200) -> None:
-    """Asserts that random requests get the best open items of the whole ranking."""
-    graph, generator = RankingSession(path), np.random.default_rng(1)
-    for _ in range(num_requests):
-        history = generator.integers(0, NUM_ITEMS + 1, (2, generator.integers(1, 12)))
-        excluded = generator.integers(0, NUM_ITEMS + 1, (2, generator.integers(0, 30)))
-        allowed = generator.random((2, NUM_ITEMS + 1)) < generator.choice([0.02, 0.5, 1])
-        k = int(generator.integers(1, 60))
-        every, _ = graph.rank(history, NUM_ITEMS, mask_seen=False)
-        answers, _ = graph.rank(history, k, mask_seen=True, excluded=excluded, allowed=allowed)
-        for line, answer in enumerate(answers):
-            closed = {*history[line], *excluded[line], *np.flatnonzero(~allowed[line])}
-            expected = [item for item in every[line] if item not in closed][:k]
-            assert answer.tolist() == expected + [0] * (k - len(expected))
 
 
 def test_answers_are_those_of_a_search_through_all_items(export: Export) -> None:

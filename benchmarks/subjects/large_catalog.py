@@ -1,0 +1,75 @@
+"""Makes a student of a large catalog from the demo's trained student, with real histories.
+
+The demo's items are the first items of the large catalog. Every further item is made from one of
+them, which is drawn at random: half of the difference of two of its nearest items is added to its
+vector. So the large table has the clusters, the directions and the lengths of the trained one, and
+the student's other weights and the histories of its test users are real ones.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.data.dataset import HELD_OUT, Dataset
+from training.distillation.checkpoint import Checkpoint
+from training.students.item_table import ItemTable
+from training.students.student import Student
+
+NUM_NEAREST = 10
+SPREAD = np.float32(0.5)
+SEED = 0
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LargeCatalog:
+    """A student of many items, and histories of a real catalog's users.
+
+    Attributes:
+        student: the student.
+        histories: item indices of each history, oldest first.
+    """
+
+    student: Student
+    histories: list[list[int]]
+
+
+def enlarged(checkpoint: Checkpoint, dataset: Dataset, num_items: int) -> LargeCatalog:
+    """Returns the trained student of `checkpoint` with `num_items` items, those of `dataset` first.
+
+    The histories are those of the held-out examples in random order, without items that the student
+    does not read.
+    """
+    student = checkpoint.student().eval()
+    read = student.item_table.read_items()
+    with torch.no_grad():
+        table = student.item_table().numpy()
+    vectors = enlarged_table(table[1:], num_items)
+    student.item_table = ItemTable(num_items + 1, vectors.shape[1])
+    student.item_table.offsets.data = torch.from_numpy(vectors)
+    return LargeCatalog(student.eval(), _histories(dataset, read))
+
+
+def enlarged_table(vectors: Vectors, num_items: int) -> Vectors:
+    """Returns `num_items` item vectors, of which the first are `vectors`, `[items, hidden]`."""
+    generator = np.random.default_rng(SEED)
+    products = vectors @ vectors.T
+    nearest = np.argsort(-products, axis=1)[:, 1 : NUM_NEAREST + 1]
+    parents = generator.integers(0, len(vectors), max(0, num_items - len(vectors)))
+    one, other = nearest[
+        parents[:, None], generator.integers(0, nearest.shape[1], (len(parents), 2))
+    ].T
+    made = vectors[parents] + SPREAD * (vectors[one] - vectors[other])
+    return np.concatenate([vectors, made])[:num_items]
+
+
+def _histories(dataset: Dataset, read: NDArray[np.int64]) -> list[list[int]]:
+    rows = np.concatenate([dataset.example_rows(split) for split in HELD_OUT])
+    shuffled = np.random.default_rng(SEED).permutation(rows)
+    is_read = np.zeros(dataset.catalog.num_items + 1, dtype=np.bool_)
+    is_read[read] = True
+    histories = (dataset.history(int(row)) for row in shuffled)
+    return [kept for each in histories if (kept := each[is_read[each]].tolist())]

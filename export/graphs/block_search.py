@@ -1,0 +1,238 @@
+"""Defines the search of a large catalog: by blocks of similar items, in three ever finer steps.
+
+1. The head of every item (`item_blocks`) is read, as codes of one byte a coordinate. A block of
+   items gets the highest of its items' estimates. The estimate of an item is the product of the
+   heads, plus a share of the largest product that the tails can have.
+2. All items of the best blocks are scored from codes of their whole vectors.
+3. The best of these, the candidates, are scored exactly.
+
+The result is approximate: it can lack an item whose estimate was too low. `export.scorer` measures
+on the student's own queries how often that happens, and chooses this search only where it is rare.
+
+The list is made of the best candidates, the trusted ones. If too few of them may be answered,
+because of a filter or of a large `k`, all items that may be answered are scored exactly.
+"""
+
+from dataclasses import dataclass
+from string import Template
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.graphs.item_blocks import axes_of, block_order
+from export.graphs.search import (
+    LARGEST_CODE,
+    SCORES_OF_SHARED_TABLE,
+    Constants,
+    never_padding,
+    search_of_all_text,
+)
+from training.data.catalog import PADDING_INDEX
+
+BLOCK_SIZE = 32
+NUM_CANDIDATES = 1_024
+# Share of the candidates that are trusted. Items of lower ranks may lie in blocks that are unread.
+TRUSTED_SHARE = 4
+# All items that may be answered are scored one by one if they are at most this share of all items;
+# otherwise the whole table is scored, which reads it in order.
+FEW_SHARE = 8
+# Share of the largest product of two tails that an item's estimate includes. Tails rarely point in
+# one direction: at half of it, few items are underestimated.
+TAIL_SHARE = 0.5
+SMALLEST = 1e-9  # largest absolute value from which codes are made, if all values are zeros
+
+
+@dataclass(frozen=True)
+class BlockSizes:
+    """How much of the catalog a search by blocks reads.
+
+    Attributes:
+        num_codes: number of bytes of an item that step 1 reads; onnxruntime reads 8 at once.
+        num_blocks: number of blocks whose items step 2 reads.
+    """
+
+    num_codes: int
+    num_blocks: int
+
+
+BLOCK_SEARCH = Template("""
+    head_of_query = MatMul(query, to_head)
+    tail_of_query = MatMul(query, to_tail)
+    tail_length = ReduceL2(tail_of_query, last)
+    tail_weight = Mul(tail_length, tail_factor)
+    short_query = Concat<axis = 1>(head_of_query, tail_weight)
+    short_code, short_step, short_zero = DynamicQuantizeLinear(short_query)
+    estimates = MatMulInteger(short_code, short_item_codes, short_zero)
+    estimates_by_block = Reshape(estimates, in_blocks)
+    best_of_blocks = ReduceMax<keepdims = 0>(estimates_by_block, last)
+    best_estimates, chosen_blocks = TopK<sorted = 0>(best_of_blocks, num_chosen_blocks)
+
+    codes_of_blocks = Gather(item_codes_by_block, chosen_blocks)
+    codes_of_chosen = Reshape(codes_of_blocks, in_vectors)
+    code, code_step, code_zero = DynamicQuantizeLinear(query)
+    code_column = Unsqueeze(code, last)
+    column_of_fine = MatMulInteger(codes_of_chosen, code_column, item_zero, code_zero)
+    fine = Squeeze(column_of_fine, last)
+    best_fine, places_of_fine = TopK<sorted = 0>(fine, num_candidates)
+    items_by_block = Gather(items_of_blocks, chosen_blocks)
+    items_in_chosen = Reshape(items_by_block, in_rows)
+    unordered = GatherElements<axis = 1>(items_in_chosen, places_of_fine)
+    # Items of equal scores are answered in the order of their indices.
+    chosen, chosen_before = TopK<largest = 0>(unordered, num_candidates)
+
+    vectors_of_chosen = Gather(table, chosen)
+    query_column = Unsqueeze(query, last)
+    column_of_scores = MatMul(vectors_of_chosen, query_column)
+    scores_of_chosen = Squeeze(column_of_scores, last)
+
+    shape_of_added = Shape(scores_of_added)
+    one_each = ConstantOfShape<value = int64[1] {1}>(shape_of_added)
+    places_of_added = CumSum(one_each, one)
+    added_items = Add(places_of_added, last_row)
+    candidates = Concat<axis = 1>(chosen, added_items)
+    candidate_scores = Concat<axis = 1>(scores_of_chosen, scores_of_added)
+    # Padding, which fills the last block, is not real.
+    may_be_open = GatherElements<axis = 1>(open, candidates)
+    is_real = Greater(candidates, zero)
+    is_open = And(may_be_open, is_real)
+    best_scores, best_places = TopK(candidate_scores, num_trusted)
+    best_are_open = GatherElements<axis = 1>(is_open, best_places)
+    counted = Cast<to = 7>(best_are_open)
+    num_open_by_line = ReduceSum(counted, items_axis)
+    num_open = ReduceMin<keepdims = 0>(num_open_by_line)
+    are_used = GreaterOrEqual(num_open, k)
+    scores, item_indices = If(are_used) <
+        then_branch = found () => (
+            float[batch, num_answered] scores_found, int64[batch, num_answered] items_found
+        ) {
+            open_scores = Where(best_are_open, best_scores, never)
+            scores_found, found_places = TopK(open_scores, k)
+            places_found = GatherElements<axis = 1>(best_places, found_places)
+            items_found = GatherElements<axis = 1>(candidates, places_found)
+        },
+        else_branch = not_found () => (
+            float[batch, num_answered] scores_of_rest, int64[batch, num_answered] items_of_rest
+        ) {
+            # The items that a line of the batch may answer, without padding and added items.
+            lines = Shape<start = 0, end = 1>(query)
+            is_one_line = Equal(lines, first_item)
+            # A maximum over one line would take longer than all the rest.
+            open_in_any = If(is_one_line) <
+                then_branch = one_line () => (bool[num_places] open_in_line) {
+                    open_in_line = Squeeze(open, batch_axis)
+                },
+                else_branch = lines () => (bool[num_places] open_in_lines) {
+                    open_as_bytes = Cast<to = 2>(open)
+                    most_open = ReduceMax<keepdims = 0>(open_as_bytes, batch_axis)
+                    open_in_lines = Cast<to = 9>(most_open)
+                }
+            >
+            are_open_items = Slice(open_in_any, first_item, past_last_row)
+            open_places = NonZero(are_open_items)
+            open_before = Squeeze(open_places, batch_axis)
+            open_items = Add(open_before, one)
+            num_open_items = Shape(open_items)
+            are_few = LessOrEqual(num_open_items, num_few)
+            scores_of_rest, items_of_rest = If(are_few) <
+                then_branch = few () => (
+                    float[batch, num_answered] scores_in_few,
+                    int64[batch, num_answered] items_in_few
+                ) {
+                    vectors_of_few = Gather(table, open_items)
+                    scores_of_few = Gemm<transB = 1>(query, vectors_of_few)
+                    open_few = Gather<axis = 1>(open, open_items)
+                    open_scores_of_few = Where(open_few, scores_of_few, never)
+                    first_added = Add(last_row_as_list, first_item)
+                    open_added = Slice(open, first_added, past_last, items_axis)
+                    open_scores_of_added = Where(open_added, scores_of_added, never)
+                    num_added_here = Shape<start = 0, end = 1>(added)
+                    num_all_items = Add(num_added_here, last_row)
+                    num_answered_here = Min(k, num_all_items)
+                    # As many places that are not answered as a list has, so that it is full.
+                    shape_of_blanks = Concat<axis = 0>(lines, num_answered_here)
+                    blank_scores = Expand(never, shape_of_blanks)
+                    scores_to_sort = Concat<axis = 1>(
+                        open_scores_of_few, open_scores_of_added, blank_scores
+                    )
+                    scores_in_few, few_places = TopK(scores_to_sort, num_answered_here)
+                    added_before = Shape<start = 0, end = 1>(added)
+                    ones_of_added = ConstantOfShape<value = int64[1] {1}>(added_before)
+                    added_from_one = CumSum(ones_of_added, zero)
+                    added_list = Add(added_from_one, last_row)
+                    blank_items = ConstantOfShape<value = int64[1] {0}>(num_answered_here)
+                    items_to_sort = Concat<axis = 0>(open_items, added_list, blank_items)
+                    items_sorted = Gather(items_to_sort, few_places)
+                    is_few_answer = Greater(scores_in_few, never)
+                    items_in_few = Where(is_few_answer, items_sorted, zero)
+                },
+                else_branch = all () => (
+                    float[batch, num_answered] scores_in_all,
+                    int64[batch, num_answered] items_in_all
+                ) {
+                    $search_of_all
+                }
+            >
+        }
+    >
+""")
+
+
+def block_search_text() -> str:
+    """Returns the ranking graph's search by blocks in ONNX's text form."""
+    of_all = search_of_all_text("scores_in_all", "items_in_all", SCORES_OF_SHARED_TABLE)
+    return BLOCK_SEARCH.substitute(search_of_all=of_all)
+
+
+def block_constants(
+    table: NDArray[np.float32], usual_queries: NDArray[np.float32], sizes: BlockSizes
+) -> Constants:
+    """Computes the constants that the search reads besides the item table, keyed by name.
+
+    Args:
+        table: `[rows, hidden]`, the item vectors; row 0 is padding.
+        usual_queries: `[queries, hidden]`, typical query vectors.
+        sizes: how much the search reads.
+    """
+    axes = axes_of(table[1:], usual_queries)
+    coordinates = table @ axes.of_items.astype(np.float32)
+    # Weighted by the queries' standard deviations, distances are differences of usual scores.
+    weighted = coordinates[1:] * np.sqrt(axes.weights).astype(np.float32)
+    order = _whole_blocks(1 + block_order(weighted, BLOCK_SIZE))
+    num_blocks, head_size = len(order) // BLOCK_SIZE, sizes.num_codes - 1
+    head, head_step = _codes(coordinates[:, :head_size])
+    tail, tail_step = _codes(np.linalg.norm(coordinates[:, head_size:], axis=1, keepdims=True))
+    short, of_queries = np.hstack([head, tail]), axes.of_queries.astype(np.float32)
+    num_chosen = min(sizes.num_blocks, num_blocks)
+    num_candidates = min(NUM_CANDIDATES, num_chosen * BLOCK_SIZE)
+    return {
+        "never_padding": never_padding(len(table)),
+        "to_head": of_queries[:, :head_size].copy(),
+        "to_tail": of_queries[:, head_size:].copy(),
+        "tail_factor": np.array(TAIL_SHARE * tail_step / head_step, dtype=np.float32),
+        "short_item_codes": short[order].T.copy(),  # [codes, blocks * items]
+        "item_codes_by_block": _codes(table)[0][order].reshape(num_blocks, -1),
+        "items_of_blocks": order.reshape(num_blocks, BLOCK_SIZE),
+        "item_zero": np.array(0, dtype=np.int8),
+        "in_blocks": np.array([0, num_blocks, BLOCK_SIZE]),
+        "in_vectors": np.array([0, -1, table.shape[1]]),
+        "in_rows": np.array([0, -1]),
+        "num_chosen_blocks": np.array([num_chosen]),
+        "num_candidates": np.array([num_candidates]),
+        "num_trusted": np.array([num_candidates // TRUSTED_SHARE]),
+        "num_few": np.array([len(table) // FEW_SHARE]),
+        "first_item": np.array([1]),
+        "last_row_as_list": np.array([len(table) - 1]),
+        "past_last_row": np.array([len(table)]),
+    }
+
+
+def _codes(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], float]:
+    """Rounds values to codes of one byte; returns the codes and the step between two of them."""
+    step = max(float(np.abs(values).max()), SMALLEST) / LARGEST_CODE
+    return np.rint(values / np.float32(step)).astype(np.int8), step
+
+
+def _whole_blocks(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Fills the last block with padding, whose codes are zeros, and which is never answered."""
+    missing = -len(order) % BLOCK_SIZE
+    return np.pad(order, (0, missing), constant_values=PADDING_INDEX)

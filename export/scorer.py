@@ -1,0 +1,206 @@
+"""Chooses how the ranking graph of a large catalog searches, by measurement on real queries.
+
+The search with proof (`export.graphs.search`) reads every item's whole code. From `BLOCKS_FROM`
+rows on, searches by blocks (`export.graphs.block_search`) are measured beside it. The rule: the
+first of `OPTIONS` whose recall is at least `MIN_RECALL` and whose median time is shorter than that
+of the search with proof. If there is none, the search with proof stays.
+
+Recall is the share of the 20 best items that a search finds. It is measured without a filter, and
+with a filter that leaves a tenth of the items, with which the list reaches as deep as it may.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.contract.layout import BundleLayout
+from export.graphs.block_search import BlockSizes
+from export.graphs.query_encoder import QueryEncoder
+from export.graphs.ranking_graph import export_ranking_graph
+from export.sessions import RankingSession
+from training.cli import say
+
+# Number of rows from which searches by blocks are measured: the search with proof takes more than a
+# millisecond there.
+BLOCKS_FROM = 262_144
+OPTIONS = (BlockSizes(16, 512), BlockSizes(24, 512), BlockSizes(24, 2_048))
+MIN_RECALL = 0.995
+K = 20
+FILTERED_SHARE = 0.1
+NUM_QUERIES = 200
+SEED = 0
+
+Lists = Sequence[NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A search and its measured figures.
+
+    Attributes:
+        kind: "pruned" for the search with proof, which is exact; "approximate" for one by blocks.
+        search: short description of the search.
+        recall_at_20: share of the 20 best items that it finds.
+        recall_at_20_filtered: the same behind a filter that leaves a tenth of the items.
+        p50_ms: median CPU time of a ranking, in milliseconds.
+        p99_ms: 99th percentile of the same times.
+        build_seconds: time to export the graph.
+        file_mib: size of the graph's file and of its constants' files in MiB.
+    """
+
+    kind: str
+    search: str
+    recall_at_20: float
+    recall_at_20_filtered: float
+    p50_ms: float
+    p99_ms: float
+    build_seconds: float
+    file_mib: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.search}: p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms of CPU, "
+            f"recall@{K} {self.recall_at_20:.4f} ({self.recall_at_20_filtered:.4f} behind a "
+            f"filter), {self.file_mib:,.0f} MiB, built in {self.build_seconds:.0f} s"
+        )
+
+
+def export_best_search(
+    encoder: QueryEncoder,
+    path: Path,
+    histories: Lists,
+    options: Sequence[BlockSizes] = OPTIONS,
+    blocks_from: int = BLOCKS_FROM,
+) -> Mapping[str, Any] | None:
+    """Writes the ranking graph of `encoder` to `path` with the search that the rule chooses.
+
+    Prints the figures of all searches that were measured.
+
+    Args:
+        encoder: the model.
+        path: file of the graph.
+        histories: item indices of the histories to measure with, oldest first; only items that the
+            model reads.
+        options: sizes of searches by blocks, in the order in which they are tried.
+        blocks_from: number of rows from which searches by blocks are tried.
+
+    Returns:
+        The field `scorer` of the manifest; None for a catalog that is too small for a choice.
+    """
+    if len(encoder.table) < blocks_from or not len(histories):
+        export_ranking_graph(encoder, path)
+        return None
+    began = time.perf_counter()
+    export_ranking_graph(encoder, path)
+    exact = _Answers.of(path, histories)
+    proven = _measured(None, exact, exact, path, began)
+    rows, best = [proven], proven
+    trial = path.with_suffix(".trial")
+    for sizes in options:
+        began = time.perf_counter()
+        export_ranking_graph(encoder, trial, sizes)
+        found = _measured(sizes, _Answers.of(trial, histories), exact, trial, began)
+        rows.append(found)
+        recall = min(found.recall_at_20, found.recall_at_20_filtered)
+        if recall >= MIN_RECALL and found.p50_ms < proven.p50_ms:
+            best = found
+            trial.replace(path)
+            break
+    for each in (trial, *(BundleLayout(path.parent).tables if best is proven else ())):
+        each.unlink(missing_ok=True)
+    return _choice(best, rows)
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Lists of a graph after the same histories, and the CPU time of each in milliseconds."""
+
+    lists: Lists
+    filtered: Lists
+    milliseconds: Sequence[float]
+
+    @classmethod
+    def of(cls, path: Path, histories: Lists) -> "_Answers":
+        graph = RankingSession(path, num_threads=1)
+        generator = np.random.default_rng(SEED)
+        mask = generator.random((1, graph.num_items + 1)) < FILTERED_SHARE
+        filtered = [_list(graph, each, mask) for each in histories]  # warms up, too
+        lists, milliseconds = [], []
+        for each in histories:
+            began = time.thread_time()
+            lists.append(_list(graph, each))
+            milliseconds.append(1_000 * (time.thread_time() - began))
+        return cls(lists, filtered, milliseconds)
+
+
+def is_approximate(scorer: Mapping[str, Any] | None) -> bool:
+    """Returns whether a graph with this field `scorer` of the manifest can miss a best item."""
+    return scorer is not None and scorer["kind"] == "approximate"
+
+
+def sampled(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Chooses at most `NUM_QUERIES` of the example rows `rows`, spread evenly."""
+    return rows[:: max(1, -(-len(rows) // NUM_QUERIES))]
+
+
+def random_windows(items: NDArray[np.int64], longest: int) -> Lists:
+    """Draws histories of 1 to `longest` of `items`, for a model without real histories."""
+    generator = np.random.default_rng(SEED)
+    lengths = generator.integers(1, longest + 1, NUM_QUERIES)
+    return [generator.choice(items, length) for length in lengths]
+
+
+def _list(
+    graph: RankingSession, history: NDArray[np.int64], mask: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    item_indices, _ = graph.rank(history[None], K, mask_seen=True, allowed=mask)
+    best: NDArray[np.int64] = item_indices[0]
+    return best
+
+
+def _measured(
+    sizes: BlockSizes | None, answers: _Answers, exact: _Answers, path: Path, began: float
+) -> Measured:
+    search = "search with proof"
+    if sizes is not None:
+        search = f"{sizes.num_blocks:,} blocks by {sizes.num_codes} bytes an item"
+    return Measured(
+        kind="pruned" if sizes is None else "approximate",
+        search=search,
+        recall_at_20=_recall(answers.lists, exact.lists),
+        recall_at_20_filtered=_recall(answers.filtered, exact.filtered),
+        p50_ms=float(np.percentile(answers.milliseconds, 50)),
+        p99_ms=float(np.percentile(answers.milliseconds, 99)),
+        build_seconds=time.perf_counter() - began,
+        file_mib=_size(path) / 2**20,
+    )
+
+
+def _size(path: Path) -> int:
+    """Returns the bytes of a graph's file, and of the files beside it that hold its constants."""
+    files = (path, *BundleLayout(path.parent).tables)
+    return sum(each.stat().st_size for each in files if each.exists())
+
+
+def _recall(lists: Lists, exact: Lists) -> float:
+    pairs = zip(lists, exact, strict=True)
+    return float(np.mean([np.isin(best, found).mean() for found, best in pairs]))
+
+
+def _choice(best: Measured, rows: Sequence[Measured]) -> dict[str, Any]:
+    rule = (
+        f"the first search by blocks with recall@{K} of at least {MIN_RECALL} that is faster than "
+        "the search with proof; else the search with proof"
+    )
+    say("\n".join([f"searches of the catalog; chosen: {best.search}", *map(_line, rows)]))
+    chosen = {"kind": best.kind, "rule": rule, **asdict(best)}
+    return chosen | {"measured": [asdict(each) for each in rows]}
+
+
+def _line(row: Measured) -> str:
+    return f"  {row}"

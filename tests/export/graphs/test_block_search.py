@@ -1,0 +1,99 @@
+"""The search by blocks, compared with a search through all items."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.graphs import block_search
+from export.graphs.block_search import BlockSizes
+from export.graphs.ranking_graph import export_ranking_graph
+from export.sessions import RankingSession
+from tests.export.graphs.searched import (
+    HIDDEN_SIZE,
+    NUM_ITEMS,
+    Vectors,
+    check_against_all_scores,
+    some_vectors,
+    summing_encoder,
+)
+
+Export = Callable[..., Path]
+ALL_BLOCKS = BlockSizes(num_codes=8, num_blocks=NUM_ITEMS)
+
+
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
+    """Exports a model of chosen item vectors, whose search reads blocks of four items."""
+    monkeypatch.setattr(block_search, "BLOCK_SIZE", 4)
+    monkeypatch.setattr(block_search, "NUM_CANDIDATES", 160)
+
+    def write(
+        vectors: Vectors, query: Vectors | None = None, blocks: BlockSizes = ALL_BLOCKS
+    ) -> Path:
+        export_ranking_graph(summing_encoder(vectors, query), tmp_path / "model.onnx", blocks)
+        return tmp_path / "model.onnx"
+
+    return write
+
+
+def test_where_all_blocks_are_read_answers_are_those_of_all_items(export: Export) -> None:
+    check_against_all_scores(export(some_vectors()))
+
+
+def test_a_few_blocks_hold_most_of_the_best_items(export: Export) -> None:
+    blocks = BlockSizes(num_codes=8, num_blocks=40)  # 160 of the 400 items
+    graph = RankingSession(export(some_vectors(), blocks=blocks))
+    histories = np.random.default_rng(2).integers(1, NUM_ITEMS + 1, (50, 6))
+    found = graph.rank(histories, 10, mask_seen=True)[0]
+    best = graph.rank(histories, NUM_ITEMS, mask_seen=True)[0][:, :10]
+    shares = [np.isin(right, answer).mean() for answer, right in zip(found, best, strict=True)]
+    assert np.mean(shares) > 0.9
+
+
+@pytest.mark.parametrize("num_open", [3, 30, NUM_ITEMS // 2])
+def test_behind_a_filter_the_best_open_items_are_found_wherever_they_lie(
+    export: Export, num_open: int
+) -> None:
+    graph = RankingSession(export(some_vectors(), blocks=BlockSizes(num_codes=8, num_blocks=20)))
+    history = np.array([[5, 6]])
+    every = graph.rank(history, NUM_ITEMS, mask_seen=True)[0][0]
+    worst = [int(item) for item in every if item][-num_open:]
+    allowed = np.zeros((1, NUM_ITEMS + 1), dtype=np.bool_)
+    allowed[0, [0, *worst]] = True
+    answer, scores = graph.rank(history, 10, mask_seen=True, allowed=allowed)
+    expected = worst[:10]
+    assert answer[0].tolist() == expected + [0] * (10 - len(expected))
+    assert np.isneginf(scores[0, len(expected) :]).all()
+
+
+def test_added_items_are_found_with_a_filter_and_without(export: Export) -> None:
+    vectors = some_vectors()
+    graph = RankingSession(export(vectors))
+    history, added = np.array([[1, 2], [3, 0]]), 2 * vectors[:5] + 1
+    every = graph.rank(history, NUM_ITEMS + 5, mask_seen=False, added=added)[0]
+    answer = graph.rank(history, 8, mask_seen=False, added=added)[0]
+    assert np.array_equal(answer, every[:, :8])
+    allowed = np.zeros((1, NUM_ITEMS + 6), dtype=np.bool_)
+    allowed[0, [9, NUM_ITEMS + 2, NUM_ITEMS + 5]] = True
+    answer = graph.rank(history, 8, mask_seen=False, added=added, allowed=allowed)[0]
+    for line, ranked in zip(answer, every, strict=True):
+        assert line.tolist() == [each for each in ranked if allowed[0, each]] + [0] * 5
+
+
+def test_items_of_equal_vectors_rank_in_index_order(export: Export) -> None:
+    graph = RankingSession(export(np.repeat(some_vectors(NUM_ITEMS // 4), 4, axis=0)))
+    ranking = graph.rank(np.array([[1, 2]]), 16, mask_seen=False)[0]
+    for first in range(0, 16, 4):
+        assert np.diff(ranking[0, first : first + 4]).tolist() == [1, 1, 1]
+
+
+def test_padding_is_not_answered_where_its_zeros_would_score_best(export: Export) -> None:
+    first = np.eye(1, HIDDEN_SIZE, dtype=np.float32)[0]
+    vectors = -np.arange(1, NUM_ITEMS + 1, dtype=np.float32)[:, None] * first
+    ranking, scores = RankingSession(export(vectors, first)).rank(
+        np.array([[11, 12]]), 3, mask_seen=True
+    )
+    assert ranking.tolist() == [[1, 2, 3]]
+    assert scores.tolist() == [[-1, -2, -3]]
