@@ -56,13 +56,14 @@ def read_tables(
     reader = _InteractionReader(catalog.index_by_id, f"item_id is not in {items_path}")
     first_rows: dict[str, int] = {}
     num_bytes = sum(each.path.stat().st_size for each in find_table_files(interactions_path))
-    with SourceRows() as rows, ProgressBar("reading interactions", num_bytes, "B") as bar:
-        for batch in read_text_batches(interactions_path, REQUIRED, OPTIONAL):
-            first_rows.setdefault(str(batch.file), reader.num_rows + 1)
-            columns = reader.read(_with_time(interactions_path, batch.rows))
-            if not reader.found_wrong_rows:
-                rows.append(**columns)
-            bar.advance(batch.num_bytes)
+    with SourceRows() as rows:
+        with ProgressBar("reading interactions", num_bytes, "B") as bar:
+            for batch in read_text_batches(interactions_path, REQUIRED, OPTIONAL):
+                first_rows.setdefault(str(batch.file), reader.num_rows + 1)
+                columns = reader.read(_with_time(interactions_path, batch.rows))
+                if not reader.found_wrong_rows:
+                    rows.append(**columns)
+                bar.advance(batch.num_bytes)
         files = {} if [*first_rows] == [str(interactions_path)] else first_rows
         origin = Origin(str(interactions_path), tuple(files), tuple(files.values()))
         reader.refuse_wrong_rows(origin)
