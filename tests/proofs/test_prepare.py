@@ -2,7 +2,8 @@ import json
 import re
 from pathlib import Path
 
-from proofs.prepare import MILLIONS, PER_ITEM, PER_USER, prove, run_prepare, write_tables
+from proofs.prepare import MILLIONS, PER_ITEM, PER_USER, prove, write_tables
+from proofs.prepare.cost import run_prepare
 from proofs.record import FOLDER
 from training.data.dataset import Split
 from training.data.storage import load_dataset

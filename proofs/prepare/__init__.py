@@ -7,12 +7,7 @@ There are 20 interactions a user and 50 an item on average, so both grow with th
 python -m proofs prepare [--millions N]... [--seed N] [--plot PATH]
 """
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,11 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from proofs.prepare.cost import Cost, run_prepare
+from proofs.prepare.plot import save_plot
 from proofs.record import FOLDER, Figure
 from training.cli import say
 
-ROOT = Path(__file__).parents[1]
 MILLIONS = (1, 3, 10, 50)
 PER_USER, PER_ITEM = 20, 50  # mean number of interactions
 MAX_GIB = 4.0
@@ -33,25 +30,6 @@ ROWS_A_PART = 1_000_000
 USER_EXPONENT, ITEM_EXPONENT = 2.0, 3.0
 FIRST_SECOND, SECONDS = 1_700_000_000, 365 * 86_400
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "inlet", "jetty")
-_SAMPLE_SECONDS = 0.2
-_GIB = 1 << 30
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a run of `prepare` has taken.
-
-    Attributes:
-        peak_gib: most memory that was resident at once, files that were mapped included, in GiB.
-        private_gib: most memory without these files; the system cannot write it back to disk.
-        seconds: wall-clock time.
-        cpu_seconds: processor time.
-    """
-
-    peak_gib: float
-    private_gib: float
-    seconds: float
-    cpu_seconds: float
 
 
 def prove(
@@ -80,28 +58,7 @@ def prove(
         yield Figure(f"{label}: processor time", "s", cost.cpu_seconds)
         rate = each * 1_000_000 / cost.cpu_seconds
         yield Figure(f"{label}: interactions a second of one core", "1/s", rate)
-    save_plot(plot, costs)
-
-
-def save_plot(path: Path, costs: Mapping[float, Cost]) -> None:
-    """Plots peak memory and processor time against millions of interactions, and saves the plot."""
-    from matplotlib.figure import Figure as Picture
-
-    picture = Picture(figsize=(9, 3.2), layout="constrained")
-    memory, time_axes = picture.subplots(1, 2)
-    numbers = list(costs)
-    memory.plot(numbers, [each.peak_gib for each in costs.values()], "o-", label="resident")
-    memory.plot(numbers, [each.private_gib for each in costs.values()], "o-", label="private")
-    memory.axhline(MAX_GIB, color="0.7", linestyle="--", label="target")
-    memory.set_ylabel("peak memory [GiB]")
-    memory.legend()
-    time_axes.plot(numbers, [each.cpu_seconds / 60 for each in costs.values()], "o-")
-    time_axes.set_ylabel("processor time [minutes]")
-    for axes in (memory, time_axes):
-        axes.set_xlabel("million interactions")
-        axes.set_ylim(bottom=0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture.savefig(path, dpi=110, metadata={"Software": None})
+    save_plot(plot, costs, MAX_GIB)
 
 
 def write_tables(folder: Path, num_rows: int, seed: int) -> Path:
@@ -133,48 +90,12 @@ def write_tables(folder: Path, num_rows: int, seed: int) -> Path:
     return config
 
 
-def run_prepare(config: Path, work: Path) -> Cost:
-    """Runs `prepare` in a process of its own.
-
-    Raises:
-        RuntimeError: `prepare` fails.
-    """
-    command = [sys.executable, "-m", "training.prepare", str(config), "--work", str(work)]
-    environment = {**os.environ, "TMPDIR": str(work.parent)}
-    started = time.monotonic()
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
-    private = 0
-    while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            break
-        private = max(private, _private_bytes(process.pid))
-        time.sleep(_SAMPLE_SECONDS)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}")
-    return Cost(
-        peak_gib=usage.ru_maxrss * 1024 / _GIB,
-        private_gib=private / _GIB,
-        seconds=time.monotonic() - started,
-        cpu_seconds=usage.ru_utime + usage.ru_stime,
-    )
-
-
-def _ranks(random: np.random.Generator, rows: int, number: int, exponent: float) -> pa.Array:
+def _ranks(
+    random: np.random.Generator, rows: int, number: int, exponent: float
+) -> NDArray[np.int64]:
     """Draws `rows` ranks below `number` by a power law, `[rows]`, with rank 0 the most frequent."""
     return (number * random.random(rows) ** exponent).astype(np.int64)
 
 
-def _ids(prefix: str, numbers: np.ndarray) -> pa.Array:
+def _ids(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
     return pc.binary_join_element_wise(prefix, pa.array(numbers).cast(pa.string()), "")
-
-
-def _private_bytes(process: int) -> int:
-    """Returns the resident memory of a process that no file backs; 0 if it has ended."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    found = [line.split()[1] for line in lines if line.startswith("RssAnon:")]
-    return int(found[0]) * 1024 if found else 0
