@@ -1,6 +1,7 @@
 """`distilled-recommender experiments`: counts clicks, conversions and hits of shown lists.
 
 distilled-recommender experiments work/log --output experiments.json --days 14
+distilled-recommender experiments work/log --output experiments.json --bundle bundles/active
 """
 
 import time
@@ -10,13 +11,18 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from export.contract.log.live_figures import SCHEMA, LiveReport, save_report
+from export.contract.bundle import load_bundle
+from export.contract.log.live_figures import SCHEMA, Drift, LiveReport, save_report
+from export.contract.records import BundleError
 from training.cli import say
+from training.errors import ConfigError
+from training.events.drift import drift_of
 from training.events.live_figures import Outcomes, live_figures
 from training.events.log_folder import LogFolder
 from training.events.reading import Window, read_records
 
-_DAY_MS = 24 * 3600 * 1000
+_HOUR_MS = 3600 * 1000
+_DAY_MS = 24 * _HOUR_MS
 
 LogAddress = Annotated[
     str, Parameter(help="Folder of the Parquet files, or an address such as s3://bucket/log.")
@@ -30,6 +36,16 @@ Types = Annotated[
     list[str] | None, Parameter(help="Event types that count as clicks; by default all.")
 ]
 Conversions = Annotated[list[str], Parameter(help="Event types that are conversions.")]
+ServedBundle = Annotated[
+    Path | None,
+    Parameter(
+        name="--bundle",
+        help="The served bundle: recent events are compared with what it has learned from.",
+    ),
+]
+DriftHours = Annotated[
+    float, Parameter(help="How far back events are recent, for --bundle.", validator=Number(gt=0))
+]
 
 
 def command(
@@ -40,6 +56,8 @@ def command(
     days: Days = None,
     clicks: Types = None,
     conversions: Conversions = ["purchase"],  # noqa: B006 - cyclopts reads it
+    bundle: ServedBundle = None,
+    drift_hours: DriftHours = 24.0,
 ) -> None:
     """Count clicks, conversions and hits of each variant in the event log."""
     now = time.time_ns() // 1_000_000
@@ -48,5 +66,16 @@ def command(
     events = read_records(folder, "event", window)
     impressions = read_records(folder, "impression", window)
     figures = live_figures(events, impressions, Outcomes(clicks, conversions))
-    save_report(LiveReport(SCHEMA, begin, now, figures), output)
+    drift = None if bundle is None else _drift(folder, bundle, now - round(drift_hours * _HOUR_MS))
+    save_report(LiveReport(SCHEMA, begin, now, figures, drift), output)
     say(f"{len(impressions):,} impressions and {len(events):,} events counted: {output}")
+
+
+def _drift(log: LogFolder, path: Path, begin: int) -> Drift:
+    try:
+        bundle = load_bundle(path)
+    except BundleError as error:
+        raise ConfigError(f"--bundle {path}: {error}") from error
+    events = read_records(log, "event", Window(begin))
+    popularity = {item.item_id: item.popularity for item in bundle.items}
+    return drift_of(events, popularity, bundle.manifest.model_version, begin)

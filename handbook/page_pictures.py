@@ -1,6 +1,6 @@
-"""Takes the pictures of the demo page, light and dark, with the example bundle and a real teacher.
+"""Takes the pictures of the service's pages, with the example bundle and a real teacher.
 
-The live tests of the page drive the browser, Chromium; the dataset in WORK must be prepared.
+The live tests of the pages drive the browser, Chromium; the dataset in WORK must be prepared.
 
 python -m handbook.page_pictures docs --work work
 """
@@ -26,14 +26,14 @@ Folder = Annotated[Path, Parameter(help="Folder of the pictures.")]
 
 
 def command(folder: Folder, /, *, work: Work = WORK) -> int:
-    """Take the pictures of the demo page, and return the exit code of the tests that took them."""
+    """Take the pictures of the pages, and return the exit code of the tests that took them."""
     with teacher(work) as url:
         variables = {
             "SCREENSHOTS": str(folder),
             "SCREENSHOTS_BUNDLE": str(carried(BUNDLE)),
             "SCREENSHOTS_TEACHER_URL": url,
         }
-        tests = ["-m", "pytest", "-q", "tests/live/test_page.py", "-k", "screenshots"]
+        tests = ["-m", "pytest", "-q", "tests/live", "-k", "screenshots"]
         environment = {**os.environ, **variables}
         return subprocess.run([sys.executable, *tests], cwd=ROOT, env=environment).returncode
 

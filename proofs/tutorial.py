@@ -60,21 +60,35 @@ def steps(text: str) -> list[Step]:
     return found
 
 
+def divided(code: str) -> tuple[str, str]:
+    """Divides a block that ends with the service: what is done before, and how it is served.
+
+    Exported variables belong to the second part, since each part runs in a shell of its own.
+    """
+    *before, serve = code.splitlines(keepends=True)
+    exports = [line for line in before if line.startswith("export ")]
+    return "".join(line for line in before if line not in exports), "".join([*exports, serve])
+
+
 class Reader:
     """Does what the tutorial says, in an empty folder."""
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         """Makes a reader who works in `folder` with the environment variables `variables`."""
-        self._folder = folder
+        self.folder = folder
         self._port = free_port()
         self._variables = {**variables, "PORT": str(self._port), "NO_PROXY": "*"}
+
+    def at_another_port(self) -> "Reader":
+        """Returns the same reader, whose services listen on another port."""
+        return Reader(self.folder, self._variables)
 
     def run(self, code: str) -> str:
         """Runs a block of shell; returns what it prints to standard output."""
         code = code.replace(ADDRESS, f"127.0.0.1:{self._port}").replace("curl ", "curl --silent ")
         done = subprocess.run(
             ["bash", "-euc", code],
-            cwd=self._folder,
+            cwd=self.folder,
             env=self._variables,
             stdout=subprocess.PIPE,
             text=True,
@@ -85,8 +99,9 @@ class Reader:
     @contextmanager
     def serving(self, code: str) -> Iterator[None]:
         """Runs the block of shell that serves, for the duration of a `with` block."""
-        command = ["bash", "-euc", re.sub(r"^(\w+=\S+ )?(?=distilled)", r"\1exec ", code)]
-        process = subprocess.Popen(command, cwd=self._folder, env=self._variables)
+        served = re.sub(r"^(\w+=\S+ )?(?=distilled)", r"\1exec ", code, flags=re.MULTILINE)
+        command = ["bash", "-euc", served]
+        process = subprocess.Popen(command, cwd=self.folder, env=self._variables)
         try:
             wait_until_ready(f"http://127.0.0.1:{self._port}", process)
             yield
@@ -106,8 +121,9 @@ def prove() -> Iterator[Figure]:
         for number, step in enumerate(steps(TUTORIAL.read_text(encoding="utf-8")), start=1):
             began = time.monotonic()
             if step.is_service:
-                *before, serve = step.code.splitlines(keepends=True)
-                reader.run("".join(before))
+                stack.close()  # the service of an earlier chapter
+                before, serve = divided(step.code)
+                reader.run(before)
                 stack.enter_context(reader.serving(serve))
             else:
                 printed.append((step, reader.run(step.code)))

@@ -26,6 +26,7 @@ from service.events.impressions import Audience, Impressions
 from service.events.intake import EventIntake
 from service.events.opening import opened_events
 from service.experiments.comparison import ExperimentFile
+from service.experiments.live_gauges import LiveGauges
 from service.http.draining import Drain
 from service.ranking.micro_batcher import MicroBatcher
 from service.ranking.recommender import Query, Recommendations
@@ -64,6 +65,7 @@ class Runtime:
         intake: makes the events to store from those that clients send.
         impressions: gives answers their ids, and logs what was shown.
         experiments: live figures of the variants; None if EXPERIMENTS_PATH is unset.
+        live_gauges: gauges of these figures.
         micro_batcher: ranks requests that are ready at the same time in one inference.
     """
 
@@ -81,7 +83,8 @@ class Runtime:
     admission: Admission
     intake: EventIntake
     impressions: Impressions
-    experiments: ExperimentFile | None = None
+    experiments: ExperimentFile | None
+    live_gauges: LiveGauges
     micro_batcher: MicroBatcher = field(default_factory=MicroBatcher)
 
     def check_k(self, k: int, field: str = "k") -> None:
@@ -148,6 +151,7 @@ class Runtime:
         yield info
         yield refused
         yield from self.admission.gauges()
+        yield from self.live_gauges
         for name, text, value in (
             ("history_lost", "1 while the history store is lost.", self.history.is_lost),
             (
@@ -203,8 +207,8 @@ async def open_runtime(
     """
     keys = access.authentication
     keys.load()
-    key_of = keys.key_id
     variants, hot_swap = _open_bundles(settings, while_loading)
+    experiments = _experiments(settings)
     async with (
         _opened_items(settings, variants) as (added_items, item_edits),
         in_background(hot_swap.follow()),
@@ -212,7 +216,11 @@ async def open_runtime(
         opened_events(settings, metrics) as (intake, history, impressions),
         _shared_limits(settings, access.limits),
         connected_teacher(settings, metrics) as teacher,
+        LiveGauges(experiments, variants.control.name).followed() as live_gauges,
     ):
+        admission = Admission(
+            settings, costs, variants.num_items, metrics, history.waiting, keys.key_id
+        )
         runtime = Runtime(
             settings,
             variants,
@@ -225,10 +233,12 @@ async def open_runtime(
             teacher,
             drain,
             access,
-            Admission(settings, costs, variants.num_items, metrics, history.waiting, key_of),
+            admission,
             intake,
             impressions,
-            _experiments(settings),
+            experiments,
+            live_gauges,
+            MicroBatcher(admission.is_refusing_light),
         )
         async with metrics.watching(runtime.gauges):
             with drain.on_sigterm():

@@ -7,7 +7,7 @@ provenance, the dataset's fingerprint and the hash of every other file.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, Protocol
 from training.errors import KnowledgeError
 from training.provenance import without_addresses
 from training.settings.section import without_passwords
@@ -26,6 +26,8 @@ from training.stage import fingerprint, readable_folder
 DESCRIPTION_NAME = "knowledge.json"
 EMBEDDINGS_NAME = "item_embeddings.npz"
 SPLITS = ("train", "validation", "test")
+# Protocols that may have answers of their own.
+REFITS: tuple[Protocol, ...] = ("refit", "refit-all")
 # Settings, besides the kind, that decide the answers. Knowledge made with other values is refused.
 SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
     "retrieval": (
@@ -36,6 +38,8 @@ SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
     "titles": ("model", "layers", "precision", "title_decays"),
     "tf-idf": ("tf_idf_columns", "title_decays"),
     "word-vectors": ("word_vectors", "title_decays"),
+    "fusion": ("model", "layers", "precision", "title_decays"),
+    "fusion-without-titles": ("model", "layers", "precision"),
 }
 
 # Values for settings that the provenance of old knowledge lacks, because they did not exist yet.
@@ -70,12 +74,19 @@ class Summary:
         content_hash: hash of `taught_hash` and of the answers for held-out examples.
         num_lists: number of training examples with an answer.
         provenance: provenance of the knowledge, without addresses of servers.
+        refit_hashes: hash of everything that a refit learns from, by protocol; empty if it learns
+            from the same lists.
     """
 
     taught_hash: str
     content_hash: str
     num_lists: int
     provenance: Mapping[str, Any]
+    refit_hashes: Mapping[Protocol, str] = field(default_factory=dict)
+
+    def under(self, protocol: Protocol) -> "Summary":
+        """Returns the summary of what a student learns under `protocol`."""
+        return replace(self, taught_hash=self.refit_hashes.get(protocol, self.taught_hash))
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,8 @@ class Knowledge:
         item_embeddings: `[catalog rows, size]`, the LLM's embedding of each title; row 0 is zeros.
         provenance: settings, prompt version, hardware, command, commit, total `tokens` and
             `seconds`, and `costs` by part of the work.
+        refits: answers for all rows that a refit is trained on, by protocol. Without them a refit
+            learns from `train`.
     """
 
     dataset_fingerprint: str
@@ -98,6 +111,11 @@ class Knowledge:
     test: Answers
     item_embeddings: NDArray[np.float32]
     provenance: Mapping[str, Any]
+    refits: Mapping[Protocol, Answers] = field(default_factory=dict)
+
+    def under(self, protocol: Protocol) -> "Knowledge":
+        """Returns the knowledge that a student learns from under `protocol`."""
+        return replace(self, train=self.refits.get(protocol, self.train))
 
     @cached_property
     def taught_hash(self) -> str:
@@ -119,7 +137,10 @@ class Knowledge:
     def summary(self) -> Summary:
         """Hashes and provenance of this knowledge, without addresses of servers."""
         provenance = without_addresses(self.provenance)
-        return Summary(self.taught_hash, self.content_hash, self.num_lists, provenance)
+        refit_hashes = {name: self.under(name).taught_hash for name in self.refits}
+        return Summary(
+            self.taught_hash, self.content_hash, self.num_lists, provenance, refit_hashes
+        )
 
 
 def _hash_of(*arrays: NDArray[np.generic]) -> str:
@@ -145,6 +166,8 @@ def save_knowledge(knowledge: Knowledge, folder: Path) -> None:
     """
     for split in SPLITS:
         _save_answers(getattr(knowledge, split), folder / _answers_name(split))
+    for protocol, answers in knowledge.refits.items():
+        _save_answers(answers, folder / _answers_name(protocol))
     embeddings = knowledge.item_embeddings.astype(np.float16)
     np.savez_compressed(folder / EMBEDDINGS_NAME, item_embeddings=embeddings)
     description = {
@@ -183,12 +206,18 @@ def load_knowledge(
     for name, expected in description["sha256"].items():
         _verify(folder / name, expected)
     answers = {split: _load_answers(folder / _answers_name(split)) for split in SPLITS}
+    refits = {
+        name: _load_answers(folder / _answers_name(name))
+        for name in REFITS
+        if _answers_name(name) in description["sha256"]
+    }
     with np.load(folder / EMBEDDINGS_NAME, allow_pickle=False) as file:
         embeddings = file["item_embeddings"].astype(np.float32)
     return Knowledge(
         dataset_fingerprint=answered_dataset,
         item_embeddings=embeddings,
         provenance=description["provenance"],
+        refits=refits,
         **answers,
     )
 

@@ -20,9 +20,10 @@ from training.knowledge import Knowledge, load_knowledge, save_knowledge
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
 from training.settings.options import WORK, Config, Kind, Work
-from training.settings.teacher import WORDS_KINDS
+from training.settings.teacher import FUSION_KINDS, WORDS_KINDS
 from training.stage import fingerprint, finish_replacement, is_current, write_stage
 from training.teacher.budget import refuse_no_examples
+from training.teacher.fusion.teach import teach_fusion
 from training.teacher.generative.load_engine import load_engine
 from training.teacher.generative.teach import teach_generative
 from training.teacher.llm.prompts import PROMPT_VERSION
@@ -42,7 +43,7 @@ class TeachOptions:
     again: bool = False
     """Ask the teacher again, even if its knowledge is up to date."""
     reuse: bool = False
-    """For a titles teacher: read only titles that no earlier run with this option has read."""
+    """For titles and fusion: read only titles that no earlier run with this option has read."""
 
 
 DEFAULTS = TeachOptions()
@@ -106,10 +107,11 @@ def _knowledge_of(
     refuse_no_examples(config)
     if config.kind in WORDS_KINDS:
         return teach_titles(dataset, config, *embed_catalog_by_words(dataset, config))
-    if config.kind == "titles":
+    if config.kind == "titles" or config.kind in FUSION_KINDS:
         embed = embed_new_titles if options.reuse else embed_catalog
         read = embed(dataset, config, workplace.reading, language_model(config))
-        return teach_titles(dataset, config, *read)
+        make = teach_titles if config.kind == "titles" else teach_fusion
+        return make(dataset, config, *read)
     tune_if_configured(dataset, config, workplace.tuned)
     if config.kind == "retrieval":
         tuned = load_tuned(dataset, config, workplace.tuned)

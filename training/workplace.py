@@ -59,6 +59,16 @@ class Workplace:
         return self.folder / "knowledge-word-vectors"
 
     @property
+    def fusion_knowledge(self) -> Path:
+        """Folder of a fusion teacher's knowledge, which `training.teach` writes."""
+        return self.folder / "knowledge-fusion"
+
+    @property
+    def titleless_fusion_knowledge(self) -> Path:
+        """Folder of the knowledge of a fusion teacher without titles."""
+        return self.folder / "knowledge-fusion-without-titles"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the trained students, which `training.distill` writes: one sub-folder each."""
         return self.folder / "checkpoints"
@@ -113,6 +123,8 @@ def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
         "titles": workplace.titles_knowledge,
         "tf-idf": workplace.tf_idf_knowledge,
         "word-vectors": workplace.word_vectors_knowledge,
+        "fusion": workplace.fusion_knowledge,
+        "fusion-without-titles": workplace.titleless_fusion_knowledge,
     }
     return folders[experiment.teacher.kind]
 

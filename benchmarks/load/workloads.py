@@ -74,6 +74,12 @@ SERVICE = Endpoint(
 )
 
 
+def with_key(api_key: str) -> Endpoint:
+    """Returns the endpoint `SERVICE`, with requests that carry an API key."""
+    header = f"\r\nauthorization: Bearer {api_key}\r\n".encode()
+    return replace(SERVICE, request_of=lambda click: _event(click).replace(b"\r\n", header, 1))
+
+
 def visitors(item_ids: Sequence[str], count: int, seed: int = SEED) -> list[Click]:
     """Returns `count` clicks of visitors, whose sessions begin empty and are mostly short.
 

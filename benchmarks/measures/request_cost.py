@@ -1,7 +1,7 @@
 """Compares the CPU time of a request with that of its necessary parts: inference and Redis.
 
 With `--against CHECKOUT`, compares it instead with the CPU time of a request in another checkout,
-such as the commit before. Both services are saturated by turns.
+such as the commit before. Both services have API keys, and are saturated by turns.
 
 The sessions have 50 items. The necessary parts, called bare, are one run of the graph on such a
 history, and one Redis round trip (append, trim, expire, read). A saturated service is compared with

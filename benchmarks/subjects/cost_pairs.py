@@ -1,5 +1,7 @@
 """Compares the CPU time of a request in two checkouts of the service, which take turns.
 
+Both have one API key, and every request carries it. A release that knows no keys ignores it.
+
 Other programs on the machine disturb both measurements of a pair alike. So the ratios of the pairs
 vary less than the times.
 """
@@ -7,12 +9,16 @@ vary less than the times.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from benchmarks.load.workloads import with_key
 from benchmarks.subjects.loaded_service import LoadedService
 from benchmarks.subjects.processes import running_redis, running_service
 from benchmarks.subjects.subject import Subject
+from service.access.key_commands import NewKey, create_key
+from service.access.principal import Scope
 
 NUM_PAIRS = 15
 _NUM_DRAWS = 10_000
@@ -43,16 +49,19 @@ def measure_pairs(subject: Subject, other_root: Path, seconds: float) -> CostPai
     Raises:
         BenchmarkError: a service does not start.
     """
-    with (
-        running_redis() as redis,
-        running_service(subject.bundle, redis) as ours,
-        running_service(subject.bundle, redis, root=other_root) as other,
-    ):
-        return paired(
-            _cost(LoadedService(subject, ours, redis), seconds),
-            _cost(LoadedService(subject, other, redis), seconds),
-            NUM_PAIRS,
-        )
+    with TemporaryDirectory() as folder:
+        keys = Path(folder) / "keys.json"
+        endpoint = with_key(create_key(keys, NewKey(frozenset({Scope.READ, Scope.WRITE}))))
+        with (
+            running_redis() as redis,
+            running_service(subject.bundle, redis, KEYS_FILE=str(keys)) as ours,
+            running_service(subject.bundle, redis, other_root, KEYS_FILE=str(keys)) as other,
+        ):
+            return paired(
+                _cost(LoadedService(subject, ours, redis, endpoint), seconds),
+                _cost(LoadedService(subject, other, redis, endpoint), seconds),
+                NUM_PAIRS,
+            )
 
 
 def paired(ours: Callable[[], float], other: Callable[[], float], num_pairs: int) -> CostPairs:

@@ -6,6 +6,7 @@ from benchmarks.load.generator import run_in_process
 from benchmarks.load.plan import Outcome, Plan, Times
 from benchmarks.load.workloads import (
     SERVICE,
+    Endpoint,
     closed_loop,
     fill_regulars,
     open_loop,
@@ -36,18 +37,19 @@ class LoadRun:
 
 @dataclass(frozen=True)
 class LoadedService:
-    """A running service with its Redis, and the bundle that it serves."""
+    """A running service with its Redis, the bundle that it serves, and the route under load."""
 
     subject: Subject
     service: RunningProgram
     redis: RunningProgram
+    endpoint: Endpoint = SERVICE
 
     def reset_histories(self) -> None:
         """Empties Redis and gives all regulars full histories, so that every run starts alike.
 
         Regulars are the sessions that `benchmarks.load.workloads` makes.
         """
-        fill_regulars(self.redis.port, self.service.port, SERVICE, self.subject.item_ids)
+        fill_regulars(self.redis.port, self.service.port, self.endpoint, self.subject.item_ids)
 
     def run_at(self, due: Times, *, new_visitors: bool = False) -> LoadRun:
         """Sends clicks at the times `due`, and measures latency and CPU time.
@@ -57,13 +59,13 @@ class LoadedService:
         """
         make_clicks = visitors if new_visitors else regulars
         clicks = make_clicks(self.subject.item_ids, len(due))
-        return self._run(open_loop(clicks, SERVICE, self.service.port, due, WARM_UP_SECONDS))
+        return self._run(open_loop(clicks, self.endpoint, self.service.port, due, WARM_UP_SECONDS))
 
     def run_saturated(self, seconds: float) -> LoadRun:
         """Sends clicks of regulars for `seconds`, each as soon as one of 16 connections is free."""
         clicks = regulars(self.subject.item_ids, round(seconds * MAX_RATE))
-        plan = closed_loop(clicks, SERVICE, self.service.port, seconds=seconds, connections=16)
-        return self._run(plan)
+        endpoint, port = self.endpoint, self.service.port
+        return self._run(closed_loop(clicks, endpoint, port, seconds=seconds, connections=16))
 
     def _run(self, plan: Plan) -> LoadRun:
         service, redis = self.service.cpu_seconds(), self.redis.cpu_seconds()

@@ -61,7 +61,10 @@ def command(
             f"data.source = {experiment.data.source!r}: must be 'events', see docs/learning.md"
         )
     run = retrain(experiment, workplace, bundles, workers)
-    say(f"{run.decision}: {run.reason}")
+    say(
+        f"{run.decision}: {run.reason}\n"
+        f"{run.seconds / 60:.1f} minutes, {run.teacher_tokens:,} teacher tokens"
+    )
 
 
 def retrain(
@@ -88,6 +91,7 @@ def retrain(
             run = table.keep(retraining.decide())
         if run.decision == "published":
             run = replace(retraining, run=run).publish()
+        run = replace(run, seconds=round(time.time() - run.until / 1000, 1))
         table.finish(run)
     return run
 

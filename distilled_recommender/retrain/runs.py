@@ -39,6 +39,7 @@ class Run:
         look: number of this contest among those with the same champion, from 1; None without a
             contest.
         level: confidence level of the interval, which rises with each look; None without a contest.
+        seconds: time from the run's beginning to its end, including the time it lay killed.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Run:
     teacher_tokens: int = 0
     look: int | None = None
     level: float | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A running service under load: streams of requests at a rate, and what their answers show."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -78,6 +79,16 @@ def one_core_each(service: psutil.Process) -> Iterator[None]:
         yield
     finally:
         psutil.Process().cpu_affinity(cores)
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Disables garbage collection: its pauses would count as latency of the service."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def p99(answers: Sequence[Answer], *statuses: int) -> float:

@@ -1,5 +1,6 @@
 """Bounds the requests of one worker, by kind of work, and the bytes of incomplete bodies."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -11,6 +12,7 @@ from service.admission.caller import wait_seconds
 from service.admission.costs import TURN_KINDS, Cost, Kind, kind_of
 from service.admission.gate import Gate, Refusal
 from service.admission.light_shares import LightShares
+from service.admission.long_requests import Exchange, LongRequests, is_long
 from service.admission.strain import Strain
 from service.errors import OverloadedError
 from service.http.body_limit import announced_length, whole_body
@@ -36,6 +38,8 @@ _MAX_RECEIVING_BYTES = 64 << 20
 
 _MAX_ADMIN_REQUESTS = 256
 """Maximum number of requests that change bundles or items; they are handled one at a time."""
+
+_ASKS_FOR_REASONS = re.compile(rb'"explain"\s*:\s*true')
 
 _SHARE_UNDER_STRAIN = 8
 """Divisor that lowers the maximum of light requests while light requests are refused.
@@ -130,7 +134,7 @@ class Admission:
 
     Attributes:
         accepts_below: while fewer requests than this are in progress, no request is refused because
-            of light work.
+            of light work; 0 while some are refused.
         is_strained: whether heavy, teacher or admin requests were refused in the last 0.25 s.
         heavy: the gate of heavy work.
         bodies: receives the bodies of heavy, teacher and admin requests.
@@ -165,8 +169,10 @@ class Admission:
             "teacher": Bound("teacher", settings.teacher_requests, self._refused),
             "admin": Bound("admin", _MAX_ADMIN_REQUESTS, self._refused),
         }
+        self._waiting_bounds = tuple(self.waiting_kinds.values())
         self._light_requests = settings.light_requests
         self._shares = LightShares() if settings.keys_file else None
+        self._long_requests = LongRequests()
         self._strain_of_light = Strain(self._bound_light)
         self._strain_of_keys = Strain(self._bound_light)
         self._bound_light()
@@ -189,29 +195,64 @@ class Admission:
             headers: the headers of the new request.
         """
         working = in_progress - self._waiting()
-        is_busy = working >= self.accepts_below
-        if not is_busy and not self.is_strained:
+        if working < self.accepts_below and not self.is_strained:
             return 0
         found = self._costs.find(method.decode("latin-1"), url.partition(b"?")[0].decode("latin-1"))
         cost = found.value if found else Cost("light")
         if cost.kind == "free":
             return 0
-        if is_busy and self._has_too_much_light_work(working, headers):
+        if self._has_too_much_light_work(working, cost, headers):
             return 1
         return self._seconds_to_a_place(cost, headers) if self.is_strained else 0
 
-    def _has_too_much_light_work(self, working: int, headers: Headers) -> bool:
-        if self._shares:
+    def retry_after_body(self, exchange: Exchange) -> int:
+        """Returns 0 if a request is accepted, else the seconds until the client may try again.
+
+        Only a request for an explanation is refused: its route is light, and its body alone tells
+        that it needs a turn of heavy work. Counts the refusal.
+        """
+        if not _ASKS_FOR_REASONS.search(exchange.body):
+            return 0
+        scope = exchange.scope
+        found = self._costs.find(scope["method"], scope["path"])
+        if found is None or found.value.kind != "light":
+            return 0
+        headers = scope["headers"]
+        return self.heavy.retry_after(self._key_of(headers), wait_seconds(headers), units=1)
+
+    def is_refusing_light(self) -> bool:
+        """Returns whether light requests were refused a moment ago."""
+        return not self.accepts_below
+
+    def started(self, exchange: Exchange) -> None:
+        """Notes a request that starts now, if it is long."""
+        scope = exchange.scope
+        length = announced_length(scope["headers"])
+        if is_long(length):
+            found = self._costs.find(scope["method"], scope["path"])
+            if found and kind_of(found.value.kind, length) == "light":
+                self._long_requests.add(exchange)
+
+    def _has_too_much_light_work(self, working: int, cost: Cost, headers: Headers) -> bool:
+        if self._shares and working >= self._shared_from:
             key = self._key_of(headers)
             if not self._shares.admits(key, time.monotonic()):
                 if self._shares.is_greedy(key):
                     self._strain_of_keys.refused()
                 self._refused("share")
                 return True
-        if working >= self._max_light:
+        if working >= self._max_light or self._has_too_many_long(cost, headers):
             self._refused("busy")
             return True
         return False
+
+    def _has_too_many_long(self, cost: Cost, headers: Headers) -> bool:
+        """Returns whether a request is one long one too many, while light requests are refused."""
+        if not self._strain_of_light.is_on or cost.kind != "light":
+            return False
+        length = announced_length(headers)
+        is_light = kind_of(cost.kind, length) == "light"
+        return is_light and is_long(length) and self._long_requests.are_many()
 
     def _seconds_to_a_place(self, cost: Cost, headers: Headers) -> int:
         """Returns 0 if the request will be served in time, else the seconds before a retry.
@@ -241,8 +282,10 @@ class Admission:
         part = max(1, self._light_requests // _SHARE_UNDER_STRAIN)
         is_greedy, is_busy = self._strain_of_keys.is_on, self._strain_of_light.is_on
         self._max_light = part if is_busy and not is_greedy else self._light_requests
-        lower = part if is_busy or is_greedy else self._light_requests
-        self.accepts_below = max(1, lower // 2) if self._shares else lower
+        is_strained = is_busy or is_greedy
+        lower = part if is_strained else self._light_requests
+        self._shared_from = max(1, lower // 2) if self._shares else lower
+        self.accepts_below = 0 if is_strained else self._shared_from  # long requests are counted
 
     def _refused(self, reason: str) -> None:
         """Counts a refusal by its reason; the worker is then under strain for a moment."""
@@ -257,9 +300,10 @@ class Admission:
 
         They wait for a turn, the teacher, an admin change or the store, or work in a thread.
         """
-        waiting = sum(each.requests for each in self.waiting_kinds.values())
-        waiting += self.heavy.in_progress
-        return waiting + self._waiting_for_store()
+        waiting = self.heavy.in_progress + self._waiting_for_store()
+        for bound in self._waiting_bounds:  # not a sum of a generator, which takes twice as long
+            waiting += bound.requests
+        return waiting
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:
         """Yields a gauge of the units of heavy requests: those that wait and those with a turn."""

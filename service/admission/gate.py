@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from anyio import to_thread
 from starlette.types import Scope
 
 from service.admission.caller import Caller, caller_of
 from service.admission.fair_queue import FairQueue
+from service.admission.low_priority import LowPriorityThreads
 from service.errors import OverloadedError
 
 Result = TypeVar("Result")
@@ -54,6 +54,7 @@ class Gate:
         running_units: units of the requests that have a turn.
         queued_units: units of the requests that wait.
         in_progress: number of requests that wait or have a turn.
+        threads: where the requests that have a turn work.
     """
 
     def __init__(self, max_turns: int, max_units: int, refused: Refusal) -> None:
@@ -63,6 +64,7 @@ class Gate:
         self._queue: FairQueue[_Waiting] = FairQueue(max_units)
         self._refused = refused
         self._seconds_per_unit = _FIRST_SECONDS_PER_UNIT
+        self.threads = LowPriorityThreads(max_turns)
 
     @property
     def queued_units(self) -> int:
@@ -202,8 +204,9 @@ class Turn:
         Raises:
             OverloadedError: the request's time is over or its sender has left; nothing is called.
         """
-        self._check()
-        return await to_thread.run_sync(function, *arguments)
+        if reason := self._reason_to_stop():
+            raise self._gate.refusal(reason)
+        return await self._gate.threads.run(function, *arguments)
 
     async def run_slices(self, slices: Slices[Result]) -> Result:
         """Runs the generator `slices` to its end in a thread, and returns its result.
@@ -212,7 +215,10 @@ class Turn:
             OverloadedError: the request's time is over or its sender has left; no further slice
                 runs.
         """
-        return await self.run(self._run_all, slices)
+        try:
+            return await self.run(self._run_all, slices)
+        except _StoppedError as stopped:
+            raise self._gate.refusal(stopped.reason) from None
 
     def _run_all(self, slices: Slices[Result]) -> Result:
         # All in one thread call: a switch of threads after each slice would cost more.
@@ -223,7 +229,8 @@ class Turn:
                 result: Result = end.value
                 return result
             os.sched_yield()  # lets the event loop run if it waits for the interpreter or a core
-            self._check()
+            if reason := self._reason_to_stop():
+                raise _StoppedError(reason)
 
     def end(self) -> None:
         """Ends the turn; a second call does nothing."""
@@ -231,8 +238,16 @@ class Turn:
             self._is_over = True
             self._gate.leave(self._units, time.monotonic() - self._began)
 
-    def _check(self) -> None:
+    def _reason_to_stop(self) -> str | None:
+        """Returns why the request must not be worked on any more; None: it may be."""
         if self._caller.has_left():
-            raise self._gate.refusal("left")
-        if time.monotonic() > self._until:
-            raise self._gate.refusal("deadline")
+            return "left"
+        return "deadline" if time.monotonic() > self._until else None
+
+
+class _StoppedError(Exception):
+    """Slices were stopped in their thread. The refusal is counted on the event loop."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

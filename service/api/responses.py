@@ -7,7 +7,7 @@ import orjson
 from fastapi import Response
 
 from export.contract.bundle import Item
-from service.admission.gate import Turn
+from service.admission.gate import Slices, Turn
 from service.bundles.variants import ServedVariant
 from service.errors import StudentError
 from service.events.impressions import Audience
@@ -37,6 +37,15 @@ def ranking_content(ranking: Sequence[tuple[Item, float]]) -> list[dict[str, Any
     ]
 
 
+def encoded_items(items: Sequence[Mapping[str, Any]]) -> orjson.Fragment:
+    """Returns the items of an answer as JSON that `json_response` copies.
+
+    A thread encodes the items of a large answer in slices, since encoding keeps the event loop
+    waiting.
+    """
+    return orjson.Fragment(orjson.dumps(items))
+
+
 def recommendation_content(
     runtime: Runtime,
     variant: ServedVariant,
@@ -45,6 +54,7 @@ def recommendation_content(
     audience: Audience | None,
     *,
     degraded: bool,
+    items: orjson.Fragment | None = None,
 ) -> dict[str, Any]:
     """Returns the fields of a RecommendationAnswer; records it for the metrics and the event log.
 
@@ -56,6 +66,7 @@ def recommendation_content(
             at the end of the request.
         audience: the receiver of the answer, for its impression; None: no impression.
         degraded: whether the history store did not answer.
+        items: the items of the answer, if they are encoded already.
     """
     degraded = degraded or recommendations.degraded
     recommendation_id = runtime.impressions.shown(
@@ -69,7 +80,7 @@ def recommendation_content(
         "source": recommendations.source,
         "degraded": degraded,
         "unknown_items": recommendations.unknown_items,
-        "items": ranking_content(recommendations.ranking),
+        "items": ranking_content(recommendations.ranking) if items is None else items,
     }
     if recommendations.shortage is not None or recommendations.left_out_pins:
         content |= shortage_content(recommendations)
@@ -95,14 +106,16 @@ def recommendation_response(
     *,
     degraded: bool,
     more: Mapping[str, Any] | None = None,
+    items: orjson.Fragment | None = None,
 ) -> Response:
     """Makes the response with a RecommendationAnswer and status 200.
 
     `audience`: the receiver of the answer, for its impression; None: no impression.
     `degraded`: whether the history store did not answer. `more`: further fields of the answer.
+    `items`: its items, if they are encoded already.
     """
     content = recommendation_content(
-        runtime, variant, recommendations, stopwatch, audience, degraded=degraded
+        runtime, variant, recommendations, stopwatch, audience, degraded=degraded, items=items
     )
     if more:
         content.update(more)
@@ -129,45 +142,46 @@ async def response_in_turn(
     Raises:
         OverloadedError: the time of the request is over, or its sender has left.
     """
-    with stopwatch.time("infer"):
-        answer = await turn.run(variant.recommender.recommend, query)
+    answer, response = await turn.run_slices(
+        _in_slices(runtime, variant, query, stopwatch, audience, explain=explain, degraded=degraded)
+    )
     runtime.offer_to_shadow(variant, query, answer)
-    if explain:
-        return await _explained_response(
-            runtime, variant, query, answer, stopwatch, turn, audience, degraded=degraded
-        )
-    return recommendation_response(runtime, variant, answer, stopwatch, audience, degraded=degraded)
+    return response
 
 
-async def _explained_response(
+def _in_slices(
     runtime: Runtime,
     variant: ServedVariant,
     query: Query,
-    recommendations: Recommendations,
     stopwatch: Stopwatch,
-    turn: Turn,
     audience: Audience | None,
     *,
+    explain: bool,
     degraded: bool,
-) -> Response:
-    """Makes the response with the recommendations and the reasons of each item, within a turn.
+) -> Slices[tuple[Recommendations, Response]]:
+    """Ranks a query and makes the response, in slices; arguments as in `response_in_turn`.
 
-    If the student fails to explain, `reasons` are empty and the answer is degraded. `degraded`:
-    whether the history store did not answer.
+    If the student fails to explain, `reasons` are empty and the answer is degraded.
     """
-    with stopwatch.time("explain"):
-        try:
-            reasons = await turn.run_slices(
-                explain_in_slices(variant.recommender, query, recommendations)
-            )
-        except StudentError:
-            degraded, reasons = True, [[] for _ in recommendations.ranking]
-    content = recommendation_content(
-        runtime, variant, recommendations, stopwatch, audience, degraded=degraded
+    with stopwatch.time("infer"):
+        answer = variant.recommender.recommend(query)
+    items = ranking_content(answer.ranking)
+    yield
+    if explain:
+        with stopwatch.time("explain"):
+            try:
+                reasons = yield from explain_in_slices(variant.recommender, query, answer)
+            except StudentError:
+                degraded, reasons = True, [[] for _ in items]
+        for item, item_reasons in zip(items, reasons, strict=True):
+            item["reasons"] = _reasons(item_reasons)
+        yield
+    encoded = encoded_items(items)
+    yield
+    # Last, because from here on the answer counts as shown.
+    return answer, recommendation_response(
+        runtime, variant, answer, stopwatch, audience, degraded=degraded, items=encoded
     )
-    for item, item_reasons in zip(content["items"], reasons, strict=True):
-        item["reasons"] = _reasons(item_reasons)
-    return json_response(content, {"Server-Timing": stopwatch.header()})
 
 
 def event_response(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from export.contract.log.live_figures import LiveFigures, LiveReport, load_report
+from export.contract.log.live_figures import Drift, LiveFigures, LiveReport, load_report
 from service.experiments.intervals import Interval, difference, mean, proportion, trials_to_show
 
 ALPHA = 0.05
@@ -62,6 +62,21 @@ def content_of(report: LiveReport, control: str) -> Mapping[str, Any]:
         "made_at": report.made_at,
         "figures": [_rates(each) for each in report.figures],
         "comparisons": list(_comparisons(report.figures, control)),
+        "drift": None if report.drift is None else _shares(report.drift),
+    }
+
+
+def _shares(drift: Drift) -> dict[str, Any]:
+    """Returns drift as a JSON object; shares are null without events."""
+    known = drift.events - drift.unknown
+    return {
+        "model_version": drift.model_version,
+        "begin": drift.begin,
+        "events": drift.events,
+        "unknown_items": drift.unknown / drift.events if drift.events else None,
+        "head": drift.head / known if known else None,
+        "head_in_training": drift.head_share,
+        "busiest_session": drift.busiest / drift.events if drift.events else None,
     }
 
 

@@ -53,7 +53,8 @@ class EarlyAdmission(Protocol):
     `service.admission` implements it.
 
     Attributes:
-        accepts_below: number of requests in progress below which no light request is refused.
+        accepts_below: number of requests in progress below which no light request is refused. It
+            is 0 while some are: then `started` must be told of each request that starts.
         is_strained: whether heavy, teacher or admin requests may be refused now.
     """
 
@@ -69,6 +70,13 @@ class EarlyAdmission(Protocol):
         head.
         """
         ...
+
+    def retry_after_body(self, exchange: Any) -> int:
+        """Returns the same for a request whose head was accepted and whose body has come."""
+        ...
+
+    def started(self, exchange: Any) -> None:
+        """Notes a request that starts now; its body is complete."""
 
 
 class Connections:

@@ -10,6 +10,7 @@ import asyncio
 import json
 from functools import cache
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from uvicorn._types import ASGI3Application
@@ -123,7 +124,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.url) > MAX_URL_BYTES:
             self._stop(HTTPStatus.REQUEST_URI_TOO_LONG, f"the URL is over {MAX_URL_BYTES} bytes")
         # A head that came in one piece cannot be longer than the limit, and is not counted.
-        if self._received > _CHUNK and sum(map(_length, self.headers)) > MAX_HEADER_BYTES:
+        if self._received > _CHUNK and sum(map(len, chain(*self.headers))) > MAX_HEADER_BYTES:
             self._stop(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
                 f"the headers are over {MAX_HEADER_BYTES} bytes",
@@ -207,17 +208,21 @@ class LimitedProtocol(HttpToolsProtocol):
     def _start_held(self, *, is_late: bool) -> None:
         """Starts the request that was held for its body; does nothing if there is none.
 
-        `is_late`: whether the body came later than the headers. A late request is refused if the
-        worker has too much work now.
+        `is_late`: whether the body came after the headers; too much work now then refuses it.
         """
         if self._held is None:
             return
         (cycle, app), self._held = self._held, None
-        admission = self._all.admission if is_late else None
-        if admission and (seconds := self._seconds_of(admission)):
-            self._answer_overloaded(seconds)
-        else:
-            HttpToolsProtocol._start_asgi_task(self, cycle, app)
+        if admission := self._all.admission:
+            seconds = self._seconds_of(admission) if is_late else 0
+            if admission.is_strained and not seconds:
+                seconds = admission.retry_after_body(cycle)
+            if seconds:
+                self._answer_overloaded(seconds)
+                return
+            if not admission.accepts_below and not cycle.more_body:
+                admission.started(cycle)
+        HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
     def _must_not_be_held(self) -> bool:
         """Returns whether a request must start before its body is complete.
@@ -252,7 +257,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
         Does not count ended tasks, which uvicorn removes one turn of the event loop later.
         """
-        return sum(not each.done() for each in self.tasks) - self._all.waiting
+        return [each.done() for each in self.tasks].count(False) - self._all.waiting
 
     def _answer_overloaded(self, retry_after: int) -> None:
         """Answers 503 without calling the application, and skips the body of the request.
@@ -311,10 +316,6 @@ class LimitedProtocol(HttpToolsProtocol):
         if not is_answering or (self._is_in_body and not self.cycle.response_started):
             self.transport.write(_problem(status, detail))
         self.transport.close()
-
-
-def _length(header: tuple[bytes, bytes]) -> int:
-    return len(header[0]) + len(header[1])
 
 
 @cache

@@ -1,12 +1,14 @@
 """Micro-batching: requests that are ready in the same turn of the event loop share an inference.
 
 No request waits for others to arrive: if only one is ready, it is ranked at once. The busier a
-worker is, the larger its batches are, and the less of the worker's time each request takes.
+worker is, the larger its batches are, and the less of the worker's time each request takes. While
+requests are refused, a batch waits for two more turns: more requests share it, so that more are
+answered, and sooner.
 `service/ranking/__init__.py` says why inference runs on the event loop.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from service.ranking.batching import answer_by_group, answer_together_or_singly
@@ -52,8 +54,13 @@ class MicroBatcher:
     requests.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_refusing: Callable[[], bool] = lambda: False) -> None:
+        """Makes a batcher without requests.
+
+        `is_refusing`: returns whether the worker has refused light requests a moment ago.
+        """
         self._pending: list[_Pending] = []
+        self._is_refusing = is_refusing
 
     async def recommend(self, recommender: Recommender, query: Query) -> Recommendations:
         """Answers `query` with `recommender`, in a batch with the other requests of this turn.
@@ -63,7 +70,10 @@ class MicroBatcher:
         """
         loop = asyncio.get_running_loop()
         if not self._pending:
-            loop.call_soon(self._rank_pending)  # runs after all requests that are ready now
+            if self._is_refusing():
+                loop.call_soon(loop.call_soon, loop.call_soon, self._rank_pending)
+            else:
+                loop.call_soon(self._rank_pending)  # runs after all requests that are ready now
         future: asyncio.Future[Recommendations] = loop.create_future()
         self._pending.append(_Pending(recommender, query, future))
         return await future

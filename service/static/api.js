@@ -64,6 +64,8 @@ export function item(itemId) {
 
 export const model = async () => (await request("GET", "/v1/model")).answer;
 
+export const experiments = async () => (await request("GET", "/v1/experiments")).answer;
+
 export const examples = async () => (await request("GET", "/v1/examples")).answer.histories;
 
 export const recommend = (query, signal) =>

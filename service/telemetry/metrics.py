@@ -76,6 +76,7 @@ class Metrics:
         self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._of_part: dict[str, Histogram] = {}
         self._of_answer: dict[tuple[str, str, bool], Counter] = {}
+        self._of_refusal: dict[str, Counter] = {}
 
     def count_arrival(self) -> None:
         """Counts a request that has arrived as a request in progress."""
@@ -118,7 +119,9 @@ class Metrics:
 
     def count_refusal(self, reason: str) -> None:
         """Counts a request that was refused or dropped because of too much work, by reason."""
-        self._refusals.labels(reason).inc()
+        if reason not in self._of_refusal:
+            self._of_refusal[reason] = self._refusals.labels(reason)
+        self._of_refusal[reason].inc()
 
     def announce_refusals(self, reasons: Iterable[str]) -> None:
         """Makes the refusal counter of each reason, so that scrapes show 0 before a refusal."""

@@ -11,6 +11,7 @@ import redis
 
 from distilled_recommender.retrain.runs import RunTable
 from export.contract.log.events import STREAM_FIELD, STREAMS, Event, text_of_entry
+from export.contract.log.live_figures import load_report
 from tests.conftest import RedisServer
 from training.events.log_folder import LogFolder
 from training.events.reading import read_events
@@ -45,6 +46,8 @@ def test_events_are_collected_and_a_retraining_is_decided_with_the_items_of_the_
     subprocess.run(["sh", ROOT / "docker/learn", "--once"], env=environment, check=True)
 
     assert read_events(LogFolder(str(tmp_path / "log")))["event_id"].to_pylist() == ["e"]
+    report = load_report(tmp_path / "bundles/experiments.json")
+    assert (report.figures, report.drift) == ([], None)  # no list was shown, no bundle is active
     (run,) = RunTable(tmp_path / "work/learn/retrain").read()
     assert run.decision == "undecided"
     assert run.reason.startswith("1 events in the newest slice are too few to say")

@@ -13,6 +13,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from export.contract.log.live_figures import save_report
+from handbook.reference.example_service import example_report
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,9 +51,11 @@ def metrics_in(expressions: Iterable[str]) -> set[str]:
 
 
 @pytest.fixture
-async def exported(bundle_path: Path, connect: "Connect") -> set[str]:
-    """The names of all metrics that the service exports after a request."""
-    async with connect(Settings(bundle_path=bundle_path)) as client:
+async def exported(bundle_path: Path, connect: "Connect", tmp_path: Path) -> set[str]:
+    """The names of all metrics that the service exports after a request, with live figures."""
+    path = tmp_path / "experiments.json"
+    save_report(example_report(), path)
+    async with connect(Settings(bundle_path=bundle_path, experiments_path=path)) as client:
         await client.post("/v1/sessions/s/events?k=1", json={"item_id": "c"})
         text = (await client.get("/metrics")).text
     return {each.name for family in text_string_to_metric_families(text) for each in family.samples}

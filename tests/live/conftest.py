@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from export.contract.bundle import Item, save_bundle
 from export.freeze import export_graphs
+from tests.live.chromium import browser as browser
+from tests.live.chromium import chromium as chromium
 from training.data.raw import RawData
 from training.data.sources.movielens import read_movielens
 from training.settings.student import StudentConfig

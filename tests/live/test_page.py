@@ -1,7 +1,6 @@
 """The page in a real Chromium with a real service, used by mouse and by keyboard."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 from selenium import webdriver
 from selenium.webdriver import ActionChains
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import expected_conditions
@@ -17,6 +15,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from service.access.key_commands import NewKey, create_key
 from service.access.principal import Scope
+from tests.live.chromium import SCREENSHOTS, needs_chromium
 from tests.live.page import (
     PATIENCE_SECONDS,
     Page,
@@ -33,40 +32,7 @@ if TYPE_CHECKING:
     from tests.conftest import RedisServer
     from tests.live.conftest import Serve
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
-# A folder to write `page-*.png` to; SCREENSHOTS_BUNDLE and SCREENSHOTS_TEACHER_URL choose others.
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER),
-    reason="no `chromium` and `chromedriver` on the PATH (Debian: chromium, chromium-driver)",
-)
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in FLAGS.split():
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, Service(DRIVER))
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture
-def browser(chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
-    """A browser with a light color scheme and no stored session."""
-    resize(chromium, 1200, 900)
-    prefer(chromium, "light")
-    yield chromium
-    chromium.execute_script("localStorage.clear()")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")

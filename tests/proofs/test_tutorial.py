@@ -2,24 +2,36 @@
 
 The long form, `python -m proofs tutorial`, also installs the wheel in a new environment, lets the
 LLM read the titles, evaluates and exports. Here the words of titles replace the LLM, the students
-train for one epoch, and the example bundle of the wheel is served.
+train for few epochs, and the example bundle of the wheel is served. A made bundle, which ranks the
+shop's items in a random order, is the champion that clicks improve on.
 """
 
+import csv
 import os
+import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from zipfile import ZipFile
 
+import onnx
 import pytest
 
 from distilled_recommender.files import BUNDLE
-from proofs.tutorial import TUTORIAL, Reader, Step, has_same_shape, steps
+from distilled_recommender.retrain.runs import RunTable
+from export.contract.bundle import Item, save_bundle
+from proofs.tutorial import TUTORIAL, Reader, Step, divided, has_same_shape, steps
 from proofs.wheel import ROOT, environment
+from tests.service.conftest import ring_graph
 
-SHORTER = {'kind = "titles"\nlayers = 6': 'kind = "tf-idf"', "max_epochs = 10": "max_epochs = 1"}
+SHORTER = {
+    'kind = "titles"\nlayers = 6': 'kind = "tf-idf"',
+    "max_epochs = 10": "max_epochs = 4",
+    "retrain live.toml": "retrain live.toml --workers 1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +73,18 @@ def test_the_commands_of_the_tutorial_lead_from_two_files_to_two_students(reader
         assert has_same_shape(step.shown.replace("titles:", "tf-idf:"), printed), printed
 
 
+@contextmanager
+def serving_as_in(chapter: list[Step], reader: Reader) -> Iterator[Reader]:
+    (step,) = (each for each in chapter if each.is_service)
+    before, serve = divided(step.code)
+    reader.run(before)
+    with reader.serving(serve):
+        yield reader
+
+
 @pytest.fixture(scope="module")
 def serving(reader: Reader) -> Iterator[Reader]:
-    (step,) = (each for each in chapter(6) if each.is_service)
-    *key, serve = step.code.splitlines(keepends=True)
-    reader.run("".join(key))
-    with reader.serving(serve):
+    with serving_as_in(chapter(6), reader) as reader:
         yield reader
 
 
@@ -89,3 +107,40 @@ def test_shapes_differ_if_a_key_or_a_word_does() -> None:
     assert not has_same_shape('{"a": [{"b": 1}]}', '{"a": [{"c": 1}]}')
     assert has_same_shape("kNN  0.1\n", "first\nkNN 0.25\n")
     assert not has_same_shape("kNN  0.1\n", "kNN none\n")
+
+
+@pytest.mark.slow
+def test_clicks_make_the_next_model_and_the_figures_show_both(reader: Reader) -> None:
+    reader.run(chapter(2)[0].code)
+    reader.run(divided(next(each for each in chapter(6) if each.is_service).code)[0])
+    save_random_bundle(reader.folder)
+    with serving_as_in(chapter(7), reader.at_another_port()) as shop:
+        for step in (*chapter(7)[1:], *chapter(8), *chapter(9)):
+            printed = shop.run(shortened(step.code))
+            if step.shown:
+                assert has_same_shape(step.shown, printed), printed
+
+    (run,) = RunTable(shop.folder / "work/live/retrain").read()
+    assert run.decision == "published"
+    assert run.bundle != run.champion
+    assert f'"model_version": "{run.champion}"' in printed
+    assert f'"model_version": "{run.bundle}"' in printed
+
+
+def save_random_bundle(folder: Path) -> None:
+    """Replaces the bundle of the shop by one that ranks its items in a random order."""
+    with (folder / "items.csv").open(newline="") as file:
+        items = [Item(row["item_id"], row["title"]) for row in csv.DictReader(file)]
+    random.Random(0).shuffle(items)  # noqa: S311 - no secret
+    graph = folder / "random.onnx"
+    onnx.save(ring_graph(len(items)), graph)
+    save_bundle(
+        folder / "work/shop/bundle",
+        graph,
+        items,
+        student="random",
+        max_history_length=4,
+        metrics={},
+        parity_error=0.0,
+        provenance={"made_by": "tests"},
+    )

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, Protocol
 from training.errors import KnowledgeError
-from training.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
+from training.knowledge import REFITS, Answers, Knowledge, load_knowledge, save_knowledge
 from training.settings.teacher import TeacherConfig
 
 
@@ -188,3 +188,22 @@ def test_a_description_without_its_keys_is_refused(tmp_path: Path, tiny_dataset:
 def test_no_knowledge_at_all_says_how_to_make_it(tmp_path: Path, tiny_dataset: Dataset) -> None:
     with pytest.raises(KnowledgeError, match=r"python -m training\.teach"):
         load_knowledge(tmp_path / "nowhere", tiny_dataset)
+
+
+def test_knowledge_with_answers_for_a_refit_loads_as_it_was_and_is_learned_there_alone(
+    tmp_path: Path, tiny_dataset: Dataset
+) -> None:
+    refits: dict[Protocol, Answers] = {"refit": answers_for(1, 2, 3, 6, 10)}
+    knowledge = replace(knowledge_about(tiny_dataset), refits=refits)
+    save_knowledge(knowledge, tmp_path)
+
+    loaded = load_knowledge(tmp_path, tiny_dataset)
+
+    assert list(loaded.refits) == ["refit"]
+    assert loaded.under("refit").train.rows.tolist() == [1, 2, 3, 6, 10]
+    assert loaded.under("refit-all").train.rows.tolist() == [1, 2, 6, 10]
+    assert loaded.under("train").taught_hash == knowledge_about(tiny_dataset).taught_hash
+    for protocol in REFITS:
+        found = loaded.summary.under(protocol).taught_hash
+        assert found == loaded.under(protocol).taught_hash
+        assert (found == loaded.taught_hash) == (protocol == "refit-all")

@@ -98,7 +98,9 @@ class Job:
             source: folder of this job's checkpoint; required with a cold bonus.
         """
         refit = Refit(protocol, self.dataset, epochs, cold_bonus, source)
-        return replace(self, dataset=self.dataset.under(protocol), refit=refit)
+        knowledge = None if self.knowledge is None else self.knowledge.under(protocol)
+        view = self.dataset.under(protocol)
+        return replace(self, dataset=view, knowledge=knowledge, refit=refit)
 
     @property
     def settings(self) -> DistillationConfig:

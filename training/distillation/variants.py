@@ -13,6 +13,7 @@ Part = Literal["position", "confidence", "consistency", "offset", "cold_bonus"]
 TrainingPart = Literal["trained_candidates", "item_dropout", "random_features", "smoothing"]
 TRAINING_PARTS: tuple[TrainingPart, ...] = get_args(TrainingPart)
 ListSource = Literal["teacher", "shuffled", "title-neighbours"]
+ListLoss = Literal["ranking", "distribution"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class MethodVariant:
         without: parts that are off even if the experiment has them on.
         plus: parts that are on even if the experiment has them off.
         lists: source of the ranking lists; every source except the teacher is a control.
+        list_loss: loss of the lists; None for the experiment's.
         shuffled_embeddings: whether embeddings are permuted over the items, as a control.
         training: training settings that are on even if the experiment has them off. They give a
             student without a teacher the side effects of distillation, such as dropout. A
@@ -38,6 +40,7 @@ class MethodVariant:
     without: tuple[Part, ...] = ()
     plus: tuple[Part, ...] = ()
     lists: ListSource = "teacher"
+    list_loss: ListLoss | None = None
     shuffled_embeddings: bool = False
     training: tuple[TrainingPart, ...] = ()
 
@@ -54,6 +57,7 @@ class MethodVariant:
         update |= dict.fromkeys(self.plus, True)
         update["ranking_weight"] = config.ranking_weight if self.ranking else 0.0
         update["embeddings"] = embeddings
+        update["list_loss"] = self.list_loss or config.list_loss
         if not embeddings:
             update["offset"] = True  # without embeddings an item has only its offset
         return config.model_copy(update=update)
@@ -110,6 +114,8 @@ VARIANTS: Mapping[str, MethodVariant] = {
     "without-consistency": MethodVariant(ranking=True, embeddings=True, without=("consistency",)),
     "without-offset": MethodVariant(ranking=True, embeddings=True, without=("offset",)),
     "with-cold-bonus": MethodVariant(ranking=True, embeddings=True, plus=("cold_bonus",)),
+    "distributions": MethodVariant(ranking=True, embeddings=True, list_loss="distribution"),
+    "distributions-only": MethodVariant(ranking=True, embeddings=False, list_loss="distribution"),
     "control-shuffled": MethodVariant(ranking=True, embeddings=True, lists="shuffled"),
     "control-title-neighbours": MethodVariant(
         ranking=True, embeddings=True, lists="title-neighbours"

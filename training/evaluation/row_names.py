@@ -14,6 +14,8 @@ RANKING_ROW = "ranking only"
 EMBEDDINGS_ROW = "embeddings only"
 DISTILLED_ROW = "DLLM2Rec"
 COLD_ROW = "DLLM2Rec with cold bonus"
+DISTRIBUTIONS_ROW = "DLLM2Rec with distributions"
+DISTRIBUTIONS_ONLY_ROW = "distributions only"
 TITLE_LISTS_ROW = "control title-neighbour lists"
 
 
@@ -46,6 +48,8 @@ TRAINING_OF_ROW: Mapping[str, RowTraining] = {
     "DLLM2Rec without consistency": RowTraining("without-consistency"),
     "DLLM2Rec without offset": RowTraining("without-offset"),
     COLD_ROW: RowTraining("with-cold-bonus"),
+    DISTRIBUTIONS_ROW: RowTraining("distributions"),
+    DISTRIBUTIONS_ONLY_ROW: RowTraining("distributions-only"),
     "control shuffled lists": RowTraining("control-shuffled"),
     TITLE_LISTS_ROW: RowTraining("control-title-neighbours"),
     "control shuffled embeddings": RowTraining("control-shuffled-embeddings"),

@@ -11,19 +11,33 @@ from training.settings.section import Section
 
 REMOTE_PREFIX = "openai:"
 
-TeacherKind = Literal["retrieval", "generative", "titles", "tf-idf", "word-vectors"]
+TeacherKind = Literal[
+    "retrieval",
+    "generative",
+    "titles",
+    "tf-idf",
+    "word-vectors",
+    "fusion",
+    "fusion-without-titles",
+]
 # Kinds that read each title by itself and answer with the titles nearest to those of a history.
 TITLES_KINDS: Set[TeacherKind] = {"titles", "tf-idf", "word-vectors"}
 # Kinds that embed titles by their words, without an LLM: controls for what the LLM adds.
 WORDS_KINDS: Set[TeacherKind] = {"tf-idf", "word-vectors"}
-_WITHOUT_AN_LLM: Mapping[str, object] = {"tuning": "none", "budget_tokens": None, "layers": None}
+# Kinds that weigh order-aware kNN, titles and popularity, and the control among them.
+TITLELESS_KIND: TeacherKind = "fusion-without-titles"
+FUSION_KINDS: Set[TeacherKind] = {"fusion", TITLELESS_KIND}
+_UNTUNED: Mapping[str, object] = {"tuning": "none", "budget_tokens": None}
+_WITHOUT_AN_LLM: Mapping[str, object] = {**_UNTUNED, "layers": None}
 # Settings for which a kind of teacher allows only one value.
 FIXED_SETTINGS: Mapping[TeacherKind, Mapping[str, object]] = {
     "retrieval": {},
     "generative": {"layers": None},
-    "titles": {"tuning": "none", "budget_tokens": None},
+    "titles": _UNTUNED,
     "tf-idf": _WITHOUT_AN_LLM,
     "word-vectors": _WITHOUT_AN_LLM,
+    "fusion": _UNTUNED,
+    "fusion-without-titles": _UNTUNED,
 }
 Pooling = Literal["last", "mean"]
 
@@ -145,7 +159,8 @@ class TeacherConfig(Section):
         description="`retrieval` reads histories and matches titles; `generative` writes the next "
         "title; `titles` reads each title by itself, which takes minutes, and answers with the "
         "titles nearest to those of the history; `tf-idf` and `word-vectors` do the same by the "
-        "words of titles, without an LLM",
+        "words of titles, without an LLM; `fusion` weighs order-aware kNN, titles and popularity, "
+        "and gives probabilities; `fusion-without-titles` is its control",
     )
     model: str = Field(
         default="smollm2",
@@ -296,7 +311,7 @@ class TeacherConfig(Section):
     def _a_titles_teacher_has_no_token_budget(
         cls, budget: int | None, others: ValidationInfo
     ) -> int | None:
-        if budget is not None and others.data.get("kind") in TITLES_KINDS:
+        if budget is not None and others.data.get("kind") in TITLES_KINDS | FUSION_KINDS:
             raise ValueError(
                 f"kind = {others.data['kind']!r} reads no histories, only titles: limit it by "
                 "budget_sequences"
@@ -317,6 +332,6 @@ class TeacherConfig(Section):
         model, kind = others.data.get("model", ""), others.data.get("kind")
         if model.startswith(REMOTE_PREFIX) and (kind, tuning) != ("generative", "none"):
             raise ValueError(f"{model!r} needs kind = 'generative' and tuning = 'none'")
-        if kind in TITLES_KINDS and tuning != "none":
+        if kind in TITLES_KINDS | FUSION_KINDS and tuning != "none":
             raise ValueError(f"kind = {kind!r} learns from no history and needs tuning = 'none'")
         return tuning

@@ -21,6 +21,7 @@ from typing import Literal, NotRequired, TypedDict
 from recommender_client.service_answers import (
     ComparisonOfVariantsAnswer as ComparisonOfVariantsAnswer,
 )
+from recommender_client.service_answers import DriftAnswer as DriftAnswer
 from recommender_client.service_answers import ExperimentsAnswer as ExperimentsAnswer
 from recommender_client.service_answers import FigureAnswer as FigureAnswer
 from recommender_client.service_answers import HealthAnswer as HealthAnswer

@@ -54,6 +54,27 @@ class ComparisonOfVariantsAnswer(TypedDict):
     impressions_for_a_tenth: int | None
 
 
+class DriftAnswer(TypedDict):
+    """Recent events against the training of the served model; a share is None without events.
+
+    Attributes:
+        begin: begin of the recent events in ms since 1970.
+        events: number of recent events.
+        unknown_items: share of the events on items that the model does not have.
+        head: share, of the events on items of the model, on its most popular items.
+        head_in_training: share of the training interactions on these most popular items.
+        busiest_session: share of the events of the session with the most events.
+    """
+
+    model_version: str
+    begin: int
+    events: int
+    unknown_items: float | None
+    head: float | None
+    head_in_training: float
+    busiest_session: float | None
+
+
 class ExperimentsAnswer(TypedDict):
     """Live figures of the variants.
 
@@ -62,12 +83,14 @@ class ExperimentsAnswer(TypedDict):
         made_at: time in ms since 1970 at which the event log was counted.
         figures: figures of each variant, model version and source.
         comparisons: each variant compared with the control.
+        drift: recent events against the training of the model; None: not compared.
     """
 
     begin: int | None
     made_at: int
     figures: list[LiveFiguresAnswer]
     comparisons: list[ComparisonOfVariantsAnswer]
+    drift: DriftAnswer | None
 
 
 class VariantAnswer(TypedDict):

@@ -1,4 +1,4 @@
-"""Live figures: counts of shown lists, and of the clicks and conversions that followed, as JSON.
+"""Live figures: counts of shown lists, of the clicks that followed, and of drift, as JSON.
 
 A program counts them in the event log and writes a file. The service reads the file and returns the
 figures with intervals. This module imports the standard library only.
@@ -7,7 +7,7 @@ figures with intervals. This module imports the standard library only.
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from export.contract.reading import read_file
@@ -25,7 +25,7 @@ from export.contract.records import (
     whole_number,
 )
 
-SCHEMA = 1
+SCHEMA = 2
 MAX_PLACES = 20
 """Number of places in a list with a click count of their own; the last also counts later places."""
 MAX_FILE_BYTES = 16 << 20
@@ -63,6 +63,30 @@ class LiveFigures:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """Counts of recent events, to be compared with the training of a model.
+
+    Attributes:
+        model_version: version of the model's bundle.
+        begin: begin of the counted time in ms since 1970.
+        events: number of events.
+        unknown: number of events on items that the model does not have.
+        head: number of events on the *head*: the fewest items that have half of the model's
+            training interactions.
+        head_share: share of the training interactions on the head.
+        busiest: number of events of the session with the most events.
+    """
+
+    model_version: str
+    begin: int
+    events: int
+    unknown: int
+    head: int
+    head_share: float
+    busiest: int
+
+
+@dataclass(frozen=True)
 class LiveReport:
     """Live figures of a period.
 
@@ -71,12 +95,14 @@ class LiveReport:
         begin: start of the period in ms since 1970; None: the start of the log.
         made_at: end of the period in ms since 1970, when the log was read.
         figures: figures of each variant, model version and source.
+        drift: recent events against the training of a model; None if they were not compared.
     """
 
     schema: int
     begin: int | None
     made_at: int
     figures: Sequence[LiveFigures]
+    drift: Drift | None = None
 
 
 _CHECKS: Checks = {
@@ -85,11 +111,17 @@ _CHECKS: Checks = {
     **dict.fromkeys(("value", "value_squares"), NUMBER),
     "clicks_by_place": list_of(COUNT),
 }
+_DRIFT_CHECKS: Checks = {
+    "model_version": NAME,
+    **dict.fromkeys(("begin", "events", "unknown", "head", "busiest"), COUNT),
+    "head_share": NUMBER,
+}
 _REPORT_CHECKS: Checks = {
     "schema": whole_number(SCHEMA, SCHEMA),
     "begin": optional(COUNT),
     "made_at": COUNT,
     "figures": Check("a list", lambda value: isinstance(value, list)),
+    "drift": Check("an object, or null", lambda value: value is None or isinstance(value, dict)),
 }
 
 
@@ -124,7 +156,16 @@ def load_report(path: Path) -> LiveReport:
         if not isinstance(each, dict):
             raise BundleError(f"{place}: not a JSON object")
         figures.append(_checked(build(LiveFigures, each, _CHECKS, place), place))
-    return LiveReport(report.schema, report.begin, report.made_at, figures)
+    return replace(report, figures=figures, drift=_checked_drift(report.drift, f"{path}: drift"))
+
+
+def _checked_drift(content: object, place: str) -> Drift | None:
+    if not isinstance(content, dict):
+        return None
+    drift = build(Drift, content, _DRIFT_CHECKS, place)
+    if drift.unknown + drift.head > drift.events or drift.busiest > drift.events:
+        raise BundleError(f"{place}: more events of a kind than events")
+    return drift
 
 
 def _checked(figures: LiveFigures, place: str) -> LiveFigures:

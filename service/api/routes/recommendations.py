@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Generator, Sequence
 from http import HTTPStatus
 
+import orjson
 from fastapi import APIRouter, Response
 
 from service.api.authorization import PrincipalDep
@@ -18,7 +19,9 @@ from service.api.requests import (
     stored_history_of,
 )
 from service.api.responses import (
+    encoded_items,
     json_response,
+    ranking_content,
     recommendation_content,
     recommendation_response,
     response_in_turn,
@@ -123,18 +126,22 @@ def _in_slices(
 
     The queries of a slice that have the same variant share an inference.
     """
-    answers: list[Recommendations] = []
+    answers, items = list[Recommendations](), list[orjson.Fragment]()
     with stopwatch.time("infer"):
         for start in range(0, len(queries), SLICE_SIZE):
             part = slice(start, start + SLICE_SIZE)
-            answers += _recommend_many(served[part], queries[part])
+            newest = _recommend_many(served[part], queries[part])
             yield
+            answers += newest
+            items += [encoded_items(ranking_content(each.ranking)) for each in newest]
+            yield
+    # Last, because from here on the answers count as shown.
     contents = [
         recommendation_content(
-            runtime, variant, answer, stopwatch, audience, degraded=history.degraded
+            runtime, variant, answer, stopwatch, audience, degraded=history.degraded, items=encoded
         )
-        for variant, answer, history, audience in zip(
-            served, answers, stored, audiences, strict=True
+        for variant, answer, history, audience, encoded in zip(
+            served, answers, stored, audiences, items, strict=True
         )
     ]
     return answers, json_response({"answers": contents}, {"Server-Timing": stopwatch.header()})

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
+from service.admission.gate import Slices
 from service.api.authorization import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
@@ -100,15 +101,17 @@ async def _ask_student(
     units = 1 + _FILTERS_WEIGH * units_of_filters(variant, query)
     with stopwatch.time("infer"):
         async with runtime.admission.heavy.turn(scope, units) as turn:
-            answer = await turn.run(_student_answer, variant, query, stored.degraded)
+            answer = await turn.run_slices(_student_answer(variant, query, stored.degraded))
     audience = runtime.audience(body.session_id, principal.tenant, query, consent=body.consent)
     return replace(answer, audience=audience)
 
 
-def _student_answer(variant: ServedVariant, query: Query, degraded: bool) -> StudentAnswer:
+def _student_answer(variant: ServedVariant, query: Query, degraded: bool) -> Slices[StudentAnswer]:
+    """Answers a query with the student and makes the query to the teacher, in two slices."""
     started = perf_counter()
     recommendations = variant.recommender.recommend(query)
     seconds = perf_counter() - started
+    yield
     knows_item = recommendations.unknown_items < len(query.history)
     is_for_teacher = knows_item and bool(recommendations.ranking)
     teacher_query = teacher_query_for(variant.recommender, query) if is_for_teacher else None

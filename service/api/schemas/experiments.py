@@ -47,8 +47,28 @@ class ComparisonOfVariantsAnswer(BaseModel):
     )
 
 
+class DriftAnswer(BaseModel):
+    """Recent events against the training of the served model; a share is null without events."""
+
+    model_version: str
+    begin: int = Field(description="begin of the recent events in ms since 1970")
+    events: int = Field(description="number of recent events")
+    unknown_items: float | None = Field(
+        description="share of the events on items that the model does not have"
+    )
+    head: float | None = Field(
+        description="share, of the events on items of the model, on its most popular items"
+    )
+    head_in_training: float = Field(
+        description="share of the training interactions on these items: the fewest with half of all"
+    )
+    busiest_session: float | None = Field(
+        description="share of the events of the session with the most events"
+    )
+
+
 class ExperimentsAnswer(BaseModel):
-    """Live figures of all variants, and comparisons with the control."""
+    """Live figures of all variants, comparisons with the control, and drift."""
 
     begin: int | None = Field(
         description="begin of the counted period in ms since 1970; null: everything is counted"
@@ -56,3 +76,6 @@ class ExperimentsAnswer(BaseModel):
     made_at: int = Field(description="time in ms since 1970 at which the log was counted")
     figures: Sequence[LiveFiguresAnswer]
     comparisons: Sequence[ComparisonOfVariantsAnswer]
+    drift: DriftAnswer | None = Field(
+        description="recent events against the training of the model; null: not compared"
+    )

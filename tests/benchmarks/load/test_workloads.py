@@ -18,6 +18,7 @@ from benchmarks.load.workloads import (
     fill_regulars,
     regulars,
     visitors,
+    with_key,
 )
 from benchmarks.subjects.processes import running_redis
 
@@ -29,6 +30,15 @@ def test_visitors_of_another_seed_have_other_sessions() -> None:
     first, second = ({each.session_id for each in visitors(ITEMS, 500, seed)} for seed in (0, 1))
     assert len(visitors(ITEMS, 500)) == 500
     assert not first & second
+
+
+def test_every_request_carries_the_api_key_that_the_endpoint_is_made_for() -> None:
+    (plain,), (request,) = (
+        closed_loop([Click("a b", "7")], each, port=1).requests
+        for each in (SERVICE, with_key("k1.secret"))
+    )
+    line, rest = plain.split(b"\r\n", 1)
+    assert request == line + b"\r\nauthorization: Bearer k1.secret\r\n" + rest
 
 
 def test_a_click_becomes_a_request_of_the_service() -> None:

@@ -1,5 +1,6 @@
 """A shop whose visitors walk around the ring of `tests.service.conftest`: a, b, c, …, h, a."""
 
+import random
 import shutil
 import time
 from collections.abc import Callable
@@ -69,14 +70,25 @@ class Shop:
         settings = {"learning_rate": learning_rate, "max_epochs": max_epochs}
         self.config.write_text(CONFIG.format(folder=self.folder, **settings))
 
-    def visit(self, num_sessions: int, begin: int, step_ms: int = 1_000) -> None:
-        """Writes sessions of six events, which begin one after another from `begin` on."""
+    def visit(
+        self,
+        num_sessions: int,
+        begin: int,
+        step_ms: int = 1_000,
+        shuffled: random.Random | None = None,
+    ) -> None:
+        """Writes sessions of six events, which begin one after another from `begin` on.
+
+        With `shuffled`, the items of each session are in random order.
+        """
         rows: list[dict[str, Any]] = []
         for number in range(num_sessions):
             session = f"s{self.num_sessions + number}"
-            for place in range(6):
-                at = begin + (6 * number + place) * step_ms
-                rows.append(event(session, RING[(number * 5 + place) % len(RING)], at))
+            items = [RING[(number * 5 + place) % len(RING)] for place in range(6)]
+            if shuffled:
+                shuffled.shuffle(items)
+            for place, item_id in enumerate(items):
+                rows.append(event(session, item_id, begin + (6 * number + place) * step_ms))
         self.num_sessions += num_sessions
         write(self.log, "event", rows)
 
@@ -107,10 +119,10 @@ class Shop:
 
 
 @pytest.fixture
-def shop(
+def empty_shop(
     tmp_path: Path, save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> Shop:
-    """A shop with sixty sessions of the last hours.
+    """A shop without visitors.
 
     Exporting takes half a minute, so ready-made bundles, which know the ring, take its place: each
     with another version. `proofs.loop` exports.
@@ -126,9 +138,14 @@ def shop(
             made_of.write_text(dataset.fingerprint)
 
     monkeypatch.setattr(program, "export", export)
-    shop = Shop(tmp_path)
-    shop.visit(60, now_ms() - 5 * HOUR)
-    return shop
+    return Shop(tmp_path)
+
+
+@pytest.fixture
+def shop(empty_shop: Shop) -> Shop:
+    """A shop with sixty sessions of the last hours."""
+    empty_shop.visit(60, now_ms() - 5 * HOUR)
+    return empty_shop
 
 
 def now_ms() -> int:

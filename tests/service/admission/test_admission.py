@@ -16,7 +16,7 @@ from service.admission.admission import Admission, Bodies
 from service.admission.caller import Caller
 from service.errors import OverloadedError
 from service.settings import Settings
-from tests.service.admission.sockets import GET, answer_of, runtime_of
+from tests.service.admission.sockets import GET, WHOLE, answer_of, runtime_of
 from tests.service.conftest import PATIENCE_SECONDS
 from tests.service.http.test_protocol import POST, serving, status_of
 from tests.service.waiting import until
@@ -187,6 +187,30 @@ async def test_after_a_refusal_of_heavy_work_the_next_is_refused_before_its_body
         assert b"retry-after: 5\r\n" in refused  # 10,000 units of half a millisecond
         writer.write(b"x" * 40)  # of the refused request
         writer.write(GET % b"/v1/model")
+        assert status_of(await answer_of(reader)) == 200
+        turn.end()
+        writer.close()
+
+
+async def test_after_a_refusal_of_heavy_work_an_explanation_is_refused_before_its_body_is_parsed(
+    bundle_path: Path,
+) -> None:
+    settings = Settings(bundle_path=bundle_path, heavy_queue_units=1)
+    no_history = b'{"session_id": null, "explain" : true}'  # 422, once it is parsed
+    explanation = POST + b"Content-Length: %d\r\n\r\n" % len(no_history) + no_history
+    async with serving(settings) as (port, server):
+        gate = runtime_of(server).admission.heavy
+        turn = await gate.enter(Caller("", 60, lambda: False), 10_000)  # takes seconds
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(explanation)
+        assert status_of(await answer_of(reader)) == 422
+        writer.write(BATCH_HEAD + b"Content-Length: 2\r\n\r\n{}")
+        assert status_of(await answer_of(reader)) == 503
+        writer.write(explanation)
+        refused = await answer_of(reader)
+        assert status_of(refused) == 503
+        assert b"retry-after: 5\r\n" in refused
+        writer.write(WHOLE)  # without an explanation
         assert status_of(await answer_of(reader)) == 200
         turn.end()
         writer.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Generator
 
 import pytest
@@ -137,6 +138,20 @@ async def test_no_further_slice_runs_after_the_sender_has_left() -> None:
         await turn.run_slices(counted(done, stop))
     assert len(done) == 2
     assert stage.refusals == ["left"]
+
+
+async def test_a_request_whose_time_ends_between_slices_is_refused_on_the_event_loop() -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+    gate = Gate(1, 100, lambda _: loops.append(asyncio.get_running_loop()))
+    turn = await gate.enter(Caller("", SOON, lambda: False), 1)
+
+    def slow() -> Generator[None, None, None]:
+        time.sleep(2 * SOON)
+        yield
+
+    with pytest.raises(OverloadedError):
+        await turn.run_slices(slow())
+    assert loops == [asyncio.get_running_loop()]
 
 
 async def test_no_further_slice_runs_after_the_time_is_over() -> None:

@@ -61,6 +61,20 @@ async def test_requests_of_one_event_loop_turn_share_an_inference(
     assert batches == [3]
 
 
+@pytest.mark.parametrize(("is_refusing", "shared"), [(False, [1, 1, 1, 1]), (True, [3, 1])])
+async def test_while_requests_are_refused_those_of_three_turns_share_an_inference(
+    recommender: Recommender, batches: list[int], is_refusing: bool, shared: list[int]
+) -> None:
+    micro_batcher = MicroBatcher(lambda: is_refusing)
+    answers = []
+    for each in "abcd":
+        request = micro_batcher.recommend(recommender, Query([each], 2))
+        answers.append(asyncio.create_task(request))
+        await asyncio.sleep(0)
+    assert list(map(ids, await asyncio.gather(*answers))) == ["bc", "cd", "de", "ef"]
+    assert batches == shared
+
+
 async def test_a_batch_has_a_maximum_size(recommender: Recommender, batches: list[int]) -> None:
     micro_batcher = MicroBatcher()
     requests = [

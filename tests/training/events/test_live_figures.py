@@ -128,7 +128,7 @@ def test_a_report_that_could_not_be_read_is_not_written(tmp_path: Path) -> None:
         ('"hits": 1', '"hits": 3', "more hits than lists"),
         ('"clicked": 2', '"clicked": 4', "more lists with an event than impressions"),
         ('"clicked": 2', '"clicked": -1', "clicked = -1, expected a whole number"),
-        ('"schema": 1', '"schema": 2', "schema = 2"),
+        ('"schema": 2', '"schema": 3', "schema = 3"),
     ],
 )
 def test_a_report_that_cannot_be_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:

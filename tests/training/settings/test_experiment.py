@@ -45,6 +45,10 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ),
         ("[distillation]\nlist_negative = true", "training.loss = 'binary', not 'cross-entropy'"),
         (
+            "[training]\nloss = 'binary'\n[distillation]\nlist_loss = 'distribution'",
+            "needs training.loss = 'cross-entropy', not 'binary'",
+        ),
+        (
             "[teacher.endpoint]\nembedding_url = 'https://me:secret@llm.example/v1'",
             "put the key into OPENAI_API_KEY",
         ),

@@ -6,6 +6,10 @@ Positions are those of a batch of histories after which an item is to be predict
 import torch
 from torch import Tensor
 
+# Largest share of its probability that a student is taken to give to a list, so that the logarithm
+# of the rest is finite.
+LARGEST_SHARE = 1 - 1e-4
+
 
 def distillation_loss(list_losses: Tensor, weights: Tensor) -> Tensor:
     """Sums the weighted losses of the items of each ranking list (DLLM2Rec, eq. 5).
@@ -13,6 +17,23 @@ def distillation_loss(list_losses: Tensor, weights: Tensor) -> Tensor:
     `list_losses` and `weights` are `[positions, K]`; the result is `[positions]`.
     """
     return (weights * list_losses).sum(dim=1)
+
+
+def distribution_loss(list_losses: Tensor, probabilities: Tensor) -> Tensor:
+    """Returns the cross-entropy of the student's distribution under the teacher's, `[positions]`.
+
+    Both distributions are over the listed items and one rest, which is all other candidates
+    together. This is the Kullback-Leibler divergence plus the entropy of the teacher's
+    distribution, which no student can change.
+
+    Args:
+        list_losses: `[positions, K]`, minus the logarithms of the student's probabilities.
+        probabilities: `[positions, K]`, the teacher's; 0 is an empty place, which is not read.
+    """
+    listed = list_losses.masked_fill(probabilities == 0, torch.inf)
+    share = (-listed).exp().sum(dim=1).clamp(max=LARGEST_SHARE)
+    of_rest = -torch.log1p(-share) * (1 - probabilities.sum(dim=1)).clamp(min=0)
+    return distillation_loss(list_losses, probabilities) + of_rest
 
 
 def total_loss(next_item: Tensor, distillation: Tensor, weight: Tensor) -> Tensor:

@@ -163,8 +163,11 @@ class ListWeighting:
 def list_weighting(config: DistillationConfig) -> ListWeighting:
     """Makes the `ListWeighting` of `config`.
 
-    The factors of its parts sum to 1, or to 0 if all three parts are off.
+    The factors of its parts sum to 1, or to 0 if all three parts are off. With
+    `list_loss = "distribution"` they are off, since the teacher's probabilities are the weights.
     """
+    if config.list_loss == "distribution":
+        return ListWeighting(config, 0.0, 0.0, 0.0)
     gammas = (
         config.gamma_position * config.position,
         config.gamma_confidence * config.confidence,

@@ -11,7 +11,7 @@ from training.compute.catalog_softmax import kth_best_scores
 from training.compute.device import making_on
 from training.distillation.batches import Batch
 from training.distillation.losses.candidates import Candidates
-from training.distillation.losses.combine import distillation_loss, total_loss
+from training.distillation.losses.combine import total_loss
 from training.distillation.losses.dros import nominal_shares, robust_losses
 from training.distillation.losses.next_item import NextItemLoss, full_softmax, score_and_loss
 from training.distillation.losses.teacher_lists import RankingLists
@@ -110,7 +110,7 @@ class DistillationObjective(nn.Module):
         if self.k:
             kth_best = _kth_best(loss, queries, table, self.k)
             weights = self.lists.with_consistency(rankings, weights, list_scores, kth_best)
-        distilled = distillation_loss(loss.of_lists(list_scores), weights)
+        distilled = self.lists.loss(loss.of_lists(list_scores), weights)
         return total_loss(next_item, distilled, share)
 
     def _scored(self, panels: Sequence[Batch], items: Tensor) -> _Scored:

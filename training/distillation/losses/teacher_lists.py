@@ -6,9 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.distillation.losses.combine import distillation_loss, distribution_loss
 from training.distillation.losses.list_weights import ListWeighting, consistencies, list_weighting
+from training.errors import KnowledgeError
 from training.knowledge import Answers
 from training.settings.experiment import DistillationConfig
+
+ROUNDED = 0.01  # error of a sum of probabilities whose logarithms are stored in half precision
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,8 @@ class RankingLists:
             `weights`; 0, an empty list, if the teacher did not answer the row.
         rankings: `[lists + 1, K]`, item indices; 0 pads a short list.
         weights: `[lists + 1, K]`, importance weights without the consistency part. That part
-            depends on the student, so `with_consistency` adds it in each step.
+            depends on the student, so `with_consistency` adds it in each step. With
+            `distillation.list_loss = "distribution"`, they are the teacher's probabilities.
         weighting: computes the weights.
     """
 
@@ -48,11 +53,11 @@ class RankingLists:
 
         Returns:
             Rankings and weights, `[rows, K]` each, and the weight of the distillation loss in the
-            total loss, `[rows]`. It is the setting `distillation.ranking_weight`, or 0 for a row
-            without a list.
+            total loss, `[rows]`. It is `DistillationConfig.share_of_lists`, or 0 for a row without
+            a list.
         """
         lists = self.list_of_row[rows]
-        share = self.config.ranking_weight * (lists > 0)
+        share = self.config.share_of_lists * (lists > 0)
         return self.rankings[lists], self.weights[lists], share
 
     @property
@@ -74,29 +79,63 @@ class RankingLists:
         consistent = consistencies(scores.detach(), kth_best)
         return self.weighting.while_training(weights, rankings, consistent)
 
+    def loss(self, list_losses: Tensor, weights: Tensor) -> Tensor:
+        """Combines the losses of listed items as `distillation.list_loss` says; `[positions]`.
+
+        Both arguments are `[positions, K]`.
+        """
+        if self.config.list_loss == "distribution":
+            return distribution_loss(list_losses, weights)
+        return distillation_loss(list_losses, weights)
+
 
 def ranking_lists(
     answers: Answers, num_interactions: int, config: DistillationConfig
 ) -> RankingLists:
-    """Makes `RankingLists` from the first `config.list_length` items of each answer.
+    """Makes `RankingLists` from the first `config.used_length` items of each answer.
 
     `num_interactions` is the number of rows of the dataset.
+
+    Raises:
+        KnowledgeError: `config` asks for the teacher's distributions, and the answers have none.
     """
     list_of_row = np.zeros(num_interactions, dtype=np.int64)
     list_of_row[answers.rows] = np.arange(1, len(answers.rows) + 1)
-    rankings = torch.from_numpy(answers.rankings[:, : config.list_length].astype(np.int64))
+    rankings = torch.from_numpy(answers.rankings[:, : config.used_length].astype(np.int64))
     weighting = list_weighting(config)
-    weights = weighting.before_training(
-        rankings,
-        torch.from_numpy(answers.distances[:, : config.list_length]),
-        torch.from_numpy(answers.next_item_distances),
-    )
+    distances = torch.from_numpy(answers.distances[:, : config.used_length])
+    if config.list_loss == "distribution":
+        weights = probabilities_of(distances, rankings)
+    else:
+        next_item_distances = torch.from_numpy(answers.next_item_distances)
+        weights = weighting.before_training(rankings, distances, next_item_distances)
     return RankingLists(
         list_of_row=torch.from_numpy(list_of_row),
         rankings=_after_an_empty_list(rankings),
         weights=_after_an_empty_list(weights),
         weighting=weighting,
     )
+
+
+def probabilities_of(distances: Tensor, rankings: Tensor) -> Tensor:
+    """Converts distances that are minus the logarithms of probabilities; returns `[examples, K]`.
+
+    Args:
+        distances: `[examples, K]`.
+        rankings: `[examples, K]`, item indices; 0 is an empty place, whose probability becomes 0.
+
+    Raises:
+        KnowledgeError: the probabilities of a list sum to more than 1.
+    """
+    probabilities = torch.exp(-distances) * (rankings != 0)
+    largest = float(probabilities.sum(dim=1).max()) if len(probabilities) else 0.0
+    if largest > 1 + ROUNDED:
+        raise KnowledgeError(
+            f"distillation.list_loss = 'distribution': the probabilities of a list sum to "
+            f"{largest:.3f}; only a fusion teacher's lists have probabilities, so teach with "
+            "kind = 'fusion' or use list_loss = 'ranking'"
+        )
+    return probabilities
 
 
 def _after_an_empty_list(lists: Tensor) -> Tensor:

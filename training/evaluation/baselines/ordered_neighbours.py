@@ -76,15 +76,26 @@ class OrderedNeighbours:
         """Returns scores of all items for each dataset row in `rows`, `[rows, catalog rows]`."""
         return np.stack([self._score(int(row)) for row in rows])
 
+    def votes(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Returns the scores without popularity, which orders ties, `[rows, catalog rows]`.
+
+        An item that no neighbour has gets 0.
+        """
+        votes = [self._votes(int(row)).astype(np.float32) for row in rows]
+        return np.stack(votes) if votes else np.empty((0, len(self.rarity)), dtype=np.float32)
+
     def _score(self, row: int) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = (self._votes(row) + self.fallback).astype(np.float32)
+        return scores
+
+    def _votes(self, row: int) -> NDArray[np.float64]:
         neighbours, votes, matches = self._neighbours(row)
         pairs, owners = self.index.pairs_of_session.members_of(neighbours)
         distances = self.index.places[pairs] - matches[owners]
         weights = votes[owners] * self.decay[np.abs(distances)]
         weights[distances <= 0] *= self.settings.backward
         counts = np.bincount(self.index.items[pairs], weights=weights, minlength=len(self.rarity))
-        scores: NDArray[np.float32] = (counts * self.rarity + self.fallback).astype(np.float32)
-        return scores
+        return (counts * self.rarity).astype(np.float64, copy=False)
 
     def _neighbours(
         self, row: int

@@ -18,6 +18,7 @@ from training.ladder.plan.rows import HEADLINES, ROWS, LadderRow, settings_of, w
 from training.settings.experiment import Experiment
 from training.settings.ladder import Setting
 from training.settings.student import STUDENT_NAMES, StudentKind
+from training.settings.teacher import FUSION_KINDS
 
 Trial = Mapping[str, Setting]
 """One combination of a grid's values: maps each setting, named `section.key`, to its value."""
@@ -78,11 +79,18 @@ class Plan:
         """Yields the teachers of a row: the first one and, with `every_teacher`, the others.
 
         If the row needs ranking lists, other teachers without answers to training examples are
-        skipped.
+        skipped. Only fusion teachers teach a row that needs distributions. Beside a first teacher
+        they teach no row without lists, since their embeddings are a titles teacher's.
         """
-        yield self.teachers[0]
-        for each in self.teachers[1:] if row.every_teacher else ():
-            if each.knowledge.num_lists or not VARIANTS[row.variant].ranking:
+        first, *others = self.teachers
+        if row.can_be_taught_by(first.kind):
+            yield first
+        for each in others if row.every_teacher else ():
+            if VARIANTS[row.variant].ranking:
+                has_more = each.knowledge.num_lists > 0 and row.can_be_taught_by(each.kind)
+            else:
+                has_more = each.kind not in FUSION_KINDS
+            if has_more:
                 yield each
 
     def trials(self, cell: Cell) -> list[Trial]:

@@ -16,6 +16,8 @@ from training.evaluation.row_names import (
     CE_ROW,
     COLD_ROW,
     DISTILLED_ROW,
+    DISTRIBUTIONS_ONLY_ROW,
+    DISTRIBUTIONS_ROW,
     EMBEDDINGS_ROW,
     RANKING_ROW,
     RD_ROW,
@@ -25,6 +27,7 @@ from training.evaluation.row_names import (
     RowTraining,
 )
 from training.settings.experiment import Experiment, TrainingConfig
+from training.settings.teacher import FUSION_KINDS
 
 GridName = Literal["plain", "ranking", "embeddings", "method"]
 # Rows of rankers without a student: two baselines, titles near the last item's title, and titles
@@ -63,6 +66,14 @@ class LadderRow:
         """Whether any part of the variant uses the teacher's knowledge."""
         return VARIANTS[self.variant].needs_teacher
 
+    def can_be_taught_by(self, kind: str) -> bool:
+        """Returns whether a teacher of this kind has what the row learns from.
+
+        Only a fusion teacher has distributions.
+        """
+        learns_distributions = VARIANTS[self.variant].list_loss == "distribution"
+        return kind in FUSION_KINDS or not learns_distributions
+
 
 def _plain_or_ablation(training: RowTraining) -> LadderRow:
     """Makes a row with the variant and loss of `training`.
@@ -84,6 +95,10 @@ _SPECIAL_ROWS: Mapping[str, LadderRow] = {
     RANKING_ROW: LadderRow(*TRAINING_OF_ROW[RANKING_ROW], grid="ranking", every_teacher=True),
     DISTILLED_ROW: LadderRow(*TRAINING_OF_ROW[DISTILLED_ROW], grid="method", every_teacher=True),
     COLD_ROW: LadderRow(*TRAINING_OF_ROW[COLD_ROW], every_teacher=True),
+    **{
+        row: LadderRow(*TRAINING_OF_ROW[row], every_teacher=True)
+        for row in (DISTRIBUTIONS_ROW, DISTRIBUTIONS_ONLY_ROW)
+    },
 }
 ROWS: Mapping[str, LadderRow] = {
     name: _SPECIAL_ROWS.get(name, _plain_or_ablation(training))
@@ -108,6 +123,9 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "the consistency weight": (DISTILLED_ROW, "DLLM2Rec without consistency"),
     "the offset": (DISTILLED_ROW, "DLLM2Rec without offset"),
     "the bonus of cold items": (COLD_ROW, DISTILLED_ROW),
+    "distributions, in place of ranking lists": (DISTRIBUTIONS_ROW, DISTILLED_ROW),
+    "distributions, beside embeddings": (DISTRIBUTIONS_ROW, EMBEDDINGS_ROW),
+    "distributions, without embeddings": (DISTRIBUTIONS_ONLY_ROW, CE_ROW),
     "the teacher's lists, over shuffled ones": (DISTILLED_ROW, "control shuffled lists"),
     "the teacher's lists, over title neighbours": (DISTILLED_ROW, TITLE_LISTS_ROW),
     "the LLM's embeddings, over shuffled ones": (DISTILLED_ROW, "control shuffled embeddings"),
@@ -140,6 +158,7 @@ def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experim
             "training.patience": row.times_the_epochs * patience,
             **{f"distillation.{part}": True for part in parts},
             "distillation.cold_bonus": False,
+            "distillation.list_loss": "ranking",
             **{f"training.{part}": fields[part].default for part in TRAINING_PARTS},
         },
     )

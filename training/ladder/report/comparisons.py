@@ -4,13 +4,21 @@ from collections.abc import Iterator, Sequence
 
 from training.data.dataset import Split
 from training.evaluation.intervals import Interval
-from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW, EMBEDDINGS_ROW
+from training.evaluation.row_names import (
+    CE_ROW,
+    COLD_ROW,
+    DISTILLED_ROW,
+    DISTRIBUTIONS_ONLY_ROW,
+    DISTRIBUTIONS_ROW,
+    EMBEDDINGS_ROW,
+)
 from training.ladder.plan.rows import NEIGHBOURS_ROW, ORDERED_ROW
 from training.ladder.report.tables import as_table, outcome, percent, signed
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import METRIC
 
-WHOLE_ROWS = (DISTILLED_ROW, COLD_ROW)
+WHOLE_ROWS = (DISTILLED_ROW, COLD_ROW, DISTRIBUTIONS_ROW)
+PAIRED_ROWS = (*WHOLE_ROWS, DISTRIBUTIONS_ONLY_ROW, EMBEDDINGS_ROW)
 
 
 def against_others(lines: Sequence[Measured], figures: Figures) -> str:
@@ -80,11 +88,10 @@ def between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
 def pairs_of_teachers(lines: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
     """Yields pairs of lines that differ only in the teacher and share a seed.
 
-    Only DLLM2Rec, with or without the cold bonus, and the row with the teacher's embeddings alone
-    are paired. The second line of a pair comes earlier in `lines`.
+    Only `PAIRED_ROWS` are paired. The second line of a pair comes earlier in `lines`.
     """
     for place, line in enumerate(lines):
-        for other in lines[:place] if line.row in (*WHOLE_ROWS, EMBEDDINGS_ROW) else ():
+        for other in lines[:place] if line.row in PAIRED_ROWS else ():
             is_same_row = (line.student, line.row) == (other.student, other.row)
             if is_same_row and line.can_be_compared(other):
                 yield line, other

@@ -13,6 +13,7 @@ from training.ladder.plan.references import Teacher
 from training.ladder.plan.rows import HEADLINES
 from training.ladder.results.measured import Measured
 from training.provenance import commit
+from training.settings.teacher import FUSION_KINDS, TITLELESS_KIND
 
 FORMER_RULE = (
     "these students without titles also read the items of a history that no training interaction "
@@ -82,6 +83,8 @@ def _llm(facts: Mapping[str, Any]) -> str:
         "the mean over the last title" if has_mean else "",
         f"tuned ({tuning})" if tuning not in (None, "none") else "",
         f"{share:.0%} of titles alone" if (share := facts.get("share")) else "",
+        "with order-aware kNN" if settings.get("kind") in FUSION_KINDS else "",
+        "titles for its students alone" if settings.get("kind") == TITLELESS_KIND else "",
     ]
     return ", ".join([model, *filter(None, parts)])
 

@@ -1,7 +1,8 @@
 """Writes the differences between pairs of rows as a CSV file: one difference per record.
 
-A row of a student is compared with every row that uses no LLM teacher, and with the rows that
-`STEPS` pairs it with. Rows of another student are left out.
+A row of a student is compared with every row that uses no LLM teacher, with the rows that `STEPS`
+pairs it with, and with itself as a fusion teacher without titles teaches it. Rows of another
+student are left out.
 """
 
 import csv
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from training.ladder.plan.rows import STEPS
 from training.ladder.results.measured import Figures, Measured
+from training.settings.teacher import TITLELESS_KIND
 from training.stage import write_text
 
 COLUMNS = (
@@ -55,7 +57,8 @@ def _are_compared(line: Measured, other: Measured) -> bool:
     if other.student not in ("", line.student) or is_titles:
         return False
     is_step = (line.row, other.row) in STEPS.values() and other.teacher in ("", line.teacher)
-    return other.is_teacher_free or is_step
+    is_titles_part = line.row == other.row and other.teacher == TITLELESS_KIND != line.teacher
+    return other.is_teacher_free or is_step or is_titles_part
 
 
 def _records(line: Measured, other: Measured, figures: Figures) -> Iterator[list[object]]:

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Protocol, Split
+from training.distillation.variants import VARIANTS
 from training.evaluation.intervals import Bootstrap, Draws
 from training.evaluation.metrics import metric_values
+from training.evaluation.row_names import TRAINING_OF_ROW
 from training.evaluation.yardstick import Evaluation
 from training.ladder.runs.store import RunFacts
-from training.settings.teacher import WORDS_KINDS
+from training.settings.teacher import TITLELESS_KIND, WORDS_KINDS
 
 SHOWN_PROTOCOLS: tuple[Protocol, ...] = ("train", "refit")
 TARGETS = ("all", "warm", "cold")
@@ -102,7 +104,13 @@ class Measured:
 
     @property
     def is_teacher_free(self) -> bool:
-        """Whether the ranker uses no LLM: it has no teacher, or a words teacher."""
+        """Whether the ranker uses no LLM: it has no teacher, or one that needs none.
+
+        A fusion without titles needs none, but the title embeddings of its students do.
+        """
+        if self.teacher == TITLELESS_KIND:
+            training = TRAINING_OF_ROW.get(self.row)
+            return self.is_teacher or bool(training and not VARIANTS[training.variant].embeddings)
         return not self.teacher or self.teacher in WORDS_KINDS
 
     @property

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
-from training.errors import KnowledgeError
+from training.errors import ConfigError, KnowledgeError
 from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.knowledge import DESCRIPTION_NAME, Knowledge, load_knowledge
 from training.settings.experiment import Experiment
@@ -242,6 +242,13 @@ def _load_titles(
     return TitlesBackend(TitleEncoder(language_model(config)), neighbours)
 
 
+def _refuse_fusion(_: Dataset, config: TeacherConfig, __: Path, ___: Workplace) -> TitlesBackend:
+    raise ConfigError(
+        f"teacher.kind = {config.kind!r}: cannot be asked live; serve another kind, such as "
+        "`--kind titles`"
+    )
+
+
 BackendLoader = Callable[[Dataset, TeacherConfig, Path, Workplace], TeacherBackend]
 BACKEND_LOADERS: Mapping[TeacherKind, BackendLoader] = {
     "retrieval": _load_retrieval,
@@ -249,6 +256,8 @@ BACKEND_LOADERS: Mapping[TeacherKind, BackendLoader] = {
     "titles": _load_titles,
     "tf-idf": _load_titles,
     "word-vectors": _load_titles,
+    "fusion": _refuse_fusion,
+    "fusion-without-titles": _refuse_fusion,
 }
 
 

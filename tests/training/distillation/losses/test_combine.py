@@ -1,7 +1,14 @@
+import math
+
 import pytest
 import torch
 
-from training.distillation.losses.combine import distillation_loss, scores_of, total_loss
+from training.distillation.losses.combine import (
+    distillation_loss,
+    distribution_loss,
+    scores_of,
+    total_loss,
+)
 
 
 def test_scores_are_those_of_a_list_per_query() -> None:
@@ -27,3 +34,28 @@ def test_the_total_mixes_both_losses_by_each_positions_share() -> None:
     )
 
     assert total.item() == pytest.approx((0.75 * 2 + 0.25 * 4 + 5) / 2)
+
+
+def test_the_distribution_loss_is_cross_entropy_over_listed_items_and_one_rest() -> None:
+    """The teacher has 1/2, 1/4 and 1/4 for the rest; the student 1/4, 1/4 and 1/2.
+
+    In the second list the place after the first item is empty, whatever its score.
+    """
+    list_losses = torch.tensor([[math.log(4), math.log(4)], [math.log(2), math.log(10)]])
+    probabilities = torch.tensor([[0.5, 0.25], [0.5, 0.0]])
+
+    losses = distribution_loss(list_losses, probabilities)
+
+    first = 0.5 * math.log(4) + 0.25 * math.log(4) + 0.25 * math.log(2)
+    assert losses.tolist() == pytest.approx([first, math.log(2)])
+
+
+def test_the_distribution_loss_is_least_where_the_student_agrees_and_finite_elsewhere() -> None:
+    probabilities = torch.tensor([[0.5, 0.3]])
+    losses = torch.tensor([[math.log(2), -math.log(0.3)]], requires_grad=True)
+
+    (gradient,) = torch.autograd.grad(distribution_loss(losses, probabilities).sum(), losses)
+
+    assert gradient.tolist() == [pytest.approx([0, 0], abs=1e-6)]
+    certain = distribution_loss(torch.tensor([[0.0, 30.0]]), probabilities)
+    assert certain.isfinite().all()

@@ -79,3 +79,14 @@ def test_each_setting_is_tuned_on_validation(
     dataset = with_next_item(visits, 5)  # bob's e needs a longer history and more neighbours
 
     assert tuned_ordered_neighbours(dataset).settings == SETTINGS
+
+
+def test_votes_are_scores_without_popularity(visits: Dataset) -> None:
+    neighbours = OrderedNeighbours(visits, SETTINGS)
+    rows = np.array([14])
+
+    votes = neighbours.votes(rows)
+
+    np.testing.assert_allclose(votes + neighbours.fallback, neighbours(rows), atol=1e-7)
+    assert votes[0, [0, 6]].tolist() == [0, 0]
+    assert neighbours.votes(rows[:0]).shape == (0, 7)

@@ -31,3 +31,28 @@ def test_each_text_has_a_cell_with_its_embeddings_also_if_it_has_no_lists(
         ("DLLM2Rec", "word-vectors"),
         ("DLLM2Rec without offset", "titles"),
     ]
+
+
+def test_only_fusion_teachers_teach_rows_of_distributions(tiny_dataset: Dataset) -> None:
+    def cells_of(*kinds: TeacherKind, row: str = "DLLM2Rec with distributions") -> list[str]:
+        teachers = [
+            Teacher(
+                Summary(kind, kind, 3, {}),
+                Reference(kind, TeacherConfig(kind=kind), (0.0,), tiny_dataset),
+            )
+            for kind in kinds
+        ]
+        experiment = Experiment(name="tiny", data=DataConfig(source="movielens"))
+        plan = Plan(experiment, tiny_dataset, teachers, [row])
+        return [cell.teacher.kind for cell in plan.cells("sasrec") if cell.teacher]
+
+    assert cells_of("titles", "fusion", "fusion-without-titles") == [
+        "fusion",
+        "fusion-without-titles",
+    ]
+    assert cells_of("fusion", "titles") == ["fusion"]
+    assert cells_of("titles") == []
+    assert cells_of("titles", "fusion", row="DLLM2Rec") == ["titles", "fusion"]
+    # Its embeddings are those of the titles teacher.
+    assert cells_of("titles", "fusion", row="embeddings only") == ["titles"]
+    assert cells_of("fusion", row="embeddings only") == ["fusion"]

@@ -4,7 +4,12 @@ import pytest
 
 from training.distillation.variants import TRAINING_PARTS, VARIANTS
 from training.ladder.plan.rows import ROWS, settings_of
-from training.settings.experiment import DataConfig, Experiment, TrainingConfig
+from training.settings.experiment import (
+    DataConfig,
+    DistillationConfig,
+    Experiment,
+    TrainingConfig,
+)
 from training.settings.ladder import LadderConfig
 
 
@@ -50,3 +55,19 @@ def test_only_rows_without_a_teacher_have_counterparts_of_its_parts_switched_on(
 
 def test_every_row_without_a_teacher_is_tuned_like_ce() -> None:
     assert {row.grid for row in ROWS.values() if not row.needs_teacher} == {"plain"}
+
+
+def test_only_rows_of_distributions_learn_distributions_whatever_the_experiment_says() -> None:
+    """And no row of the binary loss, which has no probabilities, is refused for it."""
+    experiment = Experiment(
+        name="tiny",
+        data=DataConfig(source="movielens"),
+        distillation=DistillationConfig(list_loss="distribution"),
+    )
+    learning = {
+        name
+        for name, row in ROWS.items()
+        for settings in [settings_of(experiment, row, "sasrec")]
+        if VARIANTS[row.variant].settings(settings.distillation).list_loss == "distribution"
+    }
+    assert learning == {"DLLM2Rec with distributions", "distributions only"}

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from training.data.dataset import Dataset, Split
-from training.evaluation.row_names import CE_ROW, DISTILLED_ROW, EMBEDDINGS_ROW
+from training.evaluation.row_names import (
+    CE_ROW,
+    DISTILLED_ROW,
+    DISTRIBUTIONS_ROW,
+    EMBEDDINGS_ROW,
+)
 from training.evaluation.yardstick import Evaluation
 from training.ladder.plan.rows import NEIGHBOURS_ROW, TITLES_ROW
 from training.ladder.report.pairs_csv import save_pairs
@@ -56,6 +61,19 @@ def test_a_student_is_compared_with_what_has_no_teacher_and_with_rows_of_one_par
         (CE_ROW, "SASRec"),
         (EMBEDDINGS_ROW, "SASRec"),
     }
+
+
+def test_a_fusions_student_is_compared_with_that_of_a_fusion_without_titles(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    kinds = ("titles", "fusion", "fusion-without-titles")
+    lines = [line(DISTRIBUTIONS_ROW, tiny_dataset, 1, 3, teacher=kind) for kind in kinds]
+    save_pairs(lines, Figures(tiny_dataset, num_draws=100), tmp_path / "pairs.csv")
+
+    with (tmp_path / "pairs.csv").open() as file:
+        taught_by = {(each["teacher"], each["against"]) for each in csv.DictReader(file)}
+
+    assert taught_by == {("titles", DISTRIBUTIONS_ROW), ("fusion", DISTRIBUTIONS_ROW)}
 
 
 def test_a_pair_has_its_difference_with_interval_on_the_seeds_that_both_have(

@@ -141,3 +141,14 @@ def test_a_refit_and_another_line_are_compared_on_the_targets_of_the_refit(
 )
 def test_a_line_is_teacher_free_if_no_llm_taught_it(teacher: str, *, is_free: bool) -> None:
     assert Measured("any", {}, train_seconds=1.0, teacher=teacher).is_teacher_free == is_free
+
+
+def test_a_fusion_without_titles_needs_no_llm_unless_its_student_reads_titles() -> None:
+    def is_free(row: str) -> bool:
+        return Measured(row, {}, 1.0, teacher="fusion-without-titles").is_teacher_free
+
+    assert is_free("teacher fusion-without-titles")
+    assert is_free("distributions only")
+    assert not is_free("DLLM2Rec with distributions")
+    assert not is_free("embeddings only")
+    assert not is_free("DLLM2Rec, three seeds")

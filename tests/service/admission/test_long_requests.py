@@ -1,0 +1,68 @@
+"""While light requests are refused, few requests with long bodies are worked on at once."""
+
+import asyncio
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.admission import strain
+from service.admission.long_requests import LongRequests, is_long
+from service.settings import Settings
+from tests.service.admission.sockets import WHOLE, answer_of, runtime_of, working
+from tests.service.http.test_protocol import POST, serving, status_of
+
+
+@dataclass
+class Exchange:
+    """A request and its answer, as uvicorn has them."""
+
+    scope: MutableMapping[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+    response_complete: bool = False
+    disconnected: bool = False
+
+
+def test_a_request_is_long_if_its_body_has_more_than_4_kilobytes() -> None:
+    assert not is_long(4096)
+    assert is_long(4097)
+
+
+@pytest.mark.parametrize("end", ["response_complete", "disconnected"])
+def test_two_may_be_in_progress_until_one_is_answered_or_its_client_leaves(end: str) -> None:
+    requests, first, second = LongRequests(), Exchange(), Exchange()
+    requests.add(first)
+    assert not requests.are_many()
+    requests.add(second)
+    assert requests.are_many()
+    setattr(first, end, True)
+    assert not requests.are_many()
+    requests.add(Exchange())
+    assert requests.are_many()
+
+
+@pytest.mark.anyio
+async def test_while_light_requests_are_refused_two_with_long_bodies_are_worked_on_at_once(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strain, "_SECONDS", 60)
+    long = POST + b"Content-Length: 5000\r\n\r\n" + b" " * 4_982 + b'{"history": ["c"]}'
+    async with serving(Settings(bundle_path=bundle_path, light_requests=64)) as (port, server):
+        connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        awaiting_body, *_ = (writer for _, writer in connections)
+        async with working(server, port):
+            assert runtime_of(server).admission.retry_after(64, b"GET", b"/v1/model", [])
+            awaiting_body.write(long[:200])  # takes no place
+            for _, writer in connections[1:]:
+                writer.write(long)
+                await asyncio.sleep(0.1)
+            refused = await answer_of(connections[3][0])
+            assert status_of(refused) == 503
+            connections[3][1].write(WHOLE)  # a short one is accepted
+            await asyncio.sleep(0.1)
+        awaiting_body.write(long[200:])
+        for reader, writer in connections:
+            assert status_of(await answer_of(reader)) == 200
+            writer.close()

@@ -1,0 +1,155 @@
+"""The fusion teacher: order-aware kNN, titles and popularity, weighed by a choice model.
+
+Its distances are minus the logarithms of probabilities. So a student can learn its distributions
+(`distillation.list_loss = "distribution"`). It has not learned the examples that it answers in
+training, as the neighbours of an example exclude its own user.
+
+`fusion-without-titles` is the control: the same without the LLM's signal. Students of both get the
+same title embeddings.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.data.dataset import Dataset, Split
+from training.evaluation.baselines.ordered_neighbours import (
+    OrderedNeighbours,
+    OrderedSettings,
+    tuned_ordered_neighbours,
+)
+from training.evaluation.baselines.title_neighbours import TitleNeighbours
+from training.evaluation.yardstick import LIST_LENGTH, seen_items
+from training.knowledge import REFITS, Answers, Knowledge
+from training.settings.teacher import TeacherConfig
+from training.teacher.budget import answered_rows
+from training.teacher.fusion.choice_model import (
+    Weights,
+    fit_on_validation,
+    minus_log_probabilities,
+    odds,
+)
+from training.teacher.fusion.signals import Signals
+from training.teacher.llm.shards import Cost
+from training.teacher.titles.teach import best_decay
+from training.teacher.top_k import Distances, answer
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """What validation chose for a fusion teacher.
+
+    Attributes:
+        embeddings: `[catalog rows, size]`, the embeddings of the titles.
+        neighbours: settings of order-aware kNN.
+        decay: weight of a title relative to the next newer one; None without titles.
+        weights: weight of each signal.
+    """
+
+    embeddings: NDArray[np.float32]
+    neighbours: OrderedSettings
+    decay: float | None
+    weights: Weights
+
+    def distances(self, view: Dataset, *, only_trained: bool) -> Distances:
+        """Returns the function from rows to `-log p`, fitted on the training rows of `view`.
+
+        Args:
+            view: dataset, or a view of it that a refit is trained on.
+            only_trained: whether the probabilities are those of trained items only, as students
+                learn them; others then are infinitely far.
+        """
+        signals = Signals(
+            OrderedNeighbours(view, self.neighbours), titles_of(view, self.embeddings, self.decay)
+        )
+        known = torch.from_numpy(view.warm_items() | (not only_trained))
+
+        def distances_of(rows: NDArray[np.int64]) -> Tensor:
+            scores = odds(signals(rows), self.weights)
+            new = torch.from_numpy(~seen_items(view, rows))
+            return minus_log_probabilities(scores, new & known).masked_fill(~known, torch.inf)
+
+        return distances_of
+
+
+def teach_fusion(
+    dataset: Dataset, config: TeacherConfig, embeddings: NDArray[np.float32], cost: Cost
+) -> Knowledge:
+    """Makes the knowledge of a fusion teacher, with answers for refits too.
+
+    Args:
+        dataset: histories and titles.
+        config: settings of the teacher.
+        embeddings: `[catalog rows, size]`, the embeddings of the titles.
+        cost: tokens and seconds of computing `embeddings`.
+    """
+    began = time.monotonic()
+    fusion = choose_fusion(dataset, config, embeddings)
+    chosen = time.monotonic()
+    held_out = fusion.distances(dataset, only_trained=False)
+    validation, test = (
+        answer(held_out, dataset, _answered(dataset, config, split), LIST_LENGTH)
+        for split in (Split.VALIDATION, Split.TEST)
+    )
+    return Knowledge(
+        dataset_fingerprint=dataset.fingerprint,
+        train=lists_of(fusion, dataset, config),
+        validation=validation,
+        test=test,
+        item_embeddings=embeddings,
+        refits={name: lists_of(fusion, dataset.under(name), config) for name in REFITS},
+        provenance={
+            "costs": {
+                "titles": asdict(cost),
+                "choosing": asdict(Cost(0, chosen - began)),
+                "answering": asdict(Cost(0, time.monotonic() - chosen)),
+            },
+            **_described(fusion),
+            "weights": None,
+        },
+    )
+
+
+def choose_fusion(
+    dataset: Dataset, config: TeacherConfig, embeddings: NDArray[np.float32]
+) -> Fusion:
+    """Chooses settings and weights of a fusion by validation examples."""
+    neighbours = tuned_ordered_neighbours(dataset)
+    decay = None
+    if config.kind == "fusion":
+        decay = best_decay(dataset, embeddings, config.title_decays)
+    signals = Signals(neighbours, titles_of(dataset, embeddings, decay))
+    weights = fit_on_validation(signals, dataset)
+    return Fusion(embeddings, neighbours.settings, decay, weights)
+
+
+def titles_of(
+    view: Dataset, embeddings: NDArray[np.float32], decay: float | None
+) -> TitleNeighbours | None:
+    """Returns distances by titles on the rows of `view`; None if `decay` is None."""
+    return None if decay is None else TitleNeighbours(view, embeddings, decay)
+
+
+def lists_of(fusion: Fusion, view: Dataset, config: TeacherConfig) -> Answers:
+    """Answers the training examples of `view` that the budget allows, with trained items only."""
+    rows = _answered(view, config, Split.TRAIN)
+    return answer(fusion.distances(view, only_trained=True), view, rows, config.list_length)
+
+
+def _answered(view: Dataset, config: TeacherConfig, split: Split) -> NDArray[np.int64]:
+    answered = answered_rows(view, config, count_tokens=lambda _: 0)
+    return np.intersect1d(answered, view.example_rows(split))
+
+
+def _described(fusion: Fusion) -> Mapping[str, Any]:
+    return {
+        "neighbours": asdict(fusion.neighbours),
+        "decay": fusion.decay,
+        "signal_weights": dict(fusion.weights),
+    }
