@@ -181,7 +181,7 @@ def _parquet_batches(path: Path, select: Select) -> Batches:
                 num_rows += batch.num_rows
                 table = pa.Table.from_batches([batch]).select(columns)
                 yield _as_text(path, table), num_rows * bytes_a_row
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not readable as Parquet: {error}") from None
 
 
