@@ -10,7 +10,7 @@ import numpy as np
 
 from training.cli import run, say
 from training.data.build import build_dataset
-from training.data.dataset import Dataset, Split
+from training.data.dataset import Dataset, Split, count_splits
 from training.data.sources.opening import source_stamps
 from training.data.storage import save_dataset
 from training.settings.experiment import Experiment
@@ -51,15 +51,15 @@ def describe(dataset: Dataset) -> str:
         f"{len(dataset.user_ids):,} users, {dataset.catalog.num_items:,} items, "
         f"{len(dataset.item_indices):,} interactions, fingerprint {dataset.fingerprint}"
     ]
+    counts = count_splits(dataset.splits)
     for split in Split:
-        count = int((dataset.splits == split).sum())
         note = ""
         if split in (Split.VALIDATION, Split.TEST):
-            targets = len(dataset.example_rows(split))
+            targets = dataset.num_examples(split)
             note = f", {targets:,} with a history, {cold_share(dataset, split):.1%} of them cold"
-        lines.append(f"  {split.name.lower():<10} {count:>9,}{note}")
+        lines.append(f"  {split.name.lower():<10} {counts[split]:>9,}{note}")
     is_cold = dataset.train_counts()[1:] == 0
-    occurs = np.bincount(dataset.item_indices, minlength=dataset.catalog.num_rows)[1:] > 0
+    occurs = dataset.item_counts(*Split)[1:] > 0
     lines.append(
         f"  {is_cold.sum():,} items are cold, {(~occurs).sum():,} of them without any interaction"
     )

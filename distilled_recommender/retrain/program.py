@@ -211,7 +211,7 @@ class Retraining:
             begin = {"since": _moment(self.run.since), "last_days": None}
             events = events.model_copy(update=begin)
         try:
-            found = len(read_event_log(events, data.items, data.missing_titles).users)
+            found = read_event_log(events, data.items, data.missing_titles).num_rows
         except DataError:  # no event at all
             found = 0
         if found >= self.given.retrain.min_examples:

@@ -34,7 +34,8 @@ from export.imports.make import (
 from export.parity import NUM_RANDOM_HISTORIES
 from training.cli import say
 from training.data.sources.items_table import MissingTitles
-from training.data.sources.text_table import read_text_table, refuse_rows
+from training.data.sources.text_table import read_text_table
+from training.data.sources.wrong_rows import refuse_rows
 from training.errors import ConfigError, DataError
 
 Library = Literal["rectools", "recbole"]

@@ -76,7 +76,7 @@ def dataset_of(
     splits = raw.splits
     if splits is None:
         lasts, lengths = raw.user_offsets[1:] - 1, np.diff(raw.user_offsets)
-        splits = np.full(len(raw.users), Split.TRAIN, dtype=np.uint8)
+        splits = np.full(raw.num_rows, Split.TRAIN, dtype=np.uint8)
         splits[lasts[lengths > 1]] = Split.TEST
     return _dataset(
         name,

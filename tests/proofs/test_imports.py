@@ -4,7 +4,7 @@ import numpy as np
 
 from proofs.imports import NUM_HISTORIES, Answers, figures, write_data
 from training.data.catalog import Catalog
-from training.data.raw import order_by_user
+from training.data.row_order import order_by_user
 
 TIME = np.array([2.0, 4.0])
 

@@ -43,7 +43,7 @@ def build_dataset(
     )
     check_leakage(dataset, raw, by_time=is_split_by_time(raw, config))
     for split in NEEDED:
-        if not len(dataset.example_rows(split)):
+        if not dataset.num_examples(split):
             raise DataError(
                 f"{raw.origin}: no {split.name.lower()} interaction has an earlier interaction of "
                 "the same user; each split needs one, so that a history comes before it"

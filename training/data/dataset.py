@@ -6,7 +6,7 @@ Its history is the items of the earlier rows. Teacher knowledge refers to exampl
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.catalog import Catalog
+from training.data.large_arrays import blocks
 from training.errors import KnowledgeError
+
+_VALUES_A_PIECE = 1 << 14
 
 IntArray = NDArray[np.integer]
 """An array of integers of any width."""
@@ -86,7 +89,19 @@ class Dataset:
 
         Examples are the rows with a non-empty history.
         """
-        return np.flatnonzero((self.splits == split) & (self.position_of_row > 0))
+        is_example = self.splits == split
+        is_example[self.first_rows] = False
+        return np.flatnonzero(is_example)
+
+    def num_examples(self, split: Split) -> int:
+        """Returns the number of examples of `split`."""
+        without_history = count_splits(self.splits[self.first_rows])
+        return int(count_splits(self.splits)[split] - without_history[split])
+
+    @property
+    def first_rows(self) -> NDArray[np.int64]:
+        """First row of each user that has rows, `[users]`."""
+        return self.user_offsets[:-1][np.diff(self.user_offsets) > 0]
 
     def history(self, row: int) -> NDArray[np.int32]:
         """Returns a row's history: the item indices of its user's earlier rows, oldest first."""
@@ -94,8 +109,15 @@ class Dataset:
 
     def train_counts(self) -> NDArray[np.int64]:
         """Counts the training interactions of each item, `[catalog rows]`; 0 for a cold item."""
-        trained = self.item_indices[self.splits == Split.TRAIN]
-        return np.bincount(trained, minlength=self.catalog.num_rows)
+        return self.item_counts(Split.TRAIN)
+
+    def item_counts(self, *splits: Split) -> NDArray[np.int64]:
+        """Counts the interactions of each item in `splits`, `[catalog rows]`."""
+        counts = np.zeros(self.catalog.num_rows, dtype=np.int64)
+        for rows in blocks(len(self.splits)):
+            chosen = self.item_indices[rows][np.isin(self.splits[rows], splits)]
+            counts += np.bincount(chosen, minlength=len(counts))
+        return counts
 
     def warm_items(self) -> NDArray[np.bool_]:
         """Returns a mask of the items with a training interaction, `[catalog rows]`."""
@@ -121,12 +143,39 @@ class Dataset:
         The hash has 16 hexadecimal digits and is the same on every machine.
         """
         digest = hashlib.sha256()
-        catalog = [self.catalog.item_ids, self.catalog.titles, self.catalog.attributes]
-        digest.update(json.dumps([catalog, self.user_ids], sort_keys=True).encode())
-        digest.update(self.item_indices.astype("<i4").tobytes())
-        digest.update(self.user_offsets.astype("<i8").tobytes())
-        digest.update(self.splits.astype("u1").tobytes())
+        catalog = (self.catalog.item_ids, self.catalog.titles, self.catalog.attributes)
+        # The text is `json.dumps([catalog, user_ids], sort_keys=True)`, made piece by piece.
+        for opening, values in zip(("[[", ", ", ", "), catalog, strict=True):
+            digest.update(opening.encode())
+            for piece in list_as_json(values):
+                digest.update(piece.encode())
+        digest.update(b"], ")
+        for piece in list_as_json(self.user_ids):
+            digest.update(piece.encode())
+        digest.update(b"]")
+        columns = ((self.item_indices, "<i4"), (self.user_offsets, "<i8"), (self.splits, "u1"))
+        for array, dtype in columns:
+            for rows in blocks(len(array)):
+                digest.update(array[rows].astype(dtype).tobytes())
         return digest.hexdigest()[:16]
+
+
+def list_as_json(values: Sequence[object], *, ensure_ascii: bool = True) -> Iterator[str]:
+    """Yields the pieces of `json.dumps(values, sort_keys=True)`; each has some thousand values."""
+    yield "["
+    for start in range(0, len(values), _VALUES_A_PIECE):
+        piece = list(values[start : start + _VALUES_A_PIECE])
+        text = json.dumps(piece, sort_keys=True, ensure_ascii=ensure_ascii)
+        yield (", " if start else "") + text[1:-1]
+    yield "]"
+
+
+def count_splits(splits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Counts the rows of each split: an array that is indexed by `Split` values."""
+    counts = np.zeros(len(Split), dtype=np.int64)
+    for rows in blocks(len(splits)):
+        counts += np.bincount(splits[rows], minlength=len(counts))
+    return counts
 
 
 def indices_among(answered: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -164,8 +213,8 @@ def make_dataset(
         fingerprint="",
         catalog=catalog,
         user_ids=user_ids,
-        item_indices=item_indices.astype(np.int32),
-        user_offsets=user_offsets.astype(np.int64),
-        splits=splits.astype(np.uint8),
+        item_indices=item_indices.astype(np.int32, copy=False),
+        user_offsets=user_offsets.astype(np.int64, copy=False),
+        splits=splits.astype(np.uint8, copy=False),
     )
     return replace(dataset, fingerprint=dataset.content_fingerprint())

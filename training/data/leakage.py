@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
+from training.data.large_arrays import blocks, new_array
 from training.data.raw import RawData, Times
 from training.errors import LeakageError
 
@@ -48,57 +49,85 @@ class _Check:
 
         The two copies could be in different splits.
         """
-        user_is_repeated = pd.Series(self.dataset.user_ids).duplicated().to_numpy(np.bool_)
-        row_is_repeated = pd.Series(self.raw.source_rows).duplicated().to_numpy(np.bool_)
-        self._refuse(user_is_repeated[self.dataset.user_of_row], "its user is listed twice")
-        self._refuse(row_is_repeated, "its source row is in the dataset twice")
+        repeated = np.flatnonzero(pd.Series(self.dataset.user_ids).duplicated().to_numpy(np.bool_))
+        if len(repeated):
+            row = int(self.dataset.user_offsets[repeated[0]])
+            raise self._error(row, "its user is listed twice")
+        is_seen = new_array(int(self.raw.source_rows.max(initial=0)) + 1, np.bool_)
+        for rows in blocks(self.raw.num_rows):
+            source_rows = self.raw.source_rows[rows]
+            is_repeated = is_seen[source_rows] | pd.Series(source_rows).duplicated().to_numpy()
+            self._refuse(rows, is_repeated, "its source row is in the dataset twice")
+            is_seen[source_rows] = True
 
     def splits_are_in_order(self) -> None:
         """Raises LeakageError if a user's row follows a row of a later split.
 
         Training and history rows come first, then validation, then test.
         """
-        order = _ORDER[self.dataset.splits]
-        after_held_out = self._within_users(order[1:] < order[:-1])
-        self._refuse(after_held_out, "it comes after a held-out interaction of its user")
+        for rows in blocks(self.raw.num_rows):
+            order = _ORDER[self.dataset.splits[_with_the_row_before(rows)]]
+            reason = "it comes after a held-out interaction of its user"
+            self._refuse_within_users(rows, order[1:] < order[:-1], reason)
 
     def rows_are_in_order(self, timestamps: Times) -> None:
         """Raises LeakageError if a row is older than the previous row of the same user."""
-        older = self._within_users(timestamps[1:] < timestamps[:-1])
-        self._refuse(older, "it is older than the interaction before it in the history")
+        for rows in blocks(self.raw.num_rows):
+            times = timestamps[_with_the_row_before(rows)]
+            reason = "it is older than the interaction before it in the history"
+            self._refuse_within_users(rows, times[1:] < times[:-1], reason)
 
     def splits_do_not_overlap(self, timestamps: Times, earlier: Split, later: Split) -> None:
         """Raises LeakageError unless all rows of `earlier` are older than all rows of `later`.
 
         Rows of different users are compared too.
         """
-        held_out = timestamps[self.dataset.splits == later]
-        if not len(held_out):
+        splits = self.dataset.splits
+        oldest = min(
+            (
+                times.min()
+                for rows in blocks(self.raw.num_rows)
+                if len(times := timestamps[rows][splits[rows] == later])
+            ),
+            default=None,
+        )
+        if oldest is None:
             return
-        newer = (self.dataset.splits == earlier) & (timestamps >= held_out.min())
-        oldest = f"the oldest {later.name.lower()} interaction ({held_out.min()})"
-        self._refuse(newer, f"it is not older than {oldest}")
+        for rows in blocks(self.raw.num_rows):
+            newer = (splits[rows] == earlier) & (timestamps[rows] >= oldest)
+            reason = f"the oldest {later.name.lower()} interaction ({oldest})"
+            self._refuse(rows, newer, f"it is not older than {reason}")
 
-    def _within_users(self, wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Returns a mask of the rows that are wrong after the previous row of the same user.
+    def _refuse_within_users(self, rows: slice, wrong: NDArray[np.bool_], reason: str) -> None:
+        """Raises LeakageError if a row is wrong after the previous row of the same user.
 
         Args:
-            wrong: `[interactions - 1]`, whether row `i + 1` is wrong after row `i`. Ignored if the
-                two rows belong to different users.
-
-        Returns:
-            `[interactions]`.
+            rows: the rows to check.
+            wrong: whether each of these rows is wrong after the row before it, without a value for
+                row 0. Ignored if the two rows belong to different users.
+            reason: reason for the message.
         """
-        return np.concatenate([[False], wrong]) & (self.dataset.position_of_row > 0)
+        is_wrong = np.concatenate([np.zeros(rows.stop - rows.start - len(wrong), np.bool_), wrong])
+        first_rows = self.dataset.first_rows
+        begin, end = np.searchsorted(first_rows, (rows.start, rows.stop))
+        is_wrong[first_rows[begin:end] - rows.start] = False
+        self._refuse(rows, is_wrong, reason)
 
-    def _refuse(self, leaks: NDArray[np.bool_], reason: str) -> None:
-        if not leaks.any():
-            return
-        row = int(leaks.argmax())
-        user = self.dataset.user_ids[self.dataset.user_of_row[row]]
+    def _refuse(self, rows: slice, leaks: NDArray[np.bool_], reason: str) -> None:
+        """Raises LeakageError if one of the rows leaks; `leaks` has a value for each of `rows`."""
+        if leaks.any():
+            raise self._error(rows.start + int(leaks.argmax()), reason)
+
+    def _error(self, row: int, reason: str) -> LeakageError:
+        user = int(np.searchsorted(self.dataset.user_offsets, row, side="right")) - 1
         item = self.dataset.catalog.item_ids[self.dataset.item_indices[row] - 1]
         split = Split(self.dataset.splits[row]).name.lower()
-        raise LeakageError(
-            f"{self.raw.origin}: user {user!r}, item {item!r}, "
-            f"data row {self.raw.source_rows[row]}: a {split} interaction leaks: {reason}"
+        source_row = self.raw.origin.row(int(self.raw.source_rows[row]))
+        return LeakageError(
+            f"{self.raw.origin}: user {self.dataset.user_ids[user]!r}, item {item!r}, "
+            f"{source_row}: a {split} interaction leaks: {reason}"
         )
+
+
+def _with_the_row_before(rows: slice) -> slice:
+    return slice(max(rows.start - 1, 0), rows.stop)

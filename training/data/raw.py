@@ -1,28 +1,56 @@
 """`RawData`: the form in which every source returns its interactions, before filter and split."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from training.data.catalog import Catalog
 from training.data.dataset import IntArray
+from training.data.large_arrays import blocks, new_array
 
 Times = NDArray[np.int64] | NDArray[np.float64]
 """Timestamps or positions of rows, in any unit; only their order and their ties matter."""
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Name of a source, and the files that its rows come from.
+
+    Attributes:
+        name: file, folder, pattern or package of the source, for messages.
+        files: name of each file, in the order of their rows; empty if the source is one file.
+        first_rows: `[files]`, number of the first row of each file, counted from 1 over all files.
+    """
+
+    name: str
+    files: tuple[str, ...] = ()
+    first_rows: tuple[int, ...] = ()
+
+    def row(self, source_row: int) -> str:
+        """Describes the row with number `source_row`, which counts from 1 over all files."""
+        if not self.files:
+            return f"data row {source_row}"
+        file = int(np.searchsorted(self.first_rows, source_row, side="right")) - 1
+        return f"data row {source_row - self.first_rows[file] + 1} of {self.files[file]}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
 class RawData:
     """The interactions of a source, ordered by user and, within a user, from old to new.
 
+    Arrays with a value per interaction may be larger than memory, see `large_arrays`.
+
     Attributes:
-        origin: file or package that the interactions come from, for messages.
+        origin: source that the interactions come from, for messages.
         catalog: the items.
         user_ids: id of each user, in the order of their rows.
-        users: `[interactions]`, the user of each row, as an index into `user_ids`; ascending.
+        user_offsets: `[users + 1]`, offsets of users' rows: user `u` has rows
+            `offsets[u]:offsets[u + 1]`.
         item_indices: `[interactions]`, the item_index of each row.
         source_rows: `[interactions]`, number of each row in `origin`, counted from 1.
         timestamps: `[interactions]`, time of each row, in any unit; None if the source gives only
@@ -30,19 +58,31 @@ class RawData:
         splits: `[interactions]`, `Split` values from the source; None if it has no split.
     """
 
-    origin: str
+    origin: Origin
     catalog: Catalog
     user_ids: tuple[str, ...]
-    users: NDArray[np.int64]
-    item_indices: NDArray[np.int64]
-    source_rows: NDArray[np.int64]
+    user_offsets: NDArray[np.int64]
+    item_indices: NDArray[np.int32]
+    source_rows: IntArray
     timestamps: Times | None
     splits: NDArray[np.uint8] | None
 
     @property
-    def user_offsets(self) -> NDArray[np.int64]:
-        """Offsets of users' rows, `[users + 1]`: user `u` has rows `offsets[u]:offsets[u + 1]`."""
-        return np.searchsorted(self.users, np.arange(len(self.user_ids) + 1))
+    def num_rows(self) -> int:
+        """Number of interactions."""
+        return len(self.item_indices)
+
+    @property
+    def users(self) -> NDArray[np.int64]:
+        """User of each row, `[interactions]`, as an index into `user_ids`; ascending."""
+        return self.users_of(slice(0, self.num_rows))
+
+    def users_of(self, rows: slice) -> NDArray[np.int64]:
+        """Returns the user of each row in `rows`, as an index into `user_ids`; ascending."""
+        first, last = np.searchsorted(self.user_offsets, (rows.start, rows.stop), side="right") - 1
+        ends = np.minimum(self.user_offsets[first + 1 : last + 2], rows.stop)
+        starts = np.maximum(self.user_offsets[first : first + len(ends)], rows.start)
+        return np.repeat(np.arange(first, first + len(ends)), ends - starts)
 
     def select(self, kept: NDArray[np.bool_]) -> "RawData":
         """Returns the rows where the mask `kept` is true; drops users and items without a row.
@@ -50,58 +90,42 @@ class RawData:
         `kept` is `[interactions]`. Rows, users and items keep their order; users and items get new
         numbers.
         """
-        users, user_of_row = np.unique(self.users[kept], return_inverse=True)
-        items, item_of_row = np.unique(self.item_indices[kept], return_inverse=True)
+        per_user, per_item = self.counts(kept)
+        users, items = np.flatnonzero(per_user), np.flatnonzero(per_item)
+        new_index = np.cumsum(per_item > 0)
         return RawData(
             origin=self.origin,
             catalog=_catalog_of(self.catalog, items),
             user_ids=tuple(self.user_ids[user] for user in users),
-            users=user_of_row,
-            item_indices=item_of_row + 1,
-            source_rows=self.source_rows[kept],
-            timestamps=None if self.timestamps is None else self.timestamps[kept],
-            splits=None if self.splits is None else self.splits[kept],
+            user_offsets=np.concatenate([[0], np.cumsum(per_user[users])]),
+            item_indices=_selected(self.item_indices, kept, new_index),
+            source_rows=_selected(self.source_rows, kept),
+            timestamps=None if self.timestamps is None else _selected(self.timestamps, kept),
+            splits=None if self.splits is None else _selected(self.splits, kept),
         )
 
+    def counts(self, kept: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Counts the rows where the mask `kept` is true: `[users]` and `[catalog rows]`."""
+        per_user = np.zeros(len(self.user_ids), dtype=np.int64)
+        per_item = np.zeros(self.catalog.num_rows, dtype=np.int64)
+        for rows in blocks(self.num_rows):
+            users, items = self.users_of(rows), self.item_indices[rows]
+            per_user += np.bincount(users[kept[rows]], minlength=len(per_user))
+            per_item += np.bincount(items[kept[rows]], minlength=len(per_item))
+        return per_user, per_item
 
-def order_by_user(
-    origin: str,
-    catalog: Catalog,
-    user_ids: Sequence[str],
-    item_indices: IntArray,
-    *,
-    timestamps: Times | None = None,
-    positions: Times | None = None,
-    splits: NDArray[np.uint8] | None = None,
-) -> RawData:
-    """Builds `RawData`: orders the rows of a source by user, then from old to new.
 
-    Users have the order of their first rows. Rows of a user are ordered by timestamp, then by
-    position, then as in the source. Arrays are `[interactions]`, in the order of the source.
-
-    Args:
-        origin: file or package of the source, for messages.
-        catalog: the items.
-        user_ids: user id of each row.
-        item_indices: item_index of each row.
-        timestamps: time of each row; None if the source has none.
-        positions: numbers that order a user's rows, after the timestamps if there are any; None if
-            the source has none.
-        splits: `Split` value of each row; None if the source has none.
-    """
-    users, distinct = pd.factorize(np.asarray(user_ids, dtype=object))
-    keys = [key for key in (positions, timestamps) if key is not None]
-    order = np.lexsort((*keys, users))  # stable; the last key counts first
-    return RawData(
-        origin=origin,
-        catalog=catalog,
-        user_ids=tuple(distinct),
-        users=users[order].astype(np.int64),
-        item_indices=item_indices[order].astype(np.int64),
-        source_rows=order + 1,
-        timestamps=None if timestamps is None else timestamps[order],
-        splits=None if splits is None else splits[order],
-    )
+def _selected(
+    values: NDArray[Any], kept: NDArray[np.bool_], new_values: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Returns `values` where `kept` is true; `new_values`, if given, maps each to a new value."""
+    selected = new_array(int(np.count_nonzero(kept)), values.dtype)
+    end = 0
+    for rows in blocks(len(values)):
+        chosen = values[rows][kept[rows]]
+        start, end = end, end + len(chosen)
+        selected[start:end] = chosen if new_values is None else new_values[chosen]
+    return selected
 
 
 def _catalog_of(catalog: Catalog, item_indices: IntArray) -> Catalog:

@@ -1,9 +1,12 @@
 """Splits interactions into training, validation and test."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import Split
+from training.data.dataset import Split, count_splits
+from training.data.large_arrays import blocks, new_array
 from training.data.raw import RawData, Times
 from training.errors import DataError
 from training.settings.data import DataConfig
@@ -21,8 +24,9 @@ def split_rows(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
         DataError: a split by time has no timestamps, or training, validation or test is empty.
     """
     splits = _splits(raw, config)
+    counts = count_splits(splits)
     for split in NEEDED:
-        if not (splits == split).any():
+        if not counts[split]:
             raise DataError(
                 f"{raw.origin}: no {split.name.lower()} interaction among {len(splits)}; there are "
                 "too few rows, or too few distinct timestamps, to split"
@@ -48,13 +52,9 @@ def split_by_time(
         `Split` values, `[interactions]`.
     """
     count = len(timestamps)
-    splits = np.full(count, Split.TRAIN, dtype=np.uint8)
-    is_test = _newest(timestamps, round(count * test_share))
-    splits[is_test] = Split.TEST
-    older = np.flatnonzero(~is_test)
-    is_validation = _newest(timestamps[older], round(count * validation_share))
-    splits[older[is_validation]] = Split.VALIDATION
-    return splits
+    test_since = _nth_newest(timestamps, round(count * test_share), math.inf)
+    validation_since = _nth_newest(timestamps, round(count * validation_share), test_since)
+    return _split_between(timestamps, validation_since, test_since)
 
 
 def split_at(timestamps: Times, test_since: float, validation_share: float) -> NDArray[np.uint8]:
@@ -71,29 +71,29 @@ def split_at(timestamps: Times, test_since: float, validation_share: float) -> N
     Returns:
         `Split` values, `[interactions]`.
     """
-    splits = np.full(len(timestamps), Split.TEST, dtype=np.uint8)
-    older = np.flatnonzero(timestamps < test_since)
-    is_validation = _newest(timestamps[older], round(len(older) * validation_share))
-    splits[older] = np.where(is_validation, Split.VALIDATION, Split.TRAIN)
-    return splits
+    num_older = sum(
+        np.count_nonzero(timestamps[rows] < test_since) for rows in blocks(len(timestamps))
+    )
+    validation_since = _nth_newest(timestamps, round(num_older * validation_share), test_since)
+    return _split_between(timestamps, validation_since, test_since)
 
 
-def leave_one_out(users: NDArray[np.int64]) -> NDArray[np.uint8]:
+def leave_one_out(user_offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Assigns each user's last row to test, the row before it to validation, the others to train.
 
     All rows of a user with fewer than three rows go to train.
 
     Args:
-        users: `[interactions]`, number of each row's user, ascending.
+        user_offsets: `[users + 1]`, offsets of users' rows, see `RawData.user_offsets`.
 
     Returns:
         `Split` values, `[interactions]`.
     """
-    num_rows = np.bincount(users)[users]
-    rows_left = np.searchsorted(users, users, side="right") - np.arange(len(users))
-    splits = np.full(len(users), Split.TRAIN, dtype=np.uint8)
-    splits[(rows_left == 1) & (num_rows >= MIN_ROWS_TO_HOLD_OUT)] = Split.TEST
-    splits[(rows_left == 2) & (num_rows >= MIN_ROWS_TO_HOLD_OUT)] = Split.VALIDATION
+    splits = new_array(int(user_offsets[-1]), np.uint8)
+    splits[:] = Split.TRAIN
+    last_rows = user_offsets[1:][np.diff(user_offsets) >= MIN_ROWS_TO_HOLD_OUT] - 1
+    splits[last_rows] = Split.TEST
+    splits[last_rows - 1] = Split.VALIDATION
     return splits
 
 
@@ -106,7 +106,7 @@ def _splits(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
     if raw.splits is not None:
         return raw.splits
     if config.split == "leave-one-out":
-        return leave_one_out(raw.users)
+        return leave_one_out(raw.user_offsets)
     if raw.timestamps is None:
         raise DataError(
             f"{raw.origin}: has no column timestamp, and positions do not order rows of different "
@@ -118,10 +118,36 @@ def _splits(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
     return split_by_time(raw.timestamps, config.validation_share, config.test_share)
 
 
-def _newest(timestamps: Times, count: int) -> NDArray[np.bool_]:
-    if not len(timestamps):
-        return np.zeros(0, dtype=np.bool_)
-    oldest_first = np.sort(timestamps)
-    boundary = oldest_first[-min(max(1, count), len(timestamps))]
-    newest: NDArray[np.bool_] = timestamps >= boundary
-    return newest
+def _nth_newest(timestamps: Times, n: int, before: float) -> float:
+    """Returns the timestamp of the `n`-th newest among the rows that are older than `before`.
+
+    The oldest counts for an `n` that is too large, the newest for one below 1. Returns `before` if
+    no row is older.
+    """
+    older = new_array(len(timestamps), timestamps.dtype)
+    count = 0
+    for rows in blocks(len(timestamps)):
+        chosen = timestamps[rows][timestamps[rows] < before]
+        start, count = count, count + len(chosen)
+        older[start:count] = chosen
+    if not count:
+        return before
+    index = count - min(max(1, n), count)
+    older[:count].partition(index)
+    nth: float = older[index]
+    return nth
+
+
+def _split_between(
+    timestamps: Times, validation_since: float, test_since: float
+) -> NDArray[np.uint8]:
+    """Assigns rows from `test_since` on to test, older ones from `validation_since` to validation.
+
+    The rest goes to train.
+    """
+    splits = new_array(len(timestamps), np.uint8)
+    for rows in blocks(len(timestamps)):
+        is_held_out = timestamps[rows] >= validation_since
+        splits[rows] = np.where(is_held_out, Split.VALIDATION, Split.TRAIN)
+        splits[rows][timestamps[rows] >= test_since] = Split.TEST
+    return splits

@@ -6,7 +6,7 @@ detects a changed file by its hash.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from training.data.catalog import Catalog
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, list_as_json
 from training.errors import DataError
 from training.stage import readable_folder
 
@@ -58,8 +58,10 @@ def save_dataset(dataset: Dataset, folder: Path) -> None:
     intact.
     """
     layout = DatasetLayout(folder)
-    layout.items.write_text(_item_lines(dataset.catalog), encoding="utf-8")
-    layout.users.write_text(json.dumps(dataset.user_ids, ensure_ascii=False), encoding="utf-8")
+    with layout.items.open("w", encoding="utf-8") as items:
+        items.writelines(_item_lines(dataset.catalog))
+    with layout.users.open("w", encoding="utf-8") as users:
+        users.writelines(list_as_json(dataset.user_ids, ensure_ascii=False))
     np.savez(
         layout.interactions,
         item_indices=dataset.item_indices,
@@ -99,16 +101,11 @@ def load_dataset(folder: Path) -> Dataset:
     return dataset
 
 
-def _item_lines(catalog: Catalog) -> str:
+def _item_lines(catalog: Catalog) -> Iterator[str]:
     columns = zip(catalog.item_ids, catalog.titles, catalog.attributes, strict=True)
-    return "".join(
-        json.dumps(
-            {"item_id": item_id, "title": title, "attributes": dict(attributes)},
-            ensure_ascii=False,
-        )
-        + "\n"
-        for item_id, title, attributes in columns
-    )
+    for item_id, title, attributes in columns:
+        item = {"item_id": item_id, "title": title, "attributes": dict(attributes)}
+        yield json.dumps(item, ensure_ascii=False) + "\n"
 
 
 def _read_items(path: Path) -> Catalog:
@@ -152,4 +149,5 @@ def _damaged(path: Path, reason: str) -> DataError:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import torch
@@ -157,10 +158,11 @@ class TrainingWindows:
         self.read = _before_the_last(is_train, self.users)
         self.predicted = is_train & (self.position > 0)
 
-    def epoch(self, seed: int, epoch: int) -> list[Batch]:
+    def epoch(self, seed: int, epoch: int) -> "EpochBatches":
         """Returns the batches of epoch `epoch`, in random order; the first epoch is 0.
 
-        The same `seed` and `epoch` always give the same batches.
+        The same `seed` and `epoch` always give the same batches. A batch is built when it is read,
+        so that they are never in memory together.
         """
         random = np.random.default_rng([seed, epoch])
         if self.item_dropout:
@@ -169,11 +171,10 @@ class TrainingWindows:
             return thinned._batches(random)
         return self._batches(random)
 
-    def _batches(self, random: np.random.Generator) -> list[Batch]:
+    def _batches(self, random: np.random.Generator) -> "EpochBatches":
         first, lengths = self.cut(random.integers(self.length, size=len(self.dataset.user_ids)))
         order = random.permutation(len(first))
-        chunks = np.split(order, range(self.batch_size, len(order), self.batch_size))
-        return [self.batch(first[chunk], lengths[chunk]) for chunk in chunks if len(chunk)]
+        return EpochBatches(self, first[order], lengths[order])
 
     def cut(self, shifts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Cuts the rows that are read into windows of at most `length` rows.
@@ -210,6 +211,39 @@ class TrainingWindows:
             next_items=_tensor(np.where(predicted, self.items[read + 1], 0)),
             next_rows=_tensor(np.where(predicted, self.rows[read + 1], NO_ROW)),
         )
+
+
+class EpochBatches(Sequence[Batch]):
+    """The batches of an epoch, each built when it is read.
+
+    Attributes:
+        windows: source of the batches.
+        first: `[windows]`, index into `windows.rows` of the first row of each window, in order.
+        lengths: `[windows]`, number of rows of each window.
+    """
+
+    def __init__(
+        self, windows: TrainingWindows, first: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> None:
+        self.windows = windows
+        self.first = first
+        self.lengths = lengths
+
+    def __len__(self) -> int:
+        return -(-len(self.first) // self.windows.batch_size)
+
+    @overload
+    def __getitem__(self, index: int) -> Batch: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Batch]: ...
+
+    def __getitem__(self, index: int | slice) -> Batch | list[Batch]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(len(self))[index]]
+        start = range(len(self))[index] * self.windows.batch_size
+        chosen = slice(start, start + self.windows.batch_size)
+        return self.windows.batch(self.first[chosen], self.lengths[chosen])
 
 
 def _before_the_last(is_train: NDArray[np.bool_], users: NDArray[np.int64]) -> NDArray[np.int64]:

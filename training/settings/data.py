@@ -81,7 +81,9 @@ class DataConfig(Section):
         "`movielens` comes with a Python package"
     )
     interactions: Path | None = Field(
-        default=None, description="CSV, Parquet or `.inter` file, for `tables` only"
+        default=None,
+        description="CSV, Parquet or `.inter` file, or a folder or pattern of such files; for "
+        "`tables` only",
     )
     items: Path | None = Field(
         default=None,

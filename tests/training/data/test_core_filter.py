@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 
 from training.data.catalog import Catalog
 from training.data.core_filter import keep_core
-from training.data.raw import RawData, order_by_user
+from training.data.raw import RawData
+from training.data.row_order import order_by_user
 from training.errors import DataError
+
+pytestmark = pytest.mark.usefixtures("each_block_size")
 
 Pair = tuple[str, str]
 

@@ -6,6 +6,8 @@ import pytest
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
 
+pytestmark = pytest.mark.usefixtures("each_block_size")
+
 
 def test_a_history_is_the_items_of_the_same_user_before_the_row(tiny_dataset: Dataset) -> None:
     assert tiny_dataset.history(4).tolist() == [1, 2, 3, 4]

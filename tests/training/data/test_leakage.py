@@ -6,8 +6,11 @@ import pytest
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
 from training.data.leakage import check_leakage
-from training.data.raw import RawData, order_by_user
+from training.data.raw import RawData
+from training.data.row_order import order_by_user
 from training.errors import LeakageError
+
+pytestmark = pytest.mark.usefixtures("each_block_size")
 
 TRAIN, HISTORY, VALIDATION, TEST = Split
 

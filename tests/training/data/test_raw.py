@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 from training.data.catalog import Catalog
-from training.data.raw import RawData, order_by_user
+from training.data.raw import RawData
+from training.data.row_order import order_by_user
+
+pytestmark = pytest.mark.usefixtures("each_block_size")
 
 CATALOG = Catalog(
     item_ids=("a", "b", "c"), titles=("A", "B", "C"), attributes=({}, {"year": ("1999",)}, {})

@@ -1,15 +1,17 @@
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import NO_ROW, Batch, TrainingWindows
 
 
-def predictions(batches: list[Batch]) -> dict[int, list[int]]:
+def predictions(batches: Sequence[Batch]) -> dict[int, list[int]]:
     """Items that are read before each predicted row; fails if a row is predicted twice."""
     read: dict[int, list[int]] = {}
     for batch in batches:
@@ -103,6 +105,30 @@ def test_dropped_rows_depend_on_seed_and_epoch_only(tiny_dataset: Dataset) -> No
     for epoch in range(20):
         expected = predictions(one.epoch(seed=7, epoch=epoch))
         assert predictions(other.epoch(seed=7, epoch=epoch)) == expected
+
+
+def test_a_batch_is_built_when_it_is_read(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch of many windows would not fit into memory."""
+    windows = TrainingWindows(tiny_dataset, max_history_length=1, batch_size=2)
+    epoch = windows.epoch(seed=0, epoch=0)
+    whole = predictions(epoch)
+    built: list[int] = []
+    build = windows.batch
+
+    def counted(first: NDArray[np.int64], lengths: NDArray[np.int64]) -> Batch:
+        built.append(len(first))
+        return build(first, lengths)
+
+    monkeypatch.setattr(windows, "batch", counted)
+
+    last = epoch[-1]
+
+    assert built == [len(last.histories)]
+    assert predictions(epoch[:2]) | predictions(epoch[2:]) == whole
+    with pytest.raises(IndexError):
+        epoch[len(epoch)]
 
 
 def test_held_out_items_are_neither_read_nor_predicted(tiny_dataset: Dataset) -> None:

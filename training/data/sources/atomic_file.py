@@ -1,15 +1,12 @@
-"""Reads RecBole's atomic files, such as `ml-100k.inter` and `ml-100k.item`, as tables of text.
+"""Understands the columns of RecBole's atomic files, such as `ml-100k.inter` and `ml-100k.item`.
 
 The first line names the columns and their types: `item_id:token`, `movie_title:token_seq`,
 `timestamp:float`. Values are separated by tabs; those of a sequence by spaces.
 """
 
-import csv
-import io
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
 from training.errors import DataError
 
@@ -17,8 +14,8 @@ TYPES = ("token", "token_seq", "float", "float_seq")
 TITLE = "title"
 
 
-def read_atomic(path: Path, content: bytes) -> pa.Table:
-    """Reads the content of an atomic file as a table of text.
+def with_plain_columns(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns rows of an atomic file with the columns that a table of text has.
 
     Column names lose their types. If no column is named `title`, but exactly one name ends in
     `_title`, this column becomes `title`. The values of any other `_seq` column are joined by `|`,
@@ -26,29 +23,21 @@ def read_atomic(path: Path, content: bytes) -> pa.Table:
 
     Args:
         path: path of the file, for messages.
-        content: bytes of the file.
+        rows: rows of the file as text, with the names of its first line.
 
     Raises:
-        DataError: the content is not UTF-8 or not of this form.
+        DataError: a column has no type or one that RecBole does not know, or two columns have the
+            same name.
     """
-    try:
-        lines = io.StringIO(content.decode("utf-8-sig"))
-        table = pd.read_csv(
-            lines, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE
-        )
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: not an atomic file of RecBole: {error}") from None
-    if not isinstance(table.index, pd.RangeIndex):
-        raise DataError(f"{path}: data rows have more values than the header has names")
-    types = _types_of(path, [str(each) for each in table.columns])
-    table.columns = pd.Index(list(types))
+    types = _types_of(path, [str(each) for each in rows.columns])
+    table = rows.set_axis(list(types), axis=1)
     titles = [name for name in types if name.endswith(f"_{TITLE}")]
     if TITLE not in types and len(titles) == 1:
         table = table.rename(columns={titles[0]: TITLE})
     for name in table.columns:
         if types.get(name, "").endswith("_seq") and name != TITLE:
             table[name] = table[name].str.split().str.join("|")
-    return pa.Table.from_pandas(table, preserve_index=False)
+    return table
 
 
 def _types_of(path: Path, header: list[str]) -> dict[str, str]:

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from training.data.catalog import Catalog
-from training.data.raw import RawData, order_by_user
+from training.data.raw import RawData
+from training.data.row_order import order_by_user
 from training.data.sources.items_table import MissingTitles, read_items
 from training.errors import DataError
 from training.events.layout import hour_of

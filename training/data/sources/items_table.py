@@ -13,7 +13,9 @@ from typing import Literal
 import pandas as pd
 
 from training.data.catalog import Attributes, Catalog
-from training.data.sources.text_table import is_blank, read_bytes, read_text_table, refuse_rows
+from training.data.sources.table_files import check_readable
+from training.data.sources.text_table import is_blank, read_text_table
+from training.data.sources.wrong_rows import refuse_rows
 from training.errors import DataError
 
 MissingTitles = Literal["refuse", "placeholder"]
@@ -51,7 +53,8 @@ def read_items(path: Path, missing_titles: MissingTitles = "refuse") -> Catalog:
 
 def _read_json_lines(path: Path) -> Catalog:
     items: dict[str, tuple[str, Attributes]] = {}
-    for number, line in enumerate(read_bytes(path).splitlines(), start=1):
+    check_readable(path)
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             item_id, title, attributes = _item_of(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError):

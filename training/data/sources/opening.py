@@ -1,14 +1,13 @@
 """Reads the interactions of an experiment from the source that its settings name."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from training.data.raw import RawData
 from training.data.sources.event_log import events_stamp, read_event_log
 from training.data.sources.movielens import movielens_version, read_movielens
+from training.data.sources.table_files import file_stamp, table_stamps
 from training.data.sources.tables import read_tables
-from training.data.sources.text_table import read_bytes
 from training.errors import ConfigError
 from training.settings.data import DataConfig
 
@@ -34,7 +33,7 @@ def read_source(config: DataConfig, say: Callable[[str], object] | None = None) 
 def source_stamps(config: DataConfig) -> list[str]:
     """Returns strings that identify the content of a dataset's source, for the dataset's stamp.
 
-    For tables, these are the SHA-256 hashes of both files, so their paths do not matter. For an
+    For tables, these are the SHA-256 hashes of their files, so their paths do not matter. For an
     event log, these are `events_stamp` and the hash of the items table. For MovieLens, it is the
     version of the package.
 
@@ -43,13 +42,12 @@ def source_stamps(config: DataConfig) -> list[str]:
         DataError: a file is missing, empty or not readable.
     """
     if config.events is not None and config.items is not None:
-        return [events_stamp(config.events), _sha256(config.items)]
+        return [events_stamp(config.events), file_stamp(config.items)]
     paths = _table_paths(config)
-    return [movielens_version()] if paths is None else [_sha256(path) for path in paths]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(read_bytes(path)).hexdigest()
+    if paths is None:
+        return [movielens_version()]
+    interactions, items = paths
+    return [*table_stamps(interactions), file_stamp(items)]
 
 
 def _table_paths(config: DataConfig) -> tuple[Path, Path] | None:

@@ -4,25 +4,36 @@ Interactions have the columns `user_id` and `item_id`, and at least one of `time
 `position`. A timestamp is a number or ISO 8601 text; text without a time zone is UTC. In a table
 without `timestamp`, RecTools' column `datetime` takes its place. A position is a number. The column
 `split` is optional, with the values `train`, `history`, `validation` and `test`. Other columns are
-ignored.
+ignored. Interactions may be larger than memory, and may lie in several files, see
+`training.data.sources.table_files`.
 
 `training.data.sources.items_table` describes the table of items.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.data.catalog import Catalog
 from training.data.dataset import Split
-from training.data.raw import RawData, Times, order_by_user
+from training.data.raw import Origin, RawData, Times
+from training.data.row_order import SourceRows
 from training.data.sources.items_table import MissingTitles, read_items
-from training.data.sources.text_table import is_blank, read_text_table, refuse_rows
+from training.data.sources.table_files import find_table_files
+from training.data.sources.text_table import is_blank, read_text_batches
+from training.data.sources.wrong_rows import WrongRows
 from training.errors import DataError
+from training.progress import ProgressBar
 
 TIMES = ("timestamp", "datetime")  # names of the column of times: the first is preferred
+REQUIRED = ("user_id", "item_id")
+OPTIONAL = (*TIMES, "position", "split")
+_NO_NUMBER = "timestamp is not a number"
+_NO_TIME = "timestamp is neither a number nor ISO 8601"
+_SPLITS = {split.name.lower(): int(split) for split in Split}
 
 
 def read_tables(
@@ -33,7 +44,7 @@ def read_tables(
     """Reads interactions and items; item indices follow the order of the items table.
 
     Args:
-        interactions_path: table of interactions.
+        interactions_path: table of interactions: a file, a folder of files or a pattern.
         items_path: table of items.
         missing_titles: treatment of an item without a title, see `MissingTitles`.
 
@@ -42,69 +53,124 @@ def read_tables(
             rows and values.
     """
     catalog = read_items(items_path, missing_titles)
-    table = read_text_table(
-        interactions_path, ["user_id", "item_id"], [*TIMES, "position", "split"]
-    )
-    if TIMES[0] not in table.columns:
-        table = table.rename(columns={TIMES[1]: TIMES[0]})
-    refuse_rows(
-        interactions_path, "user_id is missing", table["user_id"], is_blank(table["user_id"])
-    )
-    timestamps = _read_timestamps(interactions_path, table)
-    positions = _read_positions(interactions_path, table)
-    if timestamps is None and positions is None:
+    reader = _InteractionReader(catalog.index_by_id, f"item_id is not in {items_path}")
+    first_rows: dict[str, int] = {}
+    num_bytes = sum(each.path.stat().st_size for each in find_table_files(interactions_path))
+    with SourceRows() as rows:
+        with ProgressBar("reading interactions", num_bytes, "B") as bar:
+            for batch in read_text_batches(interactions_path, REQUIRED, OPTIONAL):
+                first_rows.setdefault(str(batch.file), reader.num_rows + 1)
+                columns = reader.read(_with_time(interactions_path, batch.rows))
+                if not reader.found_wrong_rows:
+                    rows.append(**columns)
+                bar.advance(batch.num_bytes)
+        files = {} if [*first_rows] == [str(interactions_path)] else first_rows
+        origin = Origin(str(interactions_path), tuple(files), tuple(files.values()))
+        reader.refuse_wrong_rows(origin)
+        return rows.ordered(origin, catalog)
+
+
+def _with_time(path: Path, batch: pd.DataFrame) -> pd.DataFrame:
+    """Returns `batch` with the column of times named `timestamp`.
+
+    Raises:
+        DataError: the table `path` has neither times nor positions.
+    """
+    if TIMES[0] not in batch.columns:
+        batch = batch.rename(columns={TIMES[1]: TIMES[0]})
+    if not {TIMES[0], "position"} & {*batch.columns}:
         raise DataError(
-            f"{interactions_path}: no column timestamp or position; add one, so that the rows of a "
-            "user have an order"
+            f"{path}: no column timestamp or position; add one, so that the rows of a user have an "
+            "order"
         )
-    return order_by_user(
-        str(interactions_path),
-        catalog,
-        table["user_id"].tolist(),
-        _find_items(interactions_path, table["item_id"], catalog, items_path),
-        timestamps=timestamps,
-        positions=positions,
-        splits=_read_splits(interactions_path, table),
-    )
+    return batch
 
 
-def _find_items(
-    path: Path, item_ids: "pd.Series[str]", catalog: Catalog, items_path: Path
-) -> NDArray[np.int64]:
-    refuse_rows(path, "item_id is missing", item_ids, is_blank(item_ids))
-    item_indices = item_ids.map(dict(catalog.index_by_id))
-    refuse_rows(path, f"item_id is not in {items_path}", item_ids, item_indices.isna())
-    return np.asarray(item_indices, dtype=np.int64)
+class _InteractionReader:
+    """Converts batches of interactions from text, and collects the rows that are wrong.
+
+    Attributes:
+        num_rows: number of rows so far.
+        found_wrong_rows: whether any row so far is wrong.
+    """
+
+    def __init__(self, index_by_id: Mapping[str, int], unknown_item: str) -> None:
+        self.num_rows = 0
+        self.found_wrong_rows = False
+        self._index_by_id = index_by_id
+        self._unknown_item = unknown_item  # the problem of an item that is not in the catalog
+        self._wrong = WrongRows()
+        self._has_numbers = False  # whether any timestamp is a number
+
+    def read(self, batch: pd.DataFrame) -> dict[str, Any]:
+        """Returns the columns of `batch` as arguments of `SourceRows.append`.
+
+        They are right only if `found_wrong_rows` is false.
+        """
+        self._check("user_id is missing", batch["user_id"], is_blank(batch["user_id"]))
+        readers = {
+            "timestamp": self._timestamps,
+            "position": self._numbers,
+            "item_id": self._item_indices,
+            "split": self._splits,
+        }
+        columns = {name: read(batch[name]) for name, read in readers.items() if name in batch}
+        self.num_rows += len(batch)
+        return {
+            "user_ids": batch["user_id"],
+            "item_indices": columns["item_id"],
+            "timestamps": columns.get("timestamp"),
+            "positions": columns.get("position"),
+            "splits": columns.get("split"),
+        }
+
+    def refuse_wrong_rows(self, origin: Origin) -> None:
+        """Raises DataError if any row is wrong."""
+        # A table in which any timestamp is a number has no other timestamps.
+        self._wrong.forget(_NO_TIME if self._has_numbers else _NO_NUMBER)
+        self._wrong.refuse(origin)
+
+    def _check(self, problem: str, values: "pd.Series[str]", wrong: "pd.Series[bool]") -> None:
+        self._wrong.add(problem, values, wrong, start=self.num_rows)
+        self.found_wrong_rows |= bool(wrong.any())
+
+    def _timestamps(self, texts: "pd.Series[str]") -> Times:
+        numbers, is_wrong = _as_numbers(texts)
+        self._wrong.add(_NO_NUMBER, texts, is_wrong, start=self.num_rows)
+        self._has_numbers |= not bool(np.isnan(numbers).all())
+        if self._has_numbers:
+            self.found_wrong_rows |= bool(is_wrong.any())
+            return numbers
+        times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+        self._check(_NO_TIME, texts, times.isna())
+        return np.asarray(times.dt.as_unit("us").astype("int64"), dtype=np.int64)
+
+    def _numbers(self, texts: "pd.Series[str]") -> Times:
+        numbers, is_wrong = _as_numbers(texts)
+        self._check(f"{texts.name} is not a number", texts, is_wrong)
+        return numbers
+
+    def _item_indices(self, item_ids: "pd.Series[str]") -> NDArray[np.int32]:
+        self._check("item_id is missing", item_ids, is_blank(item_ids))
+        codes, distinct = pd.factorize(item_ids)
+        indices = [*(self._index_by_id.get(item_id, 0) for item_id in distinct.tolist()), 0]
+        item_indices = np.array(indices, dtype=np.int32)[codes]  # code -1: the value is missing
+        self._check(self._unknown_item, item_ids, pd.Series(item_indices == 0))
+        return item_indices
+
+    def _splits(self, texts: "pd.Series[str]") -> NDArray[np.uint8]:
+        splits = texts.map(_SPLITS)
+        self._check(f"split is none of {', '.join(_SPLITS)}", texts, splits.isna())
+        return np.asarray(splits.fillna(0), dtype=np.uint8)
 
 
-def _read_timestamps(path: Path, table: pd.DataFrame) -> Times | None:
-    if "timestamp" not in table.columns:
-        return None
-    texts = table["timestamp"]
-    if pd.to_numeric(texts, errors="coerce").notna().any():
-        return _read_numbers(path, texts)
-    times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-    refuse_rows(path, "timestamp is neither a number nor ISO 8601", texts, times.isna())
-    return np.asarray(times.dt.as_unit("us").astype("int64"), dtype=np.int64)
+def _as_numbers(texts: "pd.Series[str]") -> tuple[Times, "pd.Series[bool]"]:
+    """Reads numbers as int64 or float64; also returns a mask of the values that are no number.
 
-
-def _read_positions(path: Path, table: pd.DataFrame) -> Times | None:
-    return _read_numbers(path, table["position"]) if "position" in table.columns else None
-
-
-def _read_numbers(path: Path, texts: "pd.Series[str]") -> Times:
+    Integers stay integers, since float64 would round timestamps in nanoseconds.
+    """
     numbers = pd.to_numeric(texts, errors="coerce")
-    finite = pd.Series(np.isfinite(numbers.to_numpy(np.float64)))
-    refuse_rows(path, f"{texts.name} is not a number", texts, ~finite)
-    if numbers.dtype.kind == "i":  # as float64, timestamps in nanoseconds would be rounded
-        return np.asarray(numbers, dtype=np.int64)
-    return np.asarray(numbers, dtype=np.float64)
-
-
-def _read_splits(path: Path, table: pd.DataFrame) -> NDArray[np.uint8] | None:
-    if "split" not in table.columns:
-        return None
-    values = {split.name.lower(): int(split) for split in Split}
-    splits = table["split"].map(values)
-    refuse_rows(path, f"split is none of {', '.join(values)}", table["split"], splits.isna())
-    return np.asarray(splits, dtype=np.uint8)
+    is_wrong = pd.Series(~np.isfinite(numbers.to_numpy(np.float64)))
+    if numbers.dtype.kind == "i":
+        return np.asarray(numbers, dtype=np.int64), is_wrong
+    return np.asarray(numbers, dtype=np.float64), is_wrong

@@ -1,65 +1,88 @@
-"""Reads CSV, Parquet and RecBole files with all values as text, so that ids stay as written."""
+"""Reads CSV, Parquet and RecBole files with all values as text, so that ids stay as written.
 
+A table is read in batches of rows, so that it may be larger than memory.
+"""
+
+import codecs
+import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.data.sources.atomic_file import read_atomic
+from training.data.sources.atomic_file import with_plain_columns
+from training.data.sources.table_files import TableFile, find_table_files
 from training.errors import DataError
 
-SUFFIXES = ".csv, .parquet, .inter or .item"
-SHOWN_ROWS = 3  # maximum number of rows that an error message shows
+ROWS_A_BATCH = 1 << 18
+_BUFFER = 1 << 20  # bytes that are read at once
+
+Batches = Iterator[tuple[pd.DataFrame, float]]
+"""Rows of a file, at least one batch, each with the number of the file's bytes read so far."""
+
+Select = Callable[[Sequence[str]], list[str]]
+"""A function that selects the columns to read from those of a file; raises DataError if a required
+column is missing."""
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Consecutive rows of a file, with all values as text or missing.
+
+    Attributes:
+        file: path of the file.
+        rows: the rows.
+        num_bytes: about how many bytes of the file were read for the rows.
+    """
+
+    file: Path
+    rows: pd.DataFrame
+    num_bytes: float
 
 
 def read_text_table(
     path: Path, required: Sequence[str], optional: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Reads columns of a CSV, Parquet or RecBole file as text; missing values stay missing.
+    """Reads columns of a table as text, all rows at once; see `read_text_batches`."""
+    batches = read_text_batches(path, required, optional)
+    return pd.concat([batch.rows for batch in batches], ignore_index=True)
+
+
+def read_text_batches(
+    path: Path, required: Sequence[str], optional: Sequence[str] | None = None
+) -> Iterator[TextBatch]:
+    """Reads columns of a table as text, batch by batch; missing values stay missing.
 
     Args:
-        path: a .csv, .parquet, .inter or .item file.
+        path: .csv, .parquet, .inter or .item file, or a folder or pattern of such files.
         required: names of columns that must exist.
         optional: names of columns to read if they exist; None reads all columns.
 
     Raises:
-        DataError: the file is missing, has another suffix or cannot be read, a required column is
-            missing, or there are no rows.
+        DataError: a file is missing, has another suffix or cannot be read, a required column is
+            missing, files have different columns, or there are no rows.
     """
-    read = _READERS.get(path.suffix.lower())
-    if read is None:
-        raise DataError(f"{path}: suffix {path.suffix!r}: must be {SUFFIXES}")
-    table = read(path, read_bytes(path))
-    names: list[str] = table.column_names
-    if absent := [name for name in required if name not in names]:
-        raise DataError(
-            f"{path}: missing columns: {', '.join(absent)}; there are: {', '.join(names)}"
-        )
-    if not table.num_rows:
+    columns: list[str] | None = None
+    num_rows = 0
+    for file in find_table_files(path):
+        num_bytes = 0.0
+        for rows, bytes_read in _read_file(file, required, optional):
+            columns = list(rows.columns) if columns is None else columns
+            if set(rows.columns) != set(columns):
+                raise DataError(
+                    f"{file.path}: columns {', '.join(rows.columns)}: must be those of the files "
+                    f"before it: {', '.join(columns)}"
+                )
+            num_rows += len(rows)
+            yield TextBatch(file.path, rows[columns], bytes_read - num_bytes)
+            num_bytes = bytes_read
+    if not num_rows:
         raise DataError(f"{path}: no rows")
-    selected = [name for name in names if optional is None or name in {*required, *optional}]
-    return pd.DataFrame({name: _as_text(path, name, table.column(name)) for name in selected})
-
-
-def read_bytes(path: Path) -> bytes:
-    """Returns the content of a file that the user has named.
-
-    Raises:
-        DataError: the file is missing, empty or not readable.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
-    if not content:
-        raise DataError(f"{path}: empty file")
-    return content
 
 
 def is_blank(values: "pd.Series[str]") -> "pd.Series[bool]":
@@ -67,64 +90,107 @@ def is_blank(values: "pd.Series[str]") -> "pd.Series[bool]":
     return values.isna() | (values.str.strip() == "")
 
 
-def refuse_rows(
-    path: Path, problem: str, values: "pd.Series[str]", wrong: "pd.Series[bool]"
-) -> None:
-    """Raises DataError if any row of a table is wrong.
+def _read_file(file: TableFile, required: Sequence[str], optional: Sequence[str] | None) -> Batches:
+    """Reads a file; the values of its partition become columns."""
 
-    Args:
-        path: file of the table, for the message.
-        problem: description of what is wrong, for the message.
-        values: `[rows]`, value of each row that is shown in the message.
-        wrong: `[rows]`, whether a row is wrong.
+    def is_wanted(name: str) -> bool:
+        return optional is None or name in required or name in optional
+
+    def select(names: Sequence[str]) -> list[str]:
+        if absent := [name for name in required if name not in {*names, *file.partition}]:
+            raise DataError(
+                f"{file.path}: missing columns: {', '.join(absent)}; there are: {', '.join(names)}"
+            )
+        return [name for name in names if is_wanted(name)]
+
+    for rows, bytes_read in _READERS[file.path.suffix.lower()](file.path, select):
+        constants = {
+            name: pd.Series(value, rows.index, dtype="str")
+            for name, value in file.partition.items()
+            if is_wanted(name) and name not in rows
+        }
+        yield rows.assign(**constants), bytes_read
+
+
+def _csv_batches(path: Path, select: Select) -> Batches:
+    for rows, bytes_read in _delimited(path, "CSV"):
+        yield rows[select(list(rows.columns))], bytes_read
+
+
+def _atomic_batches(path: Path, select: Select) -> Batches:
+    options = {"sep": "\t", "quoting": csv.QUOTE_NONE}
+    for rows, bytes_read in _delimited(path, "an atomic file of RecBole", **options):
+        table = with_plain_columns(path, rows)
+        yield table[select(list(table.columns))], bytes_read
+
+
+def _delimited(path: Path, kind: str, **options: Any) -> Batches:
+    """Yields the rows of a file with delimiters; `options` are those of `pandas.read_csv`.
 
     Raises:
-        DataError: at least one row is wrong. The message shows the first `SHOWN_ROWS` of them, with
-            row numbers from 1 after the header.
+        DataError: the file is not UTF-8 or not of this kind.
     """
-    rows = np.flatnonzero(wrong)
-    if not len(rows):
-        return
-    shown = ", ".join(
-        f"data row {row + 1} ({_shown(values.iloc[row])})" for row in rows[:SHOWN_ROWS]
-    )
-    more = f" and {len(rows) - SHOWN_ROWS} more" if len(rows) > SHOWN_ROWS else ""
-    raise DataError(f"{path}: {problem}: {shown}{more}")
-
-
-def _shown(value: object) -> str:
-    return repr(value) if isinstance(value, str) else "no value"
-
-
-def _read_csv(path: Path, content: bytes) -> pa.Table:
     try:
-        text = content.decode("utf-8-sig")
-        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        byte = content[error.start]
-        raise DataError(
-            f"{path}: not UTF-8: byte 0x{byte:02x} at offset {error.start}, line {line}"
-        ) from None
+        with (
+            path.open("rb") as content,
+            io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as file,
+            pd.read_csv(
+                file, dtype=str, keep_default_na=False, chunksize=ROWS_A_BATCH, **options
+            ) as batches,
+        ):
+            for rows in batches:
+                # If rows have more values than the header has names, pandas takes the first values
+                # as row labels.
+                if not isinstance(rows.index, pd.RangeIndex):
+                    raise DataError(f"{path}: data rows have more values than the header has names")
+                yield rows, content.tell()
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8: {_first_wrong_byte(path)}") from None
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: empty file") from None
     except pd.errors.ParserError as error:
-        raise DataError(f"{path}: not CSV: {str(error).strip()}") from None
-    # If rows have more values than the header has names, pandas takes the first values as row
-    # labels.
-    if not isinstance(table.index, pd.RangeIndex):
-        raise DataError(f"{path}: data rows have more values than the header has names")
-    return pa.Table.from_pandas(table, preserve_index=False)
+        raise DataError(f"{path}: not {kind}: {str(error).strip()}") from None
 
 
-def _read_parquet(path: Path, content: bytes) -> pa.Table:
+def _first_wrong_byte(path: Path) -> str:
+    """Describes the first byte of a file that is not UTF-8, and its place."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    num_bytes, line = 0, 1
+    with path.open("rb") as file:
+        while True:
+            block = file.read(_BUFFER)
+            waiting = decoder.getstate()[0]
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                data = waiting + block
+                line += data.count(b"\n", 0, error.start)
+                offset = num_bytes - len(waiting) + error.start
+                return f"byte 0x{data[error.start]:02x} at offset {offset}, line {line}"
+            line += block.count(b"\n")
+            num_bytes += len(block)
+
+
+def _parquet_batches(path: Path, select: Select) -> Batches:
     try:
-        return pq.read_table(pa.BufferReader(content))
-    except pa.ArrowException as error:
+        with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
+            columns = select(file.schema_arrow.names)
+            yield _as_text(path, file.schema_arrow.empty_table().select(columns)), 0
+            num_rows, bytes_a_row = 0, path.stat().st_size / max(1, file.metadata.num_rows)
+            for batch in file.iter_batches(ROWS_A_BATCH, columns=columns):
+                num_rows += batch.num_rows
+                table = pa.Table.from_batches([batch]).select(columns)
+                yield _as_text(path, table), num_rows * bytes_a_row
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not readable as Parquet: {error}") from None
 
 
-def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Series[str]":
+def _as_text(path: Path, table: pa.Table) -> pd.DataFrame:
+    columns = zip(table.column_names, table.columns, strict=True)
+    return pd.DataFrame({name: _column_as_text(path, name, column) for name, column in columns})
+
+
+def _column_as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Series[str]":
     # pandas stores integers with missing values as floats: the id 7 would become the text "7.0".
     if name.endswith("_id") and pa.types.is_floating(column.type):
         raise DataError(f"{path}: {name} is stored as {column.type}; use text or integers")
@@ -135,9 +201,9 @@ def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Series[str]"
     return text
 
 
-_READERS: Mapping[str, Callable[[Path, bytes], pa.Table]] = {
-    ".csv": _read_csv,
-    ".parquet": _read_parquet,
-    ".inter": read_atomic,
-    ".item": read_atomic,
+_READERS: Mapping[str, Callable[[Path, Select], Batches]] = {
+    ".csv": _csv_batches,
+    ".parquet": _parquet_batches,
+    ".inter": _atomic_batches,
+    ".item": _atomic_batches,
 }

@@ -1,0 +1,43 @@
+"""Large arrays lie on disk, where space is reserved before it is used."""
+
+import resource
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from training.data import large_arrays
+from training.data.large_arrays import blocks, new_array
+from training.errors import DataError
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file of this process may be larger than a page."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_blocks_cover_all_rows_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_arrays, "ROWS_A_BLOCK", 3)
+
+    assert [(rows.start, rows.stop) for rows in blocks(7)] == [(0, 3), (3, 6), (6, 7)]
+
+
+def test_a_large_array_keeps_its_values_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_arrays, "MAX_BYTES_IN_MEMORY", 7)
+    array = new_array(1_000, np.int64)
+    array[5] = 8
+
+    assert isinstance(array, np.memmap)
+    assert array.sum() == 8
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_told_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_arrays, "MAX_BYTES_IN_MEMORY", 7)
+
+    with pytest.raises(DataError, match=r"no space for a temporary file of 8,000 bytes .*TMPDIR"):
+        new_array(1_000, np.int64)

@@ -1,0 +1,61 @@
+"""Arrays with a value per interaction, which may be larger than memory.
+
+Large arrays are memory-mapped from temporary files without a name, in the folder that `TMPDIR`
+selects. The operating system writes their pages to disk where memory is short, and frees the disk
+space when the process ends, however it ends. Code that reads or writes such arrays goes block by
+block, so its own temporary arrays stay small.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.errors import DataError
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+ROWS_A_BLOCK = 1 << 21
+MAX_BYTES_IN_MEMORY = 1 << 26  # larger arrays lie on disk
+
+
+def blocks(length: int) -> Iterator[slice]:
+    """Yields slices of at most `ROWS_A_BLOCK` rows, which together cover `length` rows in order."""
+    for start in range(0, length, ROWS_A_BLOCK):
+        yield slice(start, min(start + ROWS_A_BLOCK, length))
+
+
+def new_array(length: int, dtype: type[Scalar] | np.dtype[Scalar]) -> NDArray[Scalar]:
+    """Returns an array of zeros, `[length]`: in memory, or memory-mapped if it is large.
+
+    Raises:
+        DataError: the disk has not enough space for a large array.
+    """
+    num_bytes = length * np.dtype(dtype).itemsize
+    if num_bytes <= MAX_BYTES_IN_MEMORY:
+        return np.zeros(length, dtype)
+    with tempfile.TemporaryFile() as file:
+        try:
+            _reserve(file.fileno(), num_bytes)
+        except OSError as error:
+            raise DataError(
+                f"{tempfile.gettempdir()}: no space for a temporary file of {num_bytes:,} bytes "
+                f"({error.strerror}); free some, or set TMPDIR to a folder on a larger disk"
+            ) from None
+        return np.memmap(file, dtype, "r+", shape=(length,))
+
+
+def _reserve(file: int, num_bytes: int) -> None:
+    """Makes an open file `num_bytes` long.
+
+    Linux reserves the space on disk, too: without it, a write to a mapped page of a full disk kills
+    the process.
+    """
+    if sys.platform == "linux":
+        os.posix_fallocate(file, 0, num_bytes)
+    else:
+        os.truncate(file, num_bytes)

@@ -1,0 +1,173 @@
+"""Orders the rows of a source by user, then from old to new, also where they exceed memory.
+
+Rows are first written to a temporary file in the order of the source. When the number of rows of
+each user is known, they are divided into groups of whole users. Then each group is sorted.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from training.data.catalog import Catalog
+from training.data.dataset import IntArray
+from training.data.large_arrays import MAX_BYTES_IN_MEMORY, ROWS_A_BLOCK, new_array
+from training.data.raw import Origin, RawData, Times
+
+Columns = dict[str, NDArray[Any]]
+"""Arrays of the same rows by name: `users`, `item_indices`, and those that the source has."""
+
+_SORT_KEYS = ("positions", "timestamps", "users")  # for `lexsort`: the last key counts first
+
+
+class SourceRows:
+    """The rows of a source, which are appended batch by batch in the order of the source.
+
+    A context manager, which deletes the temporary file at its end.
+    """
+
+    def __init__(self) -> None:
+        self._user_numbers: dict[str, int] = {}
+        self._counts = np.zeros(0, dtype=np.int64)  # number of rows of each user
+        self._dtypes: dict[str, np.dtype[Any]] = {}
+        self._num_batches = 0
+        self._file = tempfile.SpooledTemporaryFile(MAX_BYTES_IN_MEMORY)  # noqa: SIM115  # __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def append(
+        self,
+        user_ids: "Sequence[str] | pd.Series[str]",
+        item_indices: IntArray,
+        *,
+        timestamps: Times | None = None,
+        positions: Times | None = None,
+        splits: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Adds a batch of rows; the arguments are those of `order_by_user`.
+
+        All batches must give the same arrays.
+        """
+        given = {"timestamps": timestamps, "positions": positions, "splits": splits}
+        columns: Columns = {
+            "users": self._numbers_of(user_ids),
+            "item_indices": item_indices.astype(np.int32),
+            **{name: values for name, values in given.items() if values is not None},
+        }
+        for name, values in columns.items():
+            self._dtypes[name] = np.result_type(values.dtype, self._dtypes.get(name, values.dtype))
+            np.save(self._file, values, allow_pickle=False)
+        self._num_batches += 1
+
+    def ordered(self, origin: Origin, catalog: Catalog) -> RawData:
+        """Returns the rows in order; call this once, when all rows are appended.
+
+        Raises:
+            DataError: the disk has not enough space.
+        """
+        offsets = np.concatenate([[0], np.cumsum(self._counts)])
+        group_of_user = offsets[:-1] // ROWS_A_BLOCK
+        group_starts = offsets[:-1][np.diff(group_of_user, prepend=-1) > 0]
+        columns = self._grouped(np.cumsum(np.diff(group_of_user, prepend=-1) > 0) - 1, group_starts)
+        for start, end in zip(group_starts, [*group_starts[1:], offsets[-1]], strict=True):
+            _sort(columns, slice(start, end))
+        return RawData(
+            origin=origin,
+            catalog=catalog,
+            user_ids=tuple(self._user_numbers),
+            user_offsets=offsets,
+            item_indices=columns["item_indices"],
+            source_rows=columns["source_rows"],
+            timestamps=columns.get("timestamps"),
+            splits=columns.get("splits"),
+        )
+
+    def _numbers_of(self, user_ids: "Sequence[str] | pd.Series[str]") -> NDArray[np.int32]:
+        """Numbers users by their first rows, and counts their rows; returns each row's number."""
+        values = user_ids if isinstance(user_ids, pd.Series) else np.asarray(user_ids, dtype=object)
+        codes, distinct = pd.factorize(values)
+        known = self._user_numbers
+        numbers = np.array(
+            [known.setdefault(user, len(known)) for user in distinct.tolist()], np.int32
+        )
+        self._counts = np.append(self._counts, np.zeros(len(known) - len(self._counts), np.int64))
+        self._counts[numbers] += np.bincount(codes, minlength=len(numbers))
+        return numbers[codes]
+
+    def _grouped(self, group_of_user: IntArray, group_starts: IntArray) -> Columns:
+        """Returns the columns with the rows of a group together, in the order of the source.
+
+        Args:
+            group_of_user: `[users]`, group of each user.
+            group_starts: `[groups]`, first row of each group.
+        """
+        num_rows = int(self._counts.sum())
+        row_type = np.int32 if num_rows < np.iinfo(np.int32).max else np.int64
+        dtypes = {**self._dtypes, "source_rows": np.dtype(row_type)}
+        grouped = {name: new_array(num_rows, dtype) for name, dtype in dtypes.items()}
+        ends = group_starts.copy()
+        for batch in self._batches():
+            groups = group_of_user[batch["users"]]
+            order = np.argsort(groups, kind="stable")
+            counts = np.bincount(groups, minlength=len(ends))
+            rows_of_groups = np.split(order, np.cumsum(counts)[:-1])
+            for group in np.flatnonzero(counts):
+                start, ends[group] = ends[group], ends[group] + counts[group]
+                for name, values in batch.items():
+                    grouped[name][start : ends[group]] = values[rows_of_groups[group]]
+        return grouped
+
+    def _batches(self) -> Iterator[Columns]:
+        """Yields the batches in the order of the source, with the numbers of their rows from 1."""
+        self._file.seek(0)
+        num_rows = 0
+        for _ in range(self._num_batches):
+            batch = {name: np.load(self._file, allow_pickle=False) for name in self._dtypes}
+            start, num_rows = num_rows, num_rows + len(batch["users"])
+            yield {**batch, "source_rows": np.arange(start + 1, num_rows + 1)}
+
+
+def order_by_user(
+    origin: str,
+    catalog: Catalog,
+    user_ids: "Sequence[str] | pd.Series[str]",
+    item_indices: IntArray,
+    *,
+    timestamps: Times | None = None,
+    positions: Times | None = None,
+    splits: NDArray[np.uint8] | None = None,
+) -> RawData:
+    """Builds `RawData`: orders the rows of a source by user, then from old to new.
+
+    Users have the order of their first rows. Rows of a user are ordered by timestamp, then by
+    position, then as in the source. Arrays are `[interactions]`, in the order of the source.
+
+    Args:
+        origin: file or package of the source, for messages.
+        catalog: the items.
+        user_ids: user id of each row.
+        item_indices: item_index of each row.
+        timestamps: time of each row; None if the source has none.
+        positions: numbers that order a user's rows, after the timestamps if there are any; None if
+            the source has none.
+        splits: `Split` value of each row; None if the source has none.
+    """
+    times = {"timestamps": timestamps, "positions": positions}
+    with SourceRows() as rows:
+        rows.append(user_ids, item_indices, **times, splits=splits)
+        return rows.ordered(Origin(origin), catalog)
+
+
+def _sort(columns: Columns, rows: slice) -> None:
+    """Sorts a group of rows in place by user, then from old to new, then as in the source."""
+    keys = [columns[name][rows] for name in _SORT_KEYS if name in columns]
+    order = np.lexsort(keys)  # stable
+    for values in columns.values():
+        values[rows] = values[rows][order]

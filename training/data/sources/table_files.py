@@ -1,0 +1,107 @@
+"""Finds the files of a table: one file, a folder of files, or the files that a pattern matches.
+
+A folder may be partitioned: in `date=2026-05-01/part-0.parquet`, each row has the value
+`2026-05-01` in the column `date`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from training.errors import DataError
+
+SUFFIXES = (".csv", ".parquet", ".inter", ".item")
+_NOT_DATA = ("_", ".")  # first characters of names such as `_SUCCESS` and `.part-0.parquet.crc`
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A file of a table.
+
+    Attributes:
+        path: the file, which has one of `SUFFIXES`.
+        partition: value of each column that the names of the file's folders give.
+    """
+
+    path: Path
+    partition: Mapping[str, str]
+
+
+def find_table_files(path: Path) -> tuple[TableFile, ...]:
+    """Returns the files of the table `path`, in the order of their paths.
+
+    `path` is a file, a folder or a pattern with `*`, `?`, `[…]` or `**`. A folder stands for all
+    files in it and in its sub-folders, without those whose names begin with `_` or `.`.
+
+    Raises:
+        DataError: there is no such file, a file is empty or not readable, or its suffix is not one
+            of `SUFFIXES`.
+    """
+    if path.is_dir():
+        base, found = path, path.rglob("*")
+    elif _is_pattern(path) and not path.exists():
+        base = next(each for each in path.parents if not _is_pattern(each))
+        found = base.glob(str(path.relative_to(base)))
+    else:
+        return (_table_file(path),)
+    inside = sorted(each.relative_to(base) for each in found if each.is_file())
+    files = tuple(_table_file(base / each, each.parent.parts) for each in inside if _is_data(each))
+    if not files:
+        raise DataError(f"{path}: no file; a table needs at least one, {allowed_suffixes()}")
+    return files
+
+
+def table_stamps(path: Path) -> list[str]:
+    """Returns the SHA-256 hash of each file of the table `path`, in the order of their paths.
+
+    Raises:
+        DataError: see `find_table_files`.
+    """
+    return [file_stamp(file.path) for file in find_table_files(path)]
+
+
+def file_stamp(path: Path) -> str:
+    """Returns the SHA-256 hash of a file that the user has named.
+
+    Raises:
+        DataError: the file is missing, empty or not readable.
+    """
+    check_readable(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_readable(path: Path) -> None:
+    """Raises DataError if a file that the user has named is missing, empty or not readable."""
+    try:
+        with path.open("rb") as file:
+            is_empty = not file.read(1)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    if is_empty:
+        raise DataError(f"{path}: empty file")
+
+
+def allowed_suffixes() -> str:
+    """Returns the suffixes of a table's files, for messages."""
+    return f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+
+
+def _is_pattern(path: Path) -> bool:
+    return any(character in str(path) for character in "*?[")
+
+
+def _is_data(inside: Path) -> bool:
+    return not any(part.startswith(_NOT_DATA) for part in inside.parts)
+
+
+def _table_file(path: Path, folders: Iterable[str] = ()) -> TableFile:
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path}: suffix {path.suffix!r}: must be {allowed_suffixes()}")
+    check_readable(path)
+    pairs = (name.split("=", 1) for name in folders if "=" in name)
+    return TableFile(path, {unquote(name): unquote(value) for name, value in pairs})
