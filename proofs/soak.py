@@ -29,7 +29,7 @@ import psutil
 from cyclopts import Parameter
 
 from export.contract.bundle import BundleLayout
-from export.contract.publish import BundleLink
+from export.contract.bundles_folder import BundleLink
 from proofs.bundles import rehash
 from proofs.chaos.load import Load
 from proofs.chaos.stack import RedisNode, wait_until

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from export.contract.publish import BundleLink
+from export.contract.bundles_folder import BundleLink
 from proofs.chaos.stack import RedisNode, ServiceProcess, free_ports
 from proofs.fixtures.film_teacher import running_teacher
 from proofs.record import Figure

@@ -1,7 +1,7 @@
 """Hot swap: replaces served bundles while the service runs.
 
 Each variant has a path in the settings: a bundle's folder, or a link to one
-(`export.contract.publish`). Every process polls the paths. If there is a new bundle at a path, a
+(`export.contract.bundles_folder`). Every process polls the paths. If there is a new bundle at a path, a
 child process loads and checks it. Then this process loads the bundle and serves it instead of the
 old one. If the new bundle is refused, the old one stays, and the variant reports the reason until
 its path changes again. While a child checks a bundle, other bundles can be activated.
@@ -16,8 +16,8 @@ from pathlib import Path
 from anyio import to_thread
 
 from export.contract.bundle import BundleError
+from export.contract.bundles_folder import BundleLink
 from export.contract.folders import readable_folder
-from export.contract.publish import BundleLink
 from service.bundles.checking import BundleChecks
 from service.bundles.loading import load_recommender
 from service.bundles.variants import ServedVariant, ServedVariants, VariantSlot

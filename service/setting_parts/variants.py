@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from export.contract.addresses.object_store import is_address
-from export.contract.publish import LINK_NAME
+from export.contract.bundles_folder import LINK_NAME
 
 DEFAULT_VARIANT = "default"
 

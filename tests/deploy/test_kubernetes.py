@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from export.contract.publish import BundleLink, publish
+from export.contract.bundles_folder import BundleLink, publish
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy/kubernetes"

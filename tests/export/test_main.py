@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from export.__main__ import is_bundle_of, main
 from export.contract.bundle import BundleLayout, load_bundle
-from export.contract.publish import BundleLink
+from export.contract.bundles_folder import BundleLink
 from export.sessions import RankingSession
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset, save_dataset

@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.load.connection import Connection
 from benchmarks.load.connection import post as post_request
-from export.contract.publish import publish
+from export.contract.bundles_folder import publish
 from service.settings import Settings
 from tests.service.conftest import PATIENCE_SECONDS, served
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from export.contract.publish import BundleLink
+from export.contract.bundles_folder import BundleLink
 from service.ranking.catalog import Catalog
 from service.worker import create_worker, without_garbage_collection
 

@@ -17,8 +17,8 @@ import pytest
 
 from export import __main__ as export
 from export.contract.bundle import Item, load_bundle, save_bundle
+from export.contract.bundles_folder import publish
 from export.contract.folders import readable_folder
-from export.contract.publish import publish
 from export.freeze import Graphs, export_graphs
 from tests.exported_once import exported_once
 from tests.training.kills import Killed, kill_at_rename

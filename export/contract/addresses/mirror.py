@@ -13,9 +13,9 @@ from pathlib import Path
 from export.contract.addresses.object_store import ObjectStore, StoreError, missing
 from export.contract.addresses.pointer import POINTER_NAME, Entry, Found, read_pointer
 from export.contract.bundle import Trust, read_manifest, verify_files
+from export.contract.bundles_folder import LINK_NAME, BundleLink
 from export.contract.folders import finish_replacement, locked, whole_folder
 from export.contract.layout import MAX_MANIFEST_SIZE, BundleLayout, max_size
-from export.contract.publish import LINK_NAME, BundleLink
 from export.contract.reading import read_file
 from export.contract.records import BundleError
 

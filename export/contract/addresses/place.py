@@ -14,7 +14,7 @@ from export.contract.addresses.publishing import (
     roll_back_at,
 )
 from export.contract.bundle import Trust
-from export.contract.publish import LINK_NAME, BundleLink, publish, publish_first
+from export.contract.bundles_folder import LINK_NAME, BundleLink, publish, publish_first
 from export.contract.records import BundleError
 
 _MAX_COPY_BYTES = 2**40

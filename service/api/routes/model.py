@@ -7,7 +7,7 @@ from typing import Any
 from anyio import to_thread
 from fastapi import APIRouter
 
-from export.contract.publish import BundleLink
+from export.contract.bundles_folder import BundleLink
 from service.api.problems import documented
 from service.api.schemas.bodies import Activation, ModelAnswer, Rollback, VariantAnswer
 from service.bundles.variants import VariantSlot

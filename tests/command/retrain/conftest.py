@@ -12,7 +12,7 @@ import pytest
 
 from distilled_recommender.retrain import program
 from distilled_recommender.retrain.runs import Run
-from export.contract.publish import LINK_NAME, BundleLink
+from export.contract.bundles_folder import LINK_NAME, BundleLink
 from tests.service.conftest import RING
 from tests.service.conftest import save_bundle_with as save_bundle_with
 from tests.training.event_log import event, write

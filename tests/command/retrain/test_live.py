@@ -13,7 +13,7 @@ import pytest
 
 from distilled_recommender.app import main
 from distilled_recommender.retrain.runs import Run, RunTable
-from export.contract.publish import LINK_NAME, publish
+from export.contract.bundles_folder import LINK_NAME, publish
 from tests.command.retrain.conftest import HOUR, Shop, now_ms
 from tests.service.conftest import PATIENCE_SECONDS, served
 

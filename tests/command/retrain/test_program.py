@@ -14,7 +14,7 @@ from distilled_recommender.retrain import program
 from distilled_recommender.retrain.runs import Run, RunTable
 from export.contract.addresses.place import LocalPlace, place_of
 from export.contract.bundle import load_bundle
-from export.contract.publish import LINK_NAME, BundleLink
+from export.contract.bundles_folder import LINK_NAME, BundleLink
 from tests.command.retrain.conftest import HOUR, Shop, now_ms
 from training.settings.experiment import Experiment
 from training.workplace import Workplace

@@ -10,7 +10,7 @@ pytest.importorskip("minisign", reason="needs the extra `sign`")
 from minisign import KeyPair
 
 from distilled_recommender.app import main
-from export.contract.publish import LINK_NAME, BundleLink, publish
+from export.contract.bundles_folder import LINK_NAME, BundleLink, publish
 
 
 def test_the_active_bundle_of_a_folder_can_be_signed_and_published_into_another(

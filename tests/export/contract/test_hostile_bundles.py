@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from export.contract.bundle import BundleError, BundleLayout, Item, load_bundle, save_bundle
-from export.contract.publish import publish
+from export.contract.bundles_folder import publish
 
 NAMES = ["manifest.json", "model.onnx", "items.jsonl", "histories.jsonl"]
 SECONDS = 5

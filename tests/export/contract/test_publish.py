@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from export.contract.bundle import BundleError, BundleLayout, Item, load_bundle, save_bundle
-from export.contract.publish import BundleLink, main, publish, publish_first
+from export.contract.bundles_folder import BundleLink, publish, publish_first
+from export.contract.publish import main
 
 # Publishes and dies, as by `kill -9`, before the given step that touches the folder of bundles.
 KILLED_PUBLISH = """
 import os, sys
 from pathlib import Path
-from export.contract.publish import publish
+from export.contract.bundles_folder import publish
 
 bundle, folder, steps_left = sys.argv[1], sys.argv[2], int(sys.argv[3])
 writes = {"open", "os.mkdir", "os.rename", "os.symlink", "os.remove", "shutil.copyfile"}

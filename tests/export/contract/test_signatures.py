@@ -9,7 +9,8 @@ pytest.importorskip("minisign", reason="needs the extra `sign`")
 from minisign import KeyPair, PublicKey, Signature
 
 from export.contract.bundle import BundleError, BundleLayout, Item, load_bundle, save_bundle
-from export.contract.publish import main, publish, trust_of
+from export.contract.bundles_folder import publish
+from export.contract.publish import main, trust_of
 from export.contract.signatures import TrustedKeys, is_encrypted, read_trusted_keys, sign_bundle
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from export.contract.bundles_folder import BundleLink
 from export.contract.log.live_figures import SCHEMA, LiveReport, save_report
-from export.contract.publish import BundleLink
 from proofs.fixtures.film_teacher import FILMS, running_teacher
 from proofs.fuzz.routes import KEY, answers_of, published, run_schemathesis
 

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.contract.bundle import BundleError, BundleLayout
-from export.contract.publish import BundleLink
+from export.contract.bundles_folder import BundleLink
 from service.bundles.checking import BundleChecks
 from tests.service.bundles.test_hot_swap import activate, ids, rollback, settings_of
 from tests.service.conftest import PATIENCE_SECONDS, RING, Connect, ring_graph, save_ring_bundle

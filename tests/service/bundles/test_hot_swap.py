@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from export.contract.bundle import BundleLayout, load_bundle
-from export.contract.publish import BundleLink
+from export.contract.bundles_folder import BundleLink
 from service.bundles import hot_swap
 from service.settings import Settings
 from tests.service.conftest import PATIENCE_SECONDS

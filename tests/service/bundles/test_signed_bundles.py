@@ -11,7 +11,7 @@ pytest.importorskip("minisign", reason="needs the extra `sign`")
 from minisign import KeyPair
 
 from export.contract.bundle import BundleError, BundleLayout
-from export.contract.publish import BundleLink
+from export.contract.bundles_folder import BundleLink
 from export.contract.signatures import sign_bundle
 from service.bundles.checking import checks_of
 from service.settings import Settings

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from export.contract.publish import BundleLink, publish
+from export.contract.bundles_folder import BundleLink, publish
 from service.settings import Settings
 from tests.service.conftest import PATIENCE_SECONDS
 
