@@ -11,7 +11,8 @@ from pathlib import Path
 from anyio import to_thread
 
 from export.contract.addresses.mirror import Mirror
-from export.contract.addresses.object_store import StoreError, open_store
+from export.contract.addresses.object_store import StoreError
+from export.contract.addresses.opening import open_store
 from export.contract.bundle import BundleError
 from export.contract.publish import trust_of
 from service.bundles.variants import ServedVariants, VariantSlot

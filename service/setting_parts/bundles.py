@@ -28,7 +28,8 @@ class BundleSettings(BaseSettings):
         default=None,
         description="BUNDLE: address to which bundles are published, such as s3://bucket/shop, "
         "gs://bucket/shop, az://container/shop or file:///mnt/shop; the active one is served, "
-        "instead of BUNDLE_PATH; needs `pip install 'distilled-recommender[object-store]'`",
+        "instead of BUNDLE_PATH; needs `pip install 'distilled-recommender[object-store]'`; "
+        "AWS_ENDPOINT_URL and AWS_ALLOW_HTTP=true reach another store that speaks S3 without TLS",
     )
     variants: str | None = Field(
         default=None,

@@ -1,7 +1,7 @@
 """The ObjectStore protocol: what publishing to an address and following it need of a store.
 
 An address is a text such as `s3://bucket/shop`, `gs://bucket/shop` or `file:///mnt/shop`. Objects
-are named relative to it. `open_store` chooses the implementation by the scheme.
+are named relative to it.
 """
 
 import re
@@ -12,8 +12,7 @@ from typing import Protocol
 
 from export.contract.records import BundleError
 
-_ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<rest>.+)", re.ASCII)
-_CLOUD = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
+ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<rest>.+)", re.ASCII)
 
 
 class StoreError(BundleError):
@@ -71,37 +70,7 @@ class ObjectStore(Protocol):
 
 def is_address(text: str) -> bool:
     """Returns whether `text` is an address, by its form `scheme://…`; a path is none."""
-    return _ADDRESS.fullmatch(text) is not None
-
-
-def open_store(address: str) -> ObjectStore:
-    """Opens the store at `address`; most stores connect at the first request.
-
-    Raises:
-        BundleError: this is no address, its options cannot be used, or the library that its scheme
-            needs is not installed.
-    """
-    found = _ADDRESS.fullmatch(address)
-    if found is None:
-        raise BundleError(f"{address!r}: not an address; expected one such as s3://bucket/shop")
-    address, scheme = address.rstrip("/"), found["scheme"]
-    try:
-        if scheme == "file":
-            from export.contract.addresses.local_store import LocalStore
-
-            return LocalStore(address)
-        if scheme in _CLOUD:
-            from export.contract.addresses.cloud_store import CloudStore
-
-            return CloudStore(address)
-        from export.contract.addresses.fsspec_store import FsspecStore
-
-        return FsspecStore(address)
-    except ImportError as error:
-        raise BundleError(
-            f"{address}: {scheme}:// needs a library that is not installed ({error}); install "
-            "distilled-recommender[object-store], and what fsspec needs for other schemes"
-        ) from None
+    return ADDRESS.fullmatch(text) is not None
 
 
 def too_large(place: str, size: int, at_most: int) -> BundleError:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from export.contract.addresses.mirror import Mirror
-from export.contract.addresses.object_store import ObjectStore, is_address, open_store
+from export.contract.addresses.object_store import ObjectStore, is_address
+from export.contract.addresses.opening import open_store
 from export.contract.addresses.pointer import read_pointer
 from export.contract.addresses.publishing import (
     publish_at,

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from export.contract.addresses.object_store import open_store
+from export.contract.addresses.opening import open_store
 from export.contract.addresses.publishing import publish_at, roll_back_at
 from export.contract.bundle import BundleError, load_bundle
 from service.bundles import mirrors

@@ -8,12 +8,8 @@ import pytest
 
 from export.contract.addresses import mirror as mirroring
 from export.contract.addresses.mirror import Mirror
-from export.contract.addresses.object_store import (
-    LostRaceError,
-    ObjectStore,
-    StoreError,
-    open_store,
-)
+from export.contract.addresses.object_store import LostRaceError, ObjectStore, StoreError
+from export.contract.addresses.opening import open_store
 from export.contract.addresses.pointer import POINTER_NAME, read_pointer
 from export.contract.addresses.publishing import (
     publish_at,
