@@ -4,7 +4,8 @@ Each variant has a path in the settings: a bundle's folder, or a link to one
 (`export.contract.bundles_folder`). Every process polls the paths. If there is a new bundle at a
 path, a child process loads and checks it. Then this process loads the bundle and serves it instead
 of the old one. If the new bundle is refused, the old one stays, and the variant reports the reason
-until its path changes again. While a child checks a bundle, other bundles can be activated. """
+until its path changes again. While a child checks a bundle, other bundles can be activated.
+"""
 
 import asyncio
 import logging
