@@ -6,6 +6,8 @@ CONFIG ?= configs/movielens.toml
 WORK ?= work
 # An experiment is named by its file, unless it sets `name`.
 NAME ?= $(or $(shell sed -n 's/^name *= *"\(.*\)".*/\1/p' $(wildcard $(CONFIG)) </dev/null),$(basename $(notdir $(CONFIG))))
+# The students to refit: `plain` learned without a teacher.
+VARIANT ?= distilled
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
@@ -50,9 +52,9 @@ smoke: $(DEMO)/ready  ## the same without staying up
 prepare distill evaluate export: $(DEMO)/ready  ## one stage of the road
 	$(IN_DEMO) $@ $(CONFIG) --work $(WORK)
 
-refit: $(DEMO)/ready  ## train the best student again, on all interactions, and export it
-	$(IN_DEMO) distill $(CONFIG) --work $(WORK) --refit
-	$(IN_DEMO) export $(CONFIG) --work $(WORK) --refit
+refit: $(DEMO)/ready  ## train the best student of VARIANT again, on all interactions, and export it
+	$(IN_DEMO) distill $(CONFIG) --work $(WORK) --variant $(VARIANT) --refit
+	$(IN_DEMO) export $(CONFIG) --work $(WORK) --variant $(VARIANT) --refit
 
 teach: $(DEV)/ready  ## ask the LLM again (hours on a CPU, minutes on a GPU; resumes after a kill)
 	$(IN_DEV) prepare $(CONFIG) --work $(WORK)

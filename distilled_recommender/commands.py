@@ -82,7 +82,7 @@ COMMANDS = (
     LazyCommand(
         "export",
         "export.__main__:command",
-        "Export the best distilled student as a bundle.",
+        "Export the best student as a bundle.",
         TRAINING,
         extra="demo",
     ),

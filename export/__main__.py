@@ -1,14 +1,15 @@
-"""Exports the best distilled student of an experiment as a bundle, `work/<name>/bundle`.
+"""Exports the best student of an experiment, by default a distilled one: `work/<name>/bundle`.
 
 python -m export configs/movielens.toml
 python -m export configs/movielens.toml --publish bundles   # services load it without a restart
 python -m export configs/movielens.toml --publish s3://bucket/shop   # services with BUNDLE=… too
+python -m export configs/movielens.toml --variant plain   # the best one without a teacher
 python -m export configs/movielens.toml --refit   # its refit on all rows, after `distill --refit`
 """
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,9 +33,15 @@ from training.cli import run, say
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
 from training.distillation.best_refits import refits_of_best
-from training.distillation.checkpoint import WEIGHTS_NAME, Checkpoint, best_on_validation
+from training.distillation.checkpoint import (
+    WEIGHTS_NAME,
+    Checkpoint,
+    best_on_validation,
+    describe_choice,
+    is_trained,
+)
 from training.distillation.job import Job, current_checkpoints, jobs_of
-from training.distillation.variants import DISTILLED, VARIANTS
+from training.distillation.variants import DISTILLED, TEACHER_FREE, VARIANTS
 from training.errors import ConfigError
 from training.evaluation.baselines.registry import BASELINES_VERSION
 from training.evaluation.baselines.runs import baseline_evaluations
@@ -69,14 +76,28 @@ Refit = Annotated[
         "The figures are those of another refit, which has not seen test interactions.",
     ),
 ]
+Variant = Annotated[
+    str,
+    Parameter(
+        choices=tuple(VARIANTS),
+        show_default=True,
+        help="Export the best student of this variant; plain = without a teacher.",
+    ),
+]
 
 
 def command(
-    config: Config, /, *, work: Work = WORK, bundles: Bundles = None, refit: Refit = False
+    config: Config,
+    /,
+    *,
+    work: Work = WORK,
+    bundles: Bundles = None,
+    refit: Refit = False,
+    variant: Variant = DISTILLED,
 ) -> None:
-    """Export the best distilled student as a bundle."""
+    """Export the best student as a bundle."""
     experiment, workplace = open_experiment(config, work)
-    export(experiment, workplace, refit=refit)
+    export(experiment, workplace, refit=refit, variant=variant)
     if bundles is not None:
         _publish(workplace.bundle, bundles)
 
@@ -103,12 +124,14 @@ class Choice:
     refit, which has not seen them, is measured.
 
     Attributes:
+        best: the student that validation has chosen; `served`, unless that is its refit.
         served: the student to export.
         measured: the student whose metrics the manifest shows.
         made_from: fingerprint of everything that decides the bundle.
         weights_sha256: SHA-256 in hexadecimal of the weights of `served`.
     """
 
+    best: Checkpoint
     served: Trained
     measured: Trained
     made_from: str
@@ -120,21 +143,25 @@ class Choice:
         return None if self.measured is self.served else self.measured
 
 
-def export(experiment: Experiment, workplace: Workplace, *, refit: bool = False) -> None:
-    """Writes the bundle of the experiment's best distilled student, unless it is up to date.
+def export(
+    experiment: Experiment, workplace: Workplace, *, refit: bool = False, variant: str = DISTILLED
+) -> None:
+    """Writes the bundle of the experiment's best student of `variant`, unless it is up to date.
 
     The best student is the one with the highest NDCG@20 on the validation examples. If `refit` is
     true, its refit on all rows is exported in its place.
     """
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
-    choice = _choice(list(jobs_of(experiment, dataset, knowledge, [DISTILLED])), workplace, refit)
+    jobs = list(jobs_of(experiment, dataset, knowledge, [variant]))
+    choice = _choice(jobs, workplace, refit)
     finish_replacement(workplace.bundle)
     if is_bundle_of(choice.made_from, workplace.bundle):
         say(f"{workplace.bundle} is current, nothing to do")
         return
     served, measured = choice.served, choice.measured
-    say(f"exporting {served.checkpoint.name}, the best on validation")
+    teacher_free = jobs_of(experiment, dataset, knowledge, [TEACHER_FREE])
+    say(f"exporting {_described_choice(choice.best, teacher_free, workplace)}")
     comparison = compare(measured.checkpoint, dataset, knowledge, experiment, workplace)
     manifest = freeze(
         served.checkpoint,
@@ -150,16 +177,14 @@ def export(experiment: Experiment, workplace: Workplace, *, refit: bool = False)
 
 
 def _choice(jobs: Sequence[Job], workplace: Workplace, refit: bool) -> Choice:
+    variant = jobs[0].variant
+    best = best_on_validation(current_checkpoints(jobs, workplace.checkpoints), variant)
     if refit:
-        refits, folder = refits_of_best(jobs, workplace.checkpoints), workplace.refits
-        chosen = [refits["refit-all"], refits["refit"]]
+        refits = refits_of_best(jobs, workplace.checkpoints, variant)
+        chosen, folder = [refits["refit-all"], refits["refit"]], workplace.refits
     else:
-        checkpoints, folder = (
-            current_checkpoints(jobs, workplace.checkpoints),
-            workplace.checkpoints,
-        )
-        best = best_on_validation(checkpoints, DISTILLED)
         chosen = [job for job in jobs if job.name == best.name]
+        folder = workplace.checkpoints
     trained = [
         Trained(each, job.dataset)
         for each, job in zip(current_checkpoints(chosen, folder), chosen, strict=True)
@@ -171,7 +196,14 @@ def _choice(jobs: Sequence[Job], workplace: Workplace, refit: bool) -> Choice:
         jobs[0].dataset.fingerprint,
         *(part for job, each in zip(chosen, hashes, strict=True) for part in (job.name, each)),
     )
-    return Choice(trained[0], trained[-1], made_from, hashes[0])
+    return Choice(best, trained[0], trained[-1], made_from, hashes[0])
+
+
+def _described_choice(best: Checkpoint, teacher_free: Iterable[Job], workplace: Workplace) -> str:
+    """Describes the choice of `best` beside those jobs of `teacher_free` that have been trained."""
+    folder = workplace.checkpoints
+    trained = [job for job in teacher_free if is_trained(folder / job.name, job.stamp)]
+    return describe_choice(best, current_checkpoints(trained, folder))
 
 
 def _provenance(

@@ -46,7 +46,8 @@ class DistillOptions:
         ),
     ] = None
     refit: bool = False
-    """Then train the best distilled student again, on held-out rows too, for `export --refit`."""
+    """Then train the best student again, on held-out rows too, for `export --refit`. It is the best
+    distilled one or, with --variant, the best one of that variant."""
     workers: Workers = None
 
 
@@ -67,13 +68,15 @@ def distill(experiment: Experiment, workplace: Workplace, options: DistillOption
     """Trains students: each method variant with each seed, unless its checkpoint is up to date.
 
     The variants and seeds are those of `options` or, without them, the default ones. With
-    `options.refit`, also trains the two refits of the best distilled student (`refits_of_best`).
+    `options.refit`, also trains the two refits of the best student of one variant
+    (`refits_of_best`): that of `options` or, without it, `DISTILLED`.
     """
     dataset = load_dataset(workplace.dataset)
     _train(_jobs(experiment, workplace, dataset, options), workplace.checkpoints, options)
     if options.refit:
-        jobs = jobs_of(experiment, dataset, _knowledge(experiment, workplace, dataset), [DISTILLED])
-        refits = refits_of_best(jobs, workplace.checkpoints)
+        variant = options.variant or DISTILLED
+        jobs = jobs_of(experiment, dataset, _knowledge(experiment, workplace, dataset), [variant])
+        refits = refits_of_best(jobs, workplace.checkpoints, variant)
         _train(refits.values(), workplace.refits, options)
     leave_process_group()
 

@@ -18,7 +18,7 @@ from cyclopts import Parameter
 from training.cli import run, say
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
-from training.distillation.checkpoint import Checkpoint, best_on_validation
+from training.distillation.checkpoint import Checkpoint, best_on_validation, describe_choice
 from training.distillation.job import current_checkpoints, jobs_of
 from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
 from training.evaluation.baselines.runs import BySplit, baseline_evaluations
@@ -63,7 +63,7 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool
     """Measures all rankers; writes and prints the table and the verdict.
 
     Also prints the name of the checkpoint to export: the distilled student that is best on
-    validation.
+    validation. If a student without a teacher is better, it is named too.
 
     Args:
         experiment: settings of the experiment.
@@ -101,9 +101,9 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool
             rows, facts = [*rows, *after.rows], facts | {"changes": after.changes}
         save_results(rows, facts, folder, sentence)
     say(as_text(rows))
-    say(f"\n{sentence}")
-    say(f"to export, by validation: {chosen.name}")
+    say(f"\nto export: {describe_choice(chosen, checkpoints)}")
     say(f"written: {workplace.results}")
+    say(f"\n{sentence}")
 
 
 def baseline_rows(evaluations: Mapping[str, BySplit]) -> list[ResultRow]:

@@ -3,7 +3,7 @@
 The program runs until it is stopped or, with `--once`, until the source is empty:
 
 distilled-recommender collect work/log --redis-url redis://localhost
-distilled-recommender collect s3://bucket/log --segments events --once
+distilled-recommender collect s3://bucket/log --segments event-log --once
 """
 
 import asyncio

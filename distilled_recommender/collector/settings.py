@@ -87,15 +87,21 @@ class CollectSettings:
         return self.redis_url or None
 
     def check(self) -> None:
-        """Checks that the settings name exactly one source.
+        """Checks that the settings name exactly one source, and that its folder exists.
 
         Raises:
-            ConfigError: they name none or two.
+            ConfigError: they name none or two, or a folder that does not exist.
         """
         if (self.redis_address is None) == (self.segments is None):
             raise ConfigError(
                 "name one source: --redis-url for a service with Redis, or --segments with the "
                 "folder of its event log for a service without"
+            )
+        if self.segments is not None and not self.segments.is_dir():
+            raise ConfigError(
+                f"--segments {self.segments}: there is no such folder; name the service's "
+                "EVENT_LOG_PATH, by default `event-log` where the service was started, and start "
+                "the service with EVENT_LOG=on first"
             )
 
 

@@ -102,6 +102,32 @@ def test_the_best_distilled_student_is_exported_once(
     assert not is_bundle_of(made_from, workplace.bundle)
 
 
+def test_a_better_student_without_a_teacher_is_named_with_both_figures_and_exported_if_asked_for(
+    workplace: Workplace, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(workplace, checkpoint, "plain", 0, 0.4495)
+    train(workplace, checkpoint, "distilled", 0, 0.4129)
+    train(workplace, checkpoint, "distilled", 1, 0.2)
+
+    assert export(workplace) == 0
+    out = capsys.readouterr().out
+    assert (
+        "exporting distilled-0, the best of the distilled students on validation: NDCG@20 0.4129\n"
+        "plain-0, which learned without a teacher, is better on validation: NDCG@20 0.4495; "
+        "to export it: `export CONFIG --variant plain`\n" in out
+    )
+
+    train(workplace, checkpoint, "plain", 1, 0.1)
+    assert export(workplace, "--variant", "plain") == 0
+    out = capsys.readouterr().out
+    assert (
+        "exporting plain-0, the best of the plain students on validation: NDCG@20 0.4495\n" in out
+    )
+    manifest = load_bundle(workplace.bundle).manifest
+    assert manifest.provenance["checkpoint"]["name"] == "plain-0"
+    assert "SASRec CE (seed 0)" in manifest.verdict
+
+
 def test_a_manifest_shows_the_student_beside_every_baseline_and_says_which_it_beats(
     workplace: Workplace, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from training.compute.tensor_file import read_tensors, write_tensors
 from training.data.dataset import Protocol
+from training.distillation.variants import TEACHER_FREE
 from training.errors import CheckpointError, TensorFileError
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.settings.section import Section
@@ -152,4 +153,34 @@ def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Check
     of_variant = [each for each in checkpoints if each.description.variant == variant]
     if not of_variant:
         raise CheckpointError(f"no {variant} checkpoint; run `python -m training.distill` first")
-    return max(of_variant, key=lambda each: each.description.validation[SELECTION_METRIC])
+    return max(of_variant, key=_on_validation)
+
+
+def describe_choice(best: Checkpoint, checkpoints: Sequence[Checkpoint]) -> str:
+    """Says what `best` is the best of, and whether a student without a teacher is better.
+
+    Args:
+        best: the best checkpoint of its variant.
+        checkpoints: checkpoints of the same experiment, which `best` is compared with.
+
+    Returns:
+        One line of text, or two if a checkpoint of the variant `TEACHER_FREE` has a higher
+        validation NDCG@20 than `best`.
+    """
+    line = (
+        f"{best.name}, the best of the {best.description.variant} students on validation: "
+        f"{SELECTION_METRIC} {_on_validation(best):.4f}"
+    )
+    teacher_free = [each for each in checkpoints if each.description.variant == TEACHER_FREE]
+    better = max(teacher_free, key=_on_validation, default=best)
+    if _on_validation(better) <= _on_validation(best):
+        return line
+    return (
+        f"{line}\n{better.name}, which learned without a teacher, is better on validation: "
+        f"{SELECTION_METRIC} {_on_validation(better):.4f}; "
+        f"to export it: `export CONFIG --variant {TEACHER_FREE}`"
+    )
+
+
+def _on_validation(checkpoint: Checkpoint) -> float:
+    return checkpoint.description.validation[SELECTION_METRIC]

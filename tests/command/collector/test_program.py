@@ -49,6 +49,20 @@ def test_exactly_one_source_must_be_named(
     assert "name one source: --redis-url" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("options", [[], ["--once"]])
+def test_a_folder_of_segments_that_does_not_exist_is_refused_by_name(
+    tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "events"
+
+    assert main(["collect", str(tmp_path / "log"), "--segments", str(missing), *options]) == 2
+
+    assert capsys.readouterr().err.startswith(
+        f"error: --segments {missing}: there is no such folder"
+    )
+    assert not missing.exists()
+
+
 def test_a_redis_that_is_not_there_is_an_error_on_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
