@@ -187,7 +187,9 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
     off = 4 * hidden_size * np.finfo(np.float32).eps * _longest(table)
     lost = table - codes * np.float64(step)
     # The sort is stable, so items with equal vectors stay in index order.
-    order = np.argsort(-(table @ usual_query), kind="stable")
+    # einsum sums each row alike, so equal rows have equal scores and stay in index order; BLAS does
+    # not, since it sums rows at the end of a block in another order.
+    order = np.argsort(-np.einsum("ij,j->i", table, usual_query), kind="stable")
     row_of_place = order[order != PADDING_INDEX]
     return {
         "never_padding": never_padding(num_rows),
