@@ -39,8 +39,10 @@ def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
         "teacher retrieval",
         "control title neighbours",
     }
+    of_every_teacher = [row for row in ROWS if "distributions" not in row]  # others need a fusion
     for student in ("SASRec", "GRU4Rec", "Caser"):
-        assert [*dict.fromkeys(e["row"] for e in lines if e["student"] == student)] == list(ROWS)
+        rows = [*dict.fromkeys(line["row"] for line in lines if line["student"] == student)]
+        assert rows == of_every_teacher
     assert {line["metric"] for line in lines} == {
         f"{name}@{k}" for name in ("HR", "NDCG") for k in (1, 5, 10, 20)
     }
