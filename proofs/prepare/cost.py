@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_SAMPLE_SECONDS = 0.2
+_SAMPLE_SECONDS = 0.1
 _GIB = 1 << 30
 
 
@@ -39,29 +39,31 @@ def run_prepare(config: Path, work: Path) -> Cost:
     environment = {**os.environ, "TMPDIR": str(work.parent)}
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
-    private = 0
+    peak = private = 0
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:
             break
-        private = max(private, _private_bytes(process.pid))
+        # Not `usage.ru_maxrss`: it includes the memory of this process, from which it was forked.
+        peak = max(peak, _bytes(process.pid, "VmHWM"))
+        private = max(private, _bytes(process.pid, "RssAnon"))
         time.sleep(_SAMPLE_SECONDS)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}")
     return Cost(
-        peak_gib=usage.ru_maxrss * 1024 / _GIB,
+        peak_gib=peak / _GIB,
         private_gib=private / _GIB,
         seconds=time.monotonic() - started,
         cpu_seconds=usage.ru_utime + usage.ru_stime,
     )
 
 
-def _private_bytes(process: int) -> int:
-    """Returns the resident memory of a process that no file backs; 0 if it has ended."""
+def _bytes(process: int, name: str) -> int:
+    """Returns a figure of a process's memory in `/proc/PID/status`; 0 if the process has ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
     except OSError:
         return 0
-    found = [line.split()[1] for line in lines if line.startswith("RssAnon:")]
+    found = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
     return int(found[0]) * 1024 if found else 0

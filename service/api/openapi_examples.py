@@ -234,6 +234,15 @@ BODIES: Mapping[str, Any] = {
                 "impressions_for_a_tenth": None,
             }
         ],
+        "drift": {
+            "model_version": _VERSION,
+            "begin": 1_787_616_000_000,
+            "events": 4_120,
+            "unknown_items": 0.031,
+            "head": 0.47,
+            "head_in_training": 0.5,
+            "busiest_session": 0.004,
+        },
     },
     "Activation": {"bundle": _VERSION, "variant": DEFAULT_VARIANT},
     "Rollback": {"variant": DEFAULT_VARIANT},

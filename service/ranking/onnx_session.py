@@ -50,9 +50,8 @@ class GraphFile:
         Raises OSError if a file cannot be read.
         """
         beside = [each for each in BundleLayout(path.parent).tables if each.exists()]
-        return cls(
-            path, path.read_bytes(), {each.stem: np.load(each, mmap_mode="r") for each in beside}
-        )
+        tables = {each.stem: np.load(each, mmap_mode="r", allow_pickle=False) for each in beside}
+        return cls(path, path.read_bytes(), tables)
 
 
 def open_session(
