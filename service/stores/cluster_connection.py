@@ -82,8 +82,9 @@ class ClusterConnection:
 
     async def aclose(self) -> None:
         """Closes all connections; commands that still wait for a reply fail with a LostError."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
+        if (refreshing := self._refreshing) is not None:
+            refreshing.cancel()
+            await asyncio.wait([refreshing])  # it opens no more connections
         for task in self._closing:
             task.cancel()
         closing = [each.aclose() for each in (self._first, *self._nodes.values())]

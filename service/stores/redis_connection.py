@@ -79,8 +79,9 @@ class SharedConnection:
 
     async def aclose(self) -> None:
         """Closes the connection; commands that still wait for a reply fail with a LostError."""
-        if self._connecting is not None:
-            self._connecting.cancel()
+        if (connecting := self._connecting) is not None:
+            connecting.cancel()
+            await asyncio.wait([connecting])  # so that its socket is closed
         if self._pipeline is not None:
             self._pipeline.close(LostError("closed"))
         await self._pool.aclose()
