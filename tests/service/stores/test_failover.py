@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 RECOVERY_SECONDS = 2
-BUSY_SECONDS = 4  # for a busy machine; without a recovery, tests wait for 10 s
 
 
 def redis_on_a_port(folder: Path) -> RedisServer:
@@ -97,7 +96,7 @@ async def test_a_refused_event_is_stored_within_two_seconds_of_a_failover(
         fail_over(primary, replica, proxy)
         with pytest.raises(HistoryUnavailableError):
             await store.append(Session("s"), Event("b", "e2"))
-        assert await seconds_until_stored(store, Event("b", "e2")) < RECOVERY_SECONDS + BUSY_SECONDS
+        assert await seconds_until_stored(store, Event("b", "e2")) < RECOVERY_SECONDS
     with Redis.from_url(replica.url, decode_responses=True) as client:
         assert client.lrange(keys_of("s").events, 0, -1)[-1] == "e2\nb"
 
@@ -125,14 +124,13 @@ async def test_a_node_that_refuses_for_long_is_not_connected_to_for_each_command
         fail_over(primary, replica, proxy)
         proxy.target = port_of(primary)  # the address still leads to the demoted one
         with Redis.from_url(primary.url) as client:
-            before, began = client.info("stats")["total_connections_received"], time.monotonic()
+            before = client.info("stats")["total_connections_received"]
             for _ in range(50):
                 with suppress(HistoryUnavailableError):
                     await store.append(Session("s"), Event("b"))
                 await asyncio.sleep(0.01)
             received = client.info("stats")["total_connections_received"] - before
-    # One in half a second; a slow machine takes longer for the 50 commands.
-    assert 1 <= received <= 9 + 2 * (time.monotonic() - began)
+    assert 1 <= received <= 10
 
 
 async def test_a_reconnect_and_its_command_have_one_deadline(proxy: FaultProxy) -> None:
@@ -142,7 +140,7 @@ async def test_a_reconnect_and_its_command_have_one_deadline(proxy: FaultProxy) 
     began = time.monotonic()
     with pytest.raises(LateError):
         await connection.execute_command("PING")
-    assert time.monotonic() - began < 1 + 0.4  # both would take 1.5 s
+    assert time.monotonic() - began < 1 + 0.25  # both would take 1.5 s
     await connection.aclose()
 
 
@@ -182,12 +180,12 @@ async def test_an_address_that_drops_syns_costs_one_deadline_and_is_used_once_it
     began = time.monotonic()
     with pytest.raises(RedisError):
         await connection.execute_command("PING")
-    assert time.monotonic() - began < 2 + 1.5  # two deadlines would be 4 s
+    assert time.monotonic() - began < 2 + 1  # two deadlines would be 4 s
     proxy.accept_new_connections()
     began = time.monotonic()
     while time.monotonic() < began + 10:
         with suppress(RedisError):
             await connection.execute_command("PING")
             break
-    assert time.monotonic() - began < RECOVERY_SECONDS + BUSY_SECONDS
+    assert time.monotonic() - began < RECOVERY_SECONDS
     await connection.aclose()
