@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -38,15 +39,24 @@ def new_array(length: int, dtype: type[Scalar] | np.dtype[Scalar]) -> NDArray[Sc
     num_bytes = length * np.dtype(dtype).itemsize
     if num_bytes <= MAX_BYTES_IN_MEMORY:
         return np.zeros(length, dtype)
-    with tempfile.TemporaryFile() as file:
-        try:
-            _reserve(file.fileno(), num_bytes)
-        except OSError as error:
-            raise DataError(
-                f"{tempfile.gettempdir()}: no space for a temporary file of {num_bytes:,} bytes "
-                f"({error.strerror}); free some, or set TMPDIR to a folder on a larger disk"
-            ) from None
+    with temporary_space(num_bytes), tempfile.TemporaryFile() as file:
+        _reserve(file.fileno(), num_bytes)
         return np.memmap(file, dtype, "r+", shape=(length,))
+
+
+@contextmanager
+def temporary_space(num_bytes: int) -> Iterator[None]:
+    """Context manager: raises DataError if the disk has no space for `num_bytes` temporary bytes.
+
+    It makes this error of each OSError in its context, which should do nothing but write them.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{tempfile.gettempdir()}: no space for a temporary file of {num_bytes:,} bytes "
+            f"({error.strerror}); free some, or set TMPDIR to a folder on a larger disk"
+        ) from None
 
 
 def _reserve(file: int, num_bytes: int) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from training.data.catalog import Catalog
 from training.data.dataset import IntArray
-from training.data.large_arrays import MAX_BYTES_IN_MEMORY, ROWS_A_BLOCK, new_array
+from training.data.large_arrays import MAX_BYTES_IN_MEMORY, ROWS_A_BLOCK, new_array, temporary_space
 from training.data.raw import Origin, RawData, Times
 
 Columns = dict[str, NDArray[Any]]
@@ -54,6 +54,9 @@ class SourceRows:
         """Adds a batch of rows; the arguments are those of `order_by_user`.
 
         All batches must give the same arrays.
+
+        Raises:
+            DataError: the disk has not enough space.
         """
         given = {"timestamps": timestamps, "positions": positions, "splits": splits}
         columns: Columns = {
@@ -63,7 +66,8 @@ class SourceRows:
         }
         for name, values in columns.items():
             self._dtypes[name] = np.result_type(values.dtype, self._dtypes.get(name, values.dtype))
-            np.save(self._file, values, allow_pickle=False)
+            with temporary_space(values.nbytes):
+                np.save(self._file, values, allow_pickle=False)
         self._num_batches += 1
 
     def ordered(self, origin: Origin, catalog: Catalog) -> RawData:
@@ -126,7 +130,8 @@ class SourceRows:
 
     def _batches(self) -> Iterator[Columns]:
         """Yields the batches in the order of the source, with the numbers of their rows from 1."""
-        self._file.seek(0)
+        with temporary_space(self._file.tell()):
+            self._file.seek(0)  # which writes what is still in a buffer
         num_rows = 0
         for _ in range(self._num_batches):
             batch = {name: np.load(self._file, allow_pickle=False) for name in self._dtypes}

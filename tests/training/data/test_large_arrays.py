@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from training.data import large_arrays
+from training.data import large_arrays, row_order
 from training.data.large_arrays import blocks, new_array
+from training.data.row_order import SourceRows
 from training.errors import DataError
 
 
@@ -41,3 +42,16 @@ def test_a_full_disk_is_told_before_anything_is_written(monkeypatch: pytest.Monk
 
     with pytest.raises(DataError, match=r"no space for a temporary file of 8,000 bytes .*TMPDIR"):
         new_array(1_000, np.int64)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_disk_that_is_full_before_the_rows_are_ordered_is_told_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(row_order, "MAX_BYTES_IN_MEMORY", 1)
+
+    with (
+        SourceRows() as rows,
+        pytest.raises(DataError, match=r"no space for a temporary file .*TMPDIR"),
+    ):
+        rows.append(["ann"] * 5_000, np.ones(5_000, np.int32))

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from training.errors import DataError
+from training.stage import fingerprint
 
 SUFFIXES = (".csv", ".parquet", ".inter", ".item")
 _NOT_DATA = ("_", ".")  # first characters of names such as `_SUCCESS` and `.part-0.parquet.crc`
@@ -54,12 +55,14 @@ def find_table_files(path: Path) -> tuple[TableFile, ...]:
 
 
 def table_stamps(path: Path) -> list[str]:
-    """Returns the SHA-256 hash of each file of the table `path`, in the order of their paths.
+    """Returns a hash of each file of the table `path`, in the order of their paths.
+
+    It is the SHA-256 of the content, or of content and partition in a partitioned folder.
 
     Raises:
         DataError: see `find_table_files`.
     """
-    return [file_stamp(file.path) for file in find_table_files(path)]
+    return [_stamp(file) for file in find_table_files(path)]
 
 
 def file_stamp(path: Path) -> str:
@@ -71,6 +74,11 @@ def file_stamp(path: Path) -> str:
     check_readable(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stamp(file: TableFile) -> str:
+    content = file_stamp(file.path)
+    return fingerprint(content, dict(file.partition)) if file.partition else content
 
 
 def check_readable(path: Path) -> None:

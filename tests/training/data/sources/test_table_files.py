@@ -197,3 +197,17 @@ def test_a_dataset_is_made_anew_when_a_folder_has_another_file(
 
     assert len(before) == 5  # four parts and the items
     assert source_stamps(config) == [*before[:4], source_stamps(config)[4], before[4]]
+
+
+def test_a_dataset_is_made_anew_when_a_folder_gives_another_value(
+    items: Path, tmp_path: Path
+) -> None:
+    part = tmp_path / "parts" / "user_id=ann" / "a.csv"
+    part.parent.mkdir(parents=True)
+    part.write_text("item_id\n1\n")
+    config = config_of(tmp_path / "parts", items)
+    before = source_stamps(config)
+    part.parent.rename(tmp_path / "parts" / "user_id=bob")
+
+    assert source_stamps(config)[0] != before[0]
+    assert source_stamps(config)[1:] == before[1:]
