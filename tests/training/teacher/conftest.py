@@ -24,11 +24,12 @@ from tests.training.slow_log import SlowLog
 from training import teach
 from training.data.dataset import Dataset
 from training.data.storage import save_dataset
-from training.settings.experiment import load_experiment
+from training.knowledge import Knowledge, load_knowledge
+from training.settings.experiment import Experiment, load_experiment
 from training.teacher.live.backends import load_live_teacher
 from training.teacher.live.teacher import LiveTeacher
 from training.teacher.llm.language_model import PACKAGED_MODEL, LanguageModel, load_language_model
-from training.workplace import Workplace
+from training.workplace import Workplace, knowledge_folder
 
 START, END = "<s>", "</s>"
 
@@ -128,6 +129,20 @@ def prepare_chain(folder: Path, dataset: Dataset, model: str, settings: str) -> 
         """
     )
     return path
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    """The folder in which `prepared` experiments are taught."""
+    return Workplace(tmp_path / "work" / "chain")
+
+
+@pytest.fixture
+def knowledge(experiment: Experiment, workplace: Workplace, chain_dataset: Dataset) -> Knowledge:
+    """The knowledge of the test module's `experiment`, which has been taught."""
+    folder = knowledge_folder(experiment, workplace)
+    assert folder.name == f"knowledge-{experiment.teacher.kind}"
+    return load_knowledge(folder, chain_dataset, experiment.teacher)
 
 
 def run_teach(experiment: Path) -> Path:

@@ -1,8 +1,8 @@
 """Signals: what speaks for an item as the next one of a history, one number an item and kind.
 
-A fusion teacher weighs them (`training.teacher.fusion.choice_model`). None of them has learned the
-example that it is asked about: order-aware kNN leaves out the example's own user, and titles and
-popularity know no examples.
+A fusion teacher weighs them (`training.teacher.fusion.choice_model`). Order-aware
+kNN leaves out the example's own user, and titles know no interactions. Only the counts have seen a
+training example that is asked about: popularity, and the number of sessions with an item.
 """
 
 from collections.abc import Callable, Mapping

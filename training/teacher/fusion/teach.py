@@ -1,8 +1,8 @@
 """The fusion teacher: order-aware kNN, titles and popularity, weighed by a choice model.
 
 Its distances are minus the logarithms of probabilities. So a student can learn its distributions
-(`distillation.list_loss = "distribution"`). It has not learned the examples that it answers in
-training, as the neighbours of an example exclude its own user.
+(`distillation.list_loss = "distribution"`). The neighbours of an example exclude its own
+user, so it has learned nothing of the examples that it answers in training but their items' counts.
 
 `fusion-without-titles` is the control: the same without the LLM's signal. Students of both get the
 same title embeddings.
@@ -43,7 +43,7 @@ from training.teacher.top_k import Distances, answer
 
 @dataclass(frozen=True)
 class Fusion:
-    """What validation chose for a fusion teacher.
+    """A fusion teacher with the settings that validation chose.
 
     Attributes:
         embeddings: `[catalog rows, size]`, the embeddings of the titles.

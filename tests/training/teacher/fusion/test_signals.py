@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from training.data.dataset import Dataset
+from training.data.catalog import Catalog
+from training.data.dataset import Dataset, Split, make_dataset
 from training.evaluation.baselines.ordered_neighbours import OrderedNeighbours, OrderedSettings
 from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.teacher.fusion.signals import FLOOR, Signals
@@ -29,6 +30,21 @@ def test_votes_become_the_logarithms_of_their_shares(neighbours: OrderedNeighbou
     expected = [math.log(FLOOR)] * 6
     expected[2] = math.log(1 + FLOOR)
     assert signals["neighbours"][0].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_votes_of_a_training_example_are_those_of_other_users() -> None:
+    """Of two sessions that begin with a, one is the example's own: its x has no vote."""
+    dataset = make_dataset(
+        name="two",
+        catalog=Catalog(("a", "x", "y"), ("A", "X", "Y"), ({}, {}, {})),
+        user_ids=("ann", "bob"),
+        item_indices=np.array([1, 2, 1, 3]),
+        user_offsets=np.array([0, 2, 4]),
+        splits=np.array([Split.TRAIN] * 4),
+    )
+    matched = Signals(OrderedNeighbours(dataset, OrderedSettings()), None)(np.array([1]))["matched"]
+
+    assert matched[0].tolist() == [0, 0, 0, 1]
 
 
 def test_popularity_is_the_logarithm_of_training_interactions(

@@ -12,10 +12,10 @@ from training.distillation.job import Job
 from training.errors import ConfigError
 from training.evaluation.stored import answers_ranker
 from training.evaluation.yardstick import evaluate
-from training.knowledge import REFITS, Knowledge, load_knowledge
+from training.knowledge import REFITS, Knowledge
 from training.settings.experiment import Experiment, load_experiment
 from training.teacher.live.backends import load_live_teacher
-from training.workplace import Workplace, knowledge_folder
+from training.workplace import Workplace
 
 Prepared = Callable[[str], Path]
 
@@ -25,18 +25,6 @@ def experiment(request: pytest.FixtureRequest, prepared: Prepared) -> Experiment
     """An experiment that has been taught by each kind."""
     settings = f'kind = "{request.param}"\nlist_length = 7\n[distillation]\nlist_length = 7\n'
     return load_experiment(run_teach(prepared(settings)))
-
-
-@pytest.fixture
-def workplace(tmp_path: Path) -> Workplace:
-    return Workplace(tmp_path / "work" / "chain")
-
-
-@pytest.fixture
-def knowledge(experiment: Experiment, workplace: Workplace, chain_dataset: Dataset) -> Knowledge:
-    folder = knowledge_folder(experiment, workplace)
-    assert folder.name == f"knowledge-{experiment.teacher.kind}"
-    return load_knowledge(folder, chain_dataset, experiment.teacher)
 
 
 def test_it_knows_the_next_item_of_a_ring_without_having_learned_the_example(

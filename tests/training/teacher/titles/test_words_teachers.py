@@ -12,11 +12,11 @@ from training.distillation.job import Job
 from training.errors import ConfigError
 from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import ranker_of
-from training.knowledge import Knowledge, load_knowledge
+from training.knowledge import Knowledge
 from training.settings.experiment import Experiment, load_experiment
 from training.teacher.live.backends import load_live_teacher
 from training.teacher.titles.teach import words_embedder
-from training.workplace import Workplace, knowledge_folder, with_teacher
+from training.workplace import Workplace, with_teacher
 
 Prepared = Callable[[str], Path]
 VECTORS = "film 1 0\n" + "".join(f"{number} {number} 1\n" for number in range(12))
@@ -33,18 +33,6 @@ def experiment(request: pytest.FixtureRequest, prepared: Prepared, tmp_path: Pat
     path.write_text(path.read_text().replace("model = ", "layers = 3\nmodel = 'no such' #"))
     assert teach.main([str(path), "--work", str(tmp_path / "work")]) == 0
     return load_experiment(path)
-
-
-@pytest.fixture
-def workplace(tmp_path: Path) -> Workplace:
-    return Workplace(tmp_path / "work" / "chain")
-
-
-@pytest.fixture
-def knowledge(experiment: Experiment, workplace: Workplace, chain_dataset: Dataset) -> Knowledge:
-    folder = knowledge_folder(experiment, workplace)
-    assert folder.name == f"knowledge-{experiment.teacher.kind}"
-    return load_knowledge(folder, chain_dataset, experiment.teacher)
 
 
 def test_its_knowledge_has_the_embeddings_of_all_titles_by_their_words(
