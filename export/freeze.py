@@ -135,7 +135,7 @@ def freeze(
     comparison: Comparison | None = None,
     twin: Trained | None = None,
 ) -> Manifest:
-    """Exports the student of `checkpoint`, measures the exported graphs, and writes the bundle.
+    """Exports a student, measures the exported graphs, writes the bundle; returns its manifest.
 
     Args:
         checkpoint: the student to export.
@@ -148,9 +148,6 @@ def freeze(
         twin: a refit without the test examples, which is measured in place of a student that was
             trained on them; None: the student itself is measured.
 
-    Returns:
-        The manifest of the new bundle.
-
     Raises:
         ParityError: an exported graph ranks differently from the student; nothing is saved.
         ItemEncoderError: the student was trained with other embeddings; nothing is saved.
@@ -160,15 +157,14 @@ def freeze(
     with TemporaryDirectory() as scratch:
         encoder = _item_encoder(student, item_embeddings, Path(scratch))
         graphs = export_graphs(student, Path(scratch), _queries(dataset, student))
-        items = list(items_of(dataset, student.item_table.readable_rows()))
         if twin is None:
-            measured, served = dataset, _measured(graphs, dataset, items, student)
+            measured, served = dataset, _measured(graphs, dataset, student)
         else:
             measured, served = twin.dataset, _measured_twin(twin, Path(scratch) / "twin")
         return save_bundle(
             folder,
             graphs.model,
-            items,
+            items_of(dataset, student.item_table.readable_rows()),
             histories=histories_of(measured, student.max_history_length),
             common_case=graphs.common_case,
             item_encoder=encoder,
@@ -217,7 +213,8 @@ def _item_encoder(
     return path
 
 
-def _measured(graphs: Graphs, dataset: Dataset, items: Sequence[Item], student: Student) -> BySplit:
+def _measured(graphs: Graphs, dataset: Dataset, student: Student) -> BySplit:
+    items = list(items_of(dataset, student.item_table.readable_rows()))
     longest = student.max_history_length
     ranker = served_ranker(graphs.model, graphs.common_case, dataset, longest, items)
     return measure(ranker, dataset, "served")
@@ -226,9 +223,8 @@ def _measured(graphs: Graphs, dataset: Dataset, items: Sequence[Item], student: 
 def _measured_twin(twin: Trained, folder: Path) -> BySplit:
     student = twin.checkpoint.student()
     folder.mkdir()
-    items = list(items_of(twin.dataset, student.item_table.readable_rows()))
     graphs = export_graphs(student, folder, _queries(twin.dataset, student))
-    return _measured(graphs, twin.dataset, items, student)
+    return _measured(graphs, twin.dataset, student)
 
 
 def _queries(dataset: Dataset, student: Student) -> Sequence[NDArray[np.int64]]:

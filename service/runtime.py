@@ -138,26 +138,7 @@ class Runtime:
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:
         """Yields gauges with their current values, such as served bundles and lost backends."""
-        labels = ["variant", "model_version", "student"]
-        info = GaugeMetricFamily("recommender_variant_info", "Served bundles.", labels=labels)
-        refused = GaugeMetricFamily(
-            "recommender_bundle_refused",
-            "1 while the newest bundle of the variant is refused and an older one is served.",
-            labels=["variant"],
-        )
-        lost = GaugeMetricFamily(
-            "recommender_bundle_store_lost",
-            "1 while the store at the variant's address does not answer; the bundle is served on.",
-            labels=["variant"],
-        )
-        for slot in self.variants.slots:
-            student = slot.current.recommender.manifest.student
-            info.add_metric([slot.name, slot.current.model_version, student], 1)
-            refused.add_metric([slot.name], slot.refusal is not None)
-            lost.add_metric([slot.name], slot.is_store_lost)
-        yield info
-        yield refused
-        yield lost
+        yield from self.variants.gauges()
         yield from self.admission.gauges()
         yield from self.live_gauges
         for name, text, value in (
@@ -213,21 +194,17 @@ async def open_runtime(
         BundleError: a bundle cannot be served.
         KeysFileError: the file of API keys cannot be used.
     """
-    keys = access.authentication
-    keys.load()
-    experiments = _experiments(settings)
     async with (
+        _followed_keys(access),
         _served_bundles(settings, while_loading) as (variants, hot_swap),
         _opened_items(settings, variants) as (added_items, item_edits),
-        in_background(keys.follow()),
         opened_events(settings, metrics) as (intake, history, impressions),
         _shared_limits(settings, access.limits),
         connected_teacher(settings, metrics) as teacher,
-        LiveGauges(experiments, variants.control.name).followed() as live_gauges,
+        _live_figures(settings, variants) as (experiments, live_gauges),
     ):
-        admission = Admission(
-            settings, costs, variants.num_items, metrics, history.waiting, keys.key_id
-        )
+        key_of = access.authentication.key_id
+        admission = Admission(settings, costs, variants.num_items, metrics, history.waiting, key_of)
         runtime = Runtime(
             settings,
             variants,
@@ -253,6 +230,29 @@ async def open_runtime(
 
 
 @asynccontextmanager
+async def _followed_keys(access: Access) -> AsyncIterator[None]:
+    """Reads the file of API keys, and reads it again when it changes.
+
+    Raises:
+        KeysFileError: the file cannot be used.
+    """
+    access.authentication.load()
+    async with in_background(access.authentication.follow()):
+        yield
+
+
+@asynccontextmanager
+async def _live_figures(
+    settings: Settings, variants: ServedVariants
+) -> AsyncIterator[tuple[ExperimentFile | None, LiveGauges]]:
+    """Follows the file of live figures; it is None if no file is configured."""
+    path = settings.experiments_path
+    file = None if path is None else ExperimentFile(path)
+    async with LiveGauges(file, variants.control.name).followed() as gauges:
+        yield file, gauges
+
+
+@asynccontextmanager
 async def _served_bundles(
     settings: Settings, while_loading: WhileLoading
 ) -> AsyncIterator[tuple[ServedVariants, HotSwap]]:
@@ -272,11 +272,6 @@ async def _served_bundles(
         in_background(follow_addresses(variants, mirrors, seconds)),
     ):
         yield variants, hot_swap
-
-
-def _experiments(settings: Settings) -> ExperimentFile | None:
-    path = settings.experiments_path
-    return None if path is None else ExperimentFile(path)
 
 
 @asynccontextmanager

@@ -1,13 +1,14 @@
 """The served variants, and the rule that assigns sessions to them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path
 
 from anyio import to_thread
+from prometheus_client.core import GaugeMetricFamily
 
 from service.errors import NotFoundError
 from service.ranking.recommender import Recommender
@@ -87,6 +88,27 @@ class ServedVariants:
     def num_items(self) -> int:
         """Returns the number of items in the catalog of the control."""
         return len(self.control.recommender.catalog)
+
+    def gauges(self) -> Iterator[GaugeMetricFamily]:
+        """Yields gauges of the served bundles, and of bundles and stores that cannot be used."""
+        labels = ["variant", "model_version", "student"]
+        info = GaugeMetricFamily("recommender_variant_info", "Served bundles.", labels=labels)
+        refused = GaugeMetricFamily(
+            "recommender_bundle_refused",
+            "1 while the newest bundle of the variant is refused and an older one is served.",
+            labels=["variant"],
+        )
+        lost = GaugeMetricFamily(
+            "recommender_bundle_store_lost",
+            "1 while the store at the variant's address does not answer; the bundle is served on.",
+            labels=["variant"],
+        )
+        for slot in self._slots:
+            student = slot.current.recommender.manifest.student
+            info.add_metric([slot.name, slot.current.model_version, student], 1)
+            refused.add_metric([slot.name], slot.refusal is not None)
+            lost.add_metric([slot.name], slot.is_store_lost)
+        return iter((info, refused, lost))
 
     @property
     def served(self) -> list[ServedVariant]:
