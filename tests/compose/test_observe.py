@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from export.contract.log.live_figures import save_report
+from handbook.reference.example_service import example_report
 from tests.compose.load import load
 
 if TYPE_CHECKING:
@@ -65,6 +67,20 @@ def teacher(stack: "Stack") -> Iterator[None]:
         stack.run("docker", "rm", "--force", name)
 
 
+@pytest.fixture
+def live_figures(stack: "Stack", tmp_path: Path) -> Iterator[None]:
+    """Puts a file of live figures where the profile `learn` writes it."""
+    save_report(example_report(), tmp_path / "report.json")
+    (tmp_path / "report.json").chmod(0o644)
+    stack.up()
+    in_volume = "/bundles/experiments.json"
+    run = ("run", "--rm", "--no-TTY", "--no-deps")
+    mounted = ("--volume", f"{tmp_path}/report.json:/report.json:ro")
+    stack.compose(*run, *mounted, "publish", "cp", "/report.json", in_volume)
+    yield
+    stack.compose(*run, "publish", "rm", in_volume)
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     for _ in range(TIMEOUT_SECONDS):
         if condition():
@@ -94,7 +110,7 @@ def test_every_panel_has_a_query() -> None:
         assert all(target["expr"] for target in panel["targets"]), panel["title"]
 
 
-@pytest.mark.usefixtures("teacher")
+@pytest.mark.usefixtures("teacher", "live_figures")
 def test_every_panel_has_data_at_all_times_under_load(
     stack: "Stack", client: httpx.Client, prometheus: httpx.Client
 ) -> None:
@@ -108,9 +124,7 @@ def test_every_panel_has_data_at_all_times_under_load(
             assert answer["teacher"]["model_version"] == "quick", answer
             time.sleep(1)
         start, end = began + WARM_UP_SECONDS, time.time()
-        # Live figures exist once the profile `learn` has counted the event log.
-        shown = [each for each in expressions() if "recommender_live_" not in each[1]]
-        incomplete = [each for each in shown if has_gaps(prometheus, each[1], start, end)]
+        incomplete = [each for each in expressions() if has_gaps(prometheus, each[1], start, end)]
     assert incomplete == []
     lost = prometheus.get("/api/v1/query", params={"query": "max(recommender_teacher_lost)"})
     assert [each["value"][1] for each in lost.json()["data"]["result"]] == ["0"]
