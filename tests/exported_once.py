@@ -58,7 +58,9 @@ def _stored(folder: Path, name: str, make: Export) -> Export:
         with path.with_suffix(".lock").open("w") as lock:
             flock(lock, LOCK_EX)  # of several processes, one makes it and the others wait
             if not path.exists():
-                path.write_bytes(make(bare, table).SerializeToString())
+                new = path.with_suffix(".new")
+                new.write_bytes(make(bare, table).SerializeToString())
+                new.rename(path)
         return onnx.GraphProto.FromString(path.read_bytes())
 
     return export

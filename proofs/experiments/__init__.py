@@ -41,7 +41,7 @@ _PATIENCE_SECONDS = 60
 
 @dataclass
 class Experiment:
-    """What a simulated experiment has shown and what was clicked.
+    """A simulated experiment: the lists that were shown, and the number of clicks.
 
     Attributes:
         shown: ids of the lists in their order.

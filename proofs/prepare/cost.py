@@ -14,7 +14,7 @@ _GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run of `prepare` has taken.
+    """Memory and time of a run of `prepare`.
 
     Attributes:
         peak_gib: most memory that was resident at once, files that were mapped included, in GiB.

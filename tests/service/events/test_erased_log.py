@@ -1,4 +1,4 @@
-"""What is erased of a session or a user, in histories and in the event log."""
+"""Erasure of a session or a user, in histories and in the event log."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the service writes to the event log: in memory and on disk, in Redis, and in a cluster."""
+"""Records in the event log: in memory and on disk, in Redis, and in a cluster."""
 
 import json
 import time

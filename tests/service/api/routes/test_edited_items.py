@@ -53,7 +53,7 @@ async def recommended(client: httpx.AsyncClient, history: str = "c", **more: obj
 
 
 async def shown(client: httpx.AsyncClient) -> dict[str, str]:
-    """What each route that shows items has to say of them."""
+    """Returns, by route, the items that each route shows."""
     lists = {
         "student": await recommended(client),
         "popular": await recommended(client, ""),
