@@ -137,12 +137,17 @@ class ClusterClient(RedisCluster):
             await (self.initialize() if has_none else self.nodes_manager.initialize())
         except (RedisError, RedisClusterException) as error:
             return LostError(f"no node of the cluster answers: {error}")
+        except asyncio.CancelledError:  # by `aclose` alone; commands that wait get an error
+            return LostError("closed")
         finally:
             self._refreshing = None
         return None
 
     async def aclose(self) -> None:
         """Closes all connections, including those that RedisCluster leaves open after a failure."""
+        if (refreshing := self._refreshing) is not None:
+            refreshing.cancel()
+            await asyncio.wait([refreshing])  # it would open the client again
         await super().aclose()
         for nodes in ("nodes_cache", "startup_nodes"):
             await self.nodes_manager.aclose(nodes)

@@ -9,6 +9,7 @@ import anyio
 import pytest
 from redis import Redis
 from redis.asyncio.cluster import NodesManager
+from redis.exceptions import ConnectionError as LostError
 
 from service.errors import HistoryUnavailableError
 from service.stores.history.cluster_store import ClusterHistoryStore
@@ -54,6 +55,23 @@ async def test_sessions_spread_over_the_nodes_and_wait_for_free_connections(
     kept = [keys_of(mortal_cluster, number) for number in range(3)]
     assert all(kept)
     assert sorted(each for keys in kept for each in keys) == sorted(SESSIONS)
+
+
+async def test_a_client_that_is_closed_while_it_reads_the_topology_stays_closed(
+    redis_cluster: "RedisCluster",
+) -> None:
+    client = connected(redis_cluster)
+    async with anyio.create_task_group() as tasks:
+
+        async def ping() -> None:
+            with pytest.raises(LostError, match="closed"):
+                await client.execute_command("PING")
+
+        tasks.start_soon(ping)
+        while client._refreshing is None:
+            await anyio.sleep(0)
+        await client.aclose()
+    assert client._initialize  # RedisCluster's word for closed
 
 
 async def test_a_lost_node_takes_only_its_own_sessions_with_it(
