@@ -66,7 +66,7 @@ class Runtime:
         intake: makes the events to store from those that clients send.
         impressions: gives answers their ids, and logs what was shown.
         experiments: live figures of the variants; None if EXPERIMENTS_PATH is unset.
-        live_gauges: gauges of these figures.
+        live_gauges: gauges of the live figures.
         micro_batcher: ranks requests that are ready at the same time in one inference.
     """
 
@@ -245,7 +245,7 @@ async def _followed_keys(access: Access) -> AsyncIterator[None]:
 async def _live_figures(
     settings: Settings, variants: ServedVariants
 ) -> AsyncIterator[tuple[ExperimentFile | None, LiveGauges]]:
-    """Follows the file of live figures; it is None if no file is configured."""
+    """Yields the file of live figures (None: none is configured) and gauges that follow it."""
     path = settings.experiments_path
     file = None if path is None else ExperimentFile(path)
     async with LiveGauges(file, variants.control.name).followed() as gauges:

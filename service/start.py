@@ -117,7 +117,7 @@ def _no_bundle(settings: Settings, variant: VariantSetting) -> str:
 
 
 def _line(error: ErrorDetails) -> str:
-    """Formats the name of an invalid setting and the reason; omits the value, maybe a secret."""
+    """Formats the name of an invalid setting and the reason; omits the value, a possible secret."""
     names = [str(part).upper() for part in error["loc"]]
     return ": ".join([*names, error["msg"].removeprefix("Value error, ")])
 

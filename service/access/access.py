@@ -22,7 +22,10 @@ class Access:
 
     @classmethod
     def of(cls, settings: AccessSettings) -> Self:
-        """Makes an Access from the settings; the file of keys is read by `authentication.load`."""
+        """Makes an Access from the settings.
+
+        Does not read the file of keys; call `authentication.load` for this.
+        """
         admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
         authentication = Authentication(settings.keys_file, admin_key, settings.scopes_for_all)
         return cls(authentication, settings.are_items_open)

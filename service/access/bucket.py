@@ -1,4 +1,4 @@
-"""The token bucket and the daily quota of one key, in memory or in Redis, by the same rules.
+"""Token bucket and daily quota of one key, kept in memory or in Redis by the same rules.
 
 The bucket refills at `requests_per_second` and holds at most `burst` tokens. A quota counts the
 requests of a day in UTC. A worker takes tokens for several requests at once, as a lease. It returns
@@ -70,7 +70,7 @@ class Grant:
 def burst_of(limits: Limits) -> int:
     """Returns a bucket's capacity in tokens.
 
-    This is `burst`; if `burst` is None, the refill of one second, but at least 1.
+    This is `burst`. If `burst` is None, it is the refill of one second, at least 1.
     """
     return limits.burst or max(1, int(limits.requests_per_second or 1))
 
@@ -116,7 +116,7 @@ class Bucket:
 async def take_shared(
     execute: Execute, key_id: str, limits: Limits, want: int, unused: int
 ) -> Grant:
-    """Takes tokens as `Bucket.take` does, from the key's bucket in Redis, which workers share.
+    """Takes tokens from the key's bucket in Redis, which all workers share; see `Bucket.take`.
 
     Raises:
         RedisError: Redis refuses the command, is too slow, or cannot be reached.

@@ -38,7 +38,7 @@ class AnswerKnownHosts:
         self._known: set[bytes] = set()  # values of the header that are allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on, or refuses it."""
+        """Passes the request on, or answers 421 if its `Host` is not allowed."""
         if scope["type"] == "http" and scope["path"] not in _OPEN_PATHS:
             for name, value in scope["headers"]:
                 if name == b"host" and value not in self._known and not self._learn(value):

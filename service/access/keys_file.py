@@ -170,9 +170,9 @@ def _content(path: Path) -> bytes:
 
 
 def described(error: ValidationError) -> str:
-    """Formats up to `_MAX_ERRORS` errors of a validation in one line.
+    """Formats validation errors in one line: up to `_MAX_ERRORS` errors and the number of others.
 
-    Each has a place in the file and a reason, but no value, because values can be secrets.
+    Each error has its place in the file and its reason, but not the value, which can be a secret.
     """
     errors = error.errors(include_url=False, include_input=False, include_context=False)
     messages = [each["msg"].removeprefix("Value error, ") for each in errors]

@@ -44,7 +44,9 @@ class RateLimits:
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, unix: Callable[[], float] = time.time
     ) -> None:
-        """Makes limits with full buckets, which count only this worker's requests until `share`.
+        """Makes limits with full buckets.
+
+        Until `share` is called, they count only the requests of this worker.
 
         Args:
             clock: returns a time in seconds that never goes back; tests pass their own.
@@ -66,7 +68,7 @@ class RateLimits:
     def take_at_once(self, principal: Principal) -> bool:
         """Takes a token for one request without a call to Redis; returns whether that succeeded.
 
-        If not, call `take`. A principal without limits needs no token: returns True.
+        If this returns False, call `take`. Returns True if the principal has no limits.
 
         Raises:
             TooManyRequestsError: the key is over a limit.
@@ -177,7 +179,10 @@ class _KeyLimit:
 
 
 def _lease_size(limits: Limits) -> int:
-    """Returns the number of tokens to lease at once: few, so that few stay unused; at least 1."""
+    """Returns the number of tokens to lease at once, at least 1.
+
+    The number is small, so that few leased tokens stay unused.
+    """
     sizes = []
     if limits.requests_per_second:
         sizes.append(limits.requests_per_second * _LEASE_SECONDS)

@@ -94,9 +94,9 @@ class RouteTable(Generic[V]):
 class _Matcher(Generic[V]):
     """Finds the first route of one method that matches a path.
 
-    Routes without path parameters are looked up in a dictionary; all others are matched by one
-    regular expression. A route without parameters that an earlier pattern matches is one of these
-    others, so that the order is kept.
+    Routes without path parameters are looked up in a dictionary. One regular expression matches all
+    other routes. To keep the order, it also matches each route without parameters whose path an
+    earlier pattern matches.
     """
 
     def __init__(self, entries: Iterable[tuple[str, Found[V]]]) -> None:

@@ -81,7 +81,7 @@ class AccessSettings(BaseSettings):
 
     @property
     def answered_hosts(self) -> frozenset[str] | None:
-        """The host names that `Host` may have besides those of loopback; None: any name.
+        """Host names allowed in the header `Host` besides those of loopback; None: any name.
 
         Without this check, a web page whose name resolves to this machine (DNS rebinding) could
         call a service that has no keys and listens only on loopback.

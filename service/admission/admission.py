@@ -63,7 +63,7 @@ class Bound:
         self._refused = refused
 
     def is_refused(self) -> bool:
-        """Returns whether no place is free, and if so, counts a refusal; takes no place."""
+        """Returns whether all places are taken; counts a refusal if they are. Takes no place."""
         is_full = self.requests >= self._max_requests
         if is_full:
             self._refused(self._reason)
@@ -133,8 +133,8 @@ class Admission:
     """Accepts or refuses the requests of one worker, by its bounds.
 
     Attributes:
-        accepts_below: while fewer requests than this are in progress, no request is refused because
-            of light work; 0 while some are refused.
+        accepts_below: if fewer requests than this are in progress, no light request is refused; 0
+            for a moment after a light request was refused.
         is_strained: whether heavy, teacher or admin requests were refused in the last 0.25 s.
         heavy: the gate of heavy work.
         bodies: receives the bodies of heavy, teacher and admin requests.
@@ -206,10 +206,10 @@ class Admission:
         return self._seconds_to_a_place(cost, headers) if self.is_strained else 0
 
     def retry_after_body(self, exchange: Exchange) -> int:
-        """Returns 0 if a request is accepted, else the seconds until the client may try again.
+        """Returns 0 if a request with a complete body is accepted, else the seconds before a retry.
 
-        Only a request for an explanation is refused: its route is light, and its body alone tells
-        that it needs a turn of heavy work. Counts the refusal.
+        Refuses only requests for explanations. They need a turn of heavy work although their route
+        is light, and only their body shows this. Counts a refusal in the metrics.
         """
         if not _ASKS_FOR_REASONS.search(exchange.body):
             return 0
@@ -225,7 +225,7 @@ class Admission:
         return not self.accepts_below
 
     def started(self, exchange: Exchange) -> None:
-        """Notes a request that starts now, if it is long."""
+        """Adds a light request that starts now to the long requests, if its body is long."""
         scope = exchange.scope
         length = announced_length(scope["headers"])
         if is_long(length):
@@ -247,7 +247,10 @@ class Admission:
         return False
 
     def _has_too_many_long(self, cost: Cost, headers: Headers) -> bool:
-        """Returns whether a request is one long one too many, while light requests are refused."""
+        """Returns whether a request is refused because many long requests are in progress.
+
+        Always False unless light requests were refused a moment ago.
+        """
         if not self._strain_of_light.is_on or cost.kind != "light":
             return False
         length = announced_length(headers)
@@ -306,7 +309,7 @@ class Admission:
         return waiting
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:
-        """Yields a gauge of the units of heavy requests: those that wait and those with a turn."""
+        """Yields a gauge of the units of heavy requests, by state: `queued` or `running`."""
         units = GaugeMetricFamily(
             "recommender_heavy_units",
             "Units of heavy work that wait for a turn, and that have one.",

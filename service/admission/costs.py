@@ -63,7 +63,7 @@ def body_units(length: int) -> int:
 def batch_units(length: int, _: int) -> int:
     """Returns the maximum units of a batch request with a body of `length` bytes.
 
-    It counts as many queries as fit into the body.
+    This is the cost of as many queries as fit into the body.
     """
     return 1 + min(_MAX_QUERIES, length // _MIN_QUERY_BYTES) // 2 + body_units(length)
 
@@ -71,7 +71,7 @@ def batch_units(length: int, _: int) -> int:
 def event_units(length: int, _: int) -> int:
     """Returns the maximum units of a request to store events with a body of `length` bytes.
 
-    It counts as many events as fit into the body.
+    This is the cost of as many events as fit into the body.
     """
     return 1 + min(_MAX_EVENTS, length // _MIN_EVENT_BYTES) // _EVENTS_PER_UNIT + body_units(length)
 

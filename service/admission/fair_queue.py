@@ -32,10 +32,10 @@ class FairQueue(Generic[Entry]):
         return sum(map(len, self._entries.values()))
 
     def push(self, key: str, units: int, entry: Entry) -> list[Entry]:
-        """Adds an entry; returns the entries that are dropped to make space, maybe `entry` itself.
+        """Adds an entry; returns the entries dropped to make space, which can include `entry`.
 
-        While the queue exceeds its maximum of units, it drops the newest entry of the key that has
-        the most units in it. The only entry of the queue is never dropped.
+        While the queue exceeds its maximum of units, it drops the newest entry of the key with the
+        most queued units. The last remaining entry is never dropped.
         """
         if key not in self._entries:
             self._entries[key] = deque()

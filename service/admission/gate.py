@@ -54,7 +54,7 @@ class Gate:
         running_units: units of the requests that have a turn.
         queued_units: units of the requests that wait.
         in_progress: number of requests that wait or have a turn.
-        threads: where the requests that have a turn work.
+        threads: the threads in which requests with a turn work.
     """
 
     def __init__(self, max_turns: int, max_units: int, refused: Refusal) -> None:
@@ -239,14 +239,14 @@ class Turn:
             self._gate.leave(self._units, time.monotonic() - self._began)
 
     def _reason_to_stop(self) -> str | None:
-        """Returns why the request must not be worked on any more; None: it may be."""
+        """Returns why work on the request must stop; None if it may go on."""
         if self._caller.has_left():
             return "left"
         return "deadline" if time.monotonic() > self._until else None
 
 
 class _StoppedError(Exception):
-    """Slices were stopped in their thread. The refusal is counted on the event loop."""
+    """Stops a generator of slices in its thread; the event loop then counts the refusal."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""Light requests with long bodies, which keep the event loop busy for several times as long."""
+"""Limits light requests with long bodies, which block the event loop longer than short ones."""
 
 from collections.abc import MutableMapping
 from typing import Any, Protocol
@@ -15,8 +15,8 @@ class Exchange(Protocol):
 
     Attributes:
         scope: the ASGI scope of the request.
-        body: what has come of the request's body.
-        response_complete: whether the answer was sent.
+        body: the part of the request's body that has arrived.
+        response_complete: whether the whole answer was sent.
         disconnected: whether the client has left.
     """
 
@@ -27,7 +27,7 @@ class Exchange(Protocol):
 
 
 class LongRequests:
-    """The long requests in progress, of those that started while light requests were refused."""
+    """Keeps the long requests in progress that started while light requests were refused."""
 
     def __init__(self) -> None:
         self._exchanges: list[Exchange] = []
@@ -37,7 +37,7 @@ class LongRequests:
         self._exchanges.append(exchange)
 
     def are_many(self) -> bool:
-        """Returns whether no further one may start while light requests are refused."""
+        """Returns whether the maximum number of long requests is in progress."""
         # Forgotten here, and not when each ends, since nearly all requests are not long.
         self._exchanges = [
             each for each in self._exchanges if not each.response_complete | each.disconnected

@@ -1,4 +1,4 @@
-"""Threads of low priority, in which heavy work does not keep the event loop from its core."""
+"""Runs heavy work in threads of low priority, so that the event loop gets a core first."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 _NICENESS = 10
-"""What is added to the niceness of each thread.
+"""Number that is added to the niceness of each thread.
 
 Where a thread and the event loop want the same core, the event loop gets it at once, and nine
 tenths of its time. With much more, a thread that holds the interpreter lock would wait for other

@@ -1,7 +1,8 @@
 """The routes that have a fast lane, and the dependencies that a lane can provide.
 
-`create_app` raises FastLaneError if a lane cannot provide a dependency of its route. Then add the
-dependency to `_PROVIDED`, with a function for its value, or take the route out of `_HANDLERS`.
+`create_app` raises FastLaneError if a lane cannot provide a dependency of its route. To fix this,
+add the dependency to `_PROVIDED` with a function that returns its value, or remove the route from
+`_HANDLERS`.
 """
 
 from collections.abc import Sequence

@@ -79,7 +79,7 @@ def _operations(schema: Node) -> Iterator[Node]:
 
 
 def _add_access(operation: Node, scope: Scope | None) -> None:
-    """Adds to `operation` the authentication that its route needs, and the answers to a bad key.
+    """Documents in `operation` the key that its route needs, and the answers without a valid key.
 
     `scope`: the scope that the route needs; None: the route needs no key.
     """

@@ -72,8 +72,8 @@ class FieldProblem(BaseModel):
 class Problem(BaseModel):
     """The body of an answer with an error status (RFC 9457).
 
-    `errors` names up to 20 values of the request that cannot be used; of each list, only the first
-    one. It is empty for other errors.
+    `errors` names up to 20 values of the request that cannot be used. In a list, only the first
+    such value is named. `errors` is empty if the error has another cause.
     """
 
     type: str = "about:blank"

@@ -91,7 +91,7 @@ async def stored_history_of(
 
 
 def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
-    """Makes the recommender's query; its history is the stored one, then that of the request."""
+    """Makes the recommender's query; its history is the stored history, then the request's."""
     return Query(
         history=[*stored.history, *(query.history or [])],
         k=query.k,

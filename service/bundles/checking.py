@@ -32,7 +32,7 @@ _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT",
 
 
 class BundleChecks:
-    """Checks bundles by loading them in a child process, and remembers which have passed."""
+    """Checks bundles by loading them in a child process; remembers the bundles that have passed."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class BundleChecks:
         self._conclude(folder, key, done)
 
     async def check_async(self, folder: Path) -> None:
-        """Does the same as `check` without blocking the event loop; kills the child if cancelled.
+        """Does what `check` does without blocking the event loop; kills the child if cancelled.
 
         Raises:
             BundleError: the bundle is refused, or its check took too long or crashed.
@@ -187,14 +187,14 @@ def _default_stamps() -> Path:
 
 
 def _is_own(folder: Path) -> bool:
-    """Returns whether `folder` is no symlink, and only this user owns it and may write it."""
+    """Returns whether `folder` is no symlink, and this user owns it and alone may write to it."""
     status = folder.lstat()
     is_mine = not hasattr(os, "getuid") or status.st_uid == os.getuid()
     return stat.S_ISDIR(status.st_mode) and is_mine and not status.st_mode & 0o022
 
 
 def _program_time() -> float:
-    """Returns the Unix time of the last change of `loading.py`, whose code decides the check."""
+    """Returns the Unix time of the last change of `loading.py`, whose code checks a bundle."""
     from service.bundles import loading
 
     return Path(loading.__file__).stat().st_mtime

@@ -50,7 +50,7 @@ def _load(folder: Path, max_k: int, providers: Sequence[str]) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Makes the kernel kill this process when the process `parent` ends; does so only on Linux.
+    """On Linux, makes the kernel kill this process when the process `parent` ends.
 
     Exits if `parent` has already ended.
     """

@@ -134,10 +134,10 @@ class HotSwap:
                 self._refuse(slot, refused)
 
     async def _check(self, folder: Path) -> None:
-        """Checks the bundle in `folder` as a start of the service would: hashes, signature, graphs.
+        """Checks hashes, signature and graphs of the bundle in `folder`, as at the service's start.
 
         Raises:
-            InvalidRequestError: the bundle fails. It is the client's error, who chose the folder.
+            InvalidRequestError: the bundle that the client chose fails the check.
         """
         try:
             await self._checks.check_async(folder)

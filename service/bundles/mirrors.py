@@ -25,7 +25,7 @@ Mirrors = Mapping[Path, Mirror]
 
 
 def mirrors_of(settings: Settings) -> Mirrors:
-    """Makes a mirror for each variant with an address, without a request.
+    """Makes a mirror for each variant with an address; sends no request to the address.
 
     Raises:
         BundleError: an address or the file of public keys cannot be used.
@@ -39,12 +39,12 @@ def mirrors_of(settings: Settings) -> Mirrors:
 
 
 def copy_active(mirrors: Mirrors) -> None:
-    """Copies the active bundle of each address, before the service loads them.
+    """Copies the active bundle of each address into the cache, before bundles are loaded.
 
-    If an address has a copy from before, a failure is only logged, and the copy is served.
+    If the cache has an earlier copy, a failure is only logged, and the earlier copy is served.
 
     Raises:
-        BundleError: there is no copy from before, and the store is lost or its bundle is refused.
+        BundleError: there is no earlier copy, and the store is lost or its bundle is refused.
     """
     for mirror in mirrors.values():
         try:
@@ -56,7 +56,7 @@ def copy_active(mirrors: Mirrors) -> None:
 
 
 async def follow_addresses(variants: ServedVariants, mirrors: Mirrors, poll_seconds: float) -> None:
-    """Copies each new active bundle of each address, until cancelled."""
+    """Copies each new active bundle of each address, every `poll_seconds` until cancelled."""
     followed = [(slot, mirrors[slot.path]) for slot in variants.slots if slot.path in mirrors]
     await asyncio.gather(*(_follow(slot, mirror, poll_seconds) for slot, mirror in followed))
 

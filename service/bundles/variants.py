@@ -44,7 +44,7 @@ class VariantSlot:
         seen: state of `path` at the last poll, from `hot_swap.state_of`.
         refused: why the bundle at `path` is refused; None: it is served.
         address: address whose active bundle is copied to `path`; None: there is none.
-        not_copied: why the active bundle of `address` is refused and not copied; None: it is.
+        not_copied: why the active bundle of `address` is refused and not copied; None: no refusal.
         is_store_lost: whether the store at `address` does not answer.
     """
 
@@ -72,7 +72,7 @@ class ServedVariants:
     """The variants that share the sessions; without the setting VARIANTS there is only one."""
 
     def __init__(self, slots: Sequence[VariantSlot]) -> None:
-        """Takes the slot of each variant; the first variant is the control."""
+        """Stores the slots of all variants; the first variant is the control."""
         self._slot_by_name: Mapping[str, VariantSlot] = {slot.name: slot for slot in slots}
         self._slots = tuple(slots)
         self._cumulative_weights = list(accumulate(slot.weight for slot in slots))
@@ -134,7 +134,7 @@ class ServedVariants:
         return self._slots[number].current
 
     async def serve(self, slot: VariantSlot, recommender: Recommender) -> None:
-        """Replaces the recommender of `slot` by `recommender` with the added items and edits.
+        """Serves `recommender` in `slot` from now on, extended by the added items and edits.
 
         The old recommender finishes the requests in progress.
 

@@ -34,7 +34,8 @@ class EventParts(NamedTuple):
 async def opened_events(settings: Settings, metrics: Metrics) -> AsyncIterator[EventParts]:
     """Opens the parts that handle events, and closes them at the end of the context.
 
-    Meanwhile, background tasks probe the history store, replay its journal and write impressions.
+    While the context is open, background tasks probe the history store, replay its journal and
+    write impressions.
     """
     log = open_event_log(settings)
     history = open_history(settings, log, metrics.count_left_out)

@@ -9,8 +9,8 @@ the beta-binomial mixture
 
     M(p) = B(a + s, a + n - s) / (B(a, a) p^s (1 - p)^(n - s)),   a = 1/2,
 
-after s successes in n trials is a martingale with mean 1. It ever reaches 1 / alpha with
-probability alpha at most (Ville's inequality). So the interval holds all p with M(p) < 1 / alpha.
+after s successes in n trials is a martingale with mean 1. By Ville's inequality, the probability
+that it ever reaches 1 / alpha is at most alpha. So the interval holds all p with M(p) < 1 / alpha.
 Sources: Robbins, "Statistical methods related to the law of the iterated logarithm", 1970, and
 Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence
 sequences", 2021.
@@ -52,8 +52,8 @@ class Interval(NamedTuple):
 def proportion(successes: int, trials: int, alpha: float = 0.05) -> Interval:
     """Returns the anytime-valid interval of a proportion, a beta-binomial confidence sequence.
 
-    With probability `1 - alpha` the intervals at all looks together contain the truth. Without
-    trials the interval is [0, 1] and the estimate NaN.
+    The probability that the intervals at all looks contain the true proportion is at least
+    `1 - alpha`. Without trials, the interval is [0, 1] and the estimate is NaN.
 
     Raises:
         ValueError: `successes` is negative or more than `trials`.
@@ -99,8 +99,8 @@ def mean(total: float, total_of_squares: float, count: int, alpha: float = 0.05)
 def difference(first: Interval, second: Interval) -> Interval:
     """Returns the interval of `first` minus `second`.
 
-    For a difference with error probability alpha, both intervals must have alpha / 2. Then both
-    cover their truths together with probability 1 - alpha at least.
+    To limit the error probability of the difference to alpha, compute both intervals with
+    alpha / 2.
     """
     return Interval(
         first.estimate - second.estimate, first.low - second.high, first.high - second.low
@@ -140,7 +140,7 @@ def _are_apart(rate: float, smallest: float, trials: int, alpha: float) -> bool:
 
 
 def _edge(inside: float, outside: float, is_inside: Callable[[float], bool]) -> float:
-    """Returns an end of an interval, by bisection between a point inside and a point outside."""
+    """Finds an end of an interval by bisection between a point inside and a point outside."""
     for _ in range(_STEPS):
         middle = (inside + outside) / 2
         if is_inside(middle):

@@ -1,4 +1,4 @@
-"""Gauges of the live figures, for alerts: drift, click-through, and variants that are behind."""
+"""Gauges of the live figures, for alerts: drift, click-through, and variants behind the control."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ _DRIFT = {
 
 
 class LiveGauges:
-    """The newest content of a file of live figures, as gauges.
+    """Gauges with the newest content of a file of live figures.
 
     The file is read in the background, so that a scrape does not wait for the disk. While it cannot
     be read, the gauges keep their values, and `recommender_live_counted_timestamp_seconds` tells
@@ -34,14 +34,14 @@ class LiveGauges:
     """
 
     def __init__(self, file: ExperimentFile | None, control: str) -> None:
-        """Makes gauges of `file`, or none if it is None; variants are compared with `control`."""
+        """Makes gauges of `file` (None: no gauges); variants are compared with `control`."""
         self._file = file
         self._control = control
         self._content: Mapping[str, Any] | None = None
 
     @asynccontextmanager
     async def followed(self) -> AsyncIterator["LiveGauges"]:
-        """Context manager that reads the file, and reads it again while the context is open."""
+        """Context manager: reads the file now, and every `_POLL_SECONDS` until the context ends."""
         if self._file is None:
             yield self
             return

@@ -53,8 +53,8 @@ class EarlyAdmission(Protocol):
     `service.admission` implements it.
 
     Attributes:
-        accepts_below: number of requests in progress below which no light request is refused. It
-            is 0 while some are: then `started` must be told of each request that starts.
+        accepts_below: if fewer requests than this are in progress, no light request is refused. It
+            is 0 while light requests are refused; call `started` then for each starting request.
         is_strained: whether heavy, teacher or admin requests may be refused now.
     """
 
@@ -72,11 +72,14 @@ class EarlyAdmission(Protocol):
         ...
 
     def retry_after_body(self, exchange: Any) -> int:
-        """Returns the same for a request whose head was accepted and whose body has come."""
+        """Returns 0 if a request with a complete body is accepted, else the seconds before a retry.
+
+        `exchange`: the request, whose head was accepted.
+        """
         ...
 
     def started(self, exchange: Any) -> None:
-        """Notes a request that starts now; its body is complete."""
+        """Notes a request with a complete body, which starts now."""
 
 
 class Connections:
@@ -109,7 +112,7 @@ class Connections:
     def add(self, connection: Connection, address: str) -> bool:
         """Adds a connection; returns False, and does not add it, if there are too many.
 
-        `address`: IP address of the client. The number of connections is limited in all and by
+        `address`: IP address of the client. The number of connections is limited in total and per
         address.
         """
         is_full = len(self._addresses) >= MAX_CONNECTIONS

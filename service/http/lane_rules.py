@@ -56,7 +56,7 @@ def check_skipped(
 
     Args:
         middlewares: the middlewares of the application, outermost first.
-        lanes: the middleware that answers requests in lanes; they skip all middlewares after it.
+        lanes: the middleware that answers requests in lanes, which skip all later middlewares.
         honoured: middlewares whose rules the lanes enforce themselves.
     """
     classes: list[object] = [each.cls for each in middlewares]
@@ -73,7 +73,7 @@ def check_skipped(
 def _unknown_dependencies(
     dependant: Any, provided: Collection[Callable[..., Any]]
 ) -> Iterator[str]:
-    """Yields a description of each dependency or dependency's parameter that a lane cannot provide.
+    """Describes each dependency, and each parameter of a dependency, that a lane cannot provide.
 
     Nested dependencies are included.
     """

@@ -208,7 +208,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def _start_held(self, *, is_late: bool) -> None:
         """Starts the request that was held for its body; does nothing if there is none.
 
-        `is_late`: whether the body came after the headers; too much work now then refuses it.
+        `is_late`: whether the body came later than the headers. If it did, the request is refused
+        if the worker has too much work by now.
         """
         if self._held is None:
             return
@@ -227,7 +228,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _must_not_be_held(self) -> bool:
         """Returns whether a request must start before its body is complete.
 
-        It must if the body is long, or if the client waits for `100 Continue`.
+        This is so if the body is long, or if the client waits for `100 Continue`.
         """
         return self.expect_100_continue or announced_length(self.headers) > _MAX_HELD_BYTES
 

@@ -91,8 +91,8 @@ class Pipeline(list[Any]):
 class OneWriteCycle(RequestResponseCycle):
     """One request and its answer, whose head and body are sent in one write where possible.
 
-    uvicorn's own code sends an answer that comes in parts, closes the connection or waits for a
-    slow client.
+    uvicorn's own code sends all other answers: those that come in parts, close the connection or
+    wait for a slow client.
     """
 
     # The head of the answer, which waits for the body.
@@ -118,7 +118,7 @@ class OneWriteCycle(RequestResponseCycle):
             await super().send(message)
 
     def _whole(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bytes | None:
-        """Returns the bytes of the whole answer; None if uvicorn must send it."""
+        """Returns the bytes of the whole answer; None if uvicorn's own code must send it."""
         is_paused = self.disconnected or self.flow.write_paused
         is_uncommon = self.access_log or not self.keep_alive or self.scope["method"] == "HEAD"
         if is_paused or is_uncommon or message.get("more_body", False):
@@ -149,7 +149,7 @@ class _HeadForm(NamedTuple):
 # Header names are constants of the application, so there are few combinations of them.
 @lru_cache(256)
 def _form_of_head(status: int, names: Sequence[bytes]) -> _HeadForm | None:
-    """Returns the template of a head with the header names `names`; None if uvicorn must write it.
+    """Returns the template of a head with these header names; None if uvicorn must write it.
 
     uvicorn must write a head that does not have exactly one `content-length`, or that has
     `connection` or `transfer-encoding`. It must also write a head with an invalid name, for which

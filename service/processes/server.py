@@ -34,10 +34,10 @@ class Server(uvicorn.Server):
     """
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Ends the server when its requests are answered; for SIGTERM, within `_END_SECONDS`.
+        """Ends the server when its requests are answered; after SIGTERM, within `_END_SECONDS`.
 
-        During the start of the server,
-        SIGTERM ends the process at once, with code 0. SIGINT sets no deadline.
+        During the start of the server, SIGTERM ends the process at once, with code 0. SIGINT sets
+        no deadline.
         """
         if sig == signal.SIGTERM:
             if not self.started:

@@ -38,9 +38,9 @@ class CommonCaseGraph:
         self._bound_sessions = BoundSessions(session)
 
     def accepts(self, query: IndexQuery) -> bool:
-        """Returns whether the graph can rank `query`, provided that there are no added items.
+        """Returns whether the graph can rank `query` in a catalog without added items.
 
-        The caller must check that there are no added items.
+        The caller must check that the catalog has no added items.
         """
         return (
             query.allowed is None

@@ -2,8 +2,9 @@
 
 No request waits for others to arrive: if only one is ready, it is ranked at once. The busier a
 worker is, the larger its batches are, and the less of the worker's time each request takes. While
-requests are refused, a batch waits for two more turns: more requests share it, so that more are
-answered, and sooner.
+requests are refused, a batch waits for two more turns, so that more requests share it. The worker
+then answers more requests, and answers them sooner.
+
 `service/ranking/__init__.py` says why inference runs on the event loop.
 """
 
@@ -57,7 +58,7 @@ class MicroBatcher:
     def __init__(self, is_refusing: Callable[[], bool] = lambda: False) -> None:
         """Makes a batcher without requests.
 
-        `is_refusing`: returns whether the worker has refused light requests a moment ago.
+        `is_refusing`: returns whether the worker refused light requests a moment ago.
         """
         self._pending: list[_Pending] = []
         self._is_refusing = is_refusing

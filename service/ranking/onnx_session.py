@@ -34,7 +34,7 @@ class GraphFile:
 
     Attributes:
         path: path of the file, for error messages.
-        content: its content.
+        content: bytes of the file.
         tables: constants of the graph that lie in other files, by name. onnxruntime does not copy
             them, so they must live as long as the session.
     """
@@ -45,7 +45,7 @@ class GraphFile:
 
     @classmethod
     def read(cls, path: Path) -> "GraphFile":
-        """Reads the file at `path`, and maps the constants that the export has put beside it.
+        """Reads the file at `path`, and memory-maps the constants that the export stored beside it.
 
         Raises OSError if a file cannot be read.
         """
@@ -59,7 +59,8 @@ def open_session(
 ) -> ort.InferenceSession:
     """Opens `graph` in onnxruntime and checks that it has an input or output for each of `names`.
 
-    `providers`: names of execution providers, the preferred one first. The CPU's runs the rest.
+    `providers`: names of execution providers, the preferred one first. The CPU runs the nodes that
+    none of them supports.
 
     Raises:
         BundleError: onnxruntime cannot open the graph or start a provider, or the graph lacks one

@@ -188,11 +188,11 @@ class Recommender:
         return self.with_items(self.similar_by_rules(Query([item_id], k)).ranking)
 
     def similar_by_rules(self, query: Query) -> Selection:
-        """Selects the `k` items that are most similar to those of the query's history, by cosine.
+        """Selects the `k` items most similar, by cosine, to the items of the query's history.
 
         Filters, exclusions and rules are applied. Items of the history and items that the student
-        does not read are left out. The list is empty if the student does not read the whole
-        history.
+        does not read are left out. The list is empty if the history has an item that the student
+        does not read.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.

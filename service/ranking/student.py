@@ -168,10 +168,10 @@ class Student:
     def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
         """Ranks several queries in few inferences; returns their rankings in the same order.
 
-        All queries must have the same `k` and `mask_seen`. Queries that the common-case graph
-        accepts share an inference of it if they have the same window length. The others share one
-        inference of the ranking graph. If that makes more than `_MAX_INFERENCES`, all queries share
-        one inference of the ranking graph instead.
+        All queries must have the same `k` and `mask_seen`. Those that the common-case graph accepts
+        share one of its inferences if they have the same window length. All others share one
+        inference of the ranking graph. If this makes more than `_MAX_INFERENCES` inferences, all
+        queries share one inference of the ranking graph instead.
 
         Raises:
             StudentError: onnxruntime failed.

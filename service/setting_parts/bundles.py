@@ -1,4 +1,4 @@
-"""Settings of the served bundles: where they are, and how new ones are looked for."""
+"""Settings of the served bundles: their places, their checks, and the search for new bundles."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,10 +80,10 @@ class BundleSettings(BaseSettings):
 
     @property
     def served_variants(self) -> Sequence[VariantSetting]:
-        """The variants to serve, the control first; without VARIANTS, only one.
+        """The variants to serve, the control first.
 
-        That one is at BUNDLE, or else at BUNDLE_PATH. The path of a variant with an address is the
-        link in its cache.
+        Without VARIANTS, there is one variant, at BUNDLE or else at BUNDLE_PATH. The path of a
+        variant with an address is a link in the cache.
         """
         if self.variants is not None:
             found = parse_variants(self.variants)

@@ -20,9 +20,9 @@ class VariantSetting:
 
     Attributes:
         name: the variant's name.
-        path: folder of its bundle, or a link to one.
-        weight: its share of the sessions is this divided by the sum of all weights.
-        address: address to which its bundles are published; None: it has only a path.
+        path: folder of the variant's bundle, or a link to that folder.
+        weight: share of the sessions, relative to the weights of the other variants.
+        address: address to which the variant's bundles are published; None: there is only a path.
     """
 
     name: str
@@ -31,7 +31,7 @@ class VariantSetting:
     address: str | None = None
 
     def cached_in(self, folder: Path) -> "VariantSetting":
-        """Returns the variant with its path in the cache `folder`, if it has an address."""
+        """Returns the variant, with a path in the cache `folder` if the variant has an address."""
         if self.address is None:
             return self
         key = sha256(self.address.rstrip("/").encode()).hexdigest()[:16]
@@ -41,8 +41,8 @@ class VariantSetting:
 def parse_variants(text: str) -> Sequence[VariantSetting]:
     """Parses a list of variants, `name=path:weight, …`, or the path of a folder of bundles.
 
-    A path may be an address such as `s3://bucket/shop`. A missing weight is 1. Each bundle in a
-    folder makes a variant with the name of the bundle's own folder and weight 1.
+    A path may be an address such as `s3://bucket/shop`. A missing weight is 1. In a folder of
+    bundles, each bundle makes a variant with weight 1, named after the bundle's own folder.
 
     Raises:
         ValueError: `text` has neither form, or a part is invalid; the message quotes the part.

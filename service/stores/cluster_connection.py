@@ -1,10 +1,9 @@
-"""A client of a Redis Cluster with one shared connection a node.
+"""A client of a Redis Cluster with one shared connection per node.
 
-It knows which node has each of the 16,384 hash slots, and sends each command to the node of its
-key, as `SharedConnection` does: all commands of one event-loop turn to one node are sent in one
-write. A node that has moved a slot answers with the address of the new node, and the command is
-sent there. After such an answer, or if a node is lost, the client reads the slots again in the
-background.
+The client knows which node has each of the 16,384 hash slots, and sends each command to the node
+of its key. All commands of one event-loop turn to one node are sent in one write. A node that has
+moved a slot answers with the address of the new node, and the command is sent there. After such an
+answer, or if a node is lost, the client reads the slots again in the background.
 """
 
 import asyncio
@@ -31,7 +30,7 @@ Address = tuple[str, int]
 class ClusterConnection:
     """Sends each command to the node of its key; connects at the first command.
 
-    All keys of a command must lie in one slot. It never repeats a command that a node has accepted.
+    All keys of a command must lie in one slot. Commands that a node has accepted are not repeated.
     """
 
     def __init__(self, url: str, timeout_seconds: float, **options: Any) -> None:
@@ -39,7 +38,7 @@ class ClusterConnection:
 
         Args:
             url: address of any node of the cluster.
-            timeout_seconds: maximum time of a command at one node, and of its redirections.
+            timeout_seconds: maximum time of a command at one node, and of all its redirections.
             options: keyword arguments for redis-py's connections.
         """
         self._url = url
@@ -100,10 +99,10 @@ class ClusterConnection:
         return replies[0]
 
     async def _redirected(self, error: AskError, parts: Sequence[str | int]) -> Any:
-        """Sends a command where a node has redirected it to.
+        """Sends a command to the node that a redirection names; follows further redirections.
 
         Raises:
-            RedisError: as `execute_command`; the last redirection, if there are too many.
+            RedisError: as in `execute_command`; or the last redirection, if there are too many.
         """
         async with deadline(self._timeout_seconds):
             for _ in range(_MAX_REDIRECTIONS):
@@ -119,10 +118,12 @@ class ClusterConnection:
         raise error
 
     async def _read_first_slots(self) -> None:
-        """Waits until the slots are known; reading them goes on after the deadline.
+        """Reads the slots, and waits for them until the deadline.
+
+        After the deadline, reading goes on in the background.
 
         Raises:
-            RedisError: no node answers.
+            RedisError: no node answers, or none in time.
         """
         self._refreshing = self._refreshing or asyncio.create_task(self._read_slots())
         async with deadline(self._timeout_seconds):
@@ -138,7 +139,7 @@ class ClusterConnection:
             self._refreshing = asyncio.create_task(self._read_slots())
 
     async def _read_slots(self) -> None:
-        """Asks one node after another for the slots, until one answers; else changes nothing."""
+        """Asks one node after another for the slots, until one answers; uses its answer."""
         try:
             for node in (*self._nodes.values(), self._first):
                 try:
@@ -152,7 +153,10 @@ class ClusterConnection:
             self._refreshing = None
 
     def _use(self, ranges: Sequence[Sequence[Any]], told_by: SharedConnection) -> None:
-        """Sends commands by `ranges`, a reply to CLUSTER SLOTS, and leaves other nodes."""
+        """Maps slots to nodes by a reply to CLUSTER SLOTS; drops the nodes that it does not name.
+
+        `ranges`: the reply. `told_by`: the node that replied.
+        """
         node_of_slot: list[SharedConnection | None] = [None] * _NUM_SLOTS
         primaries = {}
         for first, last, (host, port, *_), *_replicas in ranges:
@@ -165,7 +169,7 @@ class ClusterConnection:
             self._leave(self._nodes.pop(address))
 
     def _leave(self, node: SharedConnection) -> None:
-        """Closes a node's connection when its last commands have been answered or are late."""
+        """Closes a node's connection after a delay, so that its last commands can be answered."""
 
         async def close_later() -> None:
             try:

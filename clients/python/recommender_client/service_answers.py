@@ -55,7 +55,7 @@ class ComparisonOfVariantsAnswer(TypedDict):
 
 
 class DriftAnswer(TypedDict):
-    """Recent events against the training of the served model; a share is None without events.
+    """Drift of recent events from the training of the model; a share is None without events.
 
     Attributes:
         begin: begin of the recent events in ms since 1970.

@@ -22,7 +22,7 @@ async def is_alive() -> HealthAnswer:
 
 @router.get("/readyz", responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
 async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
-    """Tells whether this worker should get requests: 503 once it drains.
+    """Answers 200 if this worker should get requests, and 503 once it drains.
 
     A worker whose history store is lost or refuses to write is ready but degraded, because it still
     answers.

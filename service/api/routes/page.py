@@ -50,7 +50,7 @@ async def read_examples(runtime: RuntimeDep) -> ExamplesAnswer:
 
 
 def _made(popular: Sequence[Item]) -> Sequence[Sequence[Item]]:
-    """Makes example histories from popular items; each history mixes more and less popular ones.
+    """Makes example histories, each a mix of more and less popular items.
 
     `popular`: items, most popular first.
     """

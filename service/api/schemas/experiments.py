@@ -48,7 +48,7 @@ class ComparisonOfVariantsAnswer(BaseModel):
 
 
 class DriftAnswer(BaseModel):
-    """Recent events against the training of the served model; a share is null without events."""
+    """Drift of recent events from the training of the model; a share is null without events."""
 
     model_version: str
     begin: int = Field(description="begin of the recent events in ms since 1970")

@@ -27,7 +27,7 @@ class BestFirst:
             scorer: ranks items without boosts.
             allowed: mask `[catalog rows]` of the items to rank.
             boosts: `[catalog rows]`, added to the scores; None: nothing is added.
-            min_score: items with a lower boosted score are left out; None: no item is.
+            min_score: items with a lower boosted score are left out; None: no minimum.
         """
         self._scorer = scorer
         self._allowed = allowed

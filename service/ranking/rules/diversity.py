@@ -39,7 +39,7 @@ def choose_diverse(
     number: int,
     limits: ValueLimits,
 ) -> list[int]:
-    """Chooses up to `number` items of `pool`; returns their rows in it in order of choice.
+    """Chooses up to `number` items of `pool`; returns their rows in `pool`, first choice first.
 
     Args:
         pool: the items to choose from, best first.

@@ -17,7 +17,7 @@ from service.ranking.types import Mask, Ranking
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
-    """The items that remain after candidates, filters and exclusions, masks `[catalog rows]`.
+    """The items that pass candidates, filters and exclusions, as masks `[catalog rows]`.
 
     Attributes:
         pinnable: items that may be pinned; seen items are among them.

@@ -44,11 +44,11 @@ class DiskLog:
 
         Args:
             text: text of the entry's records.
-            is_tombstone: whether the record is a tombstone, which has the highest limit of
-                `LogBounds`.
+            is_tombstone: whether the entry is a tombstone; the log may grow largest for
+                tombstones, see `LogBounds`.
 
         Raises:
-            DiskFullError: the log has its maximum size, or the disk is full.
+            DiskFullError: the log has reached its maximum size, or the disk is full.
             DiskError: the disk fails, or is too slow; see `GroupCommit.append`.
         """
         await self._append(text, self._bounds.tombstones if is_tombstone else self._bounds.events)
