@@ -295,7 +295,7 @@ async def _opened_items(
     """Opens the stores of added items and of edits, reads them, and follows their changes.
 
     If the first read fails or takes more than `_ITEMS_SECONDS_AT_START`, the service starts without
-    these items and edits, and background tasks read them later.
+    these items and edits. Background tasks then read them later.
     """
     poll_seconds = settings.items_poll_seconds
     added_items = AddedItems(open_item_store(settings), variants, poll_seconds)

@@ -84,7 +84,7 @@ class StoredKey(BaseModel):
         return hmac.compare_digest(hash_of(self.salt, secret), self.sha256)
 
     def refusal(self, now: datetime) -> str | None:
-        """Returns why the key is refused at the time `now`, `revoked` or `expired`; else None."""
+        """Returns `revoked` or `expired` if the key is refused at the time `now`, else None."""
         if self.revoked:
             return "revoked"
         return "expired" if self.expires_at and self.expires_at <= now else None

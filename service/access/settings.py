@@ -84,7 +84,7 @@ class AccessSettings(BaseSettings):
         """Host names allowed in the header `Host` besides those of loopback; None: any name.
 
         Without this check, a web page whose name resolves to this machine (DNS rebinding) could
-        call a service that has no keys and listens only on loopback.
+        call a service without keys on loopback.
         """
         if self.allowed_hosts is None and not (is_loopback(self.host) and self.scopes_for_all):
             return None

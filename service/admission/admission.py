@@ -133,8 +133,8 @@ class Admission:
     """Accepts or refuses the requests of one worker, by its bounds.
 
     Attributes:
-        accepts_below: if fewer requests than this are in progress, no light request is refused; 0
-            for a moment after a light request was refused.
+        accepts_below: number of requests in progress below which no light request is refused; 0 for
+            a moment after a light request was refused.
         is_strained: whether heavy, teacher or admin requests were refused in the last 0.25 s.
         heavy: the gate of heavy work.
         bodies: receives the bodies of heavy, teacher and admin requests.

@@ -11,7 +11,7 @@ _MAX_UNDER_STRAIN = 2
 
 
 class Exchange(Protocol):
-    """Protocol of a request and its answer, as uvicorn has them.
+    """Protocol of uvicorn's object for a request and its answer.
 
     Attributes:
         scope: the ASGI scope of the request.

@@ -1,4 +1,4 @@
-"""The examples in OpenAPI, with films of the shipped bundle, `assets/movielens/bundle`.
+"""OpenAPI examples, with films of the shipped bundle, `assets/movielens/bundle`.
 
 `openapi.py` finds the example of a body by the name of its schema, and that of a parameter by the
 parameter's name. It finds the field `detail` of a problem by its status and the tag of the route.

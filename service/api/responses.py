@@ -56,7 +56,7 @@ def recommendation_content(
     degraded: bool,
     items: orjson.Fragment | None = None,
 ) -> dict[str, Any]:
-    """Returns the fields of a RecommendationAnswer; records it for the metrics and the event log.
+    """Returns the fields of a RecommendationAnswer; records the answer for metrics and event log.
 
     Args:
         runtime: the runtime, which gives the answer its id.
@@ -112,7 +112,7 @@ def recommendation_response(
 
     `audience`: the receiver of the answer, for its impression; None: no impression.
     `degraded`: whether the history store did not answer. `more`: further fields of the answer.
-    `items`: its items, if they are encoded already.
+    `items`: the items of the answer, if they are encoded already.
     """
     content = recommendation_content(
         runtime, variant, recommendations, stopwatch, audience, degraded=degraded, items=items

@@ -1,7 +1,7 @@
 """Loads and checks a bundle in a child process, so that the service survives a faulty bundle.
 
 `service.bundles.checking` runs `python -m service.bundles.child FOLDER MAX_K SECONDS PARENT
-PROVIDER …`, where PARENT is the process id of the service and each PROVIDER an execution provider.
+PROVIDER …`. PARENT is the process id of the service, and each PROVIDER is an execution provider.
 The child writes one line of JSON: `{}` if the bundle has passed, else `{"refused": REASON}`.
 """
 

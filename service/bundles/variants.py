@@ -18,7 +18,7 @@ from service.stores.items.protocol import AddedItem
 
 @dataclass(frozen=True, slots=True)
 class ServedVariant:
-    """The name of a variant, and the recommender of the bundle that it serves at one moment.
+    """A variant at one moment: its name, and the recommender of the bundle that it serves.
 
     A request uses one ServedVariant from its start to its end, even if the bundle is swapped
     meanwhile.
@@ -59,7 +59,7 @@ class VariantSlot:
 
     @property
     def refusal(self) -> str | None:
-        """Why the newest bundle of the variant is refused; None: it is served."""
+        """Reason for which the newest bundle of the variant is refused; None: it is served."""
         return self.not_copied or self.refused
 
     @property

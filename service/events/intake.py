@@ -23,7 +23,7 @@ class GivenEvent(Protocol):
 
     @property
     def item_id(self) -> str:
-        """Id of the item."""
+        """Id of the event's item."""
         ...
 
     @property

@@ -76,7 +76,7 @@ async def whole_body(receive: Receive) -> Message:
 
 
 def announced_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
-    """Returns the length of a body in bytes, as the headers of its request announce it.
+    """Returns the length in bytes that the headers of a request announce for its body.
 
     Returns 0 if there is no body, `MAX_BODY_BYTES` for a chunked body, and a larger number for a
     Content-Length that cannot be read.

@@ -53,8 +53,8 @@ class EarlyAdmission(Protocol):
     `service.admission` implements it.
 
     Attributes:
-        accepts_below: if fewer requests than this are in progress, no light request is refused. It
-            is 0 while light requests are refused; call `started` then for each starting request.
+        accepts_below: number of requests in progress below which no light request is refused; 0
+            while light requests are refused. Then `started` must be called for each request.
         is_strained: whether heavy, teacher or admin requests may be refused now.
     """
 
@@ -66,8 +66,8 @@ class EarlyAdmission(Protocol):
     ) -> int:
         """Returns 0 if the request is accepted, else the seconds until the client may try again.
 
-        `in_progress`: number of requests that are worked on. The other arguments are the request's
-        head.
+        `in_progress`: number of unanswered requests, except those that wait for their clients. The
+        other arguments are the head of the new request.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""A worker process, one of several; its event loop sends beats to the supervisor."""
+"""One of several worker processes, whose event loop sends beats to the supervisor."""
 
 import asyncio
 import logging

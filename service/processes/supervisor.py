@@ -82,7 +82,7 @@ class Supervisor:
         self._ticked_at = now
 
     def _end(self) -> None:
-        """Ends all workers by SIGTERM, or by SIGKILL `_KILL_SECONDS` after DRAIN_SECONDS.
+        """Sends SIGTERM to all workers; kills those that run `_KILL_SECONDS` after DRAIN_SECONDS.
 
         Each further signal to the supervisor sends SIGTERM again.
         """

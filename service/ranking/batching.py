@@ -45,7 +45,7 @@ def answer_together_or_singly(
     answer_one: Callable[[Request], Answer],
     failure: type[Exception],
 ) -> Sequence[Answer]:
-    """Answers all requests in one call; if the call fails, logs the error and answers one by one.
+    """Answers all requests in one call; if this fails, logs the error and answers them singly.
 
     So a request that makes the batch fail does not make the others fail. A single request is passed
     to `answer_one` directly, so it is never answered twice.

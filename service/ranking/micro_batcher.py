@@ -39,7 +39,7 @@ class _Pending:
     future: "asyncio.Future[Recommendations]"
 
     def settle(self, outcome: Outcome) -> None:
-        """Sets the result or the error of the future, unless its caller was cancelled."""
+        """Sets the result or the error of the future, unless the caller was cancelled."""
         if self.future.done():
             return
         if isinstance(outcome, Exception):

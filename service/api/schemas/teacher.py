@@ -12,9 +12,9 @@ class TeacherRecommendationAnswer(RecommendationAnswer):
     """The recommendations of the teacher; if it does not answer, those of the student.
 
     If `source` is `teacher`, `model_version` is the teacher's, and each score is the negative
-    distance of its item. The list may then have fewer than `k` items, because items that the
-    catalog does not have, or that the query does not allow, are left out. The student's items are
-    not appended, because their scores are not distances.
+    distance of its item. The list may then have fewer than `k` items: items that the catalog lacks
+    or the query does not allow are left out. The student's items are not appended, because their
+    scores are not distances.
     """
 
     cached: bool = Field(description="whether the teacher's answer comes from the cache")

@@ -36,7 +36,7 @@ return 1
 
 
 class RedisLog:
-    """Appends impressions to the event log in Redis, each entry to the next of its streams."""
+    """Appends entries of impressions to the event log in Redis, to each of its streams in turn."""
 
     def __init__(self, redis: RedisCommands, max_bytes: int) -> None:
         """Makes a log that connects at its first command.
