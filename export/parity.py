@@ -264,9 +264,10 @@ def _rankings(
 
 
 def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
-    """Returns a batch of three histories: two that reorder the items of `history`, then `history`.
+    """Returns a batch of three rows: `history` reversed, `history` sorted, `history` itself.
 
-    Two padding items precede `history` if it has at least `longest` items, the window's length.
+    If `history` has at least `longest` items, the length of the window, two padding items precede
+    it, and the other two rows repeat items.
     """
     width = len(history) + 2 * (len(history) >= longest)
     others = np.resize(history[::-1], width), np.resize(np.sort(history), width)

@@ -1,4 +1,4 @@
-"""Histories after which exported graphs and their model rank, for the comparison of both."""
+"""Generates the histories with which exported graphs are compared with the student in torch."""
 
 from collections.abc import Iterator
 

@@ -1,12 +1,14 @@
-"""Chooses how the ranking graph of a large catalog searches, by measurement on real queries.
+"""Chooses the search in the ranking graph of a large catalog, by measurement.
 
-The search with proof (`export.graphs.search`) reads every item's whole code. From `BLOCKS_FROM`
-rows on, searches by blocks (`export.graphs.block_search`) are measured beside it. The rule: the
-first of `OPTIONS` whose recall is at least `MIN_RECALL` and whose median time is shorter than that
-of the search with proof. If there is none, the search with proof stays.
+The search with proof (`export.graphs.search`) is exact and reads the code of every item. For
+catalogs of at least `BLOCKS_FROM` rows, searches by blocks (`export.graphs.block_search`) are
+measured, too. The first search of `OPTIONS` is chosen whose recall is at least `MIN_RECALL` and
+whose median time is shorter than that of the search with proof. If no search of `OPTIONS`
+qualifies, the search with proof is chosen.
 
 Recall is the share of the 20 best items that a search finds. It is measured without a filter, and
-with a filter that leaves a tenth of the items, with which the list reaches as deep as it may.
+with a filter that allows a tenth of the items. With this filter, a search by blocks needs most of
+the candidates that it trusts.
 """
 
 import time
@@ -43,10 +45,10 @@ class Measured:
     """A search and its measured figures.
 
     Attributes:
-        kind: "pruned" for the search with proof, which is exact; "approximate" for one by blocks.
+        kind: "pruned" for the search with proof; "approximate" for a search by blocks.
         search: short description of the search.
-        recall_at_20: share of the 20 best items that it finds.
-        recall_at_20_filtered: the same behind a filter that leaves a tenth of the items.
+        recall_at_20: share of the 20 best items that the search finds.
+        recall_at_20_filtered: the same share with a filter that allows a tenth of the items.
         p50_ms: median CPU time of a ranking, in milliseconds.
         p99_ms: 99th percentile of the same times.
         build_seconds: time to export the graph.
@@ -77,9 +79,9 @@ def export_best_search(
     options: Sequence[BlockSizes] = OPTIONS,
     blocks_from: int = BLOCKS_FROM,
 ) -> Mapping[str, Any] | None:
-    """Writes the ranking graph of `encoder` to `path` with the search that the rule chooses.
+    """Chooses a search by measurement, and writes the ranking graph with it to `path`.
 
-    Prints the figures of all searches that were measured.
+    Prints the figures of all measured searches.
 
     Args:
         encoder: the model.
@@ -87,10 +89,11 @@ def export_best_search(
         histories: item indices of the histories to measure with, oldest first; only items that the
             model reads.
         options: sizes of searches by blocks, in the order in which they are tried.
-        blocks_from: number of rows from which searches by blocks are tried.
+        blocks_from: smallest number of catalog rows for which searches by blocks are tried.
 
     Returns:
-        The field `scorer` of the manifest; None for a catalog that is too small for a choice.
+        The field `scorer` of the manifest. None if only the search with proof is possible: the
+        catalog is too small, or `histories` is empty.
     """
     if len(encoder.table) < blocks_from or not len(histories):
         export_ranking_graph(encoder, path)
@@ -118,7 +121,10 @@ def export_best_search(
 
 @dataclass(frozen=True)
 class _Answers:
-    """Lists of a graph after the same histories, and the CPU time of each in milliseconds."""
+    """Item lists of a graph after several histories, without and with a filter.
+
+    `milliseconds` has the CPU time of each list without a filter.
+    """
 
     lists: Lists
     filtered: Lists
@@ -139,7 +145,10 @@ class _Answers:
 
 
 def is_approximate(scorer: Mapping[str, Any] | None) -> bool:
-    """Returns whether a graph with this field `scorer` of the manifest can miss a best item."""
+    """Returns whether a graph can miss one of the best items.
+
+    `scorer` is the field of the manifest that describes the graph's search.
+    """
     return scorer is not None and scorer["kind"] == "approximate"
 
 
@@ -149,7 +158,10 @@ def sampled(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def random_windows(items: NDArray[np.int64], longest: int) -> Lists:
-    """Draws histories of 1 to `longest` of `items`, for a model without real histories."""
+    """Draws histories of 1 to `longest` random items, for a model without real histories.
+
+    The items are drawn from the item indices `items`.
+    """
     generator = np.random.default_rng(SEED)
     lengths = generator.integers(1, longest + 1, NUM_QUERIES)
     return [generator.choice(items, length) for length in lengths]
@@ -182,7 +194,7 @@ def _measured(
 
 
 def _size(path: Path) -> int:
-    """Returns the bytes of a graph's file, and of the files beside it that hold its constants."""
+    """Returns the size in bytes of a graph's file and of the files that hold its constants."""
     files = (path, *BundleLayout(path.parent).tables)
     return sum(each.stat().st_size for each in files if each.exists())
 

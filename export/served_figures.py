@@ -63,10 +63,10 @@ def served_ranker(
 
 
 def bundle_ranker(bundle: Bundle, dataset: Dataset) -> Ranker:
-    """Returns a ranker of the examples of `dataset` by a bundle made from another dataset.
+    """Returns a ranker that applies a bundle to the examples of another dataset, `dataset`.
 
-    It ranks with the service's code. Items are matched by id. Items of a history that the bundle
-    lacks are left out. A recommended item that the dataset lacks becomes padding, at its rank.
+    The ranker uses the service's code. Items are matched by id. Items of a history that the bundle
+    lacks are left out. A recommended item that `dataset` lacks is replaced by padding.
 
     Raises:
         BundleError: a graph has changed on disk since the bundle was loaded, or onnxruntime cannot

@@ -21,7 +21,7 @@ class RankingSession:
     """
 
     def __init__(self, path: Path, num_threads: int = 0) -> None:
-        """Opens the file `path`, to be run by `num_threads`; 0: as many as there are cores."""
+        """Opens the file `path`, to run it with `num_threads` threads; 0 uses one per core."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = num_threads
         self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])

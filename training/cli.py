@@ -66,8 +66,8 @@ def parse(command: Command, arguments: Sequence[str]) -> Mapping[str, Any]:
 def new_app(name: str, **settings: Any) -> App:
     """Returns a command-line parser with the settings that all programs share.
 
-    A flag has no opposite `--no-…`. The help shows a default only if the option requests it, since
-    most options are absent by default. `settings` are further arguments of `App`.
+    Flags have no negative form `--no-…`. The help shows a default only if the option requests it,
+    since most options are absent by default. `settings` are further arguments of `App`.
     """
     defaults = Parameter(negative=(), show_default=False)
     version_flags = ("--version",) if "version" in settings else ()

@@ -1,4 +1,4 @@
-"""Trains students from dataset and teacher knowledge, and writes `work/<name>/checkpoints`.
+"""Trains students from a dataset and teacher knowledge, and writes `work/<name>/checkpoints`.
 
 python -m training.distill configs/movielens.toml
 python -m training.distill configs/movielens.toml --refit  # also the refits for `export --refit`
@@ -65,11 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def distill(experiment: Experiment, workplace: Workplace, options: DistillOptions) -> None:
-    """Trains students: each method variant with each seed, unless its checkpoint is up to date.
+    """Trains a student per method variant and seed, unless its checkpoint is up to date.
 
-    The variants and seeds are those of `options` or, without them, the default ones. With
-    `options.refit`, also trains the two refits of the best student of one variant
-    (`refits_of_best`): that of `options` or, without it, `DISTILLED`.
+    `options` can select one variant and other seeds than the default ones. With `options.refit`,
+    the best student of one variant is also refitted, in two ways (`refits_of_best`). This is the
+    selected variant, or `DISTILLED` if none is selected.
     """
     dataset = load_dataset(workplace.dataset)
     _train(_jobs(experiment, workplace, dataset, options), workplace.checkpoints, options)

@@ -74,8 +74,8 @@ class Summary:
         content_hash: hash of `taught_hash` and of the answers for held-out examples.
         num_lists: number of training examples with an answer.
         provenance: provenance of the knowledge, without addresses of servers.
-        refit_hashes: hash of everything that a refit learns from, by protocol; empty if it learns
-            from the same lists.
+        refit_hashes: hash of everything that a refit learns from, by protocol; empty if refits
+            learn from the same lists.
     """
 
     taught_hash: str

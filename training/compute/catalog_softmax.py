@@ -51,9 +51,9 @@ def softmax_of_catalog(
         queries: `[positions, hidden]`, query vectors.
         table: `[catalog rows, hidden]`, item vectors; row 0 is padding and left out.
         selected: `[positions, M]`, item indices; the score of padding is undefined.
-        k: rank of the K-th best score, from 1; 0 skips it. The result is exact unless it exceeds
-            the scores of all selected items except the first. Then it may be too low, but it still
-            exceeds these scores.
+        k: rank of the K-th best score, from 1; 0 skips it. A result above the scores of all
+            selected items but the first may be too low, though still above these scores. Any
+            other result is exact.
         max_stored: maximum number of scores to store for the backward pass. If there are more, the
             backward pass computes all of them again.
         upweighted: items that each count as several in the log-normaliser; None for no such items.

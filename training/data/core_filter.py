@@ -30,7 +30,7 @@ def keep_core(raw: RawData, k: int) -> RawData:
 
 
 def _remove_rare(raw: RawData, kept: NDArray[np.bool_], k: int) -> int:
-    """Removes from the mask `kept` the rows of users and items with less than `k` rows in it.
+    """Removes from the mask `kept` the rows of users and items with fewer than `k` rows in it.
 
     Returns the number of rows that are left.
     """

@@ -100,7 +100,7 @@ class Dataset:
 
     @property
     def first_rows(self) -> NDArray[np.int64]:
-        """First row of each user that has rows, `[users]`."""
+        """Number of the first row of each user that has rows, `[users]`."""
         return self.user_offsets[:-1][np.diff(self.user_offsets) > 0]
 
     def history(self, row: int) -> NDArray[np.int32]:
@@ -124,7 +124,7 @@ class Dataset:
         return self.train_counts() > 0
 
     def under(self, protocol: Protocol) -> "Dataset":
-        """Returns a view for `protocol`: held-out rows that rankers are fitted on are TRAIN rows.
+        """Returns a view in which the held-out rows that `protocol` fits rankers on are TRAIN rows.
 
         Row numbers and HISTORY rows do not change. The view's fingerprint is a hash of the protocol
         and the fingerprint of this dataset. For the protocol "train", this dataset itself is
@@ -161,7 +161,7 @@ class Dataset:
 
 
 def list_as_json(values: Sequence[object], *, ensure_ascii: bool = True) -> Iterator[str]:
-    """Yields the pieces of `json.dumps(values, sort_keys=True)`; each has some thousand values."""
+    """Yields `json.dumps(values, sort_keys=True)` in pieces of a few thousand values each."""
     yield "["
     for start in range(0, len(values), _VALUES_A_PIECE):
         piece = list(values[start : start + _VALUES_A_PIECE])
@@ -171,7 +171,7 @@ def list_as_json(values: Sequence[object], *, ensure_ascii: bool = True) -> Iter
 
 
 def count_splits(splits: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Counts the rows of each split: an array that is indexed by `Split` values."""
+    """Counts the rows of each split; returns an array indexed by `Split` values."""
     counts = np.zeros(len(Split), dtype=np.int64)
     for rows in blocks(len(splits)):
         counts += np.bincount(splits[rows], minlength=len(counts))

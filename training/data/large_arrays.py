@@ -34,7 +34,7 @@ def new_array(length: int, dtype: type[Scalar] | np.dtype[Scalar]) -> NDArray[Sc
     """Returns an array of zeros, `[length]`: in memory, or memory-mapped if it is large.
 
     Raises:
-        DataError: the disk has not enough space for a large array.
+        DataError: the disk does not have enough space for a large array.
     """
     num_bytes = length * np.dtype(dtype).itemsize
     if num_bytes <= MAX_BYTES_IN_MEMORY:
@@ -48,7 +48,7 @@ def new_array(length: int, dtype: type[Scalar] | np.dtype[Scalar]) -> NDArray[Sc
 def temporary_space(num_bytes: int) -> Iterator[None]:
     """Context manager: raises DataError if the disk has no space for `num_bytes` temporary bytes.
 
-    It makes this error of each OSError in its context, which should do nothing but write them.
+    Every OSError in the context becomes this DataError. So the context should only write the bytes.
     """
     try:
         yield
@@ -62,8 +62,8 @@ def temporary_space(num_bytes: int) -> Iterator[None]:
 def _reserve(file: int, num_bytes: int) -> None:
     """Makes an open file `num_bytes` long.
 
-    Linux reserves the space on disk, too: without it, a write to a mapped page of a full disk kills
-    the process.
+    On Linux, the space on disk is reserved, too. Otherwise a write to a mapped page would kill the
+    process when the disk is full.
     """
     if sys.platform == "linux":
         os.posix_fallocate(file, 0, num_bytes)

@@ -118,7 +118,7 @@ class RawData:
 def _selected(
     values: NDArray[Any], kept: NDArray[np.bool_], new_values: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """Returns `values` where `kept` is true; `new_values`, if given, maps each to a new value."""
+    """Returns `values` where `kept` is true; `new_values[value]`, if given, replaces each value."""
     selected = new_array(int(np.count_nonzero(kept)), values.dtype)
     end = 0
     for rows in blocks(len(values)):

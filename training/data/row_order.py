@@ -1,7 +1,8 @@
-"""Orders the rows of a source by user, then from old to new, also where they exceed memory.
+"""Orders the rows of a source by user, then from old to new, even if they exceed memory.
 
 Rows are first written to a temporary file in the order of the source. When the number of rows of
-each user is known, they are divided into groups of whole users. Then each group is sorted.
+each user is known, the rows are divided into groups, each with all rows of some users. Then each
+group is sorted.
 """
 
 import tempfile
@@ -26,7 +27,7 @@ _SORT_KEYS = ("positions", "timestamps", "users")  # for `lexsort`: the last key
 class SourceRows:
     """The rows of a source, which are appended batch by batch in the order of the source.
 
-    A context manager, which deletes the temporary file at its end.
+    This is a context manager; on exit, it deletes its temporary file.
     """
 
     def __init__(self) -> None:
@@ -53,10 +54,10 @@ class SourceRows:
     ) -> None:
         """Adds a batch of rows; the arguments are those of `order_by_user`.
 
-        All batches must give the same arrays.
+        Every batch must have the same optional arguments.
 
         Raises:
-            DataError: the disk has not enough space.
+            DataError: the disk does not have enough space.
         """
         given = {"timestamps": timestamps, "positions": positions, "splits": splits}
         columns: Columns = {
@@ -71,10 +72,10 @@ class SourceRows:
         self._num_batches += 1
 
     def ordered(self, origin: Origin, catalog: Catalog) -> RawData:
-        """Returns the rows in order; call this once, when all rows are appended.
+        """Returns all rows in the order of `order_by_user`; call this once, after all batches.
 
         Raises:
-            DataError: the disk has not enough space.
+            DataError: the disk does not have enough space.
         """
         offsets = np.concatenate([[0], np.cumsum(self._counts)])
         group_of_user = offsets[:-1] // ROWS_A_BLOCK
@@ -94,7 +95,7 @@ class SourceRows:
         )
 
     def _numbers_of(self, user_ids: "Sequence[str] | pd.Series[str]") -> NDArray[np.int32]:
-        """Numbers users by their first rows, and counts their rows; returns each row's number."""
+        """Numbers new users and counts each user's rows; returns the user number of each row."""
         values = user_ids if isinstance(user_ids, pd.Series) else np.asarray(user_ids, dtype=object)
         codes, distinct = pd.factorize(values)
         known = self._user_numbers
@@ -106,7 +107,7 @@ class SourceRows:
         return numbers[codes]
 
     def _grouped(self, group_of_user: IntArray, group_starts: IntArray) -> Columns:
-        """Returns the columns with the rows of a group together, in the order of the source.
+        """Returns the columns sorted by group; rows of a group keep the order of the source.
 
         Args:
             group_of_user: `[users]`, group of each user.
@@ -129,7 +130,7 @@ class SourceRows:
         return grouped
 
     def _batches(self) -> Iterator[Columns]:
-        """Yields the batches in the order of the source, with the numbers of their rows from 1."""
+        """Yields the batches in order; adds the column `source_rows`, row numbers from 1."""
         with temporary_space(self._file.tell()):
             self._file.seek(0)  # which writes what is still in a buffer
         num_rows = 0

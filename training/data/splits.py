@@ -121,8 +121,8 @@ def _splits(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
 def _nth_newest(timestamps: Times, n: int, before: float) -> float:
     """Returns the timestamp of the `n`-th newest among the rows that are older than `before`.
 
-    The oldest counts for an `n` that is too large, the newest for one below 1. Returns `before` if
-    no row is older.
+    If there are fewer than `n` such rows, the oldest of them is used. An `n` below 1 counts as 1.
+    Returns `before` if no row is older.
     """
     older = new_array(len(timestamps), timestamps.dtype)
     count = 0

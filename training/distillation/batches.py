@@ -60,9 +60,9 @@ class Batch:
             )
 
     def packed(self) -> "Batch":
-        """Packs several windows into each row of the batch, to save padding; none is split.
+        """Packs several windows into each row of the batch, to save padding; no window is split.
 
-        Rows keep their length. Most windows are far shorter, so a row has room for several.
+        Rows keep their length. Most windows are far shorter than a row, so several windows fit.
         """
         is_read = self.histories != 0
         lengths = is_read.sum(dim=1)
@@ -149,7 +149,7 @@ class TrainingWindows:
         self._keep(every if readable is None else every[readable[dataset.item_indices]])
 
     def _keep(self, rows: NDArray[np.int64]) -> None:
-        """Sets the attribute `rows` to `rows`, ascending, and all attributes that depend on it."""
+        """Sets `self.rows` to `rows`, which is ascending, and all attributes that depend on it."""
         dataset, self.rows = self.dataset, rows
         self.items = dataset.item_indices[self.rows]
         self.users = dataset.user_of_row[self.rows]
@@ -161,8 +161,8 @@ class TrainingWindows:
     def epoch(self, seed: int, epoch: int) -> "EpochBatches":
         """Returns the batches of epoch `epoch`, in random order; the first epoch is 0.
 
-        The same `seed` and `epoch` always give the same batches. A batch is built when it is read,
-        so that they are never in memory together.
+        The same `seed` and `epoch` always give the same batches. Each batch is built only when it
+        is read, to save memory.
         """
         random = np.random.default_rng([seed, epoch])
         if self.item_dropout:

@@ -157,7 +157,7 @@ def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Check
 
 
 def describe_choice(best: Checkpoint, checkpoints: Sequence[Checkpoint]) -> str:
-    """Says what `best` is the best of, and whether a student without a teacher is better.
+    """Describes the best student of a variant, and a better student without a teacher, if any.
 
     Args:
         best: the best checkpoint of its variant.

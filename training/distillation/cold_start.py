@@ -71,7 +71,7 @@ class BonusOutcome:
 
 
 def stamp_parts(settings: DistillationConfig) -> list[object]:
-    """Returns what the placing of cold items adds to a training run's stamp (its hash).
+    """Returns the values that placing cold items adds to the stamp (hash) of a training run.
 
     The list is empty if `settings.cold_bonus` is off.
     """
@@ -81,7 +81,7 @@ def stamp_parts(settings: DistillationConfig) -> list[object]:
 def unread_settings(settings: DistillationConfig) -> set[str]:
     """Returns names of settings that have no effect, to leave out of a training run's stamp.
 
-    This is `cold_price` if `settings.cold_bonus` is off. Otherwise the set is empty.
+    The set holds `cold_price` if `settings.cold_bonus` is off. Otherwise it is empty.
     """
     return set() if settings.cold_bonus else {"cold_price"}
 
@@ -205,16 +205,16 @@ def in_demand_before(ends: Rows, dataset: Dataset) -> Tensor:
 def donors_for(untouched: Tensor, dataset: Dataset) -> Tensor:
     """Returns a mask `[items]` of the donors: items in demand that training read or predicted.
 
-    Demand is that of `current_items`. If these are fewer than `NUM_NEIGHBOURS` items, all items
-    that are not in the mask `untouched` are donors.
+    `current_items` defines demand. If there are fewer than `NUM_NEIGHBOURS` such items, all items
+    outside the mask `untouched` are donors.
     """
     return donors_among(current_items(dataset), untouched)
 
 
 def donors_among(current: Tensor, untouched: Tensor) -> Tensor:
-    """Returns a mask `[items]`, without padding, of the donors: `current` without `untouched`.
+    """Returns a mask `[items]` of the donors: items in `current` that are not in `untouched`.
 
-    If these are fewer than `NUM_NEIGHBOURS` items, all items that are not `untouched` are donors.
+    If there are fewer than `NUM_NEIGHBOURS` such items, all items outside `untouched` are donors.
 
     Args:
         current: mask `[items]` of the items in demand, see `current_items`.
@@ -274,7 +274,7 @@ def _outcome_with(
 ) -> BonusOutcome:
     """Evaluates `bonus` on all validation users: on each half, with the fit on the other half.
 
-    `fits` has one fit for each of `two_halves`, in their order. `student` is changed.
+    `fits` has one fit for each of `two_halves`, in the same order. `student` is changed.
     """
     table, donors = student.item_table, donors_for(untouched, dataset)
     evaluations = []

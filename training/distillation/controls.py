@@ -21,7 +21,7 @@ ListMaker = Callable[[Knowledge, Dataset, int], Answers]
 
 
 def teachers_lists(knowledge: Knowledge, _: Dataset, __: int) -> Answers:
-    """Returns the teacher's own answers to the training examples; they are not a control."""
+    """Returns the teacher's own answers to the training examples, which are not a control."""
     return knowledge.train
 
 
@@ -41,10 +41,9 @@ def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
 
 
 def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Answers:
-    """Makes ranking lists of the unseen items whose titles are nearest to the last item's title.
+    """Lists the unseen items whose titles are nearest to the title of a history's last item.
 
-    The last item is that of an example's history. There is a list for each training example that
-    the teacher answered, as long as the teacher's list.
+    Each training example that the teacher answered gets a list as long as the teacher's.
     """
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings)
     rows, length = knowledge.train.rows, knowledge.train.rankings.shape[1]

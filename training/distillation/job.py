@@ -127,7 +127,7 @@ class Job:
 
     @property
     def former_stamp(self) -> str:
-        """The stamp that earlier versions, whose students read every item, gave this job."""
+        """Stamp that earlier versions gave this job; students of these versions read every item."""
         return self._stamp(self.settings, reads_all=True)
 
     @property
@@ -171,7 +171,7 @@ class Job:
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
-        """Trains the student and returns its checkpoint, which is written to `checkpoints / name`.
+        """Trains the student; returns its checkpoint, also written to `checkpoints / self.name`.
 
         If an earlier run was killed, training resumes after the last finished epoch of that run.
         """

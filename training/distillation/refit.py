@@ -44,9 +44,9 @@ class Refit:
     Attributes:
         protocol: the rows to train on, "refit" or "refit-all".
         dataset: the dataset of the validation run.
-        epochs: number of epochs to train, up to the validation run's best epoch.
-        cold_bonus: amount by which the scores of cold items rise, as a mean over these items; None
-            if cold items get no vectors.
+        epochs: number of epochs to train; the number of the validation run's best epoch.
+        cold_bonus: mean amount that is added to the scores of cold items; None if they are not
+            placed.
         source: folder of the validation run's checkpoint, from which the learned parameters for
             cold items are taken; required with a cold bonus.
     """
@@ -58,7 +58,7 @@ class Refit:
     source: Path | None = None
 
     def stamp_parts(self, *, places_cold: bool) -> list[object]:
-        """Returns what a refit adds to a job's stamp (its hash).
+        """Returns the values that a refit adds to a job's stamp (its hash).
 
         The cold bonus is included if `places_cold` is true. The protocol is left out: every stamp
         contains the fingerprint of the view, which depends on the protocol.
@@ -67,7 +67,7 @@ class Refit:
         return ["refit", REFIT_VERSION, self.epochs, *cold_parts]
 
     def place_after_training(self, trainer: Trainer) -> float | None:
-        """Places the cold items of the refitted student with fit and bonus of its validation run.
+        """Places the cold items of the refitted student with the validation run's fit and bonus.
 
         The student with placed cold items replaces the best one of `trainer.progress`.
 

@@ -78,7 +78,7 @@ class TrainingState:
         return self.epoch >= config.max_epochs or waited >= config.patience
 
     def add_commit(self, commit: str) -> None:
-        """Adds `commit`, the Git commit of the running code, to `commits` if it is not there."""
+        """Adds the Git commit of the running code to `commits`, unless `commits` already has it."""
         if commit not in self.commits:
             self.commits = (*self.commits, commit)
 
@@ -170,7 +170,7 @@ class Trainer:
         self.progress = TrainingState()
 
     def train(self, state_path: Path, label: str) -> TrainingState:
-        """Trains all remaining epochs, then loads the weights of the best one into `student`.
+        """Trains all remaining epochs, then loads the weights of the best epoch into the student.
 
         Args:
             state_path: file of the training state. It is written after every epoch; if it exists,

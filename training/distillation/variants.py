@@ -28,7 +28,7 @@ class MethodVariant:
         without: parts that are off even if the experiment has them on.
         plus: parts that are on even if the experiment has them off.
         lists: source of the ranking lists; every source except the teacher is a control.
-        list_loss: loss of the lists; None for the experiment's.
+        list_loss: loss of the lists; None takes the experiment's setting.
         shuffled_embeddings: whether embeddings are permuted over the items, as a control.
         training: training settings that are on even if the experiment has them off. They give a
             student without a teacher the side effects of distillation, such as dropout. A

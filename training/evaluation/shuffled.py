@@ -1,7 +1,7 @@
 """Shuffles the histories of a dataset, to measure how much a ranker uses their order.
 
 Source: Klenitskiy et al., "Does it look sequential?", RecSys 2024. The whole history of each
-example is shuffled, and not only the newest items. So a student whose window is shorter than the
+example is shuffled, not just its newest items. So a student whose window is shorter than the
 history also reads other items than before.
 """
 
@@ -41,7 +41,7 @@ def with_shuffled_histories(dataset: Dataset, seed: int = 0) -> ShuffledDataset:
 def relative_change(
     before: Sequence[Evaluation], after: Sequence[Evaluation], dataset: Dataset, num_draws: int
 ) -> Interval:
-    """Returns the relative change of the mean NDCG@20 over all runs, with a 95 % interval.
+    """Returns the relative change of a student's mean NDCG@20 by shuffling, with a 95 % interval.
 
     Args:
         before: one evaluation for each run of a student.

@@ -27,7 +27,7 @@ Scorer = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 
 class Ranker(Protocol):
-    """A function from dataset rows of examples to recommendations for each, without seen items."""
+    """A function that recommends unseen items for each example; examples are dataset rows."""
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.integer]:
         """Returns the indices of the recommended items, `[rows, LIST_LENGTH]`, best first.

@@ -92,7 +92,7 @@ def compact(log: LogFolder, keep_days: float | None = None) -> Report:
 class _Run:
     """One compaction of the log, which removes erased records and copies.
 
-    Skips a file from which an earlier compaction, with the same tombstones, has removed them.
+    Skips a file that an earlier compaction with the same tombstones has already checked.
     """
 
     def __init__(self, log: LogFolder, deadlines: Deadlines) -> None:
@@ -135,9 +135,10 @@ class _Run:
 
 
 def _checked(log: LogFolder, of_deadlines: str) -> frozenset[str]:
-    """Returns the hashes of the files that an earlier compaction, with the same tombstones, left.
+    """Returns the hashes of the files that the last compaction left without erased records.
 
-    They contain no erased records. `of_deadlines` is the fingerprint of the tombstones.
+    Returns an empty set unless the last compaction had the same tombstones, by their fingerprint
+    `of_deadlines`.
     """
     try:
         state = json.loads(log.read_file(STATE_NAME) or b"{}")
@@ -147,11 +148,10 @@ def _checked(log: LogFolder, of_deadlines: str) -> frozenset[str]:
 
 
 def _with_derived(log: LogFolder, deadlines: Deadlines) -> Deadlines:
-    """Adds a deadline for each session of an erased user, and saves each as a tombstone.
+    """Adds a deadline for each session of an erased user, and saves new ones as tombstones.
 
-    Returns all deadlines.
     Impressions do not name their user. Once the user's events are erased, only these tombstones
-    tell which impressions to erase.
+    tell which impressions to erase. Returns all deadlines.
     """
     if not any(each.startswith(USER) for each in deadlines):
         return deadlines

@@ -1,7 +1,7 @@
-"""Compares recent events with what a served model has learned from.
+"""Measures drift: how recent events differ from the interactions that a model was trained on.
 
-Three shares tell when a model and its visitors part: of events on items that the model does not
-know, of events on its most popular items, and of events of the busiest session, which may be a bot.
+Drift shows in three counts: of events on items that the model does not know, of events on its most
+popular items, and of events of the busiest session, which may be a bot.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,13 +17,13 @@ _HEAD_SHARE = 0.5
 def drift_of(
     events: pa.Table, popularity: Mapping[str, int], model_version: str, begin: int
 ) -> Drift:
-    """Counts the events of a window by items and sessions.
+    """Counts a window's events on unknown items, on popular items and of the busiest session.
 
     Args:
         events: the columns of events, each event once.
         popularity: number of training interactions of each item of the model, by item id.
         model_version: version of the model.
-        begin: begin of the window in ms since 1970.
+        begin: start of the window in ms since 1970.
     """
     head, interactions = head_of(popularity), sum(popularity.values())
     known = _number_on(events, popularity)

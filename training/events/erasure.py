@@ -1,8 +1,8 @@
 """Applies tombstones: finds the records of the event log that are erased.
 
 A session's tombstone erases the session's records up to the time of the tombstone, by the rule of
-`export.contract.log.events.erases`. A user's tombstone counts as a tombstone of every session with
-an event of the user that it erases.
+`export.contract.log.events.erases`. A user's tombstone erases events of the user. It also counts as
+a tombstone of every session that has such an event.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Counts what became of the lists that were shown: clicks, conversions, value, next-item hits.
+"""Counts the outcomes of the lists that were shown: clicks, conversions, value, next-item hits.
 
 An event belongs to a list if it names the list's id and an item of the list. A list is a *hit* if
 it has the item of the session's next event, whether or not this event names the list.

@@ -71,7 +71,7 @@ def read_records(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Ta
 
 
 def read_deadlines(log: LogFolder) -> Deadlines:
-    """Returns the newest tombstone of each erased session and user, see `deadlines_of`.
+    """Returns the deadline of each erased session and user, by digest; see `deadlines_of`.
 
     Raises:
         DataError: a file is damaged.

@@ -1,4 +1,4 @@
-"""Understands the columns of RecBole's atomic files, such as `ml-100k.inter` and `ml-100k.item`.
+"""Interprets the columns of RecBole's atomic files, such as `ml-100k.inter` and `ml-100k.item`.
 
 The first line names the columns and their types: `item_id:token`, `movie_title:token_seq`,
 `timestamp:float`. Values are separated by tabs; those of a sequence by spaces.
@@ -15,7 +15,7 @@ TITLE = "title"
 
 
 def with_plain_columns(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns rows of an atomic file with the columns that a table of text has.
+    """Converts the columns of an atomic file to those of a plain table of text.
 
     Column names lose their types. If no column is named `title`, but exactly one name ends in
     `_title`, this column becomes `title`. The values of any other `_seq` column are joined by `|`,

@@ -127,8 +127,8 @@ def _of_known_items(
 def _users(events: pa.Table, config: EventsConfig) -> NDArray[np.object_]:
     """Returns the dataset's user of each event, `[events]`.
 
-    By `config`, a user is a session or a user ref. With `session_gap_minutes`, each part of its
-    events without a longer pause is a user of its own.
+    A user is a session or a user ref, as `config.user` says. With `session_gap_minutes`, a user's
+    events are split at longer pauses, and each part counts as a separate user.
     """
     users = _texts(events, "session_ref")
     if config.user == "user":
@@ -157,9 +157,9 @@ def _user_of_session(
 
 
 def _divided(users: NDArray[np.object_], times: NDArray[np.int64], gap: int) -> NDArray[np.object_]:
-    """Splits each user's events at pauses of more than `gap` ms; each part is a user of its own.
+    """Splits each user's events at pauses of more than `gap` ms; each part is a separate user.
 
-    Each user's events must be in the order of time.
+    Each user's events must be ordered by time.
 
     Returns the new user of each event, `[events]`: `USER` before the first pause, then `USER#2`,
     `USER#3` and so on.

@@ -23,7 +23,7 @@ class TableFile:
 
     Attributes:
         path: the file, which has one of `SUFFIXES`.
-        partition: value of each column that the names of the file's folders give.
+        partition: values by column name, taken from folder names such as `date=2026-05-01`.
     """
 
     path: Path

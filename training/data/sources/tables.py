@@ -105,7 +105,7 @@ class _InteractionReader:
     def read(self, batch: pd.DataFrame) -> dict[str, Any]:
         """Returns the columns of `batch` as arguments of `SourceRows.append`.
 
-        They are right only if `found_wrong_rows` is false.
+        The columns are valid only if `found_wrong_rows` is false.
         """
         self._check("user_id is missing", batch["user_id"], is_blank(batch["user_id"]))
         readers = {
@@ -165,7 +165,7 @@ class _InteractionReader:
 
 
 def _as_numbers(texts: "pd.Series[str]") -> tuple[Times, "pd.Series[bool]"]:
-    """Reads numbers as int64 or float64; also returns a mask of the values that are no number.
+    """Reads numbers as int64 or float64; also returns a mask of the values that are not numbers.
 
     Integers stay integers, since float64 would round timestamps in nanoseconds.
     """

@@ -37,7 +37,7 @@ class TextBatch:
     Attributes:
         file: path of the file.
         rows: the rows.
-        num_bytes: about how many bytes of the file were read for the rows.
+        num_bytes: approximate number of bytes of the file that were read for the rows.
     """
 
     file: Path
@@ -91,7 +91,7 @@ def is_blank(values: "pd.Series[str]") -> "pd.Series[bool]":
 
 
 def _read_file(file: TableFile, required: Sequence[str], optional: Sequence[str] | None) -> Batches:
-    """Reads a file; the values of its partition become columns."""
+    """Reads a file batch by batch; adds the values of its partition as columns."""
 
     def is_wanted(name: str) -> bool:
         return optional is None or name in required or name in optional
@@ -153,7 +153,7 @@ def _delimited(path: Path, kind: str, **options: Any) -> Batches:
 
 
 def _first_wrong_byte(path: Path) -> str:
-    """Describes the first byte of a file that is not UTF-8, and its place."""
+    """Describes the first byte that is not valid UTF-8: its value, offset and line."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     num_bytes, line = 0, 1
     with path.open("rb") as file:

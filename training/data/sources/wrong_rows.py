@@ -14,7 +14,7 @@ SHOWN_ROWS = 3  # maximum number of rows that an error message shows
 
 @dataclass
 class _Found:
-    """The rows with one problem: how many there are, and the first ones with their values."""
+    """The rows with one problem: their number, and the first rows with their values."""
 
     count: int = 0
     shown: list[tuple[int, object]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class WrongRows:
         found.count += len(rows)
 
     def forget(self, problem: str) -> None:
-        """Forgets all rows with this problem."""
+        """Removes all rows that were added with this problem."""
         self._found.pop(problem, None)
 
     def refuse(self, origin: Origin) -> None:

@@ -71,7 +71,8 @@ def next_item_candidates(train_counts: NDArray[np.int64], *, only_trained: bool)
 def answers_among(answers: Answers, candidates: Candidates) -> Answers:
     """Replaces items that are not candidates by padding in the rankings of `answers`.
 
-    Such an item is never a negative of a loss. As a positive, its score would rise without bound.
+    No loss has such an item as a negative. So if a list made it a positive, its score would rise
+    without bound.
     """
     known = candidates.index_of_row.numpy()[answers.rankings] != PADDING_INDEX
     return replace(answers, rankings=np.where(known, answers.rankings, PADDING_INDEX))

@@ -1,6 +1,6 @@
 """Formulas that all kinds of losses share: scores, sum over a ranking list, total loss.
 
-Positions are those of a batch of histories after which an item is to be predicted.
+A position is a place in a batch of histories after which an item is to be predicted.
 """
 
 import torch
@@ -20,15 +20,17 @@ def distillation_loss(list_losses: Tensor, weights: Tensor) -> Tensor:
 
 
 def distribution_loss(list_losses: Tensor, probabilities: Tensor) -> Tensor:
-    """Returns the cross-entropy of the student's distribution under the teacher's, `[positions]`.
+    """Computes the cross-entropy of the teacher's and the student's distribution, `[positions]`.
 
-    Both distributions are over the listed items and one rest, which is all other candidates
-    together. This is the Kullback-Leibler divergence plus the entropy of the teacher's
+    Each distribution has a probability for every listed item, and one for all other candidates
+    together. The cross-entropy is the Kullback-Leibler divergence plus the entropy of the teacher's
     distribution, which no student can change.
 
     Args:
-        list_losses: `[positions, K]`, minus the logarithms of the student's probabilities.
-        probabilities: `[positions, K]`, the teacher's; 0 is an empty place, which is not read.
+        list_losses: `[positions, K]`, minus the logarithms of the student's probabilities of the
+            listed items.
+        probabilities: `[positions, K]`, the teacher's probabilities of the listed items; 0 marks an
+            empty place, which is ignored.
     """
     listed = list_losses.masked_fill(probabilities == 0, torch.inf)
     share = (-listed).exp().sum(dim=1).clamp(max=LARGEST_SHARE)

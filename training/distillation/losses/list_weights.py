@@ -163,8 +163,8 @@ class ListWeighting:
 def list_weighting(config: DistillationConfig) -> ListWeighting:
     """Makes the `ListWeighting` of `config`.
 
-    The factors of its parts sum to 1, or to 0 if all three parts are off. With
-    `list_loss = "distribution"` they are off, since the teacher's probabilities are the weights.
+    The factors of the three parts sum to 1, or to 0 if all parts are off. With
+    `list_loss = "distribution"` all parts are off: the teacher's probabilities are the weights.
     """
     if config.list_loss == "distribution":
         return ListWeighting(config, 0.0, 0.0, 0.0)

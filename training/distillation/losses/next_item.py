@@ -146,7 +146,7 @@ def score_and_loss(
         config: settings of the loss and of the sampling of negatives.
         train_counts: `[catalog rows]`, number of training interactions of each item.
         list_negative: whether the binary loss of a listed item has a negative term.
-        k: K of the K-th best scores, which the full softmax also computes; 0 computes none.
+        k: rank of the K-th best score, which the full softmax computes, too; 0 skips it.
         device: device of the query vectors; None is the CPU.
     """
     if config.loss == "sampled-cross-entropy":
@@ -176,7 +176,7 @@ def full_softmax(
         queries: `[positions, hidden]`, query vectors.
         table: `[rows, hidden]`, item vectors; row 0 is padding and left out.
         items: `[positions, M]`, rows of `table`.
-        k: K of the K-th best scores to compute; 0 computes none.
+        k: rank of the K-th best score, which is also computed at each position; 0 skips it.
         upweighted: the rows of `table` that each stand for several items; None if there are none.
     """
     normaliser, scores, kth_best = softmax_of_catalog(

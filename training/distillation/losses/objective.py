@@ -90,7 +90,7 @@ class DistillationObjective(nn.Module):
             return self._loss(panels)
 
     def _panels(self, batch: Batch) -> Iterable[Batch]:
-        """Packs `batch`, or splits it by window length, so that little padding is left."""
+        """Returns `batch` packed, or split by window length, so that little padding is left."""
         if self.config.packed_windows and self.student.packs_windows:
             return [batch.packed()]
         return batch.by_length(NUM_PANELS)
@@ -114,7 +114,10 @@ class DistillationObjective(nn.Module):
         return total_loss(next_item, distilled, share)
 
     def _scored(self, panels: Sequence[Batch], items: Tensor) -> _Scored:
-        """Scores `items`, item indices `[positions, M]`; the first column is the next item."""
+        """Scores `items` and builds the loss of the step.
+
+        `items` holds item indices, `[positions, M]`, with the next items in the first column.
+        """
         if self.thinned is not None:
             return self._scored_among_some(self.thinned, panels, items)
         table = self.student.item_table()
@@ -129,7 +132,7 @@ class DistillationObjective(nn.Module):
     def _scored_among_some(
         self, thinned: ThinnedCatalog, panels: Sequence[Batch], items: Tensor
     ) -> _Scored:
-        """Scores `items` as `_scored` does, but draws a part of the candidates for the loss."""
+        """Scores `items` as `_scored` does, but with a loss over only a part of the candidates."""
         read = torch.cat([each.histories.flatten() for each in panels])
         step = thinned.draw(torch.cat([read, items.flatten()]))
         item_table = self.student.item_table
@@ -181,7 +184,10 @@ class DistillationObjective(nn.Module):
         )
 
     def _encoded(self, histories: Tensor, panel: Batch, table: Tensor) -> Tensor:
-        """Computes all query vectors of `panel`, whose `histories` are rows of `table`."""
+        """Computes the query vectors of all positions of `panel`, `[batch, length, hidden]`.
+
+        `histories` are those of `panel`, with items as rows of `table`.
+        """
         if panel.windows is None:
             return self.student.encode(histories, table)
         return self.student.encode_packed(histories, panel.windows, table)

@@ -80,9 +80,9 @@ class RankingLists:
         return self.weighting.while_training(weights, rankings, consistent)
 
     def loss(self, list_losses: Tensor, weights: Tensor) -> Tensor:
-        """Combines the losses of listed items as `distillation.list_loss` says; `[positions]`.
+        """Combines the losses of the items of each list, as `distillation.list_loss` says.
 
-        Both arguments are `[positions, K]`.
+        Both arguments are `[positions, K]`; the result is `[positions]`.
         """
         if self.config.list_loss == "distribution":
             return distribution_loss(list_losses, weights)

@@ -1,7 +1,7 @@
-"""`ThinnedCatalog`: selects, for the softmax of each training step, a part of the candidates.
+"""Selects a part of the candidates for the softmax of each training step.
 
-These are the most popular candidates, those that the batch reads, predicts or lists, and a random
-sample of the others. Each item of the sample stands for several items, and its exponential is
+The part has the most popular candidates, those that the batch reads, predicts or lists, and a
+random sample of the others. Each sampled item stands for several items: its exponential is
 multiplied by their number. So the expected sum of exponentials is that of all candidates. The next
 items are always part of the softmax, so no score can rise without bound.
 """
@@ -29,7 +29,7 @@ class StepItems:
         rows: `[step indices]`, item index of each step index. The order is: padding, items that are
             only read, items that compete and were not drawn at random, drawn items.
         index_of_row: `[catalog rows]`, step index of each item; 0 if it is not in the step.
-        num_only_read: number of items that the batch reads, but that are no candidates.
+        num_only_read: number of items that the batch reads, but that are not candidates.
         num_certain: number of items that compete and were not drawn at random.
         log_weight: logarithm of the number of items that each drawn item stands for.
     """
@@ -62,7 +62,7 @@ class StepItems:
 
 
 class ThinnedCatalog:
-    """Selects, for the softmax of each training step, a part of the candidates.
+    """Selects a part of the candidates for the softmax of each training step.
 
     Args:
         candidates: all items that a next item can be compared with.

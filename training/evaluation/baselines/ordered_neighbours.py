@@ -77,9 +77,9 @@ class OrderedNeighbours:
         return np.stack([self._score(int(row)) for row in rows])
 
     def votes(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns the scores without popularity, which orders ties, `[rows, catalog rows]`.
+        """Returns the scores without the popularity that breaks ties, `[rows, catalog rows]`.
 
-        An item that no neighbour has gets 0.
+        An item that no neighbouring session has gets 0.
         """
         votes = [self._votes(int(row)).astype(np.float32) for row in rows]
         return np.stack(votes) if votes else np.empty((0, len(self.rarity)), dtype=np.float32)

@@ -38,10 +38,7 @@ class BaselineRun:
     tuned_on: Dataset | None = None
 
     def refitted(self) -> "BaselineRun":
-        """Returns the run of the refit, which is tuned as before and fitted on more rows.
-
-        These are the training and validation rows.
-        """
+        """Returns the run of the refit: tuned as before, and fitted on validation rows, too."""
         return BaselineRun(self.name, self.dataset.under("refit"), self.dataset)
 
     @property

@@ -19,8 +19,8 @@ class Sessions:
 
     Args:
         dataset: dataset whose training rows are the sessions; a session has the number of its user.
-        kept: function that selects sessions: maps their lengths, `[users]`, to a mask `[users]`.
-            None keeps all sessions.
+        kept: function that maps the lengths of all sessions, `[users]`, to a mask of the sessions
+            to keep, `[users]`. None keeps all sessions.
 
     Attributes:
         sessions: `[pairs]`, the session of each pair.
@@ -53,9 +53,9 @@ class Sessions:
 
     @property
     def popularity(self) -> NDArray[np.float64]:
-        """Popularity of each item, `[catalog rows]`, so small that it only orders tied items.
+        """Popularity of each item, `[catalog rows]`, scaled down so that it only breaks ties.
 
-        Items that no neighbour has are all tied. The values lie between 0 and `TIE_BREAK`.
+        The values lie between 0 and `TIE_BREAK`. Items that no neighbouring session has are tied.
         """
         shares: NDArray[np.float64] = self.sessions_with / max(self.sessions_with.max(), 1)
         return TIE_BREAK * shares

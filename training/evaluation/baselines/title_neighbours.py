@@ -82,6 +82,6 @@ class TitleNeighbours:
 
 
 def distances_of_cosines(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Converts cosines of pairs of unit vectors to Euclidean distances, in the same shape."""
+    """Converts cosine similarities of unit vectors to Euclidean distances, in the same shape."""
     distances: NDArray[np.float32] = np.sqrt(np.maximum(2 - 2 * cosines, 0))
     return distances
