@@ -156,7 +156,7 @@ class _Exponentials:
         self.weighted_items = torch.cat(products).to(self.queries.dtype)
 
     def _chunks(self, look_up: _LookUp = _look_up_nothing) -> Iterator[tuple[slice, Tensor]]:
-        """Yields chunks of queries and their exponentials, `[chunk, items]`."""
+        """Yields slices of the queries, each with the slice's exponentials, `[chunk, items]`."""
         for chunk in chunks_of(self.queries, self.rounded_items):
             scores = self.rounded_queries[chunk] @ self.columns
             self._exponentiate(chunk, scores, look_up)

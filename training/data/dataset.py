@@ -124,7 +124,7 @@ class Dataset:
         return self.train_counts() > 0
 
     def under(self, protocol: Protocol) -> "Dataset":
-        """Returns a view in which the held-out rows that `protocol` fits rankers on are TRAIN rows.
+        """Returns a view in which all rows that `protocol` selects for fitting are TRAIN rows.
 
         Row numbers and HISTORY rows do not change. The view's fingerprint is a hash of the protocol
         and the fingerprint of this dataset. For the protocol "train", this dataset itself is

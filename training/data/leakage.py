@@ -99,12 +99,12 @@ class _Check:
             self._refuse(rows, newer, f"it is not older than {reason}")
 
     def _refuse_within_users(self, rows: slice, wrong: NDArray[np.bool_], reason: str) -> None:
-        """Raises LeakageError if a row is wrong after the previous row of the same user.
+        """Raises LeakageError if a row must not follow the previous row of the same user.
 
         Args:
             rows: the rows to check.
-            wrong: whether each of these rows is wrong after the row before it, without a value for
-                row 0. Ignored if the two rows belong to different users.
+            wrong: for each of these rows, whether it must not follow the row before it; row 0 of
+                the dataset has no value. Ignored if the two rows belong to different users.
             reason: reason for the message.
         """
         is_wrong = np.concatenate([np.zeros(rows.stop - rows.start - len(wrong), np.bool_), wrong])

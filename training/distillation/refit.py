@@ -77,8 +77,8 @@ class Refit:
 
         Raises:
             CheckpointError: the checkpoint of the validation run is missing or damaged.
-            ValueError: there is a bonus, but no `source`, or the cold items of its student are not
-                placed.
+            ValueError: there is a bonus, but `source` is None or the cold items of the student in
+                `source` are not placed.
         """
         untouched = untouched_items(trainer.dataset, trainer.windows)
         if self.cold_bonus is None or not untouched.any():
@@ -122,7 +122,8 @@ class Refit:
 
         Raises:
             CheckpointError: the checkpoint of the validation run is missing or damaged.
-            ValueError: there is no `source`, or the cold items of its student are not placed.
+            ValueError: `source` is None, or the cold items of the student in `source` are not
+                placed.
         """
         if self.source is None:
             raise ValueError("a refit with a cold bonus needs the checkpoint of its validation run")

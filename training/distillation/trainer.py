@@ -172,6 +172,8 @@ class Trainer:
     def train(self, state_path: Path, label: str) -> TrainingState:
         """Trains all remaining epochs, then loads the weights of the best epoch into the student.
 
+        Returns the progress of the training.
+
         Args:
             state_path: file of the training state. It is written after every epoch; if it exists,
                 training resumes from it. The caller removes it once the result is stored.

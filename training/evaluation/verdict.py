@@ -84,7 +84,7 @@ def best_baseline(validation: Mapping[str, Ranks]) -> str:
 def verdict(
     student: str, differences: Mapping[str, Interval], num_examples: int, best: str = ""
 ) -> str:
-    """Returns a sentence on the baselines that the student is above and below in test NDCG@20.
+    """Returns a sentence on the baselines that the student beats, or that beat it, in test NDCG@20.
 
     A baseline whose interval contains zero is named as not shown to differ.
 

@@ -71,7 +71,7 @@ def read_tables(
 
 
 def _with_time(path: Path, batch: pd.DataFrame) -> pd.DataFrame:
-    """Returns `batch` with the column of times named `timestamp`.
+    """Returns `batch` with the column `datetime` renamed to `timestamp`, unless that exists.
 
     Raises:
         DataError: the table `path` has neither times nor positions.

@@ -125,10 +125,12 @@ def _atomic_batches(path: Path, select: Select) -> Batches:
 
 
 def _delimited(path: Path, kind: str, **options: Any) -> Batches:
-    """Yields the rows of a file with delimiters; `options` are those of `pandas.read_csv`.
+    """Yields the rows of a file with delimiters, batch by batch.
+
+    `kind` names the format in messages; `options` are those of `pandas.read_csv`.
 
     Raises:
-        DataError: the file is not UTF-8 or not of this kind.
+        DataError: the file is not UTF-8 or not of this format.
     """
     try:
         with (

@@ -36,7 +36,7 @@ class WrongRows:
 
         Args:
             problem: description of what is wrong, for the message.
-            values: `[rows]`, value of each row that is shown in the message.
+            values: `[rows]`, value to show in the message for each row.
             wrong: `[rows]`, whether a row is wrong.
             start: number of the table's rows before this batch.
         """
@@ -73,7 +73,7 @@ def refuse_rows(
     Args:
         path: the table, for the message.
         problem: description of what is wrong, for the message.
-        values: `[rows]`, value of each row that is shown in the message.
+        values: `[rows]`, value to show in the message for each row.
         wrong: `[rows]`, whether a row is wrong.
     """
     rows = WrongRows()

@@ -231,7 +231,7 @@ def log_others(
 
 
 def other_items(items: Tensor, num_rows: int) -> Tensor:
-    """Draws, for each of `items`, a different item, uniformly; the result has the same shape.
+    """Draws a different item for each of `items`, uniformly; the result has the same shape.
 
     `num_rows` is the number of catalog rows, padding included. It must be at least 3, so that there
     are two items.

@@ -43,8 +43,8 @@ class _Scored(NamedTuple):
 class DistillationObjective(nn.Module):
     """Computes the training loss of a batch on one device.
 
-    Without ranking lists, it is the mean loss of the next items. With lists, it is the weighted
-    mean of that loss and the loss of the listed items (DLLM2Rec, eq. 11).
+    Without ranking lists, the training loss is the mean loss of the next items. With lists, it is
+    the weighted mean of that loss and the loss of the listed items (DLLM2Rec, eq. 11).
 
     Args:
         student: the student to train; it is moved to `device`.

@@ -26,7 +26,7 @@ class RankingLists:
         weights: `[lists + 1, K]`, importance weights without the consistency part. That part
             depends on the student, so `with_consistency` adds it in each step. With
             `distillation.list_loss = "distribution"`, they are the teacher's probabilities.
-        weighting: computes the weights.
+        weighting: computes importance weights.
     """
 
     list_of_row: Tensor
@@ -62,7 +62,7 @@ class RankingLists:
 
     @property
     def own_list_length(self) -> int:
-        """Number K of the student's best items that consistency uses; 0 if consistency is off."""
+        """Length K of the student's own top list for consistency; 0 if consistency is off."""
         return self.rankings.shape[1] if self.weighting.consistency else 0
 
     def with_consistency(

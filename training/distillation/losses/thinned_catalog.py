@@ -57,7 +57,7 @@ class StepItems:
 
     @property
     def drawn(self) -> Upweighted:
-        """The items drawn at random, among those that compete, and their weight in the softmax."""
+        """The range of competing items that were drawn at random, with their softmax weight."""
         return Upweighted(self.num_certain, self.log_weight)
 
 
