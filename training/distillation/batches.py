@@ -217,7 +217,7 @@ class EpochBatches(Sequence[Batch]):
     """The batches of an epoch, each built when it is read.
 
     Attributes:
-        windows: source of the batches.
+        windows: the training windows that batches are built from.
         first: `[windows]`, index into `windows.rows` of the first row of each window, in order.
         lengths: `[windows]`, number of rows of each window.
     """

@@ -76,7 +76,7 @@ class ColdFit:
 def centred_fit(
     student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, donors: Tensor
 ) -> ColdFit:
-    """Fits the offset and the projection that all cold items share to the examples `rows`.
+    """Fits the shared offset and the shared projection of cold items to the examples `rows`.
 
     The fit is centred: offset and projection together do not change the mean score of cold items.
 
@@ -137,7 +137,7 @@ def common_direction(query_vectors: Tensor) -> Tensor:
 def fit_from(
     start: ColdFit, student: Student, dataset: Dataset, rows: Rows, untouched: Tensor
 ) -> ColdFit:
-    """Fits projection and offset to the next items of the examples `rows`.
+    """Fits the projection and the offset to the next items of the examples `rows`.
 
     Takes `STEPS` steps of Adam on the full-softmax cross-entropy. `student` is not changed.
 

@@ -171,7 +171,7 @@ class Job:
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
-        """Trains the student; returns its checkpoint, also written to `checkpoints / self.name`.
+        """Trains the student, writes its checkpoint to `checkpoints / self.name`, and returns it.
 
         If an earlier run was killed, training resumes after the last finished epoch of that run.
         """

@@ -33,7 +33,7 @@ class ShuffledDataset(Dataset):
 
 
 def with_shuffled_histories(dataset: Dataset, seed: int = 0) -> ShuffledDataset:
-    """Returns a copy of `dataset` with the items of each history in a random order, by `seed`."""
+    """Returns a copy of `dataset` with each history in a random order that `seed` decides."""
     content = {each.name: getattr(dataset, each.name) for each in fields(dataset)}
     return ShuffledDataset(**content, seed=seed)
 

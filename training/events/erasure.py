@@ -29,7 +29,7 @@ class Deadline:
     sequence: int
 
     def joined(self, other: "Deadline | None") -> "Deadline":
-        """Returns a deadline that erases all that this one or `other` erases; None erases nothing."""
+        """Returns a deadline that erases all that this or `other` erases; None erases nothing."""
         if other is None:
             return self
         return Deadline(max(self.at, other.at), max(self.sequence, other.sequence))

@@ -20,7 +20,7 @@ _ATTEMPTS = 10
 
 @dataclass(frozen=True)
 class Window:
-    """A range of time from `begin` until just before `end`, in ms since 1970; None: no limit."""
+    """A range of time from `begin` until just before `end`, in ms since 1970; None is no limit."""
 
     begin: int | None = None
     end: int | None = None
