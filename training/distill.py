@@ -67,9 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def distill(experiment: Experiment, workplace: Workplace, options: DistillOptions) -> None:
     """Trains a student per method variant and seed, unless its checkpoint is up to date.
 
-    `options` can select one variant and other seeds than the default ones. With `options.refit`,
-    the best student of one variant is also refitted, in two ways (`refits_of_best`). This is the
-    selected variant, or `DISTILLED` if none is selected.
+    `options` can select one variant, and seeds other than the default ones. With `options.refit`,
+    the best student of one variant is also refitted, in two ways (`refits_of_best`). The variant
+    is the selected one, or `DISTILLED` if none is selected.
     """
     dataset = load_dataset(workplace.dataset)
     _train(_jobs(experiment, workplace, dataset, options), workplace.checkpoints, options)

@@ -105,7 +105,10 @@ class RawData:
         )
 
     def counts(self, kept: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Counts the rows where the mask `kept` is true: `[users]` and `[catalog rows]`."""
+        """Counts the rows where the mask `kept` is true, by user and by item.
+
+        Returns two arrays, `[users]` and `[catalog rows]`.
+        """
         per_user = np.zeros(len(self.user_ids), dtype=np.int64)
         per_item = np.zeros(self.catalog.num_rows, dtype=np.int64)
         for rows in blocks(self.num_rows):

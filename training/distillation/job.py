@@ -59,9 +59,8 @@ class Job:
         dataset: the dataset to train and validate on; for a refit, a view to train on.
         variant: name of the method variant, a key of `VARIANTS`.
         seed: random seed of the training.
-        knowledge: teacher's knowledge to learn from; None for a variant without a teacher. A
-            `Summary` is enough to compute the stamp and so to find stored results, but not to
-            train.
+        knowledge: the teacher's knowledge; None for a variant without a teacher. A `Summary` is
+            enough to compute the stamp, and so to find stored results, but not to train.
         refit: settings that only a refit has; None for a training with validation.
     """
 

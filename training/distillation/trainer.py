@@ -69,9 +69,9 @@ class TrainingState:
     commits: tuple[str, ...] = ()
 
     def is_over(self, config: TrainingConfig) -> bool:
-        """Returns whether a training with validation must stop.
+        """Returns whether a training run with validation must stop.
 
-        It stops after `config.max_epochs` epochs, or after `config.patience` epochs without a
+        The run stops after `config.max_epochs` epochs, or after `config.patience` epochs without a
         better validation NDCG@20.
         """
         waited = self.epoch - self.best_epoch

@@ -66,7 +66,7 @@ class RankFile:
         return ranks.astype(np.int64)
 
     def save(self, facts: Mapping[str, Any], ranks: Mapping[str, NDArray[np.integer]]) -> None:
-        """Writes the file atomically, in place of an existing one.
+        """Writes the file atomically; an existing file is replaced.
 
         Args:
             facts: JSON values by name.

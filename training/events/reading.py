@@ -55,7 +55,7 @@ def read_events(log: LogFolder, window: Window = ALL_TIME) -> pa.Table:
 def read_records(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Table:
     """Returns the records of one kind in a window, each once, without erased records.
 
-    The order is that of `in_order`.
+    The records have the order that `in_order` gives.
 
     Raises:
         DataError: a file is damaged.

@@ -22,7 +22,7 @@ class TableFile:
     """A file of a table.
 
     Attributes:
-        path: the file, which has one of `SUFFIXES`.
+        path: path of the file, with one of `SUFFIXES`.
         partition: values by column name, taken from folder names such as `date=2026-05-01`.
     """
 
@@ -57,7 +57,7 @@ def find_table_files(path: Path) -> tuple[TableFile, ...]:
 def table_stamps(path: Path) -> list[str]:
     """Returns a hash of each file of the table `path`, in the order of their paths.
 
-    It is the SHA-256 of the content, or of content and partition in a partitioned folder.
+    Each hash is the SHA-256 of the content, or of content and partition in a partitioned folder.
 
     Raises:
         DataError: see `find_table_files`.

@@ -34,9 +34,9 @@ def position_weights(rankings: Tensor, temperature: float) -> Tensor:
 def confidences(distances: Tensor, temperature: float) -> Tensor:
     """Computes confidences, `exp(-distance / temperature)` (DLLM2Rec, eq. 7), in (0, 1].
 
-    `distances` are the teacher's, and the result has their shape. If the setting `weight_form` is
-    `paper`, they are the distances of the true next items, `[examples]`. If it is
-    `reference-code`, they are the distances of the listed items, `[examples, K]`.
+    `distances` come from the teacher; the result has the same shape. With the weight form `paper`,
+    they are the distances of the true next items, `[examples]`. With `reference-code`, they are the
+    distances of the listed items, `[examples, K]`.
     """
     return torch.exp(-distances / temperature)
 

@@ -86,8 +86,8 @@ class SampledSoftmax:
     """Cross-entropy whose normaliser is estimated from a sample of items.
 
     The loss of item i with score `y_i` is `log(exp(y_i) + exp(log_others)) - y_i`. This equals
-    `softplus(log_others - y_i)`. It is never below 0, even for a listed item that is not in the
-    sample.
+    `softplus(log_others - y_i)`. The loss is never below 0, even for a listed item that is not in
+    the sample.
 
     Attributes:
         log_others: `[positions]`, estimate of `log sum exp` of the scores of all items except the

@@ -48,7 +48,7 @@ class BaselineRun:
 
     @property
     def stamp(self) -> str:
-        """Stamp of the ranks: hash of the baseline's name and version and of the dataset."""
+        """Stamp of the ranks: hash of the baseline's name, its version and the dataset."""
         return fingerprint(VERSIONS[self.name], self.name, self.dataset.fingerprint)
 
     def tune(self) -> "TunedBaseline":
