@@ -289,7 +289,7 @@ def verify_files(folder: Path, manifest: Manifest, names: Iterable[str] | None =
 def read_manifest(folder: Path, trust: Trust | None = None) -> Manifest:
     """Reads the manifest of the bundle in `folder`, and checks which files it names.
 
-    With a signature check, `trust`, the manifest is parsed only if the check accepts it.
+    If `trust` is given, the manifest is parsed only after `trust` has accepted its signature.
 
     Raises:
         BundleError: the manifest is missing or invalid, names other files than a bundle has, or

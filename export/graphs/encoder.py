@@ -125,7 +125,7 @@ def _take_vectors(encoder: onnx.GraphProto) -> None:
     """Replaces the encoder's lookup of item vectors in `table` by an input `vectors`, in place.
 
     Raises:
-        ValueError: the encoder uses the item table otherwise than by one lookup of items.
+        ValueError: the encoder uses the item table for anything but one lookup of items.
     """
     (lookup,) = [node for node in encoder.node if "table" in node.input]
     if lookup.op_type != "Gather" or lookup.input[0] != "table":

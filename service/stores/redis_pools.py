@@ -30,8 +30,8 @@ def pool_of_node(url: str, address: tuple[str, int], **options: Any) -> Connecti
     """Makes a pool of connections to a node of a cluster.
 
     Args:
-        url: address of any node of the cluster, with what all connections need, such as a password.
-        address: host and port of the node.
+        url: address of any node of the cluster; options in it, such as a password, are used.
+        address: host and port of the node to connect to.
         options: keyword arguments for redis-py's connections.
     """
     pool = ConnectionPool.from_url(url, **options)

@@ -285,7 +285,7 @@ def sequence_of(stream_id: str) -> int:
 def next_sequence(last: int, now_ms: int) -> int:
     """Returns the sequence number of the next entry of a log on disk.
 
-    `last` is the number of the entry before, and `now_ms` the present time in ms since 1970.
+    `last` is the number of the previous entry, and `now_ms` the current time in ms since 1970.
     """
     return max(last + 1, now_ms << _SEQUENCE_BITS)
 

@@ -68,8 +68,9 @@ class ClusterHistoryStore(RedisHistoryStore):
         """Claims the events that are stored under former names, and reads their event ids.
 
         Returns:
-            For each former name, its entries and then their token; empty if it has no entries. For
-            each set of event ids under a former name, the event ids, each followed by its time.
+            Two lists. The first has a list for each former name: its entries, followed by their
+            token, or nothing if there are no entries. The second has a list for each set of event
+            ids under a former name: each event id, followed by its time.
         """
         found = await asyncio.gather(
             *(
@@ -93,7 +94,7 @@ class ClusterHistoryStore(RedisHistoryStore):
         """Removes moved events and event ids from the former names.
 
         The appended event is stored already, so errors of Redis are ignored. The next append of the
-        session then removes what is left.
+        session then removes the rest. `batches` and `event_ids` are the result of `_claim_former`.
         """
         claimed = zip(keys.former_events, batches, strict=True)
         tokens = {moving_key_of(key): each[-1] for key, each in claimed if each}

@@ -98,7 +98,7 @@ class GuardedHistory:
 
     @property
     def num_set_aside(self) -> int:
-        """Number of events that this worker has set aside, since the store can never store them."""
+        """Number of events that this worker has set aside, because the store rejects them."""
         return 0 if self._journal is None else self._journal.num_set_aside
 
     @property

@@ -15,7 +15,7 @@ from service.stores.history.protocol import MAX_USERS, Event, Retention, Session
 
 @dataclass(slots=True)
 class _Known:
-    """A remembered event id, and whether its event is in the event log.
+    """The time of a remembered event id, and whether the event is in the event log.
 
     Attributes:
         at: time of the event, in seconds of the store's clock.
@@ -42,7 +42,7 @@ class InMemoryHistoryStore:
 
     If there are more, drops the session whose last event is oldest. Each change of a session is
     made without awaiting anything, so it is atomic on the event loop. An event is stored before it
-    is logged. The order makes no difference after a crash, which loses all histories.
+    is logged. This order makes no difference after a crash, which loses all histories.
     """
 
     def __init__(

@@ -229,7 +229,7 @@ class RedisHistoryStore:
         return asyncio.get_running_loop().time() + self._wait_seconds
 
     async def _read_former(self, keys: AllKeys) -> Sequence[str]:
-        """Returns the entries under the first former name that has any."""
+        """Returns the list of events under the first former name that has any; [] if none has."""
         return next(filter(None, await self._read_lists(keys.former_events)), [])
 
     async def _read_lists(self, keys: Sequence[str]) -> Sequence[Sequence[str]]:
@@ -240,7 +240,7 @@ class RedisHistoryStore:
         return lists
 
     async def _is_erased(self, user_ref: str, at: int) -> bool:
-        """Returns whether a user was erased at the time `at`, in µs since 1970, or later."""
+        """Returns whether a user was erased at or after `at`, a time in µs since 1970."""
         with unavailable():
             erased_at = await self._redis.execute_command("GET", erased_key_of(user_ref))
         return erased_at is not None and int(erased_at) >= at
