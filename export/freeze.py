@@ -75,8 +75,8 @@ def export_graphs(
 ) -> Graphs:
     """Writes the graphs of `student` into `folder` and compares them with the student in torch.
 
-    The graphs and the student rank after edge-case histories and `num_random` random histories. For
-    a large catalog, the search is chosen by measuring it on `histories` (`export.scorer`). If there
+    The graphs and the student rank items after edge cases and `num_random` random histories. For a
+    large catalog, the search is chosen by measurements on `histories` (`export.scorer`). If there
     are none, random histories are used.
 
     Raises:

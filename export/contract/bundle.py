@@ -165,7 +165,7 @@ def save_bundle(
     tables: Sequence[Path] = (),
     **facts: Unpack[Facts],
 ) -> Manifest:
-    """Writes a bundle beside `folder`, verifies it, and then replaces `folder` by it.
+    """Writes a bundle beside `folder`, verifies it, and then replaces `folder` with it.
 
     If the process is killed, `load_bundle` still finds the old bundle or the new one, complete.
 

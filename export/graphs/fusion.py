@@ -32,9 +32,10 @@ MASKED = -1e9  # constants of this value or below are masks, not weights
 
 
 def soften_masks(graph: onnx.GraphProto) -> None:
-    """Replaces mask values in the constants of `graph` by `UNREAD`, in place.
+    """Replaces the mask values in the constants of `graph` with `UNREAD`, in place.
 
-    Mask values are numbers that are at most `MASKED`.
+    Mask values are numbers of at most `MASKED`. The weight of an item that is masked by `UNREAD` is
+    negligible, but not subnormal.
     """
     for constant in graph.initializer:
         values = numpy_helper.to_array(constant)
@@ -66,7 +67,7 @@ def fuse_attention(graph: onnx.GraphProto) -> None:
 
 
 def split_layers(graph: onnx.GraphProto) -> None:
-    """Replaces each linear layer that a Split node follows by one layer per part, in place.
+    """Replaces each linear layer that a Split node follows with one layer per part, in place.
 
     Each new layer computes one part of the former output. The weights are split once, at export, so
     that no run has to split the output.

@@ -1,4 +1,4 @@
-"""Replaces an encoder's layers that read one item at a time by lookups in precomputed tables.
+"""Replaces an encoder's layers that read one item at a time with lookups in precomputed tables.
 
 The first layers of an encoder read each item by itself, so their output for an item is the same in
 every history. The rewritten graph applies these layers to the whole item table. The result depends

@@ -130,8 +130,8 @@ class ClusterClient(RedisCluster):
     async def _read_topology(self, *, has_none: bool) -> LostError | None:
         """Reads the topology from any node; returns an error if no node answers.
 
-        The error is not raised, because possibly nobody awaits the task that runs this method.
-        `has_none`: whether no topology is known yet.
+        The error is not raised, because there may be nobody who awaits the task that runs this
+        method. `has_none`: whether no topology is known yet.
         """
         try:
             await (self.initialize() if has_none else self.nodes_manager.initialize())

@@ -41,7 +41,7 @@ def pool_of_node(url: str, address: tuple[str, int], **options: Any) -> Connecti
 
 
 def address_of(url: str) -> tuple[str, int]:
-    """Returns host and port of the Redis at `url`."""
+    """Returns the host and the port of the Redis at `url`."""
     chosen = parse_url(url)
     return chosen.get("host", "localhost"), chosen.get("port", 6379)
 

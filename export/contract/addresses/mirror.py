@@ -1,4 +1,4 @@
-"""Mirror: a local copy of the active bundle of an address, behind a link as in `publish`.
+"""Mirrors an address: keeps a local copy of the active bundle, and a link to the copy.
 
 The copy is verified before the link moves: the pointer has the hash of the manifest, which has the
 hashes of all files. Old copies stay, up to a number of bytes, so that a rollback downloads nothing.
@@ -118,8 +118,8 @@ class Mirror:
         """Downloads a bundle into the empty folder `target`, and verifies it file by file.
 
         Raises:
-            BundleError: an object is missing, too large or not what its hash says, or `trust` does
-                not accept the bundle.
+            BundleError: an object is missing, too large or has another hash, or `trust` does not
+                accept the bundle.
         """
         layout, place = BundleLayout(target), f"{self._store.address}/{entry.bundle}"
         name = f"{entry.bundle}/{layout.manifest.name}"

@@ -39,7 +39,7 @@ class BundlePlace(Protocol):
     def folder(self, bundle: str, copies: Path) -> Path:
         """Returns a local folder with the active bundle, whose version is `bundle`.
 
-        `copies`: folder for a copy, if the bundle is not in a local folder.
+        `copies`: folder for a copy, if the place is an address.
         """
 
     def publish(self, bundle: Path, trust: Trust | None = None) -> str:

@@ -1,4 +1,4 @@
-"""The pointer, `active.json` at an address: which bundle is active, and its hash and signature.
+"""The pointer, `active.json` at an address: names the active bundle, its hash and signature.
 
     s3://bucket/shop/
     ├── active.json       the pointer, replaced by conditional writes

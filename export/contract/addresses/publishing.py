@@ -121,7 +121,9 @@ def _upload(store: ObjectStore, bundle: Bundle) -> None:
 
 
 def _move(store: ObjectStore, pointer: Pointer, found: Found | None) -> None:
-    """Replaces the pointer `found` by `pointer`; None: no pointer exists yet.
+    """Replaces the pointer `found` with `pointer`.
+
+    If `found` is None, writes the pointer only if none exists.
 
     Raises:
         LostRaceError: another program moved the pointer meanwhile.

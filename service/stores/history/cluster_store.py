@@ -52,9 +52,9 @@ class ClusterHistoryStore(RedisHistoryStore):
             await self._leave_users(session)
 
     async def _read_former(self, keys: AllKeys) -> Sequence[str]:
-        """Returns the entries under the first former name that has any.
+        """Returns the list of events under the first former name that has any; [] if none has.
 
-        They include entries that are being moved.
+        The list includes events that are being moved.
         """
         names = [name for key in keys.former_events for name in (moving_key_of(key), key)]
         moving_or_former = await self._read_lists(names)

@@ -179,8 +179,8 @@ class GuardedHistory:
         """Deletes the history of a session, and logs `tombstones` (see `HistoryStore.forget`).
 
         Raises:
-            HistoryUnavailableError: the store does not answer or refuses. The history is possibly
-                still stored.
+            HistoryUnavailableError: the store does not answer or refuses. The history may still be
+                stored.
         """
         await self._breaker.call(lambda: self._store.forget(session, tombstones))
 
@@ -196,8 +196,8 @@ class GuardedHistory:
         """Deletes the list of a user's sessions, but not the sessions; logs `tombstone`.
 
         Raises:
-            HistoryUnavailableError: the store does not answer or refuses. The list is possibly
-                still stored.
+            HistoryUnavailableError: the store does not answer or refuses. The list may still be
+                stored.
         """
         await self._breaker.call(lambda: self._store.forget_user(user_ref, tombstone))
 

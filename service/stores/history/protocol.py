@@ -92,7 +92,7 @@ class ReplayableStore(Protocol):
     async def insert(self, ref: str, event: Event, at: int) -> None:
         """Inserts `event` into the history of a session, at its place by time.
 
-        Does nothing if the session has an event with the same id, or if the event is older than
+        Does nothing if the event's id is still remembered, or if the event is older than
         `Retention.ttl_seconds`. Does nothing either if the session or the user was erased at the
         time `at` or later. If a store with an event log stores the event, it also logs
         `event.log_text`.
@@ -103,9 +103,9 @@ class ReplayableStore(Protocol):
             at: time of the event in µs since 1970.
 
         Raises:
-            HistoryUnavailableError: the store does not answer or refuses to write. The event is
-                possibly not stored.
-            NotLoggedError: the event is stored and left out of the log.
+            HistoryUnavailableError: the store does not answer or refuses to write. The event
+                may not be stored.
+            NotLoggedError: the event is stored, but left out of the log.
         """
         ...
 
@@ -138,7 +138,7 @@ class HistoryStore(Protocol):
         once.
 
         Raises:
-            NotLoggedError: the event is stored and left out of the log.
+            NotLoggedError: the event is stored, but left out of the log.
         """
         ...
 

@@ -105,7 +105,7 @@ class RedisHistoryStore:
             return self._history_in(await self._script.run(self._redis, len(flat), *parts))
 
     async def _join(self, user_ref: str, ref: str) -> None:
-        """Links a session and a user in Redis, so that erasing either also finds the other.
+        """Links a session and a user in Redis, so that an erasure of one of them finds the other.
 
         Called before the event itself is stored.
         """

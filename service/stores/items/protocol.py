@@ -136,7 +136,7 @@ class ItemStore(Protocol[R]):
         ...
 
     async def update(self, item_id: str, change: Change[R]) -> None:
-        """Replaces the record with this item id by the result of `change`.
+        """Replaces the stored record of an item with the result of `change`.
 
         The update is atomic. `change` is called again if another process changes the record at the
         same time.
