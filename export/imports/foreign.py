@@ -86,7 +86,7 @@ def command(
     protocol: Trained = "validation",
     missing_titles: Titles = "refuse",
 ) -> None:
-    """Make a bundle from a model that RecTools or RecBole has trained."""
+    """Make a bundle of a model that RecTools or RecBole has trained."""
     given = Given(items, histories, protocol, missing_titles)
     import_model(library, checkpoint, bundle, python, given)
 

@@ -129,7 +129,7 @@ def command(
     protocol: Trained = "validation",
     missing_titles: Titles = "refuse",
 ) -> None:
-    """Make a bundle from an encoder in ONNX, a table of items and their vectors."""
+    """Make a bundle of an encoder in ONNX, a table of items and their vectors."""
     sources = Sources(encoder, items, vectors, histories, max_history_length, missing_titles)
     make_bundle(sources, Origin(ORIGIN, name, protocol, {}), bundle)
 
