@@ -186,8 +186,8 @@ def _facts(
     Args:
         checkpoint: the student that is exported.
         comparison: computes figures and verdict; None leaves both empty.
-        served: ranks by the exported graphs of the measured student, keyed by held-out split.
-        measured: dataset of the ranked examples.
+        served: ranks of the held-out examples by the measured student's exported graphs, by split.
+        measured: dataset that has these examples.
     """
     description = checkpoint.description
     return {

@@ -136,7 +136,7 @@ def _repr(value: object) -> str:
 
 
 def check_values(place: str, value: object, depth: int = 0) -> None:
-    """Checks all strings, whole numbers and nested values of a JSON value of any form.
+    """Checks the strings, the whole numbers and the nesting depth of a JSON value.
 
     Args:
         place: where the value was read, for error messages.

@@ -69,8 +69,8 @@ def fuse_attention(graph: onnx.GraphProto) -> None:
 def split_layers(graph: onnx.GraphProto) -> None:
     """Replaces each linear layer that a Split node follows with one layer per part, in place.
 
-    Each new layer computes one part of the former output. The weights are split once, at export, so
-    that no run has to split the output.
+    Each new layer computes one part of the old layer's output. The weights are split once, at
+    export, so that no run has to split the output.
     """
     producer_of = {output: node for node in graph.node for output in node.output}
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}

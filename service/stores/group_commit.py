@@ -80,7 +80,7 @@ class GroupCommit:
             await asyncio.wait([self._saving])
 
     def shut_down(self) -> None:
-        """Ends the thread."""
+        """Ends the thread that writes to the disk."""
         self._thread.shutdown()
 
     async def _save(self) -> None:

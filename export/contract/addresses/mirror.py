@@ -78,8 +78,8 @@ class Mirror:
     def _reason_to_wait(self, found: Found) -> str | None:
         """Returns why a bundle is not copied again yet; None if it can be copied now.
 
-        A bundle that was refused is tried again after `_SECONDS_UNTIL_RETRY`. The reason is that
-        of the refusal.
+        A bundle that was refused is tried again after `_SECONDS_UNTIL_RETRY`. Until then, this
+        method returns the reason of the refusal.
         """
         if self._refused is None:
             return None

@@ -25,7 +25,7 @@ class BundlePlace(Protocol):
     """Protocol of a place of published bundles, one of which is active.
 
     Methods that change the place raise BundleError if the bundle is invalid or another program has
-    changed the place, and OSError if a local folder cannot be written.
+    changed the place. They raise OSError if a local folder cannot be written.
     """
 
     @property

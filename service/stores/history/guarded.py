@@ -69,8 +69,8 @@ class GuardedHistory:
             clock: returns the time in seconds; tests pass their own.
             journal: keeps events that could not be stored; None: they are lost.
             count_left_out: counts events that are left out of the event log.
-            wait_seconds: maximum time of all calls to the store that one request needs; None: only
-                each single call has a deadline, which is that of the store.
+            wait_seconds: maximum time of all calls to the store that one request needs; None: each
+                call has only the store's own deadline.
             keeps_order: whether `store` stores concurrent events of a session in the order of the
                 calls.
         """

@@ -19,8 +19,8 @@ class _Known:
 
     Attributes:
         at: time of the event, in seconds of the store's clock.
-        left_out: why the event is left out of the log; None: it is not left out.
-        settled: set when the event is in the log or left out; None: it is not being written.
+        left_out: why the event was left out of the event log; None: it was not left out.
+        settled: set when the event is logged or left out; None: the event is not being written.
     """
 
     at: float

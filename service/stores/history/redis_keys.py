@@ -30,7 +30,7 @@ _NUM_CACHED = 4_096  # a visitor's requests follow one another within minutes
 
 
 class SessionKeys(NamedTuple):
-    """The Redis keys of one session ref: of its list of events, and of its set of event ids."""
+    """The Redis keys of one session ref: its list of events, and the set of its event ids."""
 
     events: str
     event_ids: str

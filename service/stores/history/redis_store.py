@@ -190,9 +190,10 @@ class RedisHistoryStore:
             await self._leave_users(session)
 
     async def _log_tombstones(self, session: Session, tombstones: Sequence[str]) -> None:
-        """Erases the keys of each session ref, and logs its tombstone in the same script.
+        """Deletes the data of each session ref, and logs the ref's tombstone in the same script.
 
-        Does nothing without an event log.
+        Does nothing without an event log. `tombstones`: one for the session ref, then one for each
+        former ref.
         """
         if self._forget_script is None:
             return
