@@ -2,7 +2,7 @@
 
 python -m export configs/movielens.toml
 python -m export configs/movielens.toml --publish bundles   # services load it without a restart
-python -m export configs/movielens.toml --publish s3://bucket/shop   # services with BUNDLE=… too
+python -m export configs/movielens.toml --publish s3://bucket/shop   # the same, at an address
 python -m export configs/movielens.toml --variant plain   # the best one without a teacher
 python -m export configs/movielens.toml --refit   # its refit on all rows, after `distill --refit`
 """
@@ -120,11 +120,12 @@ def _publish(bundle: Path, text: str) -> None:
 class Choice:
     """The student to export, and the student whose metrics the manifest shows.
 
-    They differ only if `served` is a refit on all rows. It has seen the test examples, so another
-    refit, which has not seen them, is measured.
+    The two differ only if the exported student is a refit on all rows, which has seen the test
+    examples. A refit that has not seen them is then measured in its place.
 
     Attributes:
-        best: the student that validation has chosen; `served`, unless that is its refit.
+        best: the student that validation has chosen: `served`, or the student whose refit `served`
+            is.
         served: the student to export.
         measured: the student whose metrics the manifest shows.
         made_from: fingerprint of everything that decides the bundle.
@@ -149,7 +150,7 @@ def export(
     """Writes the bundle of the experiment's best student of `variant`, unless it is up to date.
 
     The best student is the one with the highest NDCG@20 on the validation examples. If `refit` is
-    true, its refit on all rows is exported in its place.
+    true, the refit of this student on all rows is exported instead.
     """
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
@@ -200,7 +201,10 @@ def _choice(jobs: Sequence[Job], workplace: Workplace, refit: bool) -> Choice:
 
 
 def _described_choice(best: Checkpoint, teacher_free: Iterable[Job], workplace: Workplace) -> str:
-    """Describes the choice of `best` beside those jobs of `teacher_free` that have been trained."""
+    """Describes the chosen student `best`, beside the trained students without a teacher.
+
+    `teacher_free`: the jobs of these students; jobs that have not been trained are left out.
+    """
     folder = workplace.checkpoints
     trained = [job for job in teacher_free if is_trained(folder / job.name, job.stamp)]
     return describe_choice(best, current_checkpoints(trained, folder))

@@ -2,8 +2,8 @@
 
 python -m export.compare BUNDLE OTHER_BUNDLE
 
-Each bundle ranks after the real histories of both bundles and after random histories. After each
-history it ranks twice: as for a request, and with the ranking graph only. The exit code is 0 if the
+Each bundle ranks items after the real histories of both bundles and after random histories. It does
+so twice per history: as for a request, and with the ranking graph only. The exit code is 0 if the
 bundles agree, 1 if they differ, and 2 if they cannot be compared.
 """
 
@@ -39,7 +39,7 @@ class Agreement:
     """The result of comparing two bundles.
 
     Attributes:
-        num_histories: number of histories after which both bundles ranked.
+        num_histories: number of histories after which both bundles ranked items.
         num_differing: number of histories after which the two top lists differ in an item or in
             the order.
         max_difference: largest absolute difference between the two bundles' scores of an item;
@@ -66,7 +66,7 @@ class Agreement:
 def compare_bundles(
     one: Bundle, other: Bundle, *, num_random: int = NUM_RANDOM, seed: int = 0
 ) -> Agreement:
-    """Ranks with both bundles after real and random histories, and compares the top lists.
+    """Ranks items with both bundles after real and random histories; compares the top lists.
 
     A top list has `LIST_LENGTH` items.
 

@@ -1,8 +1,8 @@
 """Computes a manifest's metrics, figures and verdict, for the student, baselines and teacher.
 
-A figure is the mean of a metric over the examples of a split, with its 95 % interval. Student and
-baselines have the same examples and the same bootstrap draws. The teacher's figures are means over
-the examples that it has answered.
+A figure is the mean of a metric over the examples of a split, with its 95 % interval. The student
+and the baselines are measured on the same examples, with the same bootstrap draws. The teacher is
+measured on the examples that it has answered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,8 +66,8 @@ class Comparison:
     def figures(self, student: BySplit, dataset: Dataset) -> tuple[Figure, ...]:
         """Computes the figures of the student, the baselines and the teacher, in this order.
 
-        There is one figure per ranker, held-out split with ranks of the ranker, and metric of
-        `METRICS`.
+        A ranker has one figure for each metric of `METRICS` and each held-out split on which it
+        was ranked.
 
         Args:
             student: ranks of the student, by held-out split.
@@ -124,7 +124,7 @@ def measure(ranker: Ranker, dataset: Dataset, label: str) -> BySplit:
 def metrics_of(evaluations: BySplit) -> dict[str, dict[str, float]]:
     """Returns the metrics of each split, keyed by the split's name, for `Manifest.metrics`.
 
-    The metrics of a split are keyed by name. The key `examples` has its number of examples.
+    The metrics of a split are keyed by name. The key `examples` has the split's number of examples.
     """
     return {
         split.name.lower(): {"examples": len(each.rows), **each.metrics}

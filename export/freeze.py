@@ -1,4 +1,4 @@
-"""Makes a bundle from a checkpoint: exports the ONNX graphs, checks, measures and saves them."""
+"""Makes a bundle from a checkpoint: exports ONNX graphs, then checks, measures and saves them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -50,9 +50,9 @@ class Graphs:
     Attributes:
         model: file of the ranking graph.
         common_case: file of the common-case graph; None if it would not save time.
-        parity_error: largest absolute difference between a graph's score and the same score by the
-            model.
-        scorer: the manifest's field of this name.
+        parity_error: largest absolute difference between a graph's and the model's score of an
+            item.
+        scorer: value of `Manifest.scorer`, the search of a large catalog; None for a small one.
     """
 
     model: Path
@@ -75,8 +75,9 @@ def export_graphs(
 ) -> Graphs:
     """Writes the graphs of `student` into `folder` and compares them with the student in torch.
 
-    Both rank after edge-case histories and after `num_random` random histories. For a large
-    catalog, the search is chosen by `histories`, see `export.scorer`; without any, by random ones.
+    The graphs and the student rank items after edge cases and `num_random` random histories. For a
+    large catalog, the search is chosen by measurements on `histories` (`export.scorer`). If there
+    are none, random histories are used.
 
     Raises:
         ParityError: a graph ranks differently from the student in torch.
@@ -185,8 +186,8 @@ def _facts(
     Args:
         checkpoint: the student that is exported.
         comparison: computes figures and verdict; None leaves both empty.
-        served: ranks by the exported graphs of the measured student, keyed by held-out split.
-        measured: dataset of the ranked examples.
+        served: ranks of the held-out examples by the measured student's exported graphs, by split.
+        measured: dataset that has these examples.
     """
     description = checkpoint.description
     return {

@@ -39,7 +39,9 @@ class ParityError(TrainingError):
 
 @dataclass(frozen=True)
 class Reference:
-    """The model that graphs are checked against: it is run by the program that it comes from.
+    """The model that graphs are checked against.
+
+    A student is run in torch, an encoder of another program from its own file.
 
     Attributes:
         max_history_length: number of newest items that the model reads.
@@ -47,8 +49,8 @@ class Reference:
         scores: function from one history to the scores of all items, `[items + 1]`. The history has
             at most `max_history_length` item indices, oldest first, and no padding. It can be
             empty.
-        is_approximate: whether the ranking graph's lists may lack best items. Then the items of a
-            list need only be unseen, in order, and have the right scores.
+        is_approximate: whether the ranking graph's lists may lack some of the best items. Such a
+            list passes if its items are unseen, in order, and have the right scores.
     """
 
     max_history_length: int
@@ -244,10 +246,10 @@ def _rankings(
 ) -> Iterator[tuple[str, SingleRanking]]:
     """Ranks items after a history with both graphs; yields pairs of a text and a ranking.
 
-    The text says how the graph was run, for error messages. The ranking graph ranks this history
-    alone. The common-case graph ranks it alone and in a batch; items that are not proven are left
-    out. If it is None or the history has padding, only the ranking graph runs. `longest` is the
-    length of the window.
+    The text says how the graph was run, for error messages. The ranking graph ranks the history
+    alone. The common-case graph ranks the history alone and in a batch, and items that are not
+    proven are left out. If `common_case_graph` is None or the history has padding, only the ranking
+    graph runs. `longest` is the length of the window.
     """
     lines = ranking_graph.rank(history[None], LIST_LENGTH, mask_seen=True)
     yield "", SingleRanking(*(line[0] for line in lines))

@@ -21,10 +21,10 @@ in vain.
 
 
 def create_worker() -> FastAPI:
-    """Makes the application from the environment; the garbage collector skips its bundles.
+    """Makes the application from the settings in the environment.
 
-    A garbage collection that visits a whole catalog would delay all requests by tens of
-    milliseconds.
+    The garbage collector skips the objects of loaded bundles. A garbage collection that visits a
+    whole catalog would delay all requests by tens of milliseconds.
     """
     # Heavy work in a thread delays the event loop by at most this long when both need the
     # interpreter.
@@ -35,11 +35,11 @@ def create_worker() -> FastAPI:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Context manager: disables garbage collection while it is open.
+    """Context manager that disables garbage collection while bundles are loaded.
 
     At its end, all existing objects become exempt from later garbage collections. Freed memory goes
-    back to the operating system, because opening a graph takes much memory for a short time. The
-    memory in use is then put on huge pages.
+    back to the operating system, because opening a graph needs a lot of memory for a short time.
+    The memory in use is then moved to huge pages.
     """
     gc.collect()
     gc.disable()

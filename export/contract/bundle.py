@@ -165,7 +165,7 @@ def save_bundle(
     tables: Sequence[Path] = (),
     **facts: Unpack[Facts],
 ) -> Manifest:
-    """Writes a bundle beside `folder`, verifies it, and then replaces `folder` by it.
+    """Writes a bundle beside `folder`, verifies it, and then replaces `folder` with it.
 
     If the process is killed, `load_bundle` still finds the old bundle or the new one, complete.
 
@@ -289,7 +289,7 @@ def verify_files(folder: Path, manifest: Manifest, names: Iterable[str] | None =
 def read_manifest(folder: Path, trust: Trust | None = None) -> Manifest:
     """Reads the manifest of the bundle in `folder`, and checks which files it names.
 
-    With a signature check, `trust`, the manifest is parsed only if the check accepts it.
+    If `trust` is given, the manifest is parsed only after `trust` has accepted its signature.
 
     Raises:
         BundleError: the manifest is missing or invalid, names other files than a bundle has, or

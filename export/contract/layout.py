@@ -70,7 +70,7 @@ class BundleLayout:
 
     @property
     def item_codes(self) -> Path:
-        """Path of the item vectors as bytes, by blocks; a bundle has none if it has no blocks."""
+        """Path of the item vectors' one-byte codes; only for a graph that searches by blocks."""
         return self.folder / "item_codes_by_block.npy"
 
     @property

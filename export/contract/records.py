@@ -136,7 +136,7 @@ def _repr(value: object) -> str:
 
 
 def check_values(place: str, value: object, depth: int = 0) -> None:
-    """Checks all strings, whole numbers and nested values of a JSON value of any form.
+    """Checks the strings, the whole numbers and the nesting depth of a JSON value.
 
     Args:
         place: where the value was read, for error messages.
@@ -231,7 +231,7 @@ def whole_number(at_least: int, at_most: int, expected: str = "") -> Check:
 
 
 def list_of(check: Check) -> Check:
-    """Returns a check that allows lists of which every element passes `check`."""
+    """Returns a check that allows lists whose elements all pass `check`."""
     return Check(
         f"a list, each {check.expected}",
         lambda value: isinstance(value, list) and all(map(check.passes, value)),
@@ -239,7 +239,7 @@ def list_of(check: Check) -> Check:
 
 
 def object_of(check: Check) -> Check:
-    """Returns a check that allows JSON objects of which every value passes `check`.
+    """Returns a check that allows JSON objects whose values all pass `check`.
 
     Their keys must be strings of at most `MAX_ID_LENGTH` characters.
     """

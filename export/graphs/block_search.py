@@ -1,16 +1,16 @@
-"""Defines the search of a large catalog: by blocks of similar items, in three ever finer steps.
+"""Defines the search of a large catalog by blocks of similar items, in three ever finer steps.
 
-1. The head of every item (`item_blocks`) is read, as codes of one byte a coordinate. A block of
-   items gets the highest of its items' estimates. The estimate of an item is the product of the
-   heads, plus a share of the largest product that the tails can have.
+1. The head of every item (`item_blocks`) is read as codes, one byte per coordinate. They give an
+   estimate of the item's score: the product of the item's and the query's head, plus a share of the
+   largest product that their tails can have. A block gets the highest estimate of its items.
 2. All items of the best blocks are scored from codes of their whole vectors.
 3. The best of these, the candidates, are scored exactly.
 
 The result is approximate: it can lack an item whose estimate was too low. `export.scorer` measures
 on the student's own queries how often that happens, and chooses this search only where it is rare.
 
-The list is made of the best candidates, the trusted ones. If too few of them may be answered,
-because of a filter or of a large `k`, all items that may be answered are scored exactly.
+The list is made of the best candidates, the trusted ones. A filter or a large `k` can leave too few
+of them. Then all items that may be recommended are scored exactly.
 """
 
 from dataclasses import dataclass
@@ -44,10 +44,10 @@ SMALLEST = 1e-9  # largest absolute value from which codes are made, if all valu
 
 @dataclass(frozen=True)
 class BlockSizes:
-    """How much of the catalog a search by blocks reads.
+    """The amounts of data that a search by blocks reads.
 
     Attributes:
-        num_codes: number of bytes of an item that step 1 reads; onnxruntime reads 8 at once.
+        num_codes: number of bytes per item that step 1 reads; onnxruntime reads 8 at once.
         num_blocks: number of blocks whose items step 2 reads.
     """
 
@@ -191,7 +191,7 @@ def block_constants(
     Args:
         table: `[rows, hidden]`, the item vectors; row 0 is padding.
         usual_queries: `[queries, hidden]`, typical query vectors.
-        sizes: how much the search reads.
+        sizes: amounts of data that the search reads.
     """
     axes = axes_of(table[1:], usual_queries)
     coordinates = table @ axes.of_items.astype(np.float32)
@@ -227,12 +227,15 @@ def block_constants(
 
 
 def _codes(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], float]:
-    """Rounds values to codes of one byte; returns the codes and the step between two of them."""
+    """Rounds values to codes of one byte; returns the codes and the step, the value of code 1."""
     step = max(float(np.abs(values).max()), SMALLEST) / LARGEST_CODE
     return np.rint(values / np.float32(step)).astype(np.int8), step
 
 
 def _whole_blocks(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Fills the last block with padding, whose codes are zeros, and which is never answered."""
+    """Fills the last block of the item indices `order` with padding, up to `BLOCK_SIZE` items.
+
+    Padding has codes of zero and is never recommended.
+    """
     missing = -len(order) % BLOCK_SIZE
     return np.pad(order, (0, missing), constant_values=PADDING_INDEX)

@@ -60,7 +60,7 @@ def padded_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
 
 
 def inline(encoder: onnx.GraphProto, graph: onnx.GraphProto) -> None:
-    """Replaces the placeholder node in `graph` by the nodes of `encoder`, in place.
+    """Replaces the placeholder node in `graph` with the nodes of `encoder`, in place.
 
     The placeholder is the node whose ONNX domain is `STUDENT`. The constants of the encoder become
     initializers of `graph`.
@@ -122,10 +122,10 @@ def remove_stack_traces(encoder: onnx.GraphProto) -> None:
 
 
 def _take_vectors(encoder: onnx.GraphProto) -> None:
-    """Replaces the encoder's lookup of item vectors in `table` by an input `vectors`, in place.
+    """Replaces the encoder's lookup of item vectors in `table` with an input `vectors`, in place.
 
     Raises:
-        ValueError: the encoder uses the item table otherwise than by one lookup of items.
+        ValueError: the encoder uses the item table for anything but one lookup of items.
     """
     (lookup,) = [node for node in encoder.node if "table" in node.input]
     if lookup.op_type != "Gather" or lookup.input[0] != "table":

@@ -32,9 +32,10 @@ MASKED = -1e9  # constants of this value or below are masks, not weights
 
 
 def soften_masks(graph: onnx.GraphProto) -> None:
-    """Replaces mask values in the constants of `graph` by `UNREAD`, in place.
+    """Replaces the mask values in the constants of `graph` with `UNREAD`, in place.
 
-    Mask values are numbers that are at most `MASKED`.
+    Mask values are numbers of at most `MASKED`. The weight of an item that is masked by `UNREAD` is
+    negligible, but not subnormal.
     """
     for constant in graph.initializer:
         values = numpy_helper.to_array(constant)
@@ -66,10 +67,10 @@ def fuse_attention(graph: onnx.GraphProto) -> None:
 
 
 def split_layers(graph: onnx.GraphProto) -> None:
-    """Replaces each linear layer whose output a Split node divides by several layers, in place.
+    """Replaces each linear layer that a Split node follows with one layer per part, in place.
 
-    Each new layer computes one part of the output. The weights are split once, at export, so that
-    no run has to split the output.
+    Each new layer computes one part of the old layer's output. The weights are split once, at
+    export, so that no run has to split the output.
     """
     producer_of = {output: node for node in graph.node for output in node.output}
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}

@@ -37,7 +37,7 @@ BATCH_SIZE = 256
 
 
 class EncoderError(TrainingError):
-    """A bundle cannot be made of an encoder; the message names the file and the reason."""
+    """A bundle cannot be made from an encoder; the message names the file and the reason."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class GivenEncoder:
     def queries(self, histories: list[NDArray[np.int64]]) -> NDArray[np.float32]:
         """Computes the query vectors of histories with the encoder's own file, `[batch, hidden]`.
 
-        The histories are item indices, oldest first; they are run as one batch.
+        The histories are item indices, oldest first. The encoder reads them as one batch.
 
         Raises:
             EncoderError: onnxruntime fails, or the query vectors are not finite or have another

@@ -24,13 +24,14 @@ NUM_SPLIT = 12
 
 @dataclass(frozen=True)
 class Axes:
-    """Two matrices that turn vectors; products of turned vectors are products of the vectors.
+    """Two matrices that turn item and query vectors without changing their dot products.
 
     Attributes:
-        of_items: `[hidden, hidden]`; item vectors times this matrix are coordinates.
-        of_queries: `[hidden, hidden]`; the same for query vectors.
-        weights: `[hidden]`, standard deviation of an average query times that of an item, by
-            coordinate, largest first.
+        of_items: `[hidden, hidden]`; item vectors times this matrix are the items' coordinates.
+        of_queries: `[hidden, hidden]`; query vectors times this matrix are the queries'
+            coordinates.
+        weights: `[hidden]`, the product of the standard deviations of the queries and of the items
+            in each coordinate, largest first.
     """
 
     of_items: NDArray[np.float64]
@@ -41,8 +42,8 @@ class Axes:
 def axes_of(vectors: Floats, queries: Floats) -> Axes:
     """Computes axes whose first coordinates carry most of the product of item and query vectors.
 
-    Both kinds of coordinates get the same standard deviations, so that rounding either of them
-    loses about as much.
+    In each coordinate, items and queries get the same standard deviation. So rounding either of
+    them loses about as much.
 
     Args:
         vectors: `[items, hidden]`, item vectors; a sample of them is read.
@@ -62,7 +63,8 @@ def block_order(coordinates: Floats, size: int) -> NDArray[np.int64]:
     Halves the items again and again by the coordinate in which they differ most.
 
     Args:
-        coordinates: `[items, …]`, those of the items, each weighted by its share in scores.
+        coordinates: `[items, coordinates]`, the items' coordinates, each weighted by its share in
+            scores.
         size: number of items in a block; only the last block can have fewer.
 
     Returns:
@@ -85,7 +87,10 @@ def block_order(coordinates: Floats, size: int) -> NDArray[np.int64]:
 
 
 def _second_moment(vectors: NDArray[np.float64], added_share: float) -> NDArray[np.float64]:
-    """Returns the mean of `v vᵀ`, plus `added_share` of its mean diagonal value in each place."""
+    """Returns the mean of `v vᵀ` over vectors `v`, with a constant added to its diagonal.
+
+    The constant is `added_share` times the mean of the diagonal.
+    """
     moment = vectors.T @ vectors / len(vectors)
     size = len(moment)
     added = added_share * np.trace(moment) / size + np.finfo(np.float64).tiny

@@ -1,9 +1,9 @@
-"""Replaces an encoder's layers that read one item at a time by lookups in precomputed tables.
+"""Replaces an encoder's layers that read one item at a time with lookups in precomputed tables.
 
 The first layers of an encoder read each item by itself, so their output for an item is the same in
 every history. The rewritten graph applies these layers to the whole item table. The result depends
 on constants only, so onnxruntime computes it once, when it opens the graph. For a history, the
-graph then looks up the rows of its items. This takes more memory, but no larger file.
+graph then looks up the rows of its items. The tables take memory, but the file is not larger.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,8 +21,8 @@ OF_TABLE = ".of_table"
 def precompute_per_item(encoder: onnx.GraphProto) -> None:
     """Makes `encoder` look up item vectors and all values that depend on one item only, in place.
 
-    The encoder then reads `window` and `table`, the item table. Its first nodes compute the tables
-    of the other values from `table`.
+    The encoder then reads `window` and `table`, the item table. Its first nodes compute a table
+    for each of the other values from `table`.
     """
     per_item, constants = {"vectors"}, {each.name: len(each.dims) for each in encoder.initializer}
     row_wise = []

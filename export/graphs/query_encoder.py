@@ -75,7 +75,7 @@ def _made_once(make: Callable[[], onnx.GraphProto]) -> Callable[[], onnx.GraphPr
 
 
 def usual_items(items: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
-    """Chooses every n-th of `items`; `usual_queries` are the queries after one of these items.
+    """Chooses every n-th of `items`; a query after each of them is one of the `usual_queries`.
 
     n is `num_rows` divided by `NUM_USUAL_QUERIES`, rounded down, and at least 1.
 

@@ -2,8 +2,8 @@
 
 The text below, in ONNX's text form, has the window, the masks and top-k. Two placeholder nodes in
 it stand for the student: one for histories without padding, one for all others. `inline` replaces
-both by graphs that torch exports. The student is thus defined only in torch, and all else only
-here.
+both with graphs that torch exports. So the student is defined only in torch, and everything else
+only here.
 
 The text is written by hand and not traced from torch code, because sizes depend on data: on the
 longest history of a batch and on `k`. Such sizes are simple in ONNX but hard in `torch.export`, and
@@ -106,9 +106,11 @@ def export_ranking_graph(
 ) -> None:
     """Writes the ranking graph of a sequential model to the file `path`.
 
-    The graph searches by `blocks`; None: it proves that its answer is exact. The file has the item
-    table only once: the lookup of item vectors, the scores and the output `table` share one
-    constant. With `blocks`, the constants `SHARED_TABLES` are written to files beside `path`.
+    If `blocks` is given, the graph searches by blocks, and the constants `SHARED_TABLES` are
+    written to files beside `path`. Otherwise the graph's answer is exact.
+
+    The item table is stored only once: the lookup of item vectors, the scores and the output
+    `table` share one constant.
     """
     table = encoder.table
     model = parser.parse_model(
@@ -137,8 +139,8 @@ def export_ranking_graph(
 def save_graph(model: onnx.ModelProto, path: Path, apart: Collection[str] = ()) -> None:
     """Checks a graph with ONNX's checker and writes it to the file `path`.
 
-    Encoders must have replaced the placeholder nodes. Their domain is removed from `model`. The
-    constants named in `apart` are written to files `NAME.npy` beside `path`.
+    Encoders must have replaced all placeholder nodes; the domain of these nodes is removed from
+    `model`. The constants named in `apart` are written to files `NAME.npy` beside `path`.
     """
     del model.opset_import[1]  # the domain of the placeholder nodes, which are all replaced
     for constant in model.graph.initializer:

@@ -142,7 +142,13 @@ COMMON_CASE_ROUGH_SEARCH = Template("""
 
 
 def search_of_all_text(scores: str, item_indices: str, scores_of_table: str) -> str:
-    """Returns the exact search of all items, with names for its outputs and a way to score."""
+    """Returns the exact search of all items in ONNX's text form.
+
+    Args:
+        scores: name of the output of the best scores.
+        item_indices: name of the output of the best items.
+        scores_of_table: ONNX text that computes the scores of the item table's rows.
+    """
     return SEARCH_OF_ALL.substitute(
         scores=scores, item_indices=item_indices, scores_of_table=scores_of_table
     )
@@ -204,7 +210,7 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
 
 
 def never_padding(num_rows: int) -> NDArray[np.float32]:
-    """Returns `[num_rows]`, to be added to the scores of all rows: -inf for padding, 0 else."""
+    """Returns an array to add to the scores of all rows, `[num_rows]`: -inf for padding, else 0."""
     added = np.zeros(num_rows, dtype=np.float32)
     added[PADDING_INDEX] = -np.inf
     return added

@@ -1,4 +1,4 @@
-"""Makes a bundle of a model that RecTools or RecBole has trained.
+"""Makes a bundle from a model that RecTools or RecBole has trained.
 
 distilled-recommender bundle import rectools model.ckpt BUNDLE --python .venv/rectools/bin/python
 
@@ -48,7 +48,7 @@ PROGRAMS: Mapping[Library, Path] = {
 
 @dataclass(frozen=True)
 class Given:
-    """Inputs of an import besides the trained model.
+    """The inputs of an import, besides the trained model.
 
     Attributes:
         items: file of the table of items; None: titles are the ids.
@@ -98,9 +98,9 @@ def import_model(
     python: Path,
     given: Given = NOTHING,
 ) -> Manifest:
-    """Exports the encoder of `checkpoint` in the library's environment, and makes a bundle of it.
+    """Exports the encoder of `checkpoint` in the library's environment; makes a bundle from it.
 
-    Items of the tables that the model does not know are left out, and so are their interactions.
+    Items in the tables that the model does not know are left out, and so are their interactions.
 
     Args:
         library: library that trained the model.
@@ -157,7 +157,7 @@ def bundle_of(
     *,
     num_random: int = NUM_RANDOM_HISTORIES,
 ) -> Manifest:
-    """Makes a bundle of the files that a library's program has written into `folder`.
+    """Makes a bundle from the files that a library's program has written into `folder`.
 
     `num_random` is the number of random histories after which the bundle's graphs are compared with
     the encoder.
@@ -203,7 +203,10 @@ def _items_of(item_ids: "pd.Series[str]", path: Path | None, out: Path) -> Path:
 
 
 def _known(path: Path, item_ids: "pd.Series[str]", out: Path) -> Path:
-    """Copies the interactions with items of the model from `path` to `out`; returns `out`."""
+    """Copies the interactions with items that the model knows from `path` to `out`; returns `out`.
+
+    `item_ids`: ids of these items.
+    """
     table = read_text_table(path, ["user_id", "item_id"])
     is_known = table["item_id"].isin(item_ids)
     if not is_known.all():

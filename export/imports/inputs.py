@@ -1,4 +1,4 @@
-"""Reads the items, item vectors and histories that a bundle is made of, besides the encoder."""
+"""Reads the items, item vectors and histories from which a bundle is made, besides the encoder."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -56,9 +56,9 @@ def read_vectors(path: Path, catalog: Catalog) -> NDArray[np.float32]:
 def dataset_of(
     items: Path, histories: Path | None, missing_titles: MissingTitles, name: str
 ) -> Dataset:
-    """Makes a dataset of a table of items and a table of interactions.
+    """Makes a dataset from a table of items and a table of interactions.
 
-    Without a column `split` in the table of interactions, the last interaction of each user with
+    If the table of interactions has no column `split`, the last interaction of each user who has
     several is a test row. All others are training rows. Items keep the order of their table.
 
     Args:

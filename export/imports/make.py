@@ -1,4 +1,4 @@
-"""Makes a bundle of an encoder in ONNX, a table of items and their vectors.
+"""Makes a bundle from an encoder in ONNX, a table of items and their vectors.
 
 distilled-recommender bundle make BUNDLE --encoder E.onnx --items items.csv --vectors vectors.npy
 
@@ -68,7 +68,7 @@ Trained = Annotated[
 
 @dataclass(frozen=True)
 class Sources:
-    """The files that a bundle is made of.
+    """The files from which a bundle is made.
 
     Attributes:
         encoder: ONNX file of the encoder.
@@ -137,10 +137,10 @@ def command(
 def make_bundle(
     sources: Sources, origin: Origin, folder: Path, *, num_random: int = NUM_RANDOM_HISTORIES
 ) -> Manifest:
-    """Makes a bundle, if its graphs rank as the encoder itself does; prints a description of it.
+    """Makes a bundle if its graphs rank as the encoder itself does; prints its description.
 
     Args:
-        sources: the files that the bundle is made of.
+        sources: the files from which the bundle is made.
         origin: origin of the model, for the manifest.
         folder: the bundle's folder, which is replaced as a whole.
         num_random: number of random histories to rank after in the comparison, besides edge cases.

@@ -105,8 +105,8 @@ def at_places(output: Tensor, places: Tensor) -> Tensor:
 def export(checkpoint: Path, out: Path) -> None:
     """Writes a trained RecBole model as files into the existing folder `out`.
 
-    These are `encoder.onnx` (from a history to a query vector), `vectors.npy` (item vectors),
-    `items.json` (item ids) and `facts.json` (names of program and model, and the window).
+    The files are `encoder.onnx` (from a history to a query vector), `vectors.npy` (item vectors),
+    `items.json` (item ids) and `facts.json` (program, kind of model and length of the window).
 
     Raises:
         ValueError: the kind of the model is not one of `MODELS`.

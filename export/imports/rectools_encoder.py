@@ -68,8 +68,8 @@ def export(checkpoint: Path, out: Path) -> None:
     """Writes the encoder, item vectors, item ids and facts of a RecTools model into `out`.
 
     Raises:
-        ValueError: a bundle cannot rank as the model does: its similarity is not the dot product,
-            it has extra tokens, or it changes item vectors before it scores them.
+        ValueError: a bundle cannot rank as the model does. The model's similarity is not the dot
+            product, or the model has extra tokens or changes item vectors before scoring.
     """
     model = SASRecModel.load_from_checkpoint(checkpoint, map_location="cpu")
     backbone = model.torch_model.eval()

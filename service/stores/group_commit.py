@@ -55,8 +55,8 @@ class GroupCommit:
 
         Raises:
             DiskFullError: the files have their maximum size, or the disk is full.
-            DiskError: the disk fails, or is too slow. If it is too slow, the record is possibly
-                written later.
+            DiskError: the disk fails, or is too slow. A disk that is too slow may still write the
+                record later.
         """
         if len(self._unsaved) >= _MAX_UNSAVED:
             raise DiskError(f"the disk is behind: {_MAX_UNSAVED} records wait to be written")
@@ -80,7 +80,7 @@ class GroupCommit:
             await asyncio.wait([self._saving])
 
     def shut_down(self) -> None:
-        """Ends the thread."""
+        """Ends the thread that writes to the disk."""
         self._thread.shutdown()
 
     async def _save(self) -> None:

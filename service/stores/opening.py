@@ -47,7 +47,7 @@ def open_item_store(settings: Settings) -> AddedItemStore:
 def open_edit_store(settings: Settings) -> ItemEditStore:
     """Opens the store of edits of items; a Redis store connects at its first command.
 
-    Without Redis, the edits are in a file beside that of the added items.
+    Without Redis, the edits are in a file beside the file of the added items.
     """
     if settings.redis_url is None:
         path = settings.items_path.with_name(f"edits-of-{settings.items_path.name}")
@@ -80,7 +80,7 @@ def open_history(
     """Opens the store of session histories; a Redis store connects at its first command.
 
     Args:
-        settings: choose the store.
+        settings: the settings of the service, which choose the store.
         log: the event log, to which a store in memory writes. A store in Redis does not use it, and
             writes to the same streams in its own scripts.
         count_left_out: counts events that are left out of the log.

@@ -54,7 +54,7 @@ def connect_shared(url: str, *, timeout_seconds: float) -> SharedConnection:
 
 
 def connect_cluster(url: str, *, timeout_seconds: float) -> ClusterConnection:
-    """Makes a client of the Redis Cluster that has a node at `url`, with one connection a node.
+    """Makes a client of the Redis Cluster that has a node at `url`; opens one connection per node.
 
     `timeout_seconds` is the maximum time of a command, including the time to connect.
     """
@@ -130,8 +130,8 @@ class ClusterClient(RedisCluster):
     async def _read_topology(self, *, has_none: bool) -> LostError | None:
         """Reads the topology from any node; returns an error if no node answers.
 
-        The error is not raised, because possibly nobody awaits the task that runs this method.
-        `has_none`: whether no topology is known yet.
+        The error is not raised, because there may be nobody who awaits the task that runs this
+        method. `has_none`: whether no topology is known yet.
         """
         try:
             await (self.initialize() if has_none else self.nodes_manager.initialize())
@@ -176,7 +176,7 @@ class redis_errors_as:  # noqa: N801 - a context manager is named as a function
         self._refusal = refusal
 
     def __enter__(self) -> None:
-        """Enters the block; does nothing."""
+        """Does nothing; errors are handled at the end of the block."""
 
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: object

@@ -33,7 +33,7 @@ class SharedConnection:
     """Sends commands on one connection, which is opened at the first command.
 
     After the connection is lost, the next command opens a new one. Some error replies mean that
-    another node has possibly taken over (`another_node_may_answer`). The client then opens a new
+    another node may have taken over (`another_node_may_answer`). The client then opens a new
     connection in the background: after a failover, the same address leads to the other node.
     """
 

@@ -30,8 +30,8 @@ def pool_of_node(url: str, address: tuple[str, int], **options: Any) -> Connecti
     """Makes a pool of connections to a node of a cluster.
 
     Args:
-        url: address of any node of the cluster, with what all connections need, such as a password.
-        address: host and port of the node.
+        url: address of any node of the cluster; options in it, such as a password, are used.
+        address: host and port of the node to connect to.
         options: keyword arguments for redis-py's connections.
     """
     pool = ConnectionPool.from_url(url, **options)
@@ -41,7 +41,7 @@ def pool_of_node(url: str, address: tuple[str, int], **options: Any) -> Connecti
 
 
 def address_of(url: str) -> tuple[str, int]:
-    """Returns host and port of the Redis at `url`."""
+    """Returns the host and the port of the Redis at `url`."""
     chosen = parse_url(url)
     return chosen.get("host", "localhost"), chosen.get("port", 6379)
 

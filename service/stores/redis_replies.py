@@ -21,7 +21,7 @@ class WriteRefusedError(ResponseError):
 class IsolatedNodeError(WriteRefusedError):
     """A primary refuses writes because it has too few replicas.
 
-    Another node has possibly become the primary.
+    Another node may have become the primary.
     """
 
 
@@ -61,7 +61,10 @@ def reply_error(message: str) -> RedisError:
 
 
 def _redirection(code: str, rest: str) -> AskError | None:
-    """Makes the exception for `SLOT HOST:PORT`; returns None if `rest` has another form."""
+    """Makes the exception for a redirection; returns None if `rest` is not `SLOT HOST:PORT`.
+
+    `code`: MOVED or ASK, the first word of the reply.
+    """
     try:
         return _REDIRECTIONS[code](rest)
     except (ValueError, IndexError):
@@ -69,10 +72,10 @@ def _redirection(code: str, rest: str) -> AskError | None:
 
 
 def another_node_may_answer(error: RedisError) -> bool:
-    """Returns whether a new connection to the same address possibly leads to a working node.
+    """Returns whether a new connection to the same address may lead to a working node.
 
-    That is possible after a failover: `error` then says that the connected node is no longer the
-    primary, or cannot work as one.
+    After a failover it may: `error` then says that the connected node is no longer the primary, or
+    cannot work as one.
     """
     return isinstance(error, _ANOTHER_NODE)
 

@@ -69,9 +69,9 @@ class SessionRefs:
         self._reads_old_keys = settings.old_session_keys and settings.redis_url is not None
 
     def _of_user(self, user_id: str, tenant: str) -> tuple[str, ...]:
-        """Returns the user refs of a tenant's user: the current one, then one with the old secret.
+        """Returns the user refs of a tenant's user: the current one, then one from the old secret.
 
-        The second is missing if there is no old secret.
+        If there is no old secret, only the current one is returned.
         """
         return tuple([user_ref(secret, tenant, user_id) for secret in self._secrets])
 

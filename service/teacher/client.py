@@ -107,8 +107,8 @@ class TeacherClient:
         """Asks the teacher for recommendations; returns its answer without unusable items.
 
         An item is unusable if the query forbids it, if it is repeated, or if its distance is not
-        finite. The answer can have more than `k` items, so that `k` are left after the caller has
-        dropped those that the catalog does not have.
+        finite. The answer can have more than `k` items, so that `k` remain after the caller has
+        dropped the items that the catalog lacks.
 
         Raises:
             TeacherUnavailableError: too many requests of this client are in progress.
@@ -181,8 +181,8 @@ class TeacherClient:
 def _usable(answer: TeacherAnswer, query: TeacherQuery) -> TeacherAnswer:
     """Returns a copy of `answer` without unusable items.
 
-    An item is unusable if the query forbids it, or if its distance is not finite. Of an item that
-    is repeated, all but the first usable place are left out.
+    An item is unusable if the query forbids it, or if its distance is not finite. A repeated item
+    keeps only its first usable place.
     """
     distances: dict[str, float] = {}
     seen = frozenset(query.history if query.mask_seen else ())

@@ -144,9 +144,9 @@ class Metrics:
 
     @asynccontextmanager
     async def watching(self, read: ReadGauges) -> AsyncIterator[None]:
-        """Context manager: while it is open, scrapes include the gauges that `read` returns.
+        """Context manager that adds the gauges returned by `read` to all scrapes in its block.
 
-        They also include the worker's number of requests in progress, its CPU time and its memory.
+        It also adds the worker's number of requests in progress, its CPU time and its memory.
         """
 
         def read_all() -> Iterator[GaugeMetricFamily]:

@@ -46,7 +46,7 @@ class Stopwatch:
 class _Part:
     """Context manager that times one part of a request.
 
-    If its block ends without an error, it appends the part's name and seconds to `parts`.
+    If the block ends without an error, the part's name and seconds are appended to `parts`.
     """
 
     __slots__ = ("_name", "_parts", "_started")

@@ -41,9 +41,9 @@ def install_tracing(app: FastAPI) -> None:
 
 
 def _scrub(span: Any, _: Any) -> None:
-    """Replaces URLs and paths in a request's span by the route's template.
+    """Replaces URLs and paths in a request's span with the route's template.
 
-    They contain session ids and titles, which must not leave the service.
+    URLs and paths contain session ids and titles, which must not leave the service.
     """
     attributes = dict(getattr(span, "attributes", None) or {})
     for name in _ADDRESSES & attributes.keys():

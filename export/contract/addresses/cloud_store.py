@@ -1,4 +1,4 @@
-"""Objects in S3, Google Cloud Storage or Azure, by the library obstore.
+"""Reads and writes objects in S3, Google Cloud Storage or Azure with the library obstore.
 
 obstore reads credentials and options from the environment, by the names that the clouds' own tools
 use, such as AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL or GOOGLE_APPLICATION_CREDENTIALS.
@@ -102,9 +102,9 @@ class CloudStore:
 
 @contextmanager
 def _store_errors(place: str) -> Iterator[None]:
-    """Context manager that turns errors of obstore into a StoreError, except three.
+    """Context manager that turns an error of obstore into a StoreError.
 
-    `FileNotFoundError` and the two errors of conditional writes stay as they are.
+    FileNotFoundError and the two errors of failed conditional writes are not changed.
     """
     try:
         yield
@@ -119,7 +119,10 @@ def _first_line(error: Exception) -> str:
 
 
 def _version_of(meta: "ObjectMeta") -> str:
-    """Joins both names of a version: S3 and Azure compare the first, Google the second."""
+    """Returns an object's ETag and version id, joined by a line feed.
+
+    A conditional write of S3 and Azure compares the ETag, one of Google the version id.
+    """
     return f"{meta['e_tag'] or ''}\n{meta['version'] or ''}"
 
 

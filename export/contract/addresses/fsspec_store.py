@@ -1,4 +1,4 @@
-"""Objects at any other address of fsspec, such as `hf://datasets/me/shop`; only to be read.
+"""Reads objects at any other address that fsspec supports, such as `hf://datasets/me/shop`.
 
 fsspec has no conditional write, so nothing is published to these addresses.
 """
@@ -15,7 +15,7 @@ _BLOCK_SIZE = 2**23
 
 
 class FsspecStore:
-    """The objects under an address, by the library that fsspec finds for its scheme."""
+    """The objects under an address, read with the library that fsspec has for its scheme."""
 
     def __init__(self, address: str) -> None:
         """Finds the library; raises BundleError if there is none for the scheme."""
@@ -54,11 +54,11 @@ class FsspecStore:
             raise StoreError(f"{place}: {type(error).__name__}: {shown(error)}") from None
 
     def upload(self, name: str, path: Path) -> None:  # noqa: ARG002 - of the protocol
-        """Raises BundleError: see the module's docstring."""
+        """Raises BundleError, because these addresses can only be read."""
         raise self._read_only()
 
     def replace(self, name: str, content: bytes, expected: str | None) -> None:  # noqa: ARG002
-        """Raises BundleError: see the module's docstring."""
+        """Raises BundleError, because these addresses can only be read."""
         raise self._read_only()
 
     def _read_only(self) -> BundleError:

@@ -1,4 +1,7 @@
-"""Objects in a folder of this machine or of a mounted volume, at an address `file:///…`."""
+"""Reads and writes objects as files in a local folder, at an address `file:///…`.
+
+The folder can be on a mounted volume.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -17,7 +20,7 @@ class LocalStore:
     """The files under a folder; a conditional write holds a lock on the folder."""
 
     def __init__(self, address: str) -> None:
-        """Takes the address; raises BundleError unless its path is absolute."""
+        """Stores the address; raises BundleError if its path is not absolute."""
         parts = urlsplit(address)
         if parts.netloc or not parts.path.startswith("/"):
             raise BundleError(f"{address}: expected an absolute path, as in file:///mnt/bundles")

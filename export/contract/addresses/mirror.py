@@ -1,4 +1,4 @@
-"""Mirror: a local copy of the active bundle of an address, behind a link as in `publish`.
+"""Mirrors an address: keeps a local copy of the active bundle, and a link to the copy.
 
 The copy is verified before the link moves: the pointer has the hash of the manifest, which has the
 hashes of all files. Old copies stay, up to a number of bytes, so that a rollback downloads nothing.
@@ -38,9 +38,9 @@ class Mirror:
         Args:
             store: the store at the address.
             folder: folder of the copies of this address.
-            max_bytes: maximum size of one bundle, and of all copies together; the active one and
-                the one before are kept in any case.
-            trust: accepts or refuses a bundle by its signature; None: none is needed.
+            max_bytes: maximum size of one bundle, and of all copies together; the copies of the
+                active and the previous bundle are always kept.
+            trust: accepts or refuses a bundle by its signature; None: signatures are not checked.
         """
         self.link = BundleLink(folder / LINK_NAME)
         self._store = store
@@ -51,7 +51,7 @@ class Mirror:
         self._refused: tuple[Found, float, str] | None = None
 
     def refresh(self) -> None:
-        """Copies the active bundle, if it is another one than before, and moves the link to it.
+        """Copies the active bundle, if the pointer has changed, and moves the link to the copy.
 
         Raises:
             StoreError: the store or the local disk fails; the link stays.
@@ -76,7 +76,11 @@ class Mirror:
         self._followed, self._refused = found, None
 
     def _reason_to_wait(self, found: Found) -> str | None:
-        """Returns why the same bundle was refused lately; None if it shall be copied now."""
+        """Returns why a bundle is not copied again yet; None if it can be copied now.
+
+        A bundle that was refused is tried again after `_SECONDS_UNTIL_RETRY`. Until then, this
+        method returns the reason of the refusal.
+        """
         if self._refused is None:
             return None
         refused, at, reason = self._refused
@@ -95,7 +99,10 @@ class Mirror:
             self._remove_old_copies()
 
     def _is_copy(self, target: Path, entry: Entry) -> bool:
-        """Returns whether `target` is a copy of the bundle; at the first look hashes all of it."""
+        """Returns whether the folder `target` is a copy of the bundle `entry`.
+
+        Until the first refresh has succeeded, the hashes of all files are checked too.
+        """
         layout = BundleLayout(target)
         try:
             content = read_file(layout.manifest, MAX_MANIFEST_SIZE)
@@ -111,8 +118,8 @@ class Mirror:
         """Downloads a bundle into the empty folder `target`, and verifies it file by file.
 
         Raises:
-            BundleError: an object is missing, too large or not what its hash says, or `trust` does
-                not accept the bundle.
+            BundleError: an object is missing, too large or has another hash, or `trust` does not
+                accept the bundle.
         """
         layout, place = BundleLayout(target), f"{self._store.address}/{entry.bundle}"
         name = f"{entry.bundle}/{layout.manifest.name}"
@@ -131,7 +138,17 @@ class Mirror:
             left -= self._download_file(f"{entry.bundle}/{name}", target / name, at_most, expected)
 
     def _download_file(self, name: str, target: Path, at_most: int, expected: str) -> int:
-        """Downloads one object of at most `at_most` bytes; returns its size in bytes."""
+        """Downloads the object `name` to the file `target`; returns its size in bytes.
+
+        Args:
+            name: name of the object.
+            target: path of the new file.
+            at_most: maximum size in bytes.
+            expected: SHA-256 of the content, in hexadecimal.
+
+        Raises:
+            BundleError: the object is missing, too large or has another hash.
+        """
         digest, size = hashlib.sha256(), 0
         with target.open("wb") as file:
             for block in self._store.blocks(name, at_most):

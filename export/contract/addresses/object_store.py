@@ -1,4 +1,4 @@
-"""The ObjectStore protocol: what publishing to an address and following it need of a store.
+"""The ObjectStore protocol: the operations of a store to which bundles are published.
 
 An address is a text such as `s3://bucket/shop`, `gs://bucket/shop` or `file:///mnt/shop`. Objects
 are named relative to it.
@@ -16,7 +16,7 @@ ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<rest>.+)", re.ASCII)
 
 
 class StoreError(BundleError):
-    """The store does not answer, or refuses access; says nothing about a bundle."""
+    """The store does not answer, or refuses access; the bundle itself may be valid."""
 
 
 class LostRaceError(BundleError):
@@ -43,33 +43,35 @@ class ObjectStore(Protocol):
         """The address that was opened, without `/` at the end."""
 
     def read(self, name: str, at_most: int) -> Stored | None:
-        """Returns an object of at most `at_most` bytes; None if there is none.
+        """Returns an object of at most `at_most` bytes; None if the object does not exist.
 
         Raises:
-            BundleError: it is larger.
+            BundleError: the object is larger.
         """
 
     def blocks(self, name: str, at_most: int) -> Iterator[bytes]:
         """Yields the content of an object of at most `at_most` bytes, part by part.
 
         Raises:
-            BundleError: there is no such object, or it is larger.
+            BundleError: the object does not exist, or is larger.
         """
 
     def upload(self, name: str, path: Path) -> None:
         """Writes the content of the file `path` to an object; readers see all of it or nothing."""
 
     def replace(self, name: str, content: bytes, expected: str | None) -> None:
-        """Writes an object if its version still is `expected`; None: if there is none yet.
+        """Writes an object if its version is still `expected`.
+
+        If `expected` is None, writes the object only if it does not exist yet.
 
         Raises:
-            LostRaceError: it has another version.
+            LostRaceError: the object has another version.
             BundleError: this store has no such conditional write.
         """
 
 
 def is_address(text: str) -> bool:
-    """Returns whether `text` is an address, by its form `scheme://…`; a path is none."""
+    """Returns whether `text` is an address, that is, of the form `scheme://…`, and not a path."""
     return ADDRESS.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""BundlePlace: where bundles are published, a folder of bundles or an address."""
+"""BundlePlace: a place where bundles are published, either a folder of bundles or an address."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +24,13 @@ _MAX_COPY_BYTES = 2**40
 class BundlePlace(Protocol):
     """Protocol of a place of published bundles, one of which is active.
 
-    Methods that change it raise BundleError if the bundle is invalid or the place has changed
-    meanwhile, and OSError if a local folder cannot be written.
+    Methods that change the place raise BundleError if the bundle is invalid or another program has
+    changed the place. They raise OSError if a local folder cannot be written.
     """
 
     @property
     def name(self) -> str:
-        """The link or the address, for messages."""
+        """Path of the link or the address, for messages."""
 
     @property
     def active(self) -> str | None:
@@ -39,17 +39,20 @@ class BundlePlace(Protocol):
     def folder(self, bundle: str, copies: Path) -> Path:
         """Returns a local folder with the active bundle, whose version is `bundle`.
 
-        `copies`: folder for a copy, if the bundle is not in a local folder.
+        `copies`: folder for a copy, if the place is an address.
         """
 
     def publish(self, bundle: Path, trust: Trust | None = None) -> str:
-        """Copies a bundle there and makes it active; returns its version."""
+        """Copies a bundle to the place and makes it active; returns its version."""
 
     def publish_in_place_of(self, champion: str | None, bundle: Path) -> str:
-        """Publishes a bundle while `champion` is active; returns its version."""
+        """Publishes a bundle if the active version is `champion`; returns the new version.
+
+        If `champion` is None, publishes the bundle only if none is active.
+        """
 
     def publish_first(self, bundle: Path, trust: Trust | None = None) -> str:
-        """Publishes a bundle if none is active; returns the version of the active one."""
+        """Publishes a bundle if none is active; returns the version that is then active."""
 
     def roll_back(self) -> str:
         """Makes the previous bundle active; returns its version."""

@@ -1,4 +1,4 @@
-"""The pointer, `active.json` at an address: which bundle is active, and its hash and signature.
+"""The pointer, `active.json` at an address: names the active bundle, its hash and signature.
 
     s3://bucket/shop/
     ├── active.json       the pointer, replaced by conditional writes
@@ -35,12 +35,12 @@ _MAX_SIZE = 2**16
 
 @dataclass(frozen=True)
 class Entry:
-    """A published bundle.
+    """A published bundle, as the pointer describes it.
 
     Attributes:
-        bundle: name of its folder, its `model_version`.
-        manifest_sha256: SHA-256 of its `manifest.json`, in hexadecimal.
-        signature: content of its `manifest.json.minisig`; None if nobody has signed it.
+        bundle: the bundle's `model_version`, which is also the name of its folder.
+        manifest_sha256: SHA-256 of `manifest.json`, in hexadecimal.
+        signature: content of `manifest.json.minisig`; None if the bundle is not signed.
     """
 
     bundle: str
@@ -61,7 +61,10 @@ class Pointer:
     previous: Entry | None = None
 
     def moved_to(self, entry: Entry) -> "Pointer":
-        """Returns the pointer after `entry` became active; a new signature keeps `previous`."""
+        """Returns a pointer to `entry`, with the bundle that was active as `previous`.
+
+        If only the signature of the active bundle is new, `previous` stays as it is.
+        """
         previous = self.previous if entry.bundle == self.active.bundle else self.active
         return Pointer(entry, previous)
 
@@ -79,7 +82,7 @@ def read_pointer(store: ObjectStore) -> Found | None:
 
     Raises:
         StoreError: the store does not answer.
-        BundleError: the object is no pointer.
+        BundleError: the object is not a pointer.
     """
     stored = store.read(POINTER_NAME, _MAX_SIZE)
     if stored is None:

@@ -1,4 +1,6 @@
-"""Publishes bundles to an address: uploads one, then moves the pointer by a conditional write.
+"""Publishes bundles to an address: uploads a bundle, then moves the pointer to it.
+
+The pointer is moved by a conditional write.
 
 A killed upload leaves objects that no pointer names. Publishing the bundle again completes them.
 """
@@ -24,7 +26,7 @@ from export.contract.records import BundleError
 def publish_at(store: ObjectStore, bundle: Path, trust: Trust | None = None) -> Pointer:
     """Uploads a bundle and makes it the active one; returns the new pointer.
 
-    With a signature check, `trust`, only a bundle that it accepts is published.
+    If `trust` is given, only a bundle whose signature it accepts is published.
 
     Raises:
         LostRaceError: another program moved the pointer meanwhile; the bundle is not active.
@@ -37,10 +39,12 @@ def publish_at(store: ObjectStore, bundle: Path, trust: Trust | None = None) -> 
 def publish_in_place_of(
     store: ObjectStore, bundle: Path, champion: str | None, trust: Trust | None = None
 ) -> Pointer:
-    """Publishes as `publish_at` does, but only while `champion` is active, or None: no bundle.
+    """Publishes as `publish_at` does, but only if the active version is `champion`.
+
+    If `champion` is None, publishes the bundle only if none is active.
 
     Raises:
-        LostRaceError: another bundle is active; the bundle is not.
+        LostRaceError: another version is active, or another program moved the pointer meanwhile.
         BundleError: the bundle is invalid, or `trust` does not accept it; nothing is published.
         StoreError: the store does not answer.
     """
@@ -117,10 +121,12 @@ def _upload(store: ObjectStore, bundle: Bundle) -> None:
 
 
 def _move(store: ObjectStore, pointer: Pointer, found: Found | None) -> None:
-    """Replaces the pointer `found` by `pointer`.
+    """Replaces the pointer `found` with `pointer`.
+
+    If `found` is None, writes the pointer only if none exists.
 
     Raises:
-        LostRaceError: another program moved it meanwhile.
+        LostRaceError: another program moved the pointer meanwhile.
     """
     try:
         store.replace(POINTER_NAME, render_pointer(pointer), found.version if found else None)

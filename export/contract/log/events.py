@@ -285,7 +285,7 @@ def sequence_of(stream_id: str) -> int:
 def next_sequence(last: int, now_ms: int) -> int:
     """Returns the sequence number of the next entry of a log on disk.
 
-    `last` is the number of the entry before, and `now_ms` the present time in ms since 1970.
+    `last` is the number of the previous entry, and `now_ms` the current time in ms since 1970.
     """
     return max(last + 1, now_ms << _SEQUENCE_BITS)
 
@@ -305,7 +305,7 @@ def erases(tombstone: Tombstone, record: Event | Impression) -> bool:
 
     A tombstone erases the records of its session, or the events of its user, except later ones. A
     record is later if both its sequence number and its time are after the tombstone's. Neither is
-    enough alone: clocks of replicas differ, and impressions are written after they were shown.
+    enough alone: clocks of replicas differ, and impressions are written after they are shown.
 
     A session's event in the same millisecond as the tombstone is later if its sequence number is
     higher, since both are in one stream.

@@ -64,11 +64,11 @@ class LiveFigures:
 
 @dataclass(frozen=True)
 class Drift:
-    """Counts of recent events, to be compared with the training of a model.
+    """Counts of recent events, to compare them with the training interactions of a model.
 
     Attributes:
         model_version: version of the model's bundle.
-        begin: begin of the counted time in ms since 1970.
+        begin: start of the counted period in ms since 1970.
         events: number of events.
         unknown: number of events on items that the model does not have.
         head: number of events on the *head*: the fewest items that have half of the model's
@@ -95,7 +95,7 @@ class LiveReport:
         begin: start of the period in ms since 1970; None: the start of the log.
         made_at: end of the period in ms since 1970, when the log was read.
         figures: figures of each variant, model version and source.
-        drift: recent events against the training of a model; None if they were not compared.
+        drift: counts of recent events that show drift; None if they were not computed.
     """
 
     schema: int

@@ -47,7 +47,7 @@ def segments_of(folder: Path) -> Sequence[Path]:
 
 
 def seal(path: Path) -> Path:
-    """Renames a segment that is complete from `.open` to `.log`; returns its new path."""
+    """Renames a complete segment from `.open` to `.log`; returns its new path."""
     sealed = path.with_suffix(SEALED)
     path.rename(sealed)
     return sealed

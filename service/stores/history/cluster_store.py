@@ -52,9 +52,9 @@ class ClusterHistoryStore(RedisHistoryStore):
             await self._leave_users(session)
 
     async def _read_former(self, keys: AllKeys) -> Sequence[str]:
-        """Returns the entries under the first former name that has any.
+        """Returns the list of events under the first former name that has any; [] if none has.
 
-        They include entries that are being moved.
+        The list includes events that are being moved.
         """
         names = [name for key in keys.former_events for name in (moving_key_of(key), key)]
         moving_or_former = await self._read_lists(names)
@@ -68,8 +68,9 @@ class ClusterHistoryStore(RedisHistoryStore):
         """Claims the events that are stored under former names, and reads their event ids.
 
         Returns:
-            For each former name, its entries and then their token; empty if it has no entries. For
-            each set of event ids under a former name, the event ids, each followed by its time.
+            Two lists. The first has a list for each former name: its entries, followed by their
+            token, or nothing if there are no entries. The second has a list for each set of event
+            ids under a former name: each event id, followed by its time.
         """
         found = await asyncio.gather(
             *(
@@ -93,7 +94,7 @@ class ClusterHistoryStore(RedisHistoryStore):
         """Removes moved events and event ids from the former names.
 
         The appended event is stored already, so errors of Redis are ignored. The next append of the
-        session then removes what is left.
+        session then removes the rest. `batches` and `event_ids` are the result of `_claim_former`.
         """
         claimed = zip(keys.former_events, batches, strict=True)
         tokens = {moving_key_of(key): each[-1] for key, each in claimed if each}

@@ -69,8 +69,8 @@ class GuardedHistory:
             clock: returns the time in seconds; tests pass their own.
             journal: keeps events that could not be stored; None: they are lost.
             count_left_out: counts events that are left out of the event log.
-            wait_seconds: maximum time of all calls to the store that one request needs; None: only
-                each single call has a deadline, which is that of the store.
+            wait_seconds: maximum time of all calls to the store that one request needs; None: each
+                call has only the store's own deadline.
             keeps_order: whether `store` stores concurrent events of a session in the order of the
                 calls.
         """
@@ -98,7 +98,7 @@ class GuardedHistory:
 
     @property
     def num_set_aside(self) -> int:
-        """Number of events that this worker has set aside, since the store can never store them."""
+        """Number of events that this worker has set aside, because the store rejects them."""
         return 0 if self._journal is None else self._journal.num_set_aside
 
     @property
@@ -179,8 +179,8 @@ class GuardedHistory:
         """Deletes the history of a session, and logs `tombstones` (see `HistoryStore.forget`).
 
         Raises:
-            HistoryUnavailableError: the store does not answer or refuses. The history is possibly
-                still stored.
+            HistoryUnavailableError: the store does not answer or refuses. The history may still be
+                stored.
         """
         await self._breaker.call(lambda: self._store.forget(session, tombstones))
 
@@ -196,8 +196,8 @@ class GuardedHistory:
         """Deletes the list of a user's sessions, but not the sessions; logs `tombstone`.
 
         Raises:
-            HistoryUnavailableError: the store does not answer or refuses. The list is possibly
-                still stored.
+            HistoryUnavailableError: the store does not answer or refuses. The list may still be
+                stored.
         """
         await self._breaker.call(lambda: self._store.forget_user(user_ref, tombstone))
 

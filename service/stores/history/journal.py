@@ -87,7 +87,7 @@ class Journal:
         return count
 
     async def set_aside(self, record: Record, reason: str) -> None:
-        """Writes a record that can never be stored to the file `REJECTED`, next to the journals.
+        """Writes a record that the store rejects into the file `REJECTED`, next to the journals.
 
         So the record does not prevent the replay of later records. If the process is killed before
         the segment of the record is removed, the record is set aside twice.

@@ -35,7 +35,7 @@ class JournalledEvents:
 
     @property
     def num_set_aside(self) -> int:
-        """Number of events that this worker has set aside, since the store can never store them."""
+        """Number of events that this worker has set aside, because the store rejects them."""
         return self._journal.num_set_aside
 
     @staticmethod
@@ -43,7 +43,7 @@ class JournalledEvents:
         """Returns the event itself if it has an event id, else a copy with a random event id.
 
         The store keeps only one of two events with the same id. So an event is stored once, even if
-        a call to the store that failed had stored it, or if a replay sends it twice.
+        it is sent again after a call that seemed to fail, or is replayed twice.
         """
         return event if event.event_id else replace(event, event_id=uuid.uuid4().hex)
 

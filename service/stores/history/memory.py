@@ -15,12 +15,12 @@ from service.stores.history.protocol import MAX_USERS, Event, Retention, Session
 
 @dataclass(slots=True)
 class _Known:
-    """A remembered event id, and whether its event is in the event log.
+    """The time of a remembered event id, and whether the event is in the event log.
 
     Attributes:
         at: time of the event, in seconds of the store's clock.
-        left_out: why the event is left out of the log; None: it is not left out.
-        settled: set when the event is in the log or left out; None: it is not being written.
+        left_out: why the event was left out of the event log; None: it was not left out.
+        settled: set when the event is logged or left out; None: the event is not being written.
     """
 
     at: float
@@ -42,7 +42,7 @@ class InMemoryHistoryStore:
 
     If there are more, drops the session whose last event is oldest. Each change of a session is
     made without awaiting anything, so it is atomic on the event loop. An event is stored before it
-    is logged. The order makes no difference after a crash, which loses all histories.
+    is logged. This order makes no difference after a crash, which loses all histories.
     """
 
     def __init__(

@@ -24,8 +24,8 @@ class Session(NamedTuple):
     Attributes:
         ref: the session ref, under which events are written.
         former_refs: session refs computed with SESSION_SECRET_OLD.
-        old_id: the session id, which is the name that releases up to 0.1 used; None if sessions of
-            these releases are not looked for.
+        old_id: the session id, under which releases up to 0.1 stored a session; None if sessions
+            of these releases are not searched for.
     """
 
     ref: str
@@ -90,12 +90,12 @@ class ReplayableStore(Protocol):
     """Protocol of a history store into which a journal can be replayed."""
 
     async def insert(self, ref: str, event: Event, at: int) -> None:
-        """Inserts `event` into the history of a session, at its place in the order of time.
+        """Inserts `event` into the history of a session, at its place by time.
 
-        Does nothing if the session remembers an event with this id, or if `at` is longer ago than a
-        session lives without events. Does nothing either if the session or the user was erased at
-        `at` or later. A store with an event log also writes `event.log_text` to it if it
-        stores the event.
+        Does nothing if the event's id is still remembered, or if the event is older than
+        `Retention.ttl_seconds`. Does nothing either if the session or the user was erased at the
+        time `at` or later. If a store with an event log stores the event, it also logs
+        `event.log_text`.
 
         Args:
             ref: session ref of the session.
@@ -103,9 +103,9 @@ class ReplayableStore(Protocol):
             at: time of the event in µs since 1970.
 
         Raises:
-            HistoryUnavailableError: the store does not answer or refuses to write. The event is
-                possibly not stored.
-            NotLoggedError: the event is stored and left out of the log.
+            HistoryUnavailableError: the store does not answer or refuses to write. The event
+                may not be stored.
+            NotLoggedError: the event is stored, but left out of the log.
         """
         ...
 
@@ -133,12 +133,12 @@ class HistoryStore(Protocol):
         dropped because of `max_length`, the whole history is returned. Concurrent calls lose no
         event.
 
-        A store with an event log also writes `event.log_text` to it if it stores the event now. If
-        the event is not for the history, the store keeps only its event id, so that the event is
-        logged once.
+        If a store with an event log stores the event now, it also logs `event.log_text`. If the
+        event is not for the history, the store keeps only its event id, so that the event is logged
+        once.
 
         Raises:
-            NotLoggedError: the event is stored and left out of the log.
+            NotLoggedError: the event is stored, but left out of the log.
         """
         ...
 
@@ -149,8 +149,8 @@ class HistoryStore(Protocol):
     async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
         """Deletes all stored data of a session; does nothing if the session is unknown.
 
-        `tombstones`: texts of the entries that a store with an event log writes to it: one for the
-        session ref, then one for each former ref.
+        `tombstones`: texts of entries for the event log, if the store has one: one for the session
+        ref, then one for each former ref.
         """
         ...
 
@@ -161,8 +161,8 @@ class HistoryStore(Protocol):
     async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
         """Deletes the list of a user's sessions; the sessions themselves stay.
 
-        `tombstone`: text of the entry that a store with an event log writes to it; None: it writes
-        none.
+        `tombstone`: text of an entry for the event log, if the store has one; None: no entry is
+        written.
         """
         ...
 

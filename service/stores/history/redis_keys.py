@@ -30,7 +30,7 @@ _NUM_CACHED = 4_096  # a visitor's requests follow one another within minutes
 
 
 class SessionKeys(NamedTuple):
-    """The Redis keys of one session ref: of its list of events, and of its set of event ids."""
+    """The Redis keys of one session ref: its list of events, and the set of its event ids."""
 
     events: str
     event_ids: str
@@ -61,17 +61,17 @@ def keys_of(ref: str) -> SessionKeys:
 
 
 def user_key_of(user_ref: str) -> str:
-    """Returns the Redis key of the set of a user's session refs; takes the user ref."""
+    """Returns the Redis key of the set of session refs of the user with `user_ref`."""
     return f"u{keys_of(user_ref).events[1:]}"
 
 
 def users_key_of(ref: str) -> str:
-    """Returns the Redis key of the set of a session's user refs; takes the session ref."""
+    """Returns the Redis key of the set of user refs of the session with the session ref `ref`."""
     return f"v{keys_of(ref).events[1:]}"
 
 
 def stream_of(ref: str) -> str:
-    """Returns the key of the Redis stream in which the events of a session ref are logged."""
+    """Returns the key of the event log's stream for a session ref or user ref."""
     return STREAMS[_tag_number(ref)]
 
 

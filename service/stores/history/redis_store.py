@@ -105,7 +105,7 @@ class RedisHistoryStore:
             return self._history_in(await self._script.run(self._redis, len(flat), *parts))
 
     async def _join(self, user_ref: str, ref: str) -> None:
-        """Links a session and a user in Redis, so that erasing either also finds the other.
+        """Links a session and a user in Redis, so that an erasure of one of them finds the other.
 
         Called before the event itself is stored.
         """
@@ -190,9 +190,10 @@ class RedisHistoryStore:
             await self._leave_users(session)
 
     async def _log_tombstones(self, session: Session, tombstones: Sequence[str]) -> None:
-        """Erases the keys of each session ref, and logs its tombstone in the same script.
+        """Deletes the data of each session ref, and logs the ref's tombstone in the same script.
 
-        Does nothing without an event log.
+        Does nothing without an event log. `tombstones`: one for the session ref, then one for each
+        former ref.
         """
         if self._forget_script is None:
             return
@@ -229,7 +230,7 @@ class RedisHistoryStore:
         return asyncio.get_running_loop().time() + self._wait_seconds
 
     async def _read_former(self, keys: AllKeys) -> Sequence[str]:
-        """Returns the entries under the first former name that has any."""
+        """Returns the list of events under the first former name that has any; [] if none has."""
         return next(filter(None, await self._read_lists(keys.former_events)), [])
 
     async def _read_lists(self, keys: Sequence[str]) -> Sequence[Sequence[str]]:
@@ -240,7 +241,7 @@ class RedisHistoryStore:
         return lists
 
     async def _is_erased(self, user_ref: str, at: int) -> bool:
-        """Returns whether a user was erased at the time `at`, in µs since 1970, or later."""
+        """Returns whether a user was erased at or after `at`, a time in µs since 1970."""
         with unavailable():
             erased_at = await self._redis.execute_command("GET", erased_key_of(user_ref))
         return erased_at is not None and int(erased_at) >= at

@@ -183,9 +183,9 @@ def append_script(retention: Retention, bounds: LogBounds | None) -> Script:
     """Makes the script that moves a session to its current name and appends an event.
 
     The script returns the entries of the history that ends with the event. With an event log, it
-    returns a pair of a number and these entries. The number is 0 if the log is full, so that the
-    event is left out. It is -1 if the event is a repetition, and was left out of a full log before.
-    Otherwise it is 1.
+    returns a pair of a number and these entries. The number is 0 if the event was left out of the
+    log, which is full. It is -1 if the event is a repetition of one that was left out. Otherwise it
+    is 1.
 
     Args:
         retention: limits on the stored data of a session, which are constants in the script.
@@ -195,7 +195,7 @@ def append_script(retention: Retention, bounds: LogBounds | None) -> Script:
 
 
 def insert_script(retention: Retention, bounds: LogBounds | None) -> Script:
-    """Makes the script that inserts an event at its place in the order of time.
+    """Makes the script that inserts an event into a history, at its place by time.
 
     The script implements `ReplayableStore.insert`. It returns 0 if the event is stored, but left
     out of a full event log. The parameters are those of `append_script`.
@@ -204,7 +204,7 @@ def insert_script(retention: Retention, bounds: LogBounds | None) -> Script:
 
 
 def join_script(retention: Retention) -> Script:
-    """Makes the script that adds a ref to a set of limited size, with the TTL of a session."""
+    """Makes the script that adds a ref to a set of limited size, whose TTL is a session's."""
     return Script(Template(_JOIN).substitute(ttl=round(retention.ttl_seconds * 1000)))
 
 

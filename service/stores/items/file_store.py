@@ -76,8 +76,8 @@ class FileItemStore(Generic[R]):
     def _write(self, line: Callable[[], bytes | None]) -> None:
         """Appends the line that `line` returns to the file; appends nothing if `line` returns None.
 
-        `line` reads `_items`. So this method first locks the file and adds the changes of other
-        processes to `_items`.
+        Because `line` reads `_items`, this method first locks the file and applies the changes of
+        other processes to `_items`.
         """
         with self._writing, _unavailable(self._path, self._kind):
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,10 +20,10 @@ _FLOAT32_BYTES = 4
 
 
 class Record(Protocol):
-    """Protocol of the records of an item store, which has at most one for each item id.
+    """Protocol of a record in an item store, which has at most one record per item id.
 
     Attributes:
-        STATE: word for the items that have such a record, for example `added`; used in messages.
+        STATE: adjective for the items that have such a record, such as `added`; used in messages.
     """
 
     STATE: ClassVar[str]
@@ -96,12 +96,12 @@ class AddedItem:
 
 @dataclass(frozen=True, slots=True)
 class Changes(Generic[R]):
-    """The changes of a store since an earlier version of it.
+    """The changes to a store since an earlier version.
 
     Attributes:
         version: the version of the store after the changes.
         items: the changed records by item id; None stands for a record that was removed.
-        is_complete: whether `items` has all records of the store, and not only the changed ones.
+        is_complete: whether `items` has all records of the store, not only the changed ones.
     """
 
     version: str
@@ -136,7 +136,7 @@ class ItemStore(Protocol[R]):
         ...
 
     async def update(self, item_id: str, change: Change[R]) -> None:
-        """Replaces the record with this item id by the result of `change`.
+        """Replaces the stored record of an item with the result of `change`.
 
         The update is atomic. `change` is called again if another process changes the record at the
         same time.
@@ -168,7 +168,7 @@ AddedItemStore = ItemStore[AddedItem]
 
 
 def store_is_full(max_items: int, kind: type[Record]) -> ConflictError:
-    """Makes the error for adding a record to a store that has its maximum number, `max_items`.
+    """Makes the error for adding a record to a store that already has `max_items` records.
 
     `kind`: class of the record.
     """

@@ -128,8 +128,8 @@ class RedisItemStore(Generic[R]):
     async def _replace(self, item_id: str, record: R | None, *expected: str) -> bool:
         """Stores `record` as the record of an item; None removes the item's record.
 
-        `expected`: JSON text of the record that must be stored now, "" for no record. If anything
-        else is stored, changes nothing and returns False. In all other cases, returns True.
+        `expected`: JSON text of the record that must be stored now; "" stands for no record. If
+        another record is stored, changes nothing and returns False; otherwise returns True.
 
         Raises:
             ConflictError: the store has its maximum number of records, and none has this id.
