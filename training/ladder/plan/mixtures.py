@@ -62,7 +62,7 @@ class MixedRun:
 
     @property
     def name(self) -> str:
-        """Name of the row with its seeds, for messages."""
+        """Name of the row and its seeds, for messages."""
         return f"{self.row} {', '.join(str(job.seed) for job in self.jobs)}"
 
     @property
