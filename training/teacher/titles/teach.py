@@ -1,7 +1,7 @@
 """The titles teacher: its LLM reads each title alone, which takes minutes on a CPU.
 
-The words teachers, `tf-idf` and `word-vectors`, embed the same titles by their words. They differ
-from the titles teacher in nothing else. So a comparison with them shows what the LLM adds.
+The words teachers, `tf-idf` and `word-vectors`, embed the same titles by their words. This is their
+only difference from the titles teacher. So a comparison with them shows what the LLM adds.
 
 Students get the title embeddings. Ranking lists contain the items whose titles are nearest to the
 titles of a history. The teacher learns only one number from interactions, the decay: the weight of
