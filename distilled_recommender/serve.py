@@ -42,7 +42,7 @@ def _setting(name: str) -> Parameter:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class ServeOptions:
-    """Command-line options of `serve`; for None, the setting's environment variable is used."""
+    """Command-line options of `serve`; None leaves a setting to its environment variable."""
 
     host: Annotated[str | None, _setting("host")] = None
     port: Annotated[int | None, _setting("port")] = None
@@ -103,7 +103,7 @@ def _finds_a_bundle() -> bool:
 
 
 def _become_the_service() -> None:
-    """Replaces this process by `python -m service`, so that workers do not import this program."""
+    """Replaces this process with `python -m service`, so that workers import no more than that."""
     sys.stdout.flush()
     if hasattr(signal, "pthread_sigmask"):
         # Handlers end with this program. The service unblocks the signal when it can handle it.

@@ -28,9 +28,10 @@ _state: list[tuple[Answering, Parts]] = []
 def answered(
     tasks: Iterable[Task], parts: Parts, bundle: Path, question: Question, num_workers: int
 ) -> Iterator[int]:
-    """Answers and writes parts in `num_workers` processes; yields numbers of answered histories.
+    """Answers and writes parts in `num_workers` processes, and reports the progress.
 
-    At most `_AHEAD` parts per worker are in memory.
+    Each time parts are done, yields the number of their histories. At most `_AHEAD` parts per
+    worker are in memory.
 
     Raises:
         WorkerError: a worker was killed, for example for lack of memory.
