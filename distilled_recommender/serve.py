@@ -95,7 +95,7 @@ def command(
 def _finds_a_bundle() -> bool:
     """Returns whether the service may find a bundle without an option.
 
-    It reads environment variables, secret files and the folder `./bundle`.
+    The service looks in environment variables, in secret files and for the folder `./bundle`.
     """
     others = ("BUNDLE_PATH", "BUNDLE", "VARIANTS", "SECRETS_PATH")
     default: Path = Settings.model_fields["bundle_path"].default
@@ -103,7 +103,7 @@ def _finds_a_bundle() -> bool:
 
 
 def _become_the_service() -> None:
-    """Replaces this process with `python -m service`, so that workers import no more than that."""
+    """Replaces this process with `python -m service`, whose workers do not import this program."""
     sys.stdout.flush()
     if hasattr(signal, "pthread_sigmask"):
         # Handlers end with this program. The service unblocks the signal when it can handle it.

@@ -203,7 +203,7 @@ class Retraining:
         return load_knowledge(folder, dataset, self.experiment.teacher)
 
     def _events_missing(self) -> str | None:
-        """Returns why there are too few events to train at all; None if there are enough."""
+        """Returns a message if there are too few events to train; None if there are enough."""
         data, events = self.experiment.data, self.experiment.data.events
         if events is None or data.items is None:
             return None

@@ -33,7 +33,7 @@ class GRU4Rec(Student):
         self.norm = nn.LayerNorm(size)
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
-        """See `Student.encode`."""
+        """Implements `Student.encode`."""
         items = self.dropout(functional.embedding(histories, table))
         is_item = (histories != 0).to(items.dtype)[..., None]
         queries: Tensor = self.norm(self.dropout(self._states(torch.cat([items, is_item], dim=-1))))

@@ -127,7 +127,7 @@ class ItemTable(nn.Module):
         """Returns the principal columns of the selected items, `[selected, columns]`.
 
         Args:
-            items: `[items]`, whether each item is selected, without an entry for padding.
+            items: `[items]`, mask of the selected items, without an entry for padding.
 
         Raises:
             ValueError: the table was built without embeddings.

@@ -73,9 +73,8 @@ def _over_its_own_kind(
 ) -> tuple[str, str]:
     """Formats the relative gain of a DLLM2Rec line over the same student's CE line.
 
-    Returns the gain in per cent with its interval, and the outcome: `helps`, `**hurts**` or `not
-    shown`. Both strings are empty if `line` is not a DLLM2Rec line, or if the two lines share no
-    seed.
+    Returns the gain in per cent with its interval, and its `outcome`. Both strings are empty if
+    `line` is not a DLLM2Rec line, or if the two lines share no seed.
     """
     alone = [each for each in shown if (each.row, each.student) == (CE_ROW, line.student)]
     if line.row != DISTILLED_ROW or not line.can_be_compared(alone[0]):

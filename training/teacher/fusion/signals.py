@@ -1,8 +1,8 @@
 """Signals of a fusion teacher: numbers that tell how likely an item is to be the next one.
 
-`training.teacher.fusion.choice_model` weighs the signals. Those of a training example are computed
-almost without this example. Order-aware kNN leaves out its user, and titles use no interactions.
-Only two counts include it: an item's popularity, and the number of sessions with the item.
+`training.teacher.fusion.choice_model` weighs the signals. For a training example, order-aware kNN
+leaves out the example's own user, and titles use no interactions. Only two counts include the
+example itself: an item's popularity, and the number of sessions with the item.
 """
 
 from collections.abc import Callable, Mapping

@@ -137,7 +137,7 @@ def titles_of(
 
 
 def lists_of(fusion: Fusion, view: Dataset, config: TeacherConfig) -> Answers:
-    """Answers the training examples of `view` within the budget; only warm items are answers."""
+    """Makes ranking lists of warm items for the training examples of `view` within the budget."""
     rows = _answered(view, config, Split.TRAIN)
     return answer(fusion.distances(view, only_trained=True), view, rows, config.list_length)
 

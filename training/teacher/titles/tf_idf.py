@@ -39,7 +39,7 @@ class TfIdf:
         self.directions = right_singular_vectors(self.weights(titles), size)
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """See `TitleEmbedder.embed`; words that occur in no fitted title are ignored."""
+        """Implements `TitleEmbedder.embed`; words that occur in no fitted title are ignored."""
         embeddings: NDArray[np.float32] = (self.weights(titles) @ self.directions).float().numpy()
         return embeddings
 
