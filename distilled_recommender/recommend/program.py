@@ -122,7 +122,7 @@ def _is_list_of_texts(kind: pa.DataType) -> bool:
 
 
 def _stamp(path: Path, file: pq.ParquetFile, version: str, question: Question) -> str:
-    """Returns a hash of all that decides the parts: the file, the bundle and the question."""
+    """Returns a hash of all that decides the content of the parts: file, bundle and question."""
     stat = path.stat()
     decides = (
         *(stat.st_size, stat.st_mtime_ns, file.metadata.num_rows, PART_ROWS, version),

@@ -52,7 +52,7 @@ class Attention(nn.Module):
     def newest(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Computes the output of `forward` at the last position only, `[batch, hidden]`.
 
-        With one query per head, keys and values need not be computed: `q (K x)` is `(q K) x`, and
+        With one query per head, keys and values need not be computed. `q (K x)` is `(q K) x`, and
         the mean of `V x` is `V` times the mean of `x`. The bias of the key projection is left out:
         it would add the same number to every attention score, and the softmax would not change.
 

@@ -34,8 +34,8 @@ def forecast_runs(choices: Choices, num_workers: int) -> None:
 def _due(cell: Cell, choices: Choices) -> list[Job]:
     """Returns the jobs of a cell whose ranks are not stored.
 
-    While no trial can be chosen, these are the trial jobs, and the jobs of every seed for the last
-    trial, which stands in for the chosen one.
+    While no trial can be chosen, these are the trial jobs, and a job per seed of the last trial.
+    The last trial stands in for the chosen one.
     """
     plan = choices.plan
     if choices.can_choose(cell):
