@@ -33,7 +33,7 @@ def lay_out(path: Path) -> bool:
     """Copies a file or folder of the checkout or the wheel to `path` in the working folder.
 
     Returns:
-        Whether it was copied; an existing `path` is not changed.
+        True if it was copied. False if `path` exists, which is then not changed.
     """
     if path.exists():
         return False

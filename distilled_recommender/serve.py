@@ -42,7 +42,7 @@ def _setting(name: str) -> Parameter:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class ServeOptions:
-    """Command-line options of `serve`; for None, the setting's environment variable is used."""
+    """Command-line options of `serve`; None leaves a setting to its environment variable."""
 
     host: Annotated[str | None, _setting("host")] = None
     port: Annotated[int | None, _setting("port")] = None
@@ -95,7 +95,7 @@ def command(
 def _finds_a_bundle() -> bool:
     """Returns whether the service may find a bundle without an option.
 
-    It reads environment variables, secret files and the folder `./bundle`.
+    The service looks in environment variables, in secret files and for the folder `./bundle`.
     """
     others = ("BUNDLE_PATH", "BUNDLE", "VARIANTS", "SECRETS_PATH")
     default: Path = Settings.model_fields["bundle_path"].default
@@ -103,7 +103,7 @@ def _finds_a_bundle() -> bool:
 
 
 def _become_the_service() -> None:
-    """Replaces this process by `python -m service`, so that workers do not import this program."""
+    """Replaces this process with `python -m service`, whose workers do not import this program."""
     sys.stdout.flush()
     if hasattr(signal, "pthread_sigmask"):
         # Handlers end with this program. The service unblocks the signal when it can handle it.

@@ -84,7 +84,7 @@ class ProgressBar:
     def done(self) -> float:
         """Number of units done, those of interrupted runs included.
 
-        The number does not change if the bar is not shown.
+        The number stays constant if the bar was created with `shown=False`.
         """
         return float(self._bar.n)
 
@@ -102,7 +102,7 @@ class ProgressBar:
     def show(self, **figures: str) -> None:
         """Shows `figures`, such as the last validation metric, at the end of the bar.
 
-        A figure stays until one of the same name replaces it.
+        A figure stays until another figure of the same name replaces it.
         """
         with self._lock:
             self._figures |= figures

@@ -16,7 +16,7 @@ REPORTS = ("benchmarks/out/*", "docs/results/*")
 
 @cache
 def commit() -> str:
-    """Returns the commit of this working copy; a `+` follows if files other than `REPORTS` changed.
+    """Returns the commit of this working copy, with `+` if files other than `REPORTS` have changed.
 
     Returns `unknown` outside a git repository. The first result is cached, since a program runs the
     code that it started with, even if a commit is made meanwhile.

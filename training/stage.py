@@ -2,7 +2,7 @@
 
 The stamp is the fingerprint of everything that decides the folder's content. If the stamp in the
 folder equals that of the present inputs, the folder is up to date and the stage need not run.
-`export.contract.folders` describes the state after the process is killed while it writes.
+`export.contract.folders` describes what is on the disk if the process is killed while it writes.
 """
 
 import hashlib

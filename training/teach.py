@@ -62,10 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -> None:
     """Lets the teacher answer the examples, and writes its knowledge.
 
-    Does nothing if the stored knowledge is up to date.
-
-    If the setting `knowledge` names an existing folder, the knowledge there is verified and kept.
-    With `options.again`, the knowledge is always made again.
+    Does nothing if the stored knowledge is up to date. If the setting `knowledge` names an existing
+    folder, the knowledge there is only verified. With `options.again`, the knowledge is always made
+    again.
     """
     experiment = with_teacher(experiment, options.kind)
     dataset = load_dataset(workplace.dataset)

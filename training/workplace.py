@@ -112,8 +112,8 @@ def open_experiment(config: Path, work: Path) -> tuple[Experiment, Workplace]:
 def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
     """Returns the folder of the knowledge of the experiment's teacher.
 
-    The setting `knowledge` names the folder. If the setting is absent, it is the workplace's folder
-    for the kind of teacher.
+    This is the folder that the setting `knowledge` names. If the setting is absent, it is the
+    workplace's folder for the kind of teacher.
     """
     if experiment.knowledge:
         return experiment.knowledge
@@ -133,8 +133,8 @@ def with_teacher(experiment: Experiment, kind: TeacherKind | None) -> Experiment
     """Returns the experiment with a teacher of the given kind; None keeps its own teacher.
 
     The settings of the new teacher are those of `[other_teachers.KIND]`. Without that section they
-    are those of `[teacher]` with another kind. The setting `knowledge` is cleared, since it names
-    the knowledge of the experiment's own teacher.
+    are those of `[teacher]`, except the kind and the settings that the kind fixes. The setting
+    `knowledge` is cleared, since it names the knowledge of the experiment's own teacher.
     """
     if kind is None or kind == experiment.teacher.kind:
         return experiment

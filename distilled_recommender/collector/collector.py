@@ -16,11 +16,11 @@ from training.events.records import tables_by_partition
 
 @dataclass(frozen=True)
 class FlushLimits:
-    """Limits of the waiting records; reaching one of them writes all waiting records.
+    """Limits of the records that wait in memory; at either limit, all of them are written.
 
     Attributes:
-        max_records: number of waiting records.
-        max_seconds: time that the oldest record has waited, in seconds.
+        max_records: number of waiting records at which they are written.
+        max_seconds: time in seconds after which the oldest waiting record is written.
     """
 
     max_records: int
@@ -53,7 +53,7 @@ class Collector:
         """Takes entries from the source, and writes all waiting records if a limit is reached.
 
         Returns:
-            Whether a record was taken.
+            True if at least one record was taken.
 
         Raises:
             SourceError: the source cannot be reached.

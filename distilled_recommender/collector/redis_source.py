@@ -1,12 +1,11 @@
 """The source for a service with Redis: 64 streams, which collectors read as a consumer group.
 
-Each collector is a consumer with a name of its own. For `claim_seconds`, only this collector has
-the entries that it has taken. Then another collector may take them over, since the first has
-probably died. If the first is only slow, both write the entries, and readers of the log count them
-once.
+Each collector is a consumer with its own name. Entries that a collector has taken belong to it for
+`claim_seconds`. After that, another collector may take them over, since the first has probably
+died. If the first is only slow, both write the entries, and readers of the log count them once.
 
-One script acknowledges and deletes an entry. A kill therefore cannot leave an acknowledged entry in
-the stream, which no collector would read again.
+One script acknowledges and deletes an entry. Otherwise a kill could leave an acknowledged entry in
+the stream, and no collector would read it again.
 """
 
 import asyncio
@@ -53,7 +52,7 @@ class RedisSource:
     def __init__(self, client: RedisClient, claim_seconds: float) -> None:
         """Creates a source that reads with `client`, and closes `client` in `aclose`.
 
-        `claim_seconds` is the time after which entries of another collector are taken over.
+        Entries that another collector has had for `claim_seconds` are taken over.
         """
         self._client = client
         self._claim_ms = round(claim_seconds * 1000)
@@ -109,7 +108,7 @@ class RedisSource:
     async def _claim(self, stream: str) -> Batch | None:
         """Takes over all entries of a stream that another consumer has had for `claim_seconds`.
 
-        These are few, since a collector takes no entries while its limit of records is reached.
+        There are few such entries: a collector whose limit of records is reached takes no more.
         """
         found: list[_Raw] = []
         cursor = _START

@@ -38,7 +38,7 @@ class SegmentSource:
         self._taken: Mapping[Path, int] = {}
 
     async def take(self, max_entries: int) -> Sequence[Batch]:
-        """Reads the next complete segments until they have `max_entries` records or more.
+        """Reads the next complete segments, until these have at least `max_entries` records.
 
         Returns:
             One batch for each segment.

@@ -90,7 +90,7 @@ class CollectSettings:
         """Checks that the settings name exactly one source, and that its folder exists.
 
         Raises:
-            ConfigError: they name none or two, or a folder that does not exist.
+            ConfigError: the settings name no source or two, or a folder that does not exist.
         """
         if (self.redis_address is None) == (self.segments is None):
             raise ConfigError(

@@ -30,7 +30,7 @@ class Source(Protocol):
     """A source of entries. An entry that was taken but not removed is returned again later."""
 
     async def take(self, max_entries: int) -> Sequence[Batch]:
-        """Takes entries that no other collector has; returns no batch if there are none at present.
+        """Takes entries that no other collector has; returns no batch if there are none now.
 
         Args:
             max_entries: approximate maximum number of entries to take.

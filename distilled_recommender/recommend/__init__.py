@@ -1,7 +1,7 @@
 """Recommends for all histories in a Parquet file, without a running service.
 
 `answers.Answering` turns a table of histories into a table of recommendations, with the service's
-own ranking. Its instances are callable, so that an engine for many machines can map one over
+own ranking. Its instances are callable, so that a distributed engine can map an instance over
 batches. `program` divides a file into parts, `workers` answers each part in a process, and `parts`
 joins the results.
 """

@@ -66,9 +66,10 @@ class Answering:
             raise ConfigError(f"--{error.field}: {error.message}") from None
 
     def __call__(self, histories: pa.Table) -> pa.Table:
-        """Recommends for each row; returns `histories` with the history replaced by `ANSWERS`.
+        """Recommends items for the history in each row of `histories`.
 
-        The result lacks the column `HISTORY`. A null in that column is read as an empty history.
+        Returns `histories` with the columns of `ANSWERS` in place of the column `HISTORY`. A null
+        in `HISTORY` is read as an empty history.
         """
         lists = [each or [] for each in histories.column(HISTORY).to_pylist()]
         answers = _in_batches(self._recommender, [self._question.about(each) for each in lists])

@@ -122,7 +122,7 @@ def _is_list_of_texts(kind: pa.DataType) -> bool:
 
 
 def _stamp(path: Path, file: pq.ParquetFile, version: str, question: Question) -> str:
-    """Returns a hash of everything that decides the parts: file, bundle and question."""
+    """Returns a hash of all that decides the content of the parts: file, bundle and question."""
     stat = path.stat()
     decides = (
         *(stat.st_size, stat.st_mtime_ns, file.metadata.num_rows, PART_ROWS, version),
@@ -135,7 +135,7 @@ def _stamp(path: Path, file: pq.ParquetFile, version: str, question: Question) -
 
 
 def _missing(file: pq.ParquetFile, parts: Parts, bar: ProgressBar) -> Iterator[Task]:
-    """Yields number and histories of each part that is not stored yet.
+    """Yields the number and the histories of each part that is not stored yet.
 
     Advances `bar` by the histories of the stored parts.
     """

@@ -1,4 +1,4 @@
-"""Answers parts in worker processes, which end when the main process ends."""
+"""Answers parts of a file of histories in worker processes, which end with the main process."""
 
 import os
 import signal
@@ -28,9 +28,10 @@ _state: list[tuple[Answering, Parts]] = []
 def answered(
     tasks: Iterable[Task], parts: Parts, bundle: Path, question: Question, num_workers: int
 ) -> Iterator[int]:
-    """Answers and writes parts in `num_workers` processes; yields numbers of answered histories.
+    """Answers and writes parts of a file in `num_workers` processes.
 
-    At most `_AHEAD` parts per worker are in memory.
+    Whenever one or more parts are done, yields the number of histories in them. At most `_AHEAD`
+    parts per worker are in memory.
 
     Raises:
         WorkerError: a worker was killed, for example for lack of memory.

@@ -1,8 +1,8 @@
 """Compares challenger and champion on the newest slice, to decide which of them is served.
 
-The challenger is measured by its twin, a refit that has not seen the slice. If it wins, the refit
-that has seen the slice is published. The champion is the active bundle, and ranks with the
-service's code.
+The challenger is measured by its twin, a refit that has not seen the slice. If the challenger wins,
+its refit that has seen the slice is published. The champion is the active bundle, and ranks with
+the service's code.
 """
 
 import math

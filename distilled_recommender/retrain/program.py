@@ -121,7 +121,7 @@ class Retraining:
 
     @property
     def experiment(self) -> Experiment:
-        """Settings with the window of the run, and the newest slice as the test split."""
+        """The settings with the run's window, and with the newest slice as the test split."""
         data = self.given.data
         events = data.events
         assert events is not None  # noqa: S101 - the source is an event log
@@ -203,7 +203,7 @@ class Retraining:
         return load_knowledge(folder, dataset, self.experiment.teacher)
 
     def _events_missing(self) -> str | None:
-        """Returns why there are too few events to train at all; None if there are enough."""
+        """Returns a message if there are too few events to train; None if there are enough."""
         data, events = self.experiment.data, self.experiment.data.events
         if events is None or data.items is None:
             return None
@@ -226,10 +226,10 @@ class Retraining:
 
 
 def _unfinished(table: RunTable, place: BundlePlace) -> Run | None:
-    """Returns the run that was killed; None if there is none, or it cannot resume.
+    """Returns the run that was killed; None if there is none, or if it cannot resume.
 
     A run without a decision cannot resume if its champion is no longer active. This function then
-    finishes the run as undecided.
+    finishes the run as undecided, and prints the reason.
     """
     run = table.current()
     # A decided run may have published its own bundle already, whose version only `publish` knows.
@@ -243,7 +243,7 @@ def _unfinished(table: RunTable, place: BundlePlace) -> Run | None:
 def _deposed(run: Run, place: BundlePlace) -> Run | None:
     """Returns the run as undecided if neither its champion nor its own bundle is active.
 
-    Returns None if one of them is active.
+    Returns None if the champion or the run's own bundle is active.
     """
     active = place.active
     if active in (run.champion, run.bundle):

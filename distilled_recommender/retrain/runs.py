@@ -33,13 +33,13 @@ class Run:
         high: upper end of the interval of `difference`.
         examples: number of examples of the newest slice.
         decision: the decision; empty until the run is decided.
-        reason: sentence that gives the reason of the decision.
+        reason: sentence that gives the reason for the decision.
         bundle: version of the published bundle; None without one.
         teacher_tokens: number of tokens that the teacher read for this run.
         look: number of this contest among those with the same champion, from 1; None without a
             contest.
         level: confidence level of the interval, which rises with each look; None without a contest.
-        seconds: time from the run's beginning to its end, including the time it lay killed.
+        seconds: time from the run's beginning to its end, including pauses after a kill.
     """
 
     id: str

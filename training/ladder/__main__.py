@@ -93,7 +93,7 @@ class LadderOptions:
 
     @property
     def refits(self) -> bool:
-        """Whether `--protocol` asks for refits: its value is `refit` or `both`."""
+        """True if `--protocol` is `refit` or `both`, which ask for refits."""
         return self.protocol != "train"
 
 
@@ -111,7 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_ladder(experiment: Experiment, workplace: Workplace, options: LadderOptions) -> None:
-    """Trains the runs that are not stored, student by student, and reports after each student."""
+    """Performs the runs that are not stored, and writes the report again after each student.
+
+    With `--dry-run`, only prints the trainings that are still to be done.
+    """
     experiment = _narrowed(experiment, options)
     _refuse_other_losses(experiment)
     dataset = load_dataset(workplace.dataset)
@@ -136,7 +139,7 @@ def run_ladder(experiment: Experiment, workplace: Workplace, options: LadderOpti
 
 
 def _train_and_report(choices: Choices, lines: list[Measured], options: LadderOptions) -> None:
-    """Trains each kind of student, adds its lines to `lines`, and reports all lines so far."""
+    """Trains each kind of student, adds its lines to `lines`, and writes a report of all lines."""
     plan = choices.plan
     figures = Figures(plan.dataset, plan.experiment.ladder.num_resamples)
     for student in plan.experiment.ladder.students:
@@ -158,7 +161,7 @@ def _train_and_report(choices: Choices, lines: list[Measured], options: LadderOp
 def _train(cells: Sequence[Cell], choices: Choices, options: LadderOptions) -> None:
     """Trains the runs and refits of `cells` that are not stored, and measures mixtures.
 
-    `options` decides which of these three are done.
+    `options` decides whether runs, refits and mixtures are made.
     """
     keep_states = options.keep_states or options.mixtures
     if options.protocol != "refit":
@@ -170,7 +173,7 @@ def _train(cells: Sequence[Cell], choices: Choices, options: LadderOptions) -> N
 
 
 def _narrowed(experiment: Experiment, options: LadderOptions) -> Experiment:
-    """Returns the experiment, limited to the students that `options` names, if it names any."""
+    """Returns `experiment` with only the students that `options` names; if none, unchanged."""
     if not options.students:
         return experiment
     ladder = experiment.ladder.model_copy(update={"students": tuple(options.students)})

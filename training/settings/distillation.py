@@ -112,13 +112,13 @@ class DistillationConfig(Section):
 
     @property
     def share_of_lists(self) -> float:
-        """Share of the list loss in the total, of the kind that `list_loss` names."""
+        """Share of the list loss in the total loss: `distribution_weight` or `ranking_weight`."""
         learns_all = self.list_loss == "distribution"
         return self.distribution_weight if learns_all else self.ranking_weight
 
     @property
     def used_length(self) -> int:
-        """Maximum number of items of a list that are used, by the kind of `list_loss`."""
+        """Maximum number of items used from a list: `distribution_length` or `list_length`."""
         learns_all = self.list_loss == "distribution"
         return self.distribution_length if learns_all else self.list_length
 

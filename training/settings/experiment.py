@@ -207,7 +207,7 @@ def _refuse_a_loss_without_probabilities(loss: str) -> None:
 
 
 def _overlaid(settings: Mapping[str, object], given: object) -> object:
-    """Merges two nested mappings; for a key in both, the value in `given` counts.
+    """Merges two nested mappings; if both have a key, the value in `given` is taken.
 
     A `given` that is not a mapping is returned as it is; pydantic then refuses it.
     """

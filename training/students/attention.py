@@ -52,7 +52,7 @@ class Attention(nn.Module):
     def newest(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Computes the output of `forward` at the last position only, `[batch, hidden]`.
 
-        With one query per head, keys and values need not be computed: `q (K x)` is `(q K) x`, and
+        With one query per head, keys and values need not be computed. `q (K x)` is `(q K) x`, and
         the mean of `V x` is `V` times the mean of `x`. The bias of the key projection is left out:
         it would add the same number to every attention score, and the softmax would not change.
 
@@ -68,7 +68,7 @@ class Attention(nn.Module):
         return self._output_of_mean(likeness.softmax(dim=-1) @ hidden)
 
     def _probes(self, newest: Tensor) -> Tensor:
-        """Returns for each head a vector whose product with a hidden vector is an attention score.
+        """Returns a vector for each head; its product with a hidden vector is an attention score.
 
         The vector is the head's query times the weights of its key projection, divided by the
         square root of the head's size.
@@ -105,7 +105,10 @@ class Attention(nn.Module):
         return functional.linear(means.flatten(1), weight, bias)
 
     def _keys_and_values_by_head(self) -> tuple[Tensor, Tensor]:
-        """Returns the key and value projections' weights, each `[heads, size per head, hidden]`."""
+        """Returns the weights of the key and value projections by head.
+
+        Each is `[heads, size per head, hidden]`.
+        """
         width = self.keys_and_values.in_features
         keys, values = self.keys_and_values.weight.view(2, self.num_heads, -1, width)
         return keys, values

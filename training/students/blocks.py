@@ -79,7 +79,7 @@ class LigrBlock(Block):
         self.feed_forward_gate = nn.Linear(size, size)
 
     def feed_forward_layer(self, config: StudentConfig) -> nn.Module:
-        """See `Block.feed_forward_layer`."""
+        """Creates a SwiGLU layer, which maps `[..., hidden]` to the same shape."""
         return SwiGLU(config)
 
 

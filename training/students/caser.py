@@ -32,11 +32,11 @@ class Caser(Student):
         self.norm = nn.LayerNorm(size)
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
-        """See `Student.encode`."""
+        """Implements `Student.encode`."""
         return self._query_vectors(self._windows(histories, table))
 
     def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
-        """See `Student.encode_newest`; only the last image is computed."""
+        """Implements `Student.encode_newest`; only the last image is computed."""
         return self._query_vectors(self._windows(histories, table)[:, -self.window :])[:, 0]
 
     def _windows(self, histories: Tensor, table: Tensor) -> Tensor:

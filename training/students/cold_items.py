@@ -64,7 +64,7 @@ class ColdItems(nn.Module):
 
     @property
     def are_placed(self) -> bool:
-        """Whether `place` has been called.
+        """True if `place` has been called, and `clear` has not been called since.
 
         Before that call, the vector of a cold item is its projected title embedding.
         """
@@ -72,7 +72,7 @@ class ColdItems(nn.Module):
 
     @property
     def shrinkage(self) -> float:
-        """Factor of the sum of projected title and mean donor offset; 1 before `place`."""
+        """Factor of the sum of the projected title and the mean donor offset; 1 before `place`."""
         return SHRINKAGE if self.are_placed else 1.0
 
     @property

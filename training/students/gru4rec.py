@@ -1,8 +1,8 @@
 """GRU4Rec: gated recurrent layers over the history (Hidasi et al., ICLR 2016).
 
 The recurrent cells have no bias. Instead, the first layer reads one more number beside the item
-vector: 1 for an item, 0 for padding. The weights of that number serve as bias. A zero state
-therefore stays zero while padding is read, and padding in front of a history changes no query
+vector: 1 for an item, 0 for padding. The weights of that number serve as the bias. A zero state
+therefore stays zero while padding is read. So padding in front of a history does not change a query
 vector.
 """
 
@@ -33,7 +33,7 @@ class GRU4Rec(Student):
         self.norm = nn.LayerNorm(size)
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
-        """See `Student.encode`."""
+        """Implements `Student.encode`."""
         items = self.dropout(functional.embedding(histories, table))
         is_item = (histories != 0).to(items.dtype)[..., None]
         queries: Tensor = self.norm(self.dropout(self._states(torch.cat([items, is_item], dim=-1))))

@@ -29,12 +29,12 @@ class ItemTable(nn.Module):
         weight: factor of the projected embedding.
         offset: whether `b_i` is learned; without it, `b_i` stays zero.
         offset_dropout: share of items whose `b_i` a training step leaves out, so that `g(z_i)`
-            learns to score items without an offset, as cold items are. Ignored without embeddings.
+            learns to score items without an offset, such as cold items. Ignored without embeddings.
         max_columns: maximum number of principal columns of `z` that `g` reads; each costs time in
             every step.
         readable: `[num_rows]`, whether the student reads each item in a history; None: it reads all
-            items. A student without embeddings has no trained vectors of cold items, and does not
-            read them.
+            items. A student without embeddings has no trained vectors of cold items, so it does not
+            read cold items.
     """
 
     padding: Tensor
@@ -116,7 +116,7 @@ class ItemTable(nn.Module):
     def folded(self) -> "ItemTable":
         """Returns a table with the same item vectors, stored as offsets only, for serving.
 
-        Projection and offset of each item are summed once, so serving needs no LLM embeddings.
+        Each item's projection and offset are summed once, so serving needs no LLM embeddings.
         """
         table = self().detach()
         without_llm = ItemTable(*table.shape, readable=self.readable)
@@ -127,7 +127,7 @@ class ItemTable(nn.Module):
         """Returns the principal columns of the selected items, `[selected, columns]`.
 
         Args:
-            items: `[items]`, whether each item is selected, without an entry for padding.
+            items: `[items]`, mask of the selected items, without an entry for padding.
 
         Raises:
             ValueError: the table was built without embeddings.

@@ -25,11 +25,11 @@ class SASRec(Student):
         self.norm = nn.LayerNorm(config.hidden_size)
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
-        """See `Student.encode`."""
+        """Implements `Student.encode`."""
         return self._encode(histories, table, padding_penalty(histories))
 
     def encode_packed(self, histories: Tensor, windows: Tensor, table: Tensor) -> Tensor:
-        """See `Student.encode_packed`; attention stays within a window."""
+        """Implements `Student.encode_packed`; attention stays within a window."""
         return self._encode(histories, table, window_penalty(windows))
 
     def _encode(self, histories: Tensor, table: Tensor, mask: Tensor) -> Tensor:
@@ -40,11 +40,11 @@ class SASRec(Student):
         return queries
 
     def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
-        """See `Student.encode_newest`; the last block computes one position only."""
+        """Implements `Student.encode_newest`; the last block computes one position only."""
         return self._newest(histories, table, padding_penalty(histories))
 
     def encode_unpadded(self, histories: Tensor, table: Tensor) -> Tensor:
-        """See `Student.encode_unpadded`; there is no padding to mask."""
+        """Implements `Student.encode_unpadded`; no attention mask is needed."""
         return self._newest(histories, table, None)
 
     def _newest(self, histories: Tensor, table: Tensor, mask: Tensor | None) -> Tensor:

@@ -44,7 +44,7 @@ class Student(nn.Module):
         raise NotImplementedError
 
     def encode_packed(self, histories: Tensor, windows: Tensor, table: Tensor) -> Tensor:
-        """Maps histories that share rows to query vectors.
+        """Maps packed histories, of which one row holds several, to query vectors.
 
         Only students with `packs_windows` implement this method. The query vectors of a history are
         those that `encode` computes for this history alone.

@@ -95,7 +95,7 @@ def tuning_validation_rows(dataset: Dataset, config: TeacherConfig) -> NDArray[n
 
 
 def _sample(rows: NDArray[np.int64], count: int | None, seed: int) -> NDArray[np.int64]:
-    """Draws `count` of `rows` at random; returns them ascending. None takes all.
+    """Draws `count` of `rows` at random; returns them ascending. If `count` is None, draws all.
 
     With the same seed, a smaller count draws a subset of a larger one.
     """

@@ -44,10 +44,10 @@ class Matcher(nn.Module):
         """Creates untrained projections that standardise their inputs.
 
         Args:
-            states: `[examples, hidden]`, states of training examples, whose mean and deviation
-                standardise every state.
-            title_embeddings: `[catalog rows, hidden]`, whose mean and deviation standardise every
-                title embedding; row 0 is not used.
+            states: `[examples, hidden]`, states of training examples. Their mean and standard
+                deviation standardise every state.
+            title_embeddings: `[catalog rows, hidden]`; row 0 is not used. Their mean and standard
+                deviation standardise every title embedding.
             size: number of dimensions of the common space.
             dropout: dropout rate in the projections.
         """
@@ -123,8 +123,8 @@ class Standardise(nn.Module):
 def projection(sample: Tensor, size: int, dropout: float) -> nn.Sequential:
     """Builds a two-layer perceptron from `hidden` to `size` dimensions.
 
-    Inputs are standardised by the mean and deviation of `sample`, `[n, hidden]`. `dropout` is the
-    dropout rate before each layer.
+    Inputs are standardised by the mean and standard deviation of `sample`, `[n, hidden]`. `dropout`
+    is the dropout rate before each layer.
     """
     hidden = sample.shape[1]
     return nn.Sequential(

@@ -51,8 +51,8 @@ class MixedRun:
         row: name of the row, a key of `MIXTURES`.
         jobs: the jobs that train the students: one for a fused row, several for an ensemble.
         baseline: the baseline that the student is fused with; None for an ensemble.
-        tuned: if a refitted student is fused, the same run before the refit, whose fusion settings
-            are used again; else None.
+        tuned: for a fused row of a refitted student, the run of that row before the refit. Its
+            fusion settings are used again. None for all other runs.
     """
 
     row: str
@@ -62,7 +62,7 @@ class MixedRun:
 
     @property
     def name(self) -> str:
-        """Name of the row with its seeds, for messages."""
+        """Name of the row and its seeds, for messages."""
         return f"{self.row} {', '.join(str(job.seed) for job in self.jobs)}"
 
     @property
@@ -78,7 +78,7 @@ class MixedRun:
 
 
 def mixed_runs(cell: Cell, jobs: Sequence[Job], before: Sequence[Job] = ()) -> list[MixedRun]:
-    """Returns the runs of all mixtures that a cell's students belong to; empty if there is none.
+    """Returns the runs of all mixtures that a cell's students belong to; empty if there are none.
 
     Args:
         cell: the cell whose students are mixed.

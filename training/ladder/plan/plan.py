@@ -1,7 +1,7 @@
 """Plans a ladder: its cells, and the training jobs that each cell may need.
 
-A cell is one row of the ladder for one student and one teacher. Each of its trials is trained with
-one seed. The chosen trial is then trained with every seed. The plan reads no results:
+A cell is one row of the ladder for one student and one teacher. Each trial of a cell is trained
+with one seed. The chosen trial is then trained with every seed. The plan reads no results:
 `runs.choices` chooses the trial.
 """
 
@@ -40,7 +40,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Names of student, row and teacher, for messages."""
+        """Names of the student, the row and the teacher, for messages."""
         teacher = f", {self.teacher.kind} teacher" if self.teacher else ""
         return f"{STUDENT_NAMES[self.student]} {self.row}{teacher}"
 
@@ -78,9 +78,9 @@ class Plan:
     def _teachers_of(self, row: LadderRow) -> Iterator[Teacher]:
         """Yields the teachers of a row: the first one and, with `every_teacher`, the others.
 
-        If the row needs ranking lists, other teachers without answers to training examples are
-        skipped. Only fusion teachers teach a row that needs distributions. Beside a first teacher
-        they teach no row without lists, since their embeddings are a titles teacher's.
+        Only fusion teachers teach a row that needs distributions. If a row uses lists, other
+        teachers without answers to training examples are skipped. If it uses none, other fusion
+        teachers are skipped, since their embeddings are those of the titles teacher.
         """
         first, *others = self.teachers
         if row.can_be_taught_by(first.kind):

@@ -52,7 +52,7 @@ class Teacher:
     Attributes:
         knowledge: the teacher's knowledge, or a stored summary of it if only stored runs are
             reported.
-        reference: the teacher as a ranker of its own.
+        reference: the teacher as a ranker without a student.
     """
 
     knowledge: Knowledge | Summary
@@ -65,7 +65,7 @@ class Teacher:
 
     @property
     def ranks_by_last_title(self) -> bool:
-        """Whether the teacher ranks by the last title only, like the row `TITLES_ROW`."""
+        """True if the teacher ranks by the last title only, like the row `TITLES_ROW`."""
         return self.kind in TITLES_KINDS and not self.knowledge.provenance.get("decay")
 
     @property

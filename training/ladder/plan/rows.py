@@ -47,11 +47,11 @@ class LadderRow:
     Attributes:
         variant: name of the method variant, a key of `VARIANTS`.
         loss: next-item loss, a value of `training.loss`; None stands for the experiment's loss.
-        grid: name of the grid of settings to tune; None stands for the settings that the row
-            DLLM2Rec chooses.
+        grid: name of the grid of settings to tune; None stands for the settings that validation
+            chose for the row DLLM2Rec.
         times_the_epochs: factor for the maximum number of epochs and the patience. It is above 1
-            for the row BCE: with one negative per position a student learns slowly, and a training
-            that stops too early would make the baseline too weak.
+            for the row BCE, whose student learns slowly from one negative per position. A training
+            that stops too early would make this row too weak.
         every_teacher: whether each teacher has a cell in this row, not only the first one.
     """
 
@@ -63,13 +63,13 @@ class LadderRow:
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether any part of the variant uses the teacher's knowledge."""
+        """True if any part of the variant uses the teacher's knowledge."""
         return VARIANTS[self.variant].needs_teacher
 
     def can_be_taught_by(self, kind: str) -> bool:
-        """Returns whether a teacher of this kind has what the row learns from.
+        """Returns whether teachers of `kind` have the knowledge that the row learns from.
 
-        Only a fusion teacher has distributions.
+        Only fusion teachers have distributions.
         """
         learns_distributions = VARIANTS[self.variant].list_loss == "distribution"
         return kind in FUSION_KINDS or not learns_distributions
@@ -79,7 +79,7 @@ def _plain_or_ablation(training: RowTraining) -> LadderRow:
     """Makes a row with the variant and loss of `training`.
 
     A row without a teacher is tuned with the grid of CE. A row with a teacher takes the settings
-    that the row DLLM2Rec chooses.
+    that validation chose for the row DLLM2Rec.
     """
     row = LadderRow(*training)
     return row if row.needs_teacher else replace(row, grid="plain")
@@ -137,12 +137,12 @@ STEPS: Mapping[str, tuple[str, str]] = {
 
 
 def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experiment:
-    """Returns the settings that a row's student is trained with, before the row's variant is used.
+    """Returns the settings of a row's student, to which the row's variant is not yet applied.
 
-    Kind of student, loss and epochs are set, and all parts of distillation are switched on. The
-    variant then switches some of them off. The experiment's own switches are ignored, so that two
-    rows differ only in their variants. The cold bonus and the parts of training without a teacher
-    (`TRAINING_PARTS`) are off here. A variant that needs one of them switches it on.
+    Sets the kind of student, the loss and the epochs, and switches on all parts of distillation.
+    The variant later switches some of these parts off. The experiment's own switches are ignored,
+    so that two rows differ only in their variants. The cold bonus and the parts of training without
+    a teacher (`TRAINING_PARTS`) are off. A variant that needs one of them switches it on.
     """
     parts = ("position", "confidence", "consistency", "embeddings", "offset")
     ladder, training = experiment.ladder, experiment.training
@@ -165,7 +165,9 @@ def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experim
 
 
 def with_settings(experiment: Experiment, settings: Mapping[str, object]) -> Experiment:
-    """Returns a validated copy of `experiment` in which `settings`, by `section.key`, are replaced.
+    """Returns a validated copy of `experiment` in which the values in `settings` are replaced.
+
+    `settings` maps names of the form `section.key` to new values.
 
     Raises:
         ConfigError: a setting does not exist, or its value is not allowed.

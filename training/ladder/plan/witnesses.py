@@ -21,5 +21,5 @@ class WitnessRun:
 
     @property
     def stamp(self) -> str:
-        """Hash of name and dataset; the ranks are stored in `<stamp>.npz`."""
+        """Hash of the name and the dataset; the ranks are stored in `<stamp>.npz`."""
         return fingerprint("witness", self.name, self.dataset.fingerprint)

@@ -24,8 +24,8 @@ HEADINGS = (
 def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
     """Writes the report's section on cold targets.
 
-    Returns "" if no test example has a cold next item. Also returns "" if DLLM2Rec, CE or a ranking
-    by titles is not measured.
+    Returns "" if no test example has a cold next item, or if DLLM2Rec, CE or a ranking by titles is
+    not measured.
     """
     protocol = lines[0].protocol
     if not figures.count(Split.TEST, "cold", protocol):
@@ -104,9 +104,10 @@ def _gaps(line: Measured, other: Measured, figures: Figures) -> Iterator[str]:
 def _over_titles(
     line: Measured, titles: Measured, figures: Figures, targets: str
 ) -> tuple[str, str]:
-    """Returns HR@20 of `line` on `targets`, and the difference from that of `titles`, as strings.
+    """Formats HR@20 of `line` on `targets`, and its difference from HR@20 of `titles`.
 
-    Both strings are empty if no test example has such a next item.
+    `targets` names a group of next items. Both strings are empty if no test example has a next item
+    of this group.
     """
     if not figures.count(Split.TEST, targets, line.protocol):
         return "", ""

@@ -73,9 +73,10 @@ def difference_of(line: Measured, other: Measured, figures: Figures, split: Spli
 
 
 def between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the report's section that compares teachers in pairs, by a student taught by both.
+    """Writes the report's section that compares teachers in pairs.
 
-    Returns "" if no student was taught by two teachers.
+    Each pair is compared by a kind of student that both teachers taught. Returns "" if no student
+    was taught by two teachers.
     """
     cells = [_teachers_cells(line, other, figures) for line, other in pairs_of_teachers(lines)]
     if not cells:

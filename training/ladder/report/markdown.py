@@ -40,8 +40,8 @@ def as_report(
         lines: the measured rankers. If students were refitted, the report compares the refits. A
             separate table then shows the lines that were fitted on training rows only.
         figures: computes the figures of `lines`.
-        origin: names and values of the list at the end, the command first.
-        picture: common beginning of the plots' file names, in the folder of the report.
+        origin: names and values of the entries in the list at the end, the command first.
+        picture: prefix of the file names of the plots, which are in the folder of the report.
     """
     every_line, lines = lines, headlines(lines)
     before = trained_alone(every_line)
@@ -117,10 +117,10 @@ def _ranker_cells(line: Measured, figures: Figures) -> list[str]:
 
 
 def _between(line: Measured, figures: Figures) -> Iterator[str]:
-    """Yields the cell in the third column of the table of rankers, as text.
+    """Yields one cell as text: the third column of the table of rankers.
 
-    For a line fitted on training rows, it is validation NDCG@20. A refit has no validation figures.
-    So its cell is test HR@20 on next items without a training interaction.
+    For a line fitted on training rows, the cell is validation NDCG@20. A refit has no validation
+    figures, so its cell is test HR@20 on next items without a training interaction.
     """
     if line.protocol == "train":
         validation = figures.draws(line, Split.VALIDATION, "all", METRIC).interval()

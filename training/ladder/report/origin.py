@@ -22,7 +22,7 @@ FORMER_RULE = (
 
 
 def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object]]:
-    """Yields name and value of each entry of the list at the end of a report, the command first."""
+    """Yields the name and value of each entry in the list at the end of a report, command first."""
     ladder = plan.experiment.ladder
     yield "command", f"`python -m training.ladder {shlex.join(_arguments())}`"
     yield "commit", commit()
@@ -56,7 +56,7 @@ def _arguments() -> list[str]:
 def _described(teacher: Teacher, num_answered: int, num_examples: int) -> str:
     """Describes a teacher in a phrase: its LLM and its cost.
 
-    If it did not answer all `num_examples` test examples, the phrase says how many it answered.
+    If the teacher did not answer all `num_examples` test examples, the phrase says how many it did.
     """
     facts = teacher.knowledge.provenance
     cost = f"{teacher.tokens:,} tokens, {teacher.seconds:,.0f} s on {facts.get('hardware')}"

@@ -1,8 +1,8 @@
 """Writes the differences between pairs of rows as a CSV file: one difference per record.
 
-A row of a student is compared with every row that uses no LLM teacher, with the rows that `STEPS`
-pairs it with, and with itself as a fusion teacher without titles teaches it. Rows of another
-student are left out.
+A student's row is compared with every row that uses no LLM teacher, and with the rows that `STEPS`
+pairs it with. It is also compared with the same row of the teacher `fusion-without-titles`. Rows of
+other students are left out.
 """
 
 import csv
@@ -36,7 +36,7 @@ METRICS = ("NDCG@20", "HR@20")
 def save_pairs(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
     """Writes a CSV file to `path`: one record for each compared pair of lines and each metric.
 
-    Each split and each group of next items has records of its own.
+    Each split and each group of next items has its own records.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -49,7 +49,7 @@ def save_pairs(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
 
 
 def _are_compared(line: Measured, other: Measured) -> bool:
-    """Returns whether `line` has a student and is compared with `other`, see the module."""
+    """Returns whether `line` has a student and the rules of this module compare it with `other`."""
     is_other = line is not other and line.protocol == other.protocol
     if not line.student or not is_other or not line.can_be_compared(other):
         return False

@@ -32,7 +32,10 @@ COLUMNS = (
 
 
 def save_figures(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
-    """Writes a CSV file to `path`: one record for each line, split, target group and metric."""
+    """Writes a CSV file to `path`.
+
+    It has one record for each line, split, group of next items and metric.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

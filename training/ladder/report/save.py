@@ -28,7 +28,7 @@ def save_report(
     Args:
         lines: the measured rankers.
         figures: computes the figures of `lines`.
-        origin: names and values of the list at the end of the report.
+        origin: names and values of the entries in the list at the end of the report.
         folder: folder that the files are written into.
         name: name of the experiment.
     """

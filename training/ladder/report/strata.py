@@ -18,7 +18,7 @@ ROWS = (NEIGHBOURS_ROW, ORDERED_ROW, HISTORY_TITLES_ROW, *STUDENTS_ROWS)
 def by_stratum(lines: Sequence[Measured], figures: Figures) -> str:
     """Writes the report's section on strata: one table of test NDCG@20 per division.
 
-    Returns "" if none of the main rows answered all test examples.
+    Returns "" if no row of `ROWS` answered all test examples.
     """
     shown = [line for line in lines if _is_shown(line, figures)]
     if not shown:

@@ -37,7 +37,7 @@ def summary(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
 
 
 def _pair(student: str, lines: Sequence[Measured]) -> list[Measured]:
-    """Returns the lines CE and DLLM2Rec of a student, the latter with its first teacher.
+    """Returns a student's lines of the rows CE and DLLM2Rec, the latter with its first teacher.
 
     Returns an empty list if one of them is missing.
     """
@@ -71,10 +71,10 @@ def _cells(
 def _over_its_own_kind(
     line: Measured, shown: Sequence[Measured], figures: Figures
 ) -> tuple[str, str]:
-    """Formats the relative gain of a line of DLLM2Rec over CE of the same student.
+    """Formats the relative gain of a DLLM2Rec line over the same student's CE line.
 
-    Returns the gain in per cent with its interval, and the word for it: "helps", "hurts" or "not
-    shown". Both strings are empty if `line` is not of DLLM2Rec, or if no seed has both rows.
+    Returns the gain in per cent with its interval, and its `outcome`. Both strings are empty if
+    `line` is not a DLLM2Rec line, or if the two lines share no seed.
     """
     alone = [each for each in shown if (each.row, each.student) == (CE_ROW, line.student)]
     if line.row != DISTILLED_ROW or not line.can_be_compared(alone[0]):
@@ -86,10 +86,10 @@ def _over_its_own_kind(
 def _over_the_baseline(
     line: Measured, baseline: Measured | None, figures: Figures
 ) -> tuple[str, str]:
-    """Formats a line's difference from the baseline, and whether it is `above` or `below`.
+    """Formats a line's difference from the baseline in test NDCG@20, and its sign in words.
 
-    The second string is `not shown` if the interval contains 0. Both are empty for the baseline
-    itself, or without a baseline.
+    The second string is `above`, `below`, or `not shown` if the interval contains 0. Both strings
+    are empty if `line` is the baseline, or if `baseline` is None.
     """
     if baseline is None or line is baseline:
         return "", ""

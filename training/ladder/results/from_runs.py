@@ -50,9 +50,9 @@ def reference_lines(reference: Reference, rankings: Sequence[ReferenceRanking]) 
 def refitted_titles(line: Measured) -> list[Measured]:
     """Returns a list with the line of a ranking by titles under the protocol `refit`.
 
-    Such a ranking fits nothing and only chooses a decay on validation examples. So its test ranks
-    are the same under both protocols. The list is empty for a teacher's answers, which are never
-    refitted.
+    A ranking by titles fits nothing and only chooses a decay on validation examples. So its test
+    ranks are the same under both protocols. The list is empty if `line` shows a teacher's answers,
+    since these are never refitted.
     """
     if line.is_teacher:
         return []

@@ -77,7 +77,7 @@ class Measured:
 
     @property
     def is_teacher(self) -> bool:
-        """Whether the line shows a teacher's own answers, not those of its students."""
+        """True if the line shows a teacher's own answers, not those of its students."""
         return self.row.startswith("teacher ")
 
     def answered(self, split: Split) -> NDArray[np.int64]:
@@ -85,15 +85,18 @@ class Measured:
         return self.evaluations[split][0].rows
 
     def can_be_compared(self, other: "Measured") -> bool:
-        """Returns whether both lines share a seed, or one of them has no seeds.
+        """Returns whether the two lines share a seed, or at least one of them has no seeds.
 
-        See `Figures.pair`.
+        `Figures.pair` compares them.
         """
         return not (self.seeds and other.seeds) or not set(self.seeds).isdisjoint(other.seeds)
 
     @property
     def kind(self) -> Kind:
-        """Kind of the ranker; "ranker" for baselines, outside witnesses and fused rows."""
+        """Kind of the line, a value of `Kind`.
+
+        The kind "ranker" stands for baselines, outside witnesses and fused rows.
+        """
         if self.is_teacher:
             return "teacher"
         if self.row.startswith("control "):
@@ -104,9 +107,10 @@ class Measured:
 
     @property
     def is_teacher_free(self) -> bool:
-        """Whether the ranker uses no LLM: it has no teacher, or one that needs none.
+        """True if the ranker uses no LLM: it has no teacher, or a teacher without an LLM.
 
-        A fusion without titles needs none, but the title embeddings of its students do.
+        The teacher `fusion-without-titles` has no LLM. A student of this teacher nevertheless uses
+        one if it reads title embeddings.
         """
         if self.teacher == TITLELESS_KIND:
             training = TRAINING_OF_ROW.get(self.row)

@@ -26,9 +26,9 @@ def headlines(lines: Sequence[Measured]) -> list[Measured]:
 
 
 def trained_alone(lines: Sequence[Measured]) -> list[Measured]:
-    """Returns the lines of a report with refits that were fitted on training rows only.
+    """Returns the lines that were fitted on training rows only, for a report that has refits.
 
-    The list is empty if no student was refitted, since `headlines` then has these lines.
+    The list is empty if no student was refitted, since `headlines` then returns these lines.
     """
     return [line for line in lines if line.protocol == "train"] if _has_refits(lines) else []
 
@@ -38,8 +38,8 @@ def _has_refits(lines: Sequence[Measured]) -> bool:
 
 
 def _beside_refits(line: Measured) -> Measured:
-    """Returns a copy of `line` with protocol `refit`, so that its cold items are those of a refit.
+    """Returns a copy of `line` with the protocol `refit`, so that its cold items are a refit's.
 
-    A refit is trained on validation rows too, so fewer items are cold to it.
+    A refit is trained on validation rows too, so it has fewer cold items.
     """
     return replace(line, protocol="refit")

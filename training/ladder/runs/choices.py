@@ -1,4 +1,4 @@
-"""Chooses among the trials of a cell: the best validation NDCG@20 with one seed wins.
+"""Chooses the trial of a cell that has the best validation NDCG@20, measured with one seed.
 
 The files of runs hold test ranks too, but `Choices` does not read them.
 """

@@ -12,7 +12,7 @@ PROBE_STEPS = 5
 
 
 def forecast_runs(choices: Choices, num_workers: int) -> None:
-    """Prints the missing trainings of each cell, and an upper bound of the ladder's duration."""
+    """Prints the missing trainings of each cell, and an upper bound on the ladder's duration."""
     plan = choices.plan
     total_seconds = 0.0
     for student in plan.experiment.ladder.students:
@@ -34,8 +34,8 @@ def forecast_runs(choices: Choices, num_workers: int) -> None:
 def _due(cell: Cell, choices: Choices) -> list[Job]:
     """Returns the jobs of a cell whose ranks are not stored.
 
-    While no trial can be chosen, these are the trial jobs and the jobs of the last trial, as if it
-    were the chosen one.
+    While no trial can be chosen, these are the trial jobs, and a job per seed of the last trial.
+    The last trial stands in for the chosen one.
     """
     plan = choices.plan
     if choices.can_choose(cell):

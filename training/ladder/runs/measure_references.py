@@ -32,7 +32,7 @@ from training.workplace import Workplace, with_teacher
 def teacher_rankings(teacher: Teacher, store: RunStore) -> Sequence[ReferenceRanking]:
     """Returns the rankings by a teacher's answers and by its LLM's title embeddings.
 
-    They are read from the store if they are there; otherwise they are measured and stored.
+    Rankings that are in the store are read from it; otherwise they are measured and stored.
 
     Raises:
         ResultError: the stored file is damaged, or it was made from other answers of the teacher.

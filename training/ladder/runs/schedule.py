@@ -17,8 +17,8 @@ def train_cells(
 ) -> None:
     """Trains the missing trials of all cells, then each cell's chosen trial with every seed.
 
-    A cell whose trial can already be chosen does not wait. Its seeds are trained along with the
-    trials of the other cells.
+    A cell whose trial can already be chosen does not wait: all its seeds are trained along with the
+    missing trials of the other cells.
 
     Args:
         cells: the cells to train.

@@ -101,7 +101,7 @@ class RunStore:
         return self.file(run).path.exists()
 
     def facts(self, run: HasStamp) -> RunFacts:
-        """Reads how a measured run was made (time, machine, commits) from the file of its ranks.
+        """Reads the facts about a measured run from the file of its ranks.
 
         Raises:
             ResultError: the file is missing or damaged.
@@ -136,7 +136,7 @@ class RunStore:
     def state_path(self, job: Job) -> Path:
         """Returns the path of the training state that a job resumes from.
 
-        Jobs that differ only in how cold items are placed after training share it.
+        Jobs that differ only in how cold items are placed after training have the same path.
         """
         return self.states / f"{job.training_stamp}.state"
 
@@ -164,7 +164,7 @@ class RunStore:
     def _former(self, run: HasStamp) -> Path | None:
         """Returns the file of ranks that an older version stored for `run`, or None.
 
-        It is None unless `former` is true, `run` has no newer file and the older one exists.
+        Returns None if `former` is false, if `run` has a newer file, or if there is no older file.
         """
         if not self.former or not isinstance(run, Job) or self._path(run.stamp).exists():
             return None

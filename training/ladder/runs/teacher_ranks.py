@@ -22,7 +22,7 @@ NOT_ASKED = 255  # replaces the rank of an example that the LLM has not answered
 
 @dataclass(frozen=True)
 class ReferenceRanking:
-    """The ranks of a reference by one of its ways to rank: one line of a report.
+    """The ranks that a reference gives in one of its ways of ranking: one line of a report.
 
     Attributes:
         row: name of the row.

@@ -1,7 +1,8 @@
-"""Choice model: weighs signals so that their sum is the logarithm of an item's odds to be next.
+"""Choice model: sums weighted signals to a score per item, whose softmax is a probability.
 
-It is the conditional logit of McFadden (1974). Its few weights are fitted to validation examples,
-so its probabilities are calibrated there, and no other temperature is needed.
+The probability is that of the item to be the next one. The model is the conditional logit of
+McFadden (1974). Its few weights are fitted to validation examples. So its probabilities are
+calibrated, and the softmax needs no temperature.
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,10 @@ Weights = Mapping[SignalName, float]
 
 
 def odds(signals: Mapping[SignalName, Tensor], weights: Weights) -> Tensor:
-    """Sums weighted signals: the logarithms of items' odds, `[rows, items]` as each signal."""
+    """Sums the weighted signals of each item to its score, which has the shape of one signal.
+
+    The score is the logarithm of the item's odds, up to a constant per row.
+    """
     first, *others = weights
     total = signals[first] * weights[first]
     for name in others:
@@ -35,9 +39,9 @@ def odds(signals: Mapping[SignalName, Tensor], weights: Weights) -> Tensor:
 
 
 def fit_on_validation(signals: Signals, dataset: Dataset) -> Weights:
-    """Fits the weights to validation examples whose next item is trained and new to the user.
+    """Fits the weights to validation examples whose next item is warm and new to the user.
 
-    The candidates are the trained items that are new to the user, as students have them.
+    The candidates of an example are all warm items that are new to its user.
 
     Args:
         signals: signals on `dataset`.
@@ -58,7 +62,7 @@ def fit_on_validation(signals: Signals, dataset: Dataset) -> Weights:
 
 
 def fit(signals: Tensor, allowed: Tensor, chosen: Tensor) -> Tensor:
-    """Fits weights by penalised maximum likelihood; returns `[signals]`.
+    """Fits a weight for each signal by penalised maximum likelihood; returns `[signals]`.
 
     Args:
         signals: `[examples, items, signals]`.
@@ -86,11 +90,11 @@ def fit(signals: Tensor, allowed: Tensor, chosen: Tensor) -> Tensor:
 def minus_log_probabilities(scores: Tensor, allowed: Tensor) -> Tensor:
     """Returns `-log p` of all items, at least 0, where `p` is the softmax over allowed items.
 
-    An item that is not allowed has the value that its score would have beside them.
+    For an item that is not allowed, `-log p` is computed from its score with the same denominator.
 
     Args:
-        scores: `[rows, catalog rows]`, logarithms of odds.
-        allowed: `[rows, catalog rows]`; padding never is.
+        scores: `[rows, catalog rows]`, the scores from `odds`.
+        allowed: `[rows, catalog rows]`, whether each item is allowed; padding is never allowed.
     """
     allowed = allowed.clone()
     allowed[:, PADDING_INDEX] = False

@@ -1,8 +1,8 @@
-"""Signals: what speaks for an item as the next one of a history, one number an item and kind.
+"""Signals of a fusion teacher: numbers that tell how likely an item is to be the next one.
 
-A fusion teacher weighs them (`training.teacher.fusion.choice_model`). Order-aware
-kNN leaves out the example's own user, and titles know no interactions. Only the counts have seen a
-training example that is asked about: popularity, and the number of sessions with an item.
+`training.teacher.fusion.choice_model` weighs the signals. For a training example, order-aware kNN
+leaves out the example's own user, and titles use no interactions. Only two counts include the
+example itself: an item's popularity, and the number of sessions with the item.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,14 +23,14 @@ FLOOR = 1e-5  # added to the share of an item's votes, so that the logarithm of 
 class Signals:
     """Computes the signals of all items for examples.
 
-    - `neighbours`: logarithm of the item's share of the votes of order-aware kNN.
-    - `matched`: 1 if the item has a vote, else 0; it corrects the floor of that logarithm.
-    - `titles`: cosine of the title's embedding and the history's, by `TitleNeighbours`.
-    - `popularity`: logarithm of one more than the item's training interactions.
+    - `neighbours`: logarithm of the item's share of the votes of order-aware kNN, plus `FLOOR`.
+    - `matched`: 1 if the item has a vote, else 0. Its weight corrects the choice of `FLOOR`.
+    - `titles`: cosine between the embeddings of the item's title and of the history's titles.
+    - `popularity`: logarithm of one plus the number of the item's training interactions.
 
     Args:
         neighbours: order-aware kNN, fitted on the training rows of its dataset.
-        titles: distances by titles on the same dataset; None leaves that signal out.
+        titles: title distances on the same dataset; None leaves out the signal `titles`.
     """
 
     def __init__(self, neighbours: OrderedNeighbours, titles: TitleNeighbours | None) -> None:
@@ -55,5 +55,8 @@ class Signals:
 
 
 def _cosines(titles: TitleNeighbours, rows: NDArray[np.int64]) -> Tensor:
-    """Converts distances of unit vectors to their cosines, `[rows, catalog rows]`."""
+    """Converts title distances, which are between unit vectors, to cosines.
+
+    Returns `[rows, catalog rows]`.
+    """
     return 1 - torch.from_numpy(titles.distances_before(rows)).square() / 2

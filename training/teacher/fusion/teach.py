@@ -1,11 +1,11 @@
 """The fusion teacher: order-aware kNN, titles and popularity, weighed by a choice model.
 
-Its distances are minus the logarithms of probabilities. So a student can learn its distributions
-(`distillation.list_loss = "distribution"`). The neighbours of an example exclude its own
-user, so it has learned nothing of the examples that it answers in training but their items' counts.
+The teacher's distances are negative log probabilities, so a student can learn its distributions
+(`distillation.list_loss = "distribution"`). To answer a training example, kNN leaves out the
+example's own user. So the only data from this example that the answer uses are counts of items.
 
-`fusion-without-titles` is the control: the same without the LLM's signal. Students of both get the
-same title embeddings.
+The teacher `fusion-without-titles` is the control: it lacks the signal of the LLM's titles.
+Students of both teachers get the same title embeddings.
 """
 
 import time
@@ -58,12 +58,12 @@ class Fusion:
     weights: Weights
 
     def distances(self, view: Dataset, *, only_trained: bool) -> Distances:
-        """Returns the function from rows to `-log p`, fitted on the training rows of `view`.
+        """Returns a function from dataset rows to `-log p` of all items.
 
         Args:
-            view: dataset, or a view of it that a refit is trained on.
-            only_trained: whether the probabilities are those of trained items only, as students
-                learn them; others then are infinitely far.
+            view: the dataset, or a view of it for a refit; kNN and counts use its training rows.
+            only_trained: whether `p` is a distribution over warm items only, from which students
+                learn. The distances of all other items are then infinite.
         """
         signals = Signals(
             OrderedNeighbours(view, self.neighbours), titles_of(view, self.embeddings, self.decay)
@@ -81,7 +81,7 @@ class Fusion:
 def teach_fusion(
     dataset: Dataset, config: TeacherConfig, embeddings: NDArray[np.float32], cost: Cost
 ) -> Knowledge:
-    """Makes the knowledge of a fusion teacher, with answers for refits too.
+    """Makes the knowledge of a fusion teacher, including its answers for refits.
 
     Args:
         dataset: histories and titles.
@@ -119,7 +119,7 @@ def teach_fusion(
 def choose_fusion(
     dataset: Dataset, config: TeacherConfig, embeddings: NDArray[np.float32]
 ) -> Fusion:
-    """Chooses settings and weights of a fusion by validation examples."""
+    """Chooses the settings and weights of a fusion teacher on validation examples."""
     neighbours = tuned_ordered_neighbours(dataset)
     decay = None
     if config.kind == "fusion":
@@ -132,12 +132,12 @@ def choose_fusion(
 def titles_of(
     view: Dataset, embeddings: NDArray[np.float32], decay: float | None
 ) -> TitleNeighbours | None:
-    """Returns distances by titles on the rows of `view`; None if `decay` is None."""
+    """Returns the title distances for the rows of `view`; None if `decay` is None."""
     return None if decay is None else TitleNeighbours(view, embeddings, decay)
 
 
 def lists_of(fusion: Fusion, view: Dataset, config: TeacherConfig) -> Answers:
-    """Answers the training examples of `view` that the budget allows, with trained items only."""
+    """Makes ranking lists of warm items for the training examples of `view` within the budget."""
     rows = _answered(view, config, Split.TRAIN)
     return answer(fusion.distances(view, only_trained=True), view, rows, config.list_length)
 

@@ -1,9 +1,9 @@
 """Grounding (BIGRec): distances from a text that the LLM wrote to all titles of the catalog.
 
 The distance is the Euclidean distance between the LLM's embeddings of the text and of a title
-(DLLM2Rec, eq. 4). Both embeddings are first standardised by the mean and deviation over all titles,
-since all embeddings of an LLM lie near one dominant direction. They are also divided by the square
-root of the number of dimensions.
+(DLLM2Rec, eq. 4). Both embeddings are first standardised by the mean and standard deviation over
+all titles, since all embeddings of an LLM lie near one dominant direction. They are also divided by
+the square root of the number of dimensions.
 """
 
 import torch

@@ -32,7 +32,7 @@ ItemId = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class RequestBody(BaseModel):
-    """Base class of request bodies; refuses unknown keys and values of other types."""
+    """Base class of request bodies; refuses unknown keys and values of the wrong type."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 

@@ -30,7 +30,7 @@ class States:
     states: NDArray[np.float16]
 
     def of(self, rows: NDArray[np.int64]) -> "States":
-        """Selects the states of the examples `rows`, in their order; all must have states."""
+        """Selects the states of the examples `rows`, in this order; each must have a state."""
         return States(rows, self.states[indices_among(self.rows, rows)])
 
     def of_split(self, dataset: Dataset, split: Split) -> "States":

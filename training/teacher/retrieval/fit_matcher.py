@@ -63,10 +63,10 @@ def fit_matcher(
     config: TeacherConfig,
     initial: Matcher | None = None,
 ) -> Fit:
-    """Fits a matcher to training examples for `config.epochs` epochs, or until validation stops it.
+    """Fits a matcher to training examples for at most `config.epochs` epochs.
 
-    After each epoch, the state of the fit is written to `encoded.folder`. A killed fit resumes from
-    it.
+    The fit stops after `config.patience` epochs without a better validation NDCG@20. Its state is
+    written to `encoded.folder` after each epoch, and a killed fit resumes from this state.
 
     Args:
         dataset: the dataset.
@@ -167,7 +167,8 @@ class Fitter:
     def resume_from(self, path: Path) -> None:
         """Restores the state of the fit that `save` wrote to `path`.
 
-        Does nothing if the file is missing, or if its fit has more than `config.epochs` epochs.
+        Does nothing if the file is missing, or if the saved fit has more than `config.epochs`
+        epochs.
         """
         if not path.exists():
             return

@@ -33,7 +33,7 @@ class EncodedDataset:
     Attributes:
         states: states of the histories of the examples within the budget, of all splits.
         title_embeddings: `[catalog rows, hidden]`; row 0 is zeros.
-        cost: tokens and seconds of computing both.
+        cost: tokens and seconds of computing the states and the title embeddings.
         folder: folder of the shards, for this dataset, LLM and settings only.
     """
 

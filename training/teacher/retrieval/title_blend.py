@@ -1,9 +1,9 @@
 """Title blend: a matcher's distances combined with distances between titles.
 
 A matcher is fitted to items that users chose, so it ranks new items less well. Distances between
-titles are as good for new items as for old ones. Both are distances between unit vectors. The blend
-is the distance between two concatenations of such vectors. In them, title vectors are scaled by
-√share, and the matcher's vectors by √(1 - share).
+titles are as good for new items as for old ones. Both kinds are distances between unit vectors. The
+blend is the distance between concatenations of a title vector, scaled by √share, and a matcher's
+vector, scaled by √(1 - share).
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """A store of title embeddings by title, so that an LLM embeds only the new titles of a catalog.
 
 The LLM reads titles in batches, and rounding makes a title's embedding depend a little on its
-batch. So stored embeddings can differ in the last digit from those of a whole catalog.
+batch. So stored embeddings can differ in the last digit from those that are computed for a whole
+catalog at once.
 """
 
 import json
@@ -30,7 +31,7 @@ def embed_new_titles(
 ) -> tuple[NDArray[np.float32], Cost]:
     """Returns the embeddings of all titles of a catalog; computes only those not stored yet.
 
-    New embeddings are stored, too. Embeddings of other settings are not used.
+    New embeddings are stored, too. Embeddings that were stored with other settings are not used.
 
     Args:
         dataset: dataset whose titles are embedded.

@@ -1,12 +1,12 @@
 """The titles teacher: its LLM reads each title alone, which takes minutes on a CPU.
 
-The words teachers, `tf-idf` and `word-vectors`, embed the same titles by their words. They differ
-from the titles teacher in nothing else. So a comparison with them shows what the LLM adds.
+The words teachers, `tf-idf` and `word-vectors`, embed the same titles by their words. This is their
+only difference from the titles teacher. So a comparison with them shows what the LLM adds.
 
 Students get the title embeddings. Ranking lists contain the items whose titles are nearest to the
-titles of a history. The teacher learns only one number from interactions, the decay: the weight of
-each title of a history, divided by the weight of the title after it. It is chosen on validation
-examples.
+titles of a history. The teacher learns only one number from interactions, the decay, which is
+chosen on validation examples. It is the weight of each title of a history, divided by the weight of
+the title after it.
 """
 
 import time

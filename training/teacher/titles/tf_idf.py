@@ -1,10 +1,10 @@
 """Embeds titles by TF-IDF and a truncated SVD (latent semantic analysis), without an LLM.
 
-The TF-IDF vector of a title has an entry for each word of the catalog,
-`count · (log((1 + N) / (1 + n)) + 1)`, and is scaled to unit length. `count` is how often the word
-occurs in the title, N the number of titles, and n the number of titles with the word. The TF-IDF
-vectors of all titles are the rows of a matrix. An embedding is the product of a title's vector with
-the first right singular vectors of this matrix.
+The TF-IDF vector of a title has the entry `count · (log((1 + N) / (1 + n)) + 1)` for each word of
+the catalog, and is scaled to unit length. `count` is how often the word occurs in the title, N the
+number of titles, and n the number of titles with the word. The TF-IDF vectors of all titles are the
+rows of a matrix. An embedding is the product of a title's vector with the first right singular
+vectors of this matrix.
 """
 
 from collections import Counter
@@ -39,7 +39,7 @@ class TfIdf:
         self.directions = right_singular_vectors(self.weights(titles), size)
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """See `TitleEmbedder.embed`; words that occur in no fitted title are ignored."""
+        """Implements `TitleEmbedder.embed`; words that occur in no fitted title are ignored."""
         embeddings: NDArray[np.float32] = (self.weights(titles) @ self.directions).float().numpy()
         return embeddings
 

@@ -39,7 +39,7 @@ class WordVectors:
         return self.path.name
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """See `TitleEmbedder.embed`; reads the whole file of word vectors.
+        """Implements `TitleEmbedder.embed`; reads the whole file of word vectors.
 
         Raises:
             ConfigError: the file cannot be read, or the vector of a word is damaged.

@@ -99,7 +99,7 @@ class MatchingObjective:
 
     A matcher scores items by the LLM's state of a history and the LLM's title embeddings. The
     matcher is trained together with the LLM. Title embeddings are computed again only at the end of
-    each leg, that is before each validation.
+    each leg, before its validation.
 
     Attributes:
         windows: prompt windows of the training examples.
@@ -110,8 +110,8 @@ class MatchingObjective:
     def __init__(self, examples: TuningExamples) -> None:
         """Makes an untrained matcher.
 
-        Its inputs are standardised by the mean and deviation of all title embeddings and of a
-        sample of states. Both are computed by the LLM before tuning.
+        The matcher's inputs are standardised by the mean and standard deviation of all title
+        embeddings and of a sample of states. The LLM computes these before tuning.
         """
         self._examples = examples
         self.windows, self.lengths = examples.windows, examples.lengths
@@ -134,7 +134,7 @@ class MatchingObjective:
 
     @torch.inference_mode()
     def validate(self) -> float:
-        """Computes NDCG@20 of the rankings by LLM and matcher on the validation examples."""
+        """Computes NDCG@20 on the validation examples, ranked by the LLM and the matcher."""
         examples = self._examples
         rows, states = [], []
         for windows in _validation_batches(examples):

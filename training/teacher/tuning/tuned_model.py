@@ -118,7 +118,7 @@ def _weights_folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Pa
 
 
 def _weights_hash(folder: Path) -> str:
-    """Returns the hash of all weights in `folder`: of adapter or LLM, and of any matcher."""
+    """Returns the hash of all weights in `folder`: an adapter's or the LLM's, and any matcher's."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as file:

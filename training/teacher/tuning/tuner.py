@@ -63,7 +63,7 @@ class TuningObjective(Protocol):
     def validate(self) -> float:
         """Computes the metric that chooses the best leg, on validation examples; higher is better.
 
-        The current weights of LLM and head are evaluated.
+        The current weights of the LLM and the head are evaluated.
         """
         ...
 
