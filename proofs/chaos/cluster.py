@@ -15,6 +15,10 @@ _NUM_SLOTS = 16_384
 _NUM_PRIMARIES = 3
 _MAX_PORT = 65_535 - 10_000  # nodes talk to each other on port + 10,000
 _NODE_TIMEOUT_MS = 500
+_OPTIONS = (
+    *("--cluster-enabled", "yes", "--cluster-node-timeout", str(_NODE_TIMEOUT_MS)),
+    *("--cluster-require-full-coverage", "no"),
+)
 
 
 @dataclass
@@ -42,15 +46,20 @@ def running_cluster_stack(
 
 
 @contextmanager
-def running_nodes(folder: Path, ports: Iterator[int]) -> Iterator[list[RedisNode]]:
-    """Runs a cluster of six Redis nodes for the duration of a `with` block; primaries are first."""
+def running_nodes(
+    folder: Path, ports: Iterator[int], *options: str, replicas: bool = True
+) -> Iterator[list[RedisNode]]:
+    """Runs the nodes of a Redis Cluster for the duration of a `with` block; primaries are first.
+
+    There are three primaries, and with `replicas` a replica of each. `options` are further options
+    of redis-server.
+    """
     usable = (port for port in ports if port <= _MAX_PORT)
-    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(_NODE_TIMEOUT_MS))
-    more = ("--cluster-require-full-coverage", "no")
     with ExitStack() as parts:
         nodes = []
-        for number in range(2 * _NUM_PRIMARIES):
-            nodes.append(RedisNode(folder / f"node{number}", next(usable), *options, *more))
+        for number in range((2 if replicas else 1) * _NUM_PRIMARIES):
+            node = RedisNode(folder / f"node{number}", next(usable), *_OPTIONS, *options)
+            nodes.append(node)
             parts.callback(nodes[-1].kill)
         _join(nodes)
         yield nodes
@@ -77,7 +86,7 @@ def _join(nodes: list[RedisNode]) -> None:
     for node in nodes[1:]:
         _cluster(node, "MEET", "127.0.0.1", nodes[0].port)
     wait_until(lambda: all(_knows(node, len(nodes)) for node in nodes))
-    for primary, replica in zip(primaries, replicas, strict=True):
+    for primary, replica in zip(primaries, replicas, strict=False):  # there may be no replicas
         _cluster(replica, "REPLICATE", _cluster(primary, "MYID"))
     wait_until(lambda: all(_is_complete(node) for node in nodes))
 

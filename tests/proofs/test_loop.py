@@ -7,7 +7,7 @@ from proofs.loop import prove
 
 @pytest.mark.slow
 def test_every_click_is_in_the_log_once_whatever_is_killed() -> None:
-    figures = list(prove(clicks=150, kills=1, clients=4))
+    figures = list(prove(clicks=150, kills=1, clients=4, store=("cluster", "embedded")))
 
     assert len(figures) == 14
     assert [each.name for each in figures if not each.holds] == []

@@ -1,0 +1,117 @@
+"""Sends the clicks of all visits from several clients, and kills processes meanwhile."""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+
+from proofs.chaos.stack import wait_until
+from proofs.loop.stack import PATIENCE_SECONDS, Stack
+from proofs.loop.visits import Click, Visit
+from training.cli import say
+
+_RESENT, _LATE = 0.1, 0.05
+_FIRST_OF_ERRORS = 300
+_NO_ANSWER = (OSError, HTTPException, ValueError)
+
+
+def replay(visits: Sequence[Visit], stack: Stack, kills: int, clients: int) -> None:
+    """Sends all clicks from several clients, and kills processes at random moments meanwhile."""
+    progress = Progress()
+    threads = [
+        threading.Thread(
+            target=Client(stack.service.port, progress).send, args=(visits[n::clients],)
+        )
+        for n in range(clients)
+    ]
+    chance = random.Random(len(visits))  # noqa: S311 - no secret
+    total = sum(len(visit.clicks) for visit in visits)
+    names = ["service", "collector", *(["redis"] if stack.redis else [])] * kills
+    moments = sorted((chance.uniform(0.05, 0.95) * total, name) for name in names)
+    for thread in threads:
+        thread.start()
+    for moment, name in moments:
+        wait_until(partial(progress.reached, moment), PATIENCE_SECONDS)
+        stack.kill(name)
+        say(f"killed {name} after {progress.acknowledged:,} of {total:,} clicks")
+    for thread in threads:
+        thread.join()
+
+
+@dataclass
+class Progress:
+    """Number of clicks that were acknowledged; clients count at the same time."""
+
+    acknowledged: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def reached(self, clicks: float) -> bool:
+        """Returns whether so many clicks were acknowledged."""
+        return self.acknowledged >= clicks
+
+    def count(self) -> None:
+        """Counts one click."""
+        with self._lock:
+            self.acknowledged += 1
+
+
+class Client:
+    """Sends the clicks of visits, each until it is acknowledged as logged."""
+
+    def __init__(self, port: int, progress: Progress) -> None:
+        self._connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        self._progress = progress
+        self._chance = random.Random(port)  # noqa: S311 - no secret
+
+    def send(self, visits: Sequence[Visit]) -> None:
+        """Sends all clicks of each visit, and erases those sessions that shall be."""
+        for visit in visits:
+            path = f"/v1/sessions/{visit.session_id}"
+            for click in self._in_order_of_sending(visit.clicks):
+                times = 2 if self._chance.random() < _RESENT else 1
+                for _ in range(times):
+                    self._until_logged(f"{path}/events", click)
+                self._progress.count()
+            if visit.is_erased:
+                while self._ask("DELETE", path) is None:
+                    time.sleep(0.05)
+        self._connection.close()
+
+    def _in_order_of_sending(self, clicks: Sequence[Click]) -> Sequence[Click]:
+        """Returns the clicks with some of them after their successor."""
+        order = list(clicks)
+        for place in range(len(order) - 1):
+            if self._chance.random() < _LATE:
+                order[place], order[place + 1] = order[place + 1], order[place]
+        return order
+
+    def _until_logged(self, path: str, click: Click) -> None:
+        event = {
+            "event_id": click.event_id,
+            "item_id": click.item_id,
+            "timestamp": click.timestamp,
+        }
+        while True:
+            answer = self._ask("POST", path, json.dumps(event))
+            if answer is not None and answer.get("logged"):
+                return
+            time.sleep(0.05)
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> Mapping[str, object] | None:
+        """Returns the answer to a request; None if it failed."""
+        headers = {"Content-Type": "application/json"} if body else {}
+        try:
+            self._connection.request(method, path, body, headers)
+            response = self._connection.getresponse()
+            content = response.read()
+            found: Mapping[str, object] = json.loads(content) if content else {}
+        except _NO_ANSWER:
+            with suppress(OSError):
+                self._connection.close()
+            return None
+        return found if response.status < _FIRST_OF_ERRORS else None
