@@ -24,8 +24,8 @@ class NotLoggedError(Exception):
     Attributes:
         history: the history that ends with the event, as item ids.
         reason: why the event is left out.
-        is_new: whether the client sent the event for the first time; False: it was left out before
-            and is sent again.
+        is_new: whether the client sent the event for the first time; False: it was left out before,
+            is sent again and is left out again.
     """
 
     def __init__(

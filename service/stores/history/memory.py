@@ -75,7 +75,7 @@ class InMemoryHistoryStore:
         if stored is None:
             stored = _Stored(deque(maxlen=self._retention.max_length))
         if event.event_id is not None and not self._is_new(stored, event.event_id, now):
-            return await _answer_again(stored, event.event_id)
+            return await self._answer_again(stored, event.event_id, event.log_text)
         if event.is_for_history:
             stored.events.append(event)
         if event.user_ref is not None:
@@ -94,13 +94,36 @@ class InMemoryHistoryStore:
             await self._write(self._log, event.log_text, known, history)
         return history
 
+    async def _answer_again(
+        self, stored: _Stored, event_id: str, log_text: str | None
+    ) -> Sequence[str]:
+        """Returns the history that ends with the event `event_id`, which is stored already.
+
+        Waits while the event is being written to the event log. If it was left out, writes
+        `log_text` now.
+
+        Raises:
+            NotLoggedError: the event was left out of the log, and is so again.
+        """
+        history = _history_until(stored.events, event_id)
+        known = stored.event_ids[event_id]
+        while known.settled is not None:  # several repetitions may wait, and one of them writes
+            await known.settled.wait()
+        if known.left_out is not None:
+            if self._log is None or log_text is None:
+                raise NotLoggedError(history, known.left_out, is_new=False)
+            await self._write(self._log, log_text, known, history)
+        return history
+
     async def _write(self, log: DiskLog, text: str, known: _Known, history: Sequence[str]) -> None:
         known.settled = asyncio.Event()
+        is_new = known.left_out is None
         try:
             await log.append(text)
+            known.left_out = None
         except DiskError as error:
             known.left_out = left_out_by(error)
-            raise NotLoggedError(history, known.left_out) from error
+            raise NotLoggedError(history, known.left_out, is_new=is_new) from error
         finally:
             known.settled.set()
             known.settled = None
@@ -166,23 +189,6 @@ class InMemoryHistoryStore:
             if self._sessions[oldest].expires_at > now:
                 return
             del self._sessions[oldest]
-
-
-async def _answer_again(stored: _Stored, event_id: str) -> Sequence[str]:
-    """Returns the history that ends with the event `event_id`, which is stored already.
-
-    Waits while the event is being written to the event log.
-
-    Raises:
-        NotLoggedError: the event was left out of the log.
-    """
-    history = _history_until(stored.events, event_id)
-    known = stored.event_ids[event_id]
-    if known.settled is not None:
-        await known.settled.wait()
-    if known.left_out is not None:
-        raise NotLoggedError(history, known.left_out, is_new=False)
-    return history
 
 
 def _history_until(events: Sequence[Event], event_id: str) -> Sequence[str]:

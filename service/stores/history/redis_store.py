@@ -164,7 +164,7 @@ class RedisHistoryStore:
         if at <= now() - self._ttl_ms * 1000:
             return
         if event.user_ref is not None:
-            if await self._is_erased(event.user_ref, at):
+            if await self._is_erased(event.user_ref, at) or await self._is_erased(ref, at):
                 return
             await self._join(event.user_ref, ref)
         keys = (*keys_of(ref), erased_key_of(ref), *([stream_of(ref)] if self._has_log else []))
@@ -240,10 +240,10 @@ class RedisHistoryStore:
         )
         return lists
 
-    async def _is_erased(self, user_ref: str, at: int) -> bool:
-        """Returns whether a user was erased at or after `at`, a time in µs since 1970."""
+    async def _is_erased(self, ref: str, at: int) -> bool:
+        """Returns whether a user or session was erased at or after `at`, in µs since 1970."""
         with unavailable():
-            erased_at = await self._redis.execute_command("GET", erased_key_of(user_ref))
+            erased_at = await self._redis.execute_command("GET", erased_key_of(ref))
         return erased_at is not None and int(erased_at) >= at
 
     async def _remember_as_erased(self, *refs: str) -> None:

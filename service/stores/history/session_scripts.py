@@ -22,6 +22,7 @@ from service.stores.redis_scripts import Script
 # nothing before it has added something.
 _APPEND = """
 local events, event_ids, now, has_moved, logged = KEYS[1], KEYS[2], ARGV[3], false, 1
+$define_log
 
 local function answer(entries) $answer end
 
@@ -66,7 +67,7 @@ if event_id ~= '' then
   local window_began = string.format('%.0f', now - $window)
   local begun = redis.call('ZSCORE', event_ids, event_id)
   if begun and tonumber(begun) > tonumber(window_began) then
-    if begun % 1 > 0 then logged = -1 end
+    $log_again
     local entries = redis.call('LRANGE', events, 0, -1)
     local prefix = event_id .. '\\n'
     for length = #entries, 1, -1 do
@@ -90,19 +91,32 @@ redis.call('PEXPIRE', event_ids, $ttl)
 return answer(redis.call('LRANGE', events, 0, -1))
 """
 
-# A part of the other scripts: adds the entry `text` to the stream `log`, if the stream is not too
-# large, and sets `logged`. Half a microsecond is added to the time of an event that is left out, so
-# that a repetition of the event is recognised.
-_WRITE_LOG = f"""
+# Parts of the other scripts, if there is a log. The first defines a function that adds the entry
+# `text` to the stream `log` if the stream is not too large, and returns whether it did. Half a
+# microsecond is added to the time of an event that is left out. So a repetition of the event is
+# recognised, and logged if there is room by then.
+_DEFINE_LOG = f"""
 local log, text = KEYS[$log], ARGV[$text]
-if text ~= '' then
+local function write_log()
   local length = redis.call('XLEN', log)
   if length % {CHECK_EVERY} == 0 and length > 0
-    and redis.call('MEMORY', 'USAGE', log) > $max_log_bytes then
-    logged = 0
-    if event_id ~= '' then redis.call('ZADD', event_ids, ARGV[3] .. '.5', event_id) end
+    and redis.call('MEMORY', 'USAGE', log) > $max_log_bytes then return false end
+  redis.call('XADD', log, '*', '{STREAM_FIELD}', text)
+  return true
+end
+"""
+_WRITE_LOG = """
+if text ~= '' and not write_log() then
+  logged = 0
+  if event_id ~= '' then redis.call('ZADD', event_ids, ARGV[3] .. '.5', event_id) end
+end
+"""
+_LOG_AGAIN = """
+if begun % 1 > 0 then
+  if text ~= '' and write_log() then
+    redis.call('ZADD', event_ids, string.format('%.0f', begun - 0.5), event_id)
   else
-    redis.call('XADD', log, '*', '{STREAM_FIELD}', text)
+    logged = -1
   end
 end
 """
@@ -121,6 +135,7 @@ local begun = redis.call('ZSCORE', event_ids, event_id)
 if begun and tonumber(begun) > tonumber(at) - $window then return end
 redis.call('ZADD', event_ids, at, event_id)
 local logged = 1
+$define_log
 $write_log
 redis.call('PEXPIRE', event_ids, $ttl)
 if not ($is_for_history) then return logged end
@@ -184,8 +199,8 @@ def append_script(retention: Retention, bounds: LogBounds | None) -> Script:
 
     The script returns the entries of the history that ends with the event. With an event log, it
     returns a pair of a number and these entries. The number is 0 if the event was left out of the
-    log, which is full. It is -1 if the event is a repetition of one that was left out. Otherwise it
-    is 1.
+    log, which is full. It is -1 if the event is a repetition of one that was left out, and the log
+    is still full. Otherwise it is 1.
 
     Args:
         retention: limits on the stored data of a session, which are constants in the script.
@@ -221,11 +236,13 @@ def _filled(text: str, retention: Retention, bounds: LogBounds | None) -> str:
         "max_event_ids": retention.max_event_ids,
     }
     is_insertion = text is _INSERT
-    log = {"write_log": "", "is_for_history": "true", "answer": "return entries"}
+    log = dict.fromkeys(("define_log", "write_log", "log_again"), "")
+    log |= {"is_for_history": "true", "answer": "return entries"}
     log |= {"first_former": "3", "first": "4"}
     if bounds is not None:
         places = {"log": 4 if is_insertion else 3, "text": 4, "max_log_bytes": bounds.events}
-        log = {"write_log": Template(_WRITE_LOG).substitute(places)}
+        log["define_log"] = Template(_DEFINE_LOG).substitute(places)
+        log |= {"write_log": _WRITE_LOG, "log_again": _LOG_AGAIN}
         log |= {"is_for_history": "ARGV[5] == '1'", "answer": "return {logged, entries}"}
         log |= {"first_former": "4", "first": "6"}
     return Template(text).substitute(limits, **log)

@@ -1,5 +1,6 @@
 """Records in the event log: in memory and on disk, in Redis, and in a cluster."""
 
+import asyncio
 import json
 import time
 from collections import Counter
@@ -179,6 +180,29 @@ async def test_with_a_full_stream_events_are_stored_and_what_is_left_out_is_coun
     assert (len(log.events()), len(log.records())) == (logged, logged + 1)
 
 
+@pytest.mark.parametrize("server", ["redis_server", "redis_cluster"])
+async def test_an_event_that_a_full_log_left_out_is_logged_once_when_sent_again_after_collecting(
+    tmp_path: Path,
+    bundle_path: Path,
+    connect: "Connect",
+    request: pytest.FixtureRequest,
+    server: str,
+) -> None:
+    log = Log(tmp_path, request.getfixturevalue(server))
+    settings = log.settings | {"bundle_path": bundle_path, "event_log_max_bytes": 8 << 20}
+    kind = redis.RedisCluster if log.settings["redis_cluster"] else redis.Redis
+    async with connect(Settings.model_validate(settings)) as client:
+        answers = [await post(client, "a" * 250, event_id="e" * 100 + f"{n}") for n in range(300)]
+        assert answers[-1]["logged"] is False
+        with kind.from_url(log.settings["redis_url"]) as raw:
+            raw.xtrim(stream_of(REF), maxlen=0)  # as a collector empties it
+        for _ in range(2):
+            again = await post(client, "a" * 250, event_id="e" * 100 + "299")
+            assert (again["stored"], again["logged"]) == (True, True)
+        assert len((await client.get("/v1/sessions/ann")).json()["history"]) == 200
+    assert [each.event_id for each in log.events()] == ["e" * 100 + "299"]
+
+
 async def test_with_a_broken_disk_events_are_stored_and_what_is_left_out_is_counted(
     tmp_path: Path, bundle_path: Path, connect: "Connect", monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,7 +222,9 @@ async def test_with_a_broken_disk_events_are_stored_and_what_is_left_out_is_coun
         metrics = (await client.get("/metrics")).text
         assert 'log_left_out_total{kind="event",reason="log_failed"} 1.0' in metrics
         assert (await post(client, "b"))["logged"] is True
-    assert [each.item_id for each in log.events()] == ["b"]
+        again = await asyncio.gather(*(post(client, "a", event_id="e1") for _ in range(3)))
+        assert [each["logged"] for each in again] == [True] * 3
+    assert [each.item_id for each in log.events()] == ["b", "a"]
 
 
 async def test_a_log_is_off_by_default(

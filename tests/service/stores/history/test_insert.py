@@ -76,6 +76,13 @@ async def test_an_erased_session_is_not_brought_back(store: RedisHistoryStore) -
     assert await store.read(ANN) == ["after"]
 
 
+async def test_an_erased_session_is_not_linked_to_its_user_again(store: RedisHistoryStore) -> None:
+    at = now()
+    await store.forget(ANN)
+    await store.insert("v1.ann", Event("before", "e1", user_ref="u1.customer"), at)
+    assert await store.sessions_of("u1.customer") == []
+
+
 async def test_no_session_of_an_erased_user_is_brought_back(store: RedisHistoryStore) -> None:
     at, user_ref = now(), "u1.customer"
     await store.forget_user(user_ref, None)
