@@ -172,7 +172,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.loop.call_later(_LEAVING_SECONDS, self._leave)
 
     def expire(self) -> None:
-        """See Connection. Answers 408 first if a part of a request has arrived."""
+        """Implements `Connection.expire`. Answers 408 first if a part of a request has arrived."""
         if not self._received:
             self.transport.close()
         else:
@@ -183,11 +183,11 @@ class LimitedProtocol(HttpToolsProtocol):
         return self.transport.is_closing()
 
     def unread_answer(self) -> object | None:
-        """See Connection."""
+        """Implements `Connection.unread_answer`."""
         return (self.cycle or self) if self.transport.get_write_buffer_size() else None
 
     def abort(self) -> None:
-        """See Connection."""
+        """Implements `Connection.abort`."""
         self.transport.abort()
 
     def _leave(self) -> None:

@@ -21,7 +21,10 @@ class TracedRedis:
         self._attributes = {"db.system.name": "redis"}
 
     async def execute_command(self, *parts: str | int) -> Any:
-        """See RedisCommands. The span has the command's name, but no argument of the command."""
+        """Implements `RedisCommands.execute_command`, within a span.
+
+        The span has the command's name, but none of its arguments.
+        """
         from opentelemetry.trace import SpanKind
 
         with self._tracer.start_as_current_span(
@@ -30,5 +33,5 @@ class TracedRedis:
             return await self._redis.execute_command(*parts)
 
     async def aclose(self) -> None:
-        """See RedisCommands."""
+        """Implements `RedisCommands.aclose`."""
         await self._redis.aclose()

@@ -61,15 +61,15 @@ class SingleProcess:
         self.device = device
 
     def prepare(self, objective: nn.Module) -> Callable[..., Tensor]:
-        """See `Processes.prepare`."""
+        """Implements `Processes.prepare`."""
         return objective
 
     def backward(self, loss: Tensor) -> None:
-        """See `Processes.backward`."""
+        """Implements `Processes.backward`."""
         torch.autograd.backward(loss)
 
     def collect(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        """See `Processes.collect`."""
+        """Implements `Processes.collect`."""
         return values
 
     def wait(self) -> None:
@@ -97,22 +97,22 @@ class SynchronizedProcesses:
         self.num_ranks = self.accelerator.num_processes
 
     def prepare(self, objective: nn.Module) -> Callable[..., Tensor]:
-        """See `Processes.prepare`."""
+        """Implements `Processes.prepare`."""
         prepared: Callable[..., Tensor] = self.accelerator.prepare_model(objective)
         return prepared
 
     def backward(self, loss: Tensor) -> None:
-        """See `Processes.backward`."""
+        """Implements `Processes.backward`."""
         self.accelerator.backward(loss)
 
     def collect(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        """See `Processes.collect`."""
+        """Implements `Processes.collect`."""
         parts: list[NDArray[np.int64] | None] = [None] * self.num_ranks
         torch.distributed.all_gather_object(parts, values)
         return np.concatenate([part for part in parts if part is not None])
 
     def wait(self) -> None:
-        """See `Processes.wait`."""
+        """Implements `Processes.wait`."""
         self.accelerator.wait_for_everyone()
 
 

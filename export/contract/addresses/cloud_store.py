@@ -59,7 +59,7 @@ class CloudStore:
             raise BundleError(f"{address}: {_first_line(error)}") from None
 
     def read(self, name: str, at_most: int) -> Stored | None:
-        """See ObjectStore."""
+        """Implements `ObjectStore.read`."""
         place = f"{self.address}/{name}"
         try:
             with _store_errors(place):
@@ -71,7 +71,7 @@ class CloudStore:
             return None
 
     def blocks(self, name: str, at_most: int) -> Iterator[bytes]:
-        """See ObjectStore."""
+        """Implements `ObjectStore.blocks`."""
         place = f"{self.address}/{name}"
         try:
             with _store_errors(place):
@@ -85,12 +85,12 @@ class CloudStore:
             raise missing(place) from None
 
     def upload(self, name: str, path: Path) -> None:
-        """See ObjectStore."""
+        """Implements `ObjectStore.upload`."""
         with _store_errors(f"{self.address}/{name}"):
             obstore.put(self._store, name, path)
 
     def replace(self, name: str, content: bytes, expected: str | None) -> None:
-        """See ObjectStore."""
+        """Implements `ObjectStore.replace`."""
         place = f"{self.address}/{name}"
         try:
             with _store_errors(place):

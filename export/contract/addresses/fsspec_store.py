@@ -26,7 +26,7 @@ class FsspecStore:
             raise BundleError(f"{address}: {shown(error)}") from None
 
     def read(self, name: str, at_most: int) -> Stored | None:
-        """See ObjectStore."""
+        """Implements `ObjectStore.read`."""
         try:
             content = b"".join(self.blocks(name, at_most))
         except _AbsentError:
@@ -34,7 +34,7 @@ class FsspecStore:
         return Stored(content, "")
 
     def blocks(self, name: str, at_most: int) -> Iterator[bytes]:
-        """See ObjectStore."""
+        """Implements `ObjectStore.blocks`."""
         place, size = f"{self.address}/{name}", 0
         for block in self._all_blocks(name, place):
             size += len(block)

@@ -28,7 +28,7 @@ class LocalStore:
         self._folder = Path(unquote(parts.path))
 
     def read(self, name: str, at_most: int) -> Stored | None:
-        """See ObjectStore."""
+        """Implements `ObjectStore.read`."""
         path = self._folder / name
         if not path.exists():
             return None
@@ -36,14 +36,14 @@ class LocalStore:
         return Stored(content, hashlib.sha256(content).hexdigest())
 
     def blocks(self, name: str, at_most: int) -> Iterator[bytes]:
-        """See ObjectStore."""
+        """Implements `ObjectStore.blocks`."""
         path = self._folder / name
         if not path.exists():
             raise missing(f"{self.address}/{name}")
         yield from blocks_of(path, at_most)
 
     def upload(self, name: str, path: Path) -> None:
-        """See ObjectStore."""
+        """Implements `ObjectStore.upload`."""
         target = self._folder / name
         partial = target.with_name(f".{target.name}.partial")
         try:
@@ -54,7 +54,7 @@ class LocalStore:
             raise StoreError(f"{self.address}/{name}: {error.strerror}") from None
 
     def replace(self, name: str, content: bytes, expected: str | None) -> None:
-        """See ObjectStore."""
+        """Implements `ObjectStore.replace`."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with locked(self._folder):

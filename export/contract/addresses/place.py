@@ -77,34 +77,34 @@ class LocalPlace:
 
     @property
     def name(self) -> str:
-        """See BundlePlace."""
+        """Implements `BundlePlace.name`."""
         return str(self.link.path)
 
     @property
     def active(self) -> str | None:
-        """See BundlePlace."""
+        """Implements `BundlePlace.active`."""
         return self.link.bundle
 
     def folder(self, bundle: str, copies: Path) -> Path:  # noqa: ARG002 - of the protocol
-        """See BundlePlace."""
+        """Implements `BundlePlace.folder`."""
         return self.link.folder(bundle)
 
     def publish(self, bundle: Path, trust: Trust | None = None) -> str:
-        """See BundlePlace."""
+        """Implements `BundlePlace.publish`."""
         return _version(publish(bundle, self.link.path.parent, trust))
 
     def publish_in_place_of(self, champion: str | None, bundle: Path) -> str:
-        """See BundlePlace."""
+        """Implements `BundlePlace.publish_in_place_of`."""
         if self.active != champion:
             raise BundleError(f"{self.name} is {self.active}, expected {champion}")
         return self.publish(bundle)
 
     def publish_first(self, bundle: Path, trust: Trust | None = None) -> str:
-        """See BundlePlace."""
+        """Implements `BundlePlace.publish_first`."""
         return _version(publish_first(bundle, self.link.path.parent, trust))
 
     def roll_back(self) -> str:
-        """See BundlePlace."""
+        """Implements `BundlePlace.roll_back`."""
         if (previous := self.link.previous) is None:
             raise BundleError(f"{self.name}: there is no previous bundle")
         self.link.move(previous)
@@ -119,17 +119,17 @@ class AddressPlace:
 
     @property
     def name(self) -> str:
-        """See BundlePlace."""
+        """Implements `BundlePlace.name`."""
         return self.store.address
 
     @property
     def active(self) -> str | None:
-        """See BundlePlace."""
+        """Implements `BundlePlace.active`."""
         found = read_pointer(self.store)
         return None if found is None else found.pointer.active.bundle
 
     def folder(self, bundle: str, copies: Path) -> Path:
-        """See BundlePlace."""
+        """Implements `BundlePlace.folder`."""
         mirror = Mirror(self.store, copies, _MAX_COPY_BYTES)
         mirror.refresh()
         if mirror.link.bundle != bundle:
@@ -137,19 +137,19 @@ class AddressPlace:
         return mirror.link.folder(bundle)
 
     def publish(self, bundle: Path, trust: Trust | None = None) -> str:
-        """See BundlePlace."""
+        """Implements `BundlePlace.publish`."""
         return publish_at(self.store, bundle, trust).active.bundle
 
     def publish_in_place_of(self, champion: str | None, bundle: Path) -> str:
-        """See BundlePlace."""
+        """Implements `BundlePlace.publish_in_place_of`."""
         return publish_in_place_of(self.store, bundle, champion).active.bundle
 
     def publish_first(self, bundle: Path, trust: Trust | None = None) -> str:
-        """See BundlePlace."""
+        """Implements `BundlePlace.publish_first`."""
         return publish_first_at(self.store, bundle, trust).active.bundle
 
     def roll_back(self) -> str:
-        """See BundlePlace."""
+        """Implements `BundlePlace.roll_back`."""
         return roll_back_at(self.store).active.bundle
 
 

@@ -54,7 +54,7 @@ class DiskLog:
         await self._append(text, self._bounds.tombstones if is_tombstone else self._bounds.events)
 
     async def append_impressions(self, text: str) -> LeftOut | None:
-        """See ImpressionLog."""
+        """Implements `ImpressionLog.append_impressions`."""
         try:
             await self._append(text, self._bounds.impressions)
         except DiskError as error:

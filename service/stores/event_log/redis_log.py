@@ -51,7 +51,7 @@ class RedisLog:
         self._streams = cycle(STREAMS)
 
     async def append_impressions(self, text: str) -> LeftOut | None:
-        """See ImpressionLog."""
+        """Implements `ImpressionLog.append_impressions`."""
         try:
             written = await _APPEND.run(self._redis, 1, next(self._streams), text, self._max_bytes)
         except (RedisError, OSError):

@@ -41,7 +41,7 @@ class ClusterHistoryStore(RedisHistoryStore):
         return self._history_in(reply)
 
     async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
-        """See HistoryStore."""
+        """Implements `HistoryStore.forget`."""
         keys = all_keys_of(session)
         moving = ([key, moving_key_of(key)] for key in keys.former_events)
         groups = (keys.current, *moving, *([key] for key in keys.former_event_ids))

@@ -68,7 +68,7 @@ class InMemoryHistoryStore:
         self._sessions: OrderedDict[str, _Stored] = OrderedDict()
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
-        """See HistoryStore."""
+        """Implements `HistoryStore.append`."""
         now = self._clock()
         self._drop_expired(now)
         stored = self._sessions.get(session.ref)
@@ -129,22 +129,22 @@ class InMemoryHistoryStore:
             known.settled = None
 
     async def read(self, session: Session) -> Sequence[str]:
-        """See HistoryStore."""
+        """Implements `HistoryStore.read`."""
         self._drop_expired(self._clock())
         stored = self._sessions.get(session.ref)
         return [each.item_id for each in stored.events] if stored else []
 
     async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
-        """See HistoryStore."""
+        """Implements `HistoryStore.forget`."""
         await self._log_tombstones(tombstones)
         self._sessions.pop(session.ref, None)
 
     async def sessions_of(self, user_ref: str) -> Sequence[str]:
-        """See HistoryStore."""
+        """Implements `HistoryStore.sessions_of`."""
         return [ref for ref, stored in self._sessions.items() if user_ref in stored.user_refs]
 
     async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
-        """See HistoryStore."""
+        """Implements `HistoryStore.forget_user`."""
         await self._log_tombstones([] if tombstone is None else [tombstone])
         for stored in self._sessions.values():
             stored.user_refs.pop(user_ref, None)
@@ -159,13 +159,13 @@ class InMemoryHistoryStore:
             raise HistoryRefusalError("the event log cannot be written") from error
 
     async def ping(self) -> None:
-        """See HistoryStore."""
+        """Implements `HistoryStore.ping`."""
 
     async def check_write(self) -> None:
-        """See HistoryStore."""
+        """Implements `HistoryStore.check_write`."""
 
     async def close(self) -> None:
-        """See HistoryStore."""
+        """Implements `HistoryStore.close`."""
         if self._log is not None:
             await self._log.close()
 

@@ -87,7 +87,7 @@ class RedisHistoryStore:
         self._wait_seconds = wait_seconds
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
-        """See HistoryStore."""
+        """Implements `HistoryStore.append`."""
         if event.user_ref is None:
             return await self._append(session, event)
         with unavailable():
@@ -148,7 +148,7 @@ class RedisHistoryStore:
         return history
 
     async def read(self, session: Session) -> Sequence[str]:
-        """See HistoryStore."""
+        """Implements `HistoryStore.read`."""
         keys = all_keys_of(session)
         until = self._until()
         with unavailable():
@@ -159,7 +159,7 @@ class RedisHistoryStore:
         return item_ids(entries)
 
     async def insert(self, ref: str, event: Event, at: int) -> None:
-        """See ReplayableStore."""
+        """Implements `ReplayableStore.insert`."""
         # The session has expired. The time of an erasure is not kept for longer either.
         if at <= now() - self._ttl_ms * 1000:
             return
@@ -182,7 +182,7 @@ class RedisHistoryStore:
             raise NotLoggedError([])
 
     async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
-        """See HistoryStore."""
+        """Implements `HistoryStore.forget`."""
         with unavailable():
             await self._remember_as_erased(session.ref, *session.former_refs)
             await self._log_tombstones(session, tombstones)
@@ -202,7 +202,7 @@ class RedisHistoryStore:
             await self._forget_script.run(self._redis, 3, *parts)
 
     async def sessions_of(self, user_ref: str) -> Sequence[str]:
-        """See HistoryStore."""
+        """Implements `HistoryStore.sessions_of`."""
         with unavailable():
             found: Sequence[str] = sorted(
                 await self._redis.execute_command("ZRANGE", user_key_of(user_ref), 0, -1)
@@ -210,7 +210,7 @@ class RedisHistoryStore:
         return found
 
     async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
-        """See HistoryStore."""
+        """Implements `HistoryStore.forget_user`."""
         key = user_key_of(user_ref)
         with unavailable():
             await self._remember_as_erased(user_ref)
@@ -253,17 +253,17 @@ class RedisHistoryStore:
                 await self._redis.execute_command("SET", *parts)
 
     async def ping(self) -> None:
-        """See HistoryStore."""
+        """Implements `HistoryStore.ping`."""
         with unavailable():
             await self._redis.execute_command("PING")
 
     async def check_write(self) -> None:
-        """See HistoryStore. Writes a key of its own that expires after a second."""
+        """Implements `HistoryStore.check_write`: writes a key that expires after a second."""
         with unavailable():
             await self._redis.execute_command(*_PROBE)
 
     async def close(self) -> None:
-        """See HistoryStore."""
+        """Implements `HistoryStore.close`."""
         await self._redis.aclose()
 
 

@@ -43,12 +43,12 @@ class ItemEdit:
         )
 
     def to_json(self) -> bytes:
-        """See Record."""
+        """Implements `Record.to_json`."""
         return orjson.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
-        """See Record."""
+        """Implements `Record.from_json`."""
         return cls(**vars(decoded(_Stored, text, "an edit of an item")))
 
 

@@ -44,23 +44,23 @@ class FileItemStore(Generic[R]):
         self._items: dict[str, R] = {}
 
     async def put(self, record: R) -> None:
-        """See ItemStore."""
+        """Implements `ItemStore.put`."""
         await self.update(record.item_id, lambda _: record)
 
     async def remove(self, item_id: str) -> None:
-        """See ItemStore."""
+        """Implements `ItemStore.remove`."""
         await self.update(item_id, lambda _: None)
 
     async def update(self, item_id: str, change: Change[R]) -> None:
-        """See ItemStore."""
+        """Implements `ItemStore.update`."""
         await to_thread.run_sync(self._write, partial(self._line, item_id, change))
 
     async def changes(self, since: str) -> Changes[R]:
-        """See ItemStore."""
+        """Implements `ItemStore.changes`."""
         return await to_thread.run_sync(self._read, since)
 
     async def close(self) -> None:
-        """See ItemStore."""
+        """Implements `ItemStore.close`."""
 
     def _line(self, item_id: str, change: Change[R]) -> bytes | None:
         known = self._items.get(item_id)

@@ -77,7 +77,7 @@ class AddedItem:
         return np.frombuffer(self.embedding, dtype="<f4")
 
     def to_json(self) -> bytes:
-        """See Record; the embedding is in base64."""
+        """Implements `Record.to_json`; the embedding is in base64."""
         content = {
             "item_id": self.item.item_id,
             "title": self.item.title,
@@ -88,7 +88,7 @@ class AddedItem:
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
-        """See Record."""
+        """Implements `Record.from_json`."""
         stored = decoded(_Stored, text, "an added item")
         item = Item(stored.item_id, stored.title, attributes=stored.attributes)
         return cls(item, stored.embedding)

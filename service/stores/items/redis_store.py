@@ -110,15 +110,15 @@ class RedisItemStore(Generic[R]):
         self._changes = client.register_script(_CHANGES)
 
     async def put(self, record: R) -> None:
-        """See ItemStore."""
+        """Implements `ItemStore.put`."""
         await self._replace(record.item_id, record)
 
     async def remove(self, item_id: str) -> None:
-        """See ItemStore."""
+        """Implements `ItemStore.remove`."""
         await self._replace(item_id, None)
 
     async def update(self, item_id: str, change: Change[R]) -> None:
-        """See ItemStore."""
+        """Implements `ItemStore.update`."""
         is_done = False
         while not is_done:
             text = cast("str | None", await self._run(self._redis.hget(self._keys[0], item_id)))
@@ -148,7 +148,7 @@ class RedisItemStore(Generic[R]):
         return reply != _CHANGED
 
     async def changes(self, since: str) -> Changes[R]:
-        """See ItemStore."""
+        """Implements `ItemStore.changes`."""
         reply = await self._run(self._changes(self._keys, [since or "-1"]))
         version, kind, *found = cast("Sequence[object]", reply)
         items: Mapping[str, R | None] = {}
@@ -164,7 +164,7 @@ class RedisItemStore(Generic[R]):
         return Changes(str(version), items, is_complete=kind == _COMPLETE)
 
     async def close(self) -> None:
-        """See ItemStore."""
+        """Implements `ItemStore.close`."""
         await self._redis.aclose()
 
     async def _run(self, command: Awaitable[object]) -> object:

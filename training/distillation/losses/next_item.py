@@ -73,11 +73,11 @@ class FullSoftmax:
     kth_best: Tensor | None = None
 
     def of_next_items(self, scores: Tensor) -> Tensor:
-        """See `NextItemLoss.of_next_items`."""
+        """Implements `NextItemLoss.of_next_items`."""
         return self.log_normaliser - scores
 
     def of_lists(self, scores: Tensor) -> Tensor:
-        """See `NextItemLoss.of_lists`."""
+        """Implements `NextItemLoss.of_lists`."""
         return self.log_normaliser[:, None] - scores
 
 
@@ -98,11 +98,11 @@ class SampledSoftmax:
     kth_best: None = None
 
     def of_next_items(self, scores: Tensor) -> Tensor:
-        """See `NextItemLoss.of_next_items`."""
+        """Implements `NextItemLoss.of_next_items`."""
         return softplus(self.log_others - scores)
 
     def of_lists(self, scores: Tensor) -> Tensor:
-        """See `NextItemLoss.of_lists`."""
+        """Implements `NextItemLoss.of_lists`."""
         return softplus(self.log_others[:, None] - scores)
 
 
@@ -123,11 +123,11 @@ class BinaryLoss:
     kth_best: None = None
 
     def of_next_items(self, scores: Tensor) -> Tensor:
-        """See `NextItemLoss.of_next_items`."""
+        """Implements `NextItemLoss.of_next_items`."""
         return softplus(-scores) + softplus(self.negatives)
 
     def of_lists(self, scores: Tensor) -> Tensor:
-        """See `NextItemLoss.of_lists`."""
+        """Implements `NextItemLoss.of_lists`."""
         positive = softplus(-scores)
         return positive + softplus(self.negatives - 1)[:, None] if self.with_lists else positive
 
