@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from export.contract.addresses import local_store
 from export.contract.addresses import mirror as mirroring
 from export.contract.addresses.mirror import Mirror
 from export.contract.addresses.object_store import LostRaceError, ObjectStore, StoreError
@@ -135,6 +136,31 @@ def test_the_second_of_two_publishers_at_once_is_refused_and_told_who_was_first(
     assert found.pointer.active.bundle == version(one)
 
     assert publish_at(place.store, other).active.bundle == version(other)
+
+
+def test_two_uploads_of_one_object_at_once_leave_the_whole_content_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"file://{tmp_path}/store")
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"first")
+    second.write_bytes(b"second")
+    copy = local_store.copy_file
+
+    def copy_while_another_uploads(path: Path, target: Path, at_most: int) -> None:
+        copy(path, target, at_most)
+        monkeypatch.setattr(local_store, "copy_file", copy)
+        store.upload("1/model.onnx", second)
+
+    monkeypatch.setattr(local_store, "copy_file", copy_while_another_uploads)
+    store.upload("1/model.onnx", first)
+    assert files_of(tmp_path / "store" / "1") == {"model.onnx": b"first"}
+
+
+def test_an_upload_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="missing"):
+        open_store(f"file://{tmp_path}/store").upload("1/model.onnx", tmp_path / "no-such-file")
+    assert files_of(tmp_path / "store" / "1") == {}
 
 
 def test_a_bundle_is_published_in_place_of_the_expected_one_only(
@@ -311,6 +337,23 @@ def test_a_lost_store_says_nothing_about_a_bundle(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(StoreError, match="the store fails or refuses"):
         read_pointer(open_store("s3://bucket/shop"))
+
+
+def test_a_folder_that_the_system_cannot_read_is_a_lost_store_and_not_an_empty_one(
+    one: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    long = tmp_path / ("x" * 300)  # longer than the name of a file may be
+    for folder, reason in ((long, "File name too long"), (tmp_path / "file", "Not a directory")):
+        store = open_store(f"file://{folder}")
+        for lost in (
+            lambda store=store: store.read("active.json", 9),
+            lambda store=store: list(store.blocks("active.json", 9)),
+            lambda store=store: Mirror(store, tmp_path / "cache", MIB).refresh(),
+        ):
+            with pytest.raises(StoreError, match=reason):
+                lost()
+    assert open_store(f"file://{tmp_path}/nothing").read("active.json", 9) is None
 
 
 @pytest.mark.usefixtures("s3")
