@@ -1,7 +1,9 @@
 """Publishing bundles to an address, and following it, on a real S3 protocol and on a disk."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -9,9 +11,9 @@ import pytest
 from export.contract.addresses import local_store
 from export.contract.addresses import mirror as mirroring
 from export.contract.addresses.mirror import Mirror
-from export.contract.addresses.object_store import LostRaceError, ObjectStore, StoreError
+from export.contract.addresses.object_store import LostRaceError, ObjectStore, Stored, StoreError
 from export.contract.addresses.opening import open_store
-from export.contract.addresses.pointer import POINTER_NAME, read_pointer
+from export.contract.addresses.pointer import POINTER_NAME, Entry, read_pointer
 from export.contract.addresses.publishing import (
     publish_at,
     publish_first_at,
@@ -235,6 +237,94 @@ def test_a_torn_upload_changes_nothing_and_publishing_again_completes_it(
     assert mirror.link.bundle == version(one)
 
 
+def test_a_late_process_does_not_move_the_link_back(
+    place: Place, mirror: Mirror, one: Path, other: Path, tmp_path: Path
+) -> None:
+    class Late:
+        """A store whose pointer moves, and is followed by another process, after it was read."""
+
+        address = place.store.address
+        is_first = True
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(place.store, name)
+
+        def read(self, name: str, at_most: int) -> Stored | None:
+            found = place.store.read(name, at_most)
+            if self.is_first:
+                self.is_first = False
+                publish_at(place.store, other)
+                mirror.refresh()
+            return found
+
+    publish_at(place.store, one)
+    Mirror(cast("ObjectStore", Late()), tmp_path / "cache", MIB).refresh()
+    assert mirror.link.bundle == version(other)
+
+
+def test_a_link_that_something_else_has_moved_comes_back_to_the_active_bundle(
+    place: Place, mirror: Mirror, one: Path, other: Path
+) -> None:
+    for bundle in (one, other):
+        publish_at(place.store, bundle)
+        mirror.refresh()
+    mirror.link.move(version(one))
+    mirror.refresh()
+    assert mirror.link.bundle == version(other)
+
+
+def test_what_killed_downloads_left_is_removed(
+    place: Place, mirror: Mirror, one: Path, tmp_path: Path
+) -> None:
+    for name in (".0123456789ab.building", ".0123456789ab.removed"):
+        (tmp_path / "cache" / name).mkdir(parents=True)
+        (tmp_path / "cache" / name / "model.onnx").write_bytes(b"half")
+    publish_at(place.store, one)
+    mirror.refresh()
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {"active", version(one)}
+
+
+def test_a_damaged_bundle_is_downloaded_ever_more_rarely_but_at_least_each_hour(
+    one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"file://{tmp_path}/store")
+    damaged = tmp_path / "store" / publish_at(store, one).active.bundle / "items.jsonl"
+    good = damaged.read_bytes()
+    damaged.write_bytes(b"changed")
+    clock = SimpleNamespace(seconds=0, monotonic=lambda: clock.seconds)
+    downloads: list[int] = []
+    monkeypatch.setattr(mirroring, "time", clock)
+    mirror = Mirror(store, tmp_path / "cache", MIB)
+    download = mirror._download
+
+    def count(entry: Entry, target: Path) -> None:
+        downloads.append(clock.seconds)
+        download(entry, target)
+
+    monkeypatch.setattr(mirror, "_download", count)
+    for clock.seconds in range(0, 24 * 3_600, 30):
+        with pytest.raises(BundleError, match=r"items.jsonl: sha256 is"):
+            mirror.refresh()
+    waits = [after - before for before, after in pairwise(downloads)]
+    for wait, longest in zip(waits, (60, 120, 240, 480, 960, 1_920, *(3_600,) * 99), strict=False):
+        assert 0.75 * longest <= wait <= longest
+    damaged.write_bytes(good)
+    clock.seconds += 3_600
+    mirror.refresh()
+    assert mirror.link.bundle == version(one)
+
+
+def test_a_signature_with_line_ends_of_windows_is_copied_once_and_byte_for_byte(
+    place: Place, mirror: Mirror, one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one / "manifest.json.minisig").write_bytes(b"untrusted comment: one\r\nRWQ\r\n")
+    publish_at(place.store, one)
+    mirror.refresh()
+    assert files_of(mirror.link.path) == files_of(one)
+    monkeypatch.setattr(Mirror, "_download", None)
+    Mirror(place.store, tmp_path / "cache", MIB).refresh()
+
+
 def test_a_damaged_copy_is_downloaded_again_at_the_next_start(
     place: Place, mirror: Mirror, one: Path, tmp_path: Path
 ) -> None:
@@ -340,7 +430,7 @@ def test_a_lost_store_says_nothing_about_a_bundle(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_folder_that_the_system_cannot_read_is_a_lost_store_and_not_an_empty_one(
-    one: Path, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     long = tmp_path / ("x" * 300)  # longer than the name of a file may be
