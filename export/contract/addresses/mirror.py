@@ -33,6 +33,7 @@ class Mirror:
     """Copies the active bundle of a store into a local folder, which several processes may share.
 
     Attributes:
+        address: the address of the store.
         link: the link to the copy of the active bundle.
     """
 
@@ -48,6 +49,7 @@ class Mirror:
                 active and the previous bundle are always kept.
             trust: accepts or refuses a bundle by its signature; None: signatures are not checked.
         """
+        self.address = store.address
         self.link = BundleLink(folder / LINK_NAME)
         self._store = store
         self._folder = folder
@@ -74,6 +76,17 @@ class Mirror:
                 self._follow(self._found())
         except OSError as error:
             raise StoreError(f"{self._folder}: cannot be written: {error.strerror}") from error
+
+    def has_whole_copy(self) -> bool:
+        """Returns whether the link leads to a whole bundle that `trust` accepts; hashes it."""
+        if (bundle := self.link.bundle) is None:
+            return False
+        copy = self.link.folder(bundle)
+        try:
+            verify_files(copy, read_manifest(copy, self._trust))
+        except BundleError:
+            return False
+        return True
 
     def _found(self) -> Found:
         found = read_pointer(self._store)
@@ -215,8 +228,8 @@ class _Refusal:
     @property
     def is_recent(self) -> bool:
         """Whether it is too early to download the bundle again."""
-        longest = min(_SECONDS_UNTIL_RETRY * 2 ** min(self.times - 1, 16), _MAX_SECONDS_UNTIL_RETRY)
-        return time.monotonic() < self.at + longest * self.jitter
+        doubled = _SECONDS_UNTIL_RETRY * 2.0 ** min(self.times - 1, 16)
+        return time.monotonic() < self.at + min(doubled, _MAX_SECONDS_UNTIL_RETRY) * self.jitter
 
 
 def _signature_of(entry: Entry) -> bytes | None:

@@ -1,6 +1,8 @@
 """Publishing bundles to an address, and following it, on a real S3 protocol and on a disk."""
 
 import json
+import socket
+import threading
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from export.contract.addresses import local_store
+from export.contract.addresses import fsspec_store, local_store
 from export.contract.addresses import mirror as mirroring
 from export.contract.addresses.mirror import Mirror
 from export.contract.addresses.object_store import LostRaceError, ObjectStore, Stored, StoreError
@@ -22,6 +24,7 @@ from export.contract.addresses.publishing import (
 )
 from export.contract.bundle import BundleError, Item, load_bundle, save_bundle
 from export.contract.publish import trust_of
+from export.contract.reading import copy_file
 from export.contract.signatures import sign_bundle
 
 if TYPE_CHECKING:
@@ -147,11 +150,10 @@ def test_two_uploads_of_one_object_at_once_leave_the_whole_content_of_one(
     first, second = tmp_path / "first", tmp_path / "second"
     first.write_bytes(b"first")
     second.write_bytes(b"second")
-    copy = local_store.copy_file
 
     def copy_while_another_uploads(path: Path, target: Path, at_most: int) -> None:
-        copy(path, target, at_most)
-        monkeypatch.setattr(local_store, "copy_file", copy)
+        copy_file(path, target, at_most)
+        monkeypatch.setattr(local_store, "copy_file", copy_file)
         store.upload("1/model.onnx", second)
 
     monkeypatch.setattr(local_store, "copy_file", copy_while_another_uploads)
@@ -291,7 +293,8 @@ def test_a_damaged_bundle_is_downloaded_ever_more_rarely_but_at_least_each_hour(
     damaged = tmp_path / "store" / publish_at(store, one).active.bundle / "items.jsonl"
     good = damaged.read_bytes()
     damaged.write_bytes(b"changed")
-    clock = SimpleNamespace(seconds=0, monotonic=lambda: clock.seconds)
+    clock = SimpleNamespace(seconds=0)
+    clock.monotonic = lambda: clock.seconds
     downloads: list[int] = []
     monkeypatch.setattr(mirroring, "time", clock)
     mirror = Mirror(store, tmp_path / "cache", MIB)
@@ -468,6 +471,20 @@ def test_any_address_of_fsspec_can_be_followed_but_not_published_to(
     with pytest.raises(BundleError, match="it has no conditional write; publish to s3://"):
         publish_at(open_store("memory://shop"), save(tmp_path / "new", "Jaws"))
     memory.rm("/shop", recursive=True)
+
+
+def test_a_hanging_read_of_fsspec_is_a_lost_store_and_few_threads_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fsspec_store, "_REQUEST_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts and never answers
+        store = open_store(f"ftp://127.0.0.1:{server.getsockname()[1]}/shop")
+        threads = threading.active_count()
+        for number in range(12):
+            reason = "no answer within" if number < 8 else "8 requests before have not ended"
+            with pytest.raises(StoreError, match=reason):
+                store.read("active.json", 9)
+        assert threading.active_count() - threads <= 10
 
 
 @pytest.mark.parametrize("address", ["bundles", "file://host/x", "nowhere://x", "s3://"])
