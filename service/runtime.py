@@ -20,7 +20,7 @@ from service.bundles.added_items import AddedItems
 from service.bundles.checking import checks_of
 from service.bundles.hot_swap import HotSwap, WhileLoading, open_variants
 from service.bundles.item_edits import ItemEdits
-from service.bundles.mirrors import copy_active, follow_addresses, mirrors_of
+from service.bundles.mirrors import copy_missing, follow_addresses, mirrors_of
 from service.bundles.variants import ServedVariant, ServedVariants
 from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
 from service.events.impressions import Audience, Impressions
@@ -262,7 +262,7 @@ async def _served_bundles(
         BundleError: a bundle cannot be served.
     """
     mirrors = mirrors_of(settings)
-    copy_active(mirrors)
+    await copy_missing(mirrors)
     checks, max_k, seconds = checks_of(settings), settings.max_k, settings.bundles_poll_seconds
     with while_loading():
         variants = open_variants(settings.served_variants, max_k, checks)

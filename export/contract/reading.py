@@ -34,6 +34,14 @@ _KINDS = {
 }
 
 
+class AbsentFileError(BundleError):
+    """There is no such file."""
+
+
+class UnreadableFileError(BundleError):
+    """The system fails to read a file or refuses it; says nothing about the content."""
+
+
 def read_file(path: Path, at_most: int) -> bytes:
     """Returns the content of a regular file of at most `at_most` bytes.
 
@@ -110,8 +118,9 @@ def _opened(path: Path, at_most: int) -> Iterator[tuple[BinaryIO, int]]:
     """Context manager that yields a regular file, open for reading, and its size in bytes.
 
     Raises:
-        BundleError: the file cannot be read, is not a regular file, or has more than `at_most`
-            bytes.
+        AbsentFileError: there is no such file.
+        UnreadableFileError: the system fails or refuses.
+        BundleError: the file is not a regular file, or has more than `at_most` bytes.
     """
     try:
         with _open_regular(path) as file:
@@ -120,9 +129,9 @@ def _opened(path: Path, at_most: int) -> Iterator[tuple[BinaryIO, int]]:
                 raise BundleError(f"{path}: {status.st_size:,} bytes, at most {at_most:,} are read")
             yield file, status.st_size
     except FileNotFoundError:
-        raise BundleError(f"{path}: missing") from None
+        raise AbsentFileError(f"{path}: missing") from None
     except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}") from None
+        raise UnreadableFileError(f"{path}: {error.strerror}") from None
 
 
 def _open_regular(path: Path) -> BinaryIO:

@@ -5,11 +5,14 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 from anyio import to_thread
 
+from export.contract.addresses.daemon_threads import in_daemon_thread
 from export.contract.addresses.mirror import Mirror
 from export.contract.addresses.object_store import StoreError
 from export.contract.addresses.opening import open_store
@@ -19,6 +22,9 @@ from service.bundles.variants import ServedVariants, VariantSlot
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+_SECONDS_AT_START = 5.0
+"""Time for which a start that could serve its copies waits for all addresses together."""
 
 Mirrors = Mapping[Path, Mirror]
 """The mirror of each address, by the path of its link in the cache."""
@@ -41,18 +47,43 @@ def mirrors_of(settings: Settings) -> Mirrors:
 def copy_active(mirrors: Mirrors) -> None:
     """Copies the active bundle of each address into the cache, before bundles are loaded.
 
-    If the cache has an earlier copy, a failure is only logged, and the earlier copy is served.
+    All addresses are copied at the same time. If the cache has an earlier copy, a failure is only
+    logged, and the earlier copy is served. If the earlier copy is whole, it is also served if
+    copying takes more than `_SECONDS_AT_START`; the new copy is then finished in a thread.
 
     Raises:
         BundleError: there is no earlier copy, and the store is lost or its bundle is refused.
     """
-    for mirror in mirrors.values():
-        try:
-            mirror.refresh()
-        except BundleError as error:
-            if mirror.link.bundle is None:
-                raise
-            logger.warning("serving the copy of %s from before: %s", mirror.link.bundle, error)
+    copying = [(mirror, in_daemon_thread(mirror.refresh)) for mirror in mirrors.values()]
+    deadline = time.monotonic() + _SECONDS_AT_START
+    for mirror, copied in copying:
+        wait([copied], max(0, deadline - time.monotonic()))
+        _finish(mirror, copied)
+
+
+def _finish(mirror: Mirror, copied: "Future[None]") -> None:
+    try:
+        if not copied.done() and mirror.has_whole_copy():
+            raise StoreError(
+                f"the active bundle of {mirror.address} is not copied after {_SECONDS_AT_START:g} s"
+            )
+        copied.result()
+    except BundleError as error:
+        if mirror.link.bundle is None:
+            raise
+        logger.warning("serving the copy of %s from before: %s", mirror.link.bundle, error)
+
+
+async def copy_missing(mirrors: Mirrors) -> None:
+    """Copies the active bundle of each address that has no copy, as `copy_active` does.
+
+    For workers: the program has called `copy_active` before it started them.
+
+    Raises:
+        BundleError: a store is lost or its bundle is refused.
+    """
+    missing = {path: mirror for path, mirror in mirrors.items() if mirror.link.bundle is None}
+    await asyncio.wrap_future(in_daemon_thread(lambda: copy_active(missing)))
 
 
 async def follow_addresses(variants: ServedVariants, mirrors: Mirrors, poll_seconds: float) -> None:
@@ -64,7 +95,6 @@ async def follow_addresses(variants: ServedVariants, mirrors: Mirrors, poll_seco
 async def _follow(slot: VariantSlot, mirror: Mirror, poll_seconds: float) -> None:
     """Copies each new active bundle of one address; logs each outage and each refusal once."""
     while True:
-        await asyncio.sleep(poll_seconds)
         refused = None
         try:
             # Abandoned at the end of the service, which must not wait for a slow store.
@@ -82,3 +112,4 @@ async def _follow(slot: VariantSlot, mirror: Mirror, poll_seconds: float) -> Non
             refused = f"{type(error).__name__}: {error}"
             logger.exception("variant %r cannot follow %s", slot.name, slot.address)
         slot.not_copied = refused
+        await asyncio.sleep(poll_seconds)

@@ -3,15 +3,25 @@
 fsspec has no conditional write, so nothing is published to these addresses.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from pathlib import Path
+from threading import Semaphore
+from typing import Any, TypeVar
 
 import fsspec
 
+from export.contract.addresses.daemon_threads import in_daemon_thread
 from export.contract.addresses.object_store import Stored, StoreError, missing, too_large
 from export.contract.records import BundleError, shown
 
 _BLOCK_SIZE = 2**23
+_REQUEST_SECONDS = 20
+"""Maximum time of one request: to open an object, which may connect, or to read a block of it."""
+_MAX_HANGING_REQUESTS = 8
+"""Number of requests of one store that may go on after `_REQUEST_SECONDS`, each in a thread."""
+
+_T = TypeVar("_T")
 
 
 class FsspecStore:
@@ -20,8 +30,10 @@ class FsspecStore:
     def __init__(self, address: str) -> None:
         """Finds the library; raises BundleError if there is none for the scheme."""
         self.address = address
+        self._opened: tuple[Any, str] | None = None  # some libraries connect when they are opened
+        self._free_threads = Semaphore(_MAX_HANGING_REQUESTS)
         try:
-            self._files, self._root = fsspec.core.url_to_fs(address)
+            fsspec.get_filesystem_class(address.partition("://")[0])
         except ValueError as error:
             raise BundleError(f"{address}: {shown(error)}") from None
 
@@ -44,14 +56,42 @@ class FsspecStore:
 
     def _all_blocks(self, name: str, place: str) -> Iterator[bytes]:
         try:
-            self._files.invalidate_cache()
-            with self._files.open(f"{self._root}/{name}", "rb") as file:
-                while block := file.read(_BLOCK_SIZE):
+            file = self._in_time(lambda: self._open(name))
+            try:
+                while block := self._in_time(lambda: file.read(_BLOCK_SIZE)):
                     yield block
+            finally:
+                self._in_time(file.close)
         except FileNotFoundError:
             raise _AbsentError(str(missing(place))) from None
         except Exception as error:  # fsspec's libraries have no common base class of errors
             raise StoreError(f"{place}: {type(error).__name__}: {shown(error)}") from None
+
+    def _open(self, name: str) -> Any:  # fsspec has no types
+        files, root = self._opened = self._opened or fsspec.core.url_to_fs(self.address)
+        files.invalidate_cache()
+        return files.open(f"{root}/{name}", "rb")
+
+    def _in_time(self, request: Callable[[], _T]) -> _T:
+        """Returns the result of `request`; fsspec's libraries have no common limit of its time.
+
+        Raises:
+            TimeoutError: there is no answer within `_REQUEST_SECONDS`; the request goes on in its
+                thread. If `_MAX_HANGING_REQUESTS` do, no further one is made.
+        """
+        if not self._free_threads.acquire(blocking=False):
+            raise TimeoutError(f"{_MAX_HANGING_REQUESTS} requests before have not ended")
+
+        def counted() -> _T:
+            try:
+                return request()
+            finally:
+                self._free_threads.release()
+
+        future = in_daemon_thread(counted)
+        if wait([future], _REQUEST_SECONDS).not_done:
+            raise TimeoutError(f"no answer within {_REQUEST_SECONDS:g} s")
+        return future.result()
 
     def upload(self, name: str, path: Path) -> None:  # noqa: ARG002 - of the protocol
         """Raises BundleError, because these addresses can only be read."""

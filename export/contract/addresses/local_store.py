@@ -6,11 +6,18 @@ The folder can be on a mounted volume.
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 from urllib.parse import unquote, urlsplit
 
 from export.contract.addresses.object_store import LostRaceError, Stored, StoreError, missing
 from export.contract.folders import locked, whole_file
-from export.contract.reading import blocks_of, copy_file, read_file
+from export.contract.reading import (
+    AbsentFileError,
+    UnreadableFileError,
+    blocks_of,
+    copy_file,
+    read_file,
+)
 from export.contract.records import BundleError
 
 _MAX_UPLOAD = 2**40
@@ -29,27 +36,35 @@ class LocalStore:
 
     def read(self, name: str, at_most: int) -> Stored | None:
         """Implements `ObjectStore.read`."""
-        path = self._folder / name
-        if not path.exists():
+        try:
+            content = read_file(self._folder / name, at_most)
+        except AbsentFileError:
             return None
-        content = read_file(path, at_most)
+        except UnreadableFileError as error:
+            raise StoreError(str(error)) from None
         return Stored(content, hashlib.sha256(content).hexdigest())
 
     def blocks(self, name: str, at_most: int) -> Iterator[bytes]:
         """Implements `ObjectStore.blocks`."""
-        path = self._folder / name
-        if not path.exists():
-            raise missing(f"{self.address}/{name}")
-        yield from blocks_of(path, at_most)
+        try:
+            yield from blocks_of(self._folder / name, at_most)
+        except AbsentFileError:
+            raise missing(f"{self.address}/{name}") from None
+        except UnreadableFileError as error:
+            raise StoreError(str(error)) from None
 
     def upload(self, name: str, path: Path) -> None:
         """Implements `ObjectStore.upload`."""
         target = self._folder / name
-        partial = target.with_name(f".{target.name}.partial")
+        # A random name, because two programs may publish the same bundle at the same time.
+        partial = target.with_name(f".{target.name}.{token_hex(8)}.partial")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            copy_file(path, partial, _MAX_UPLOAD)
-            partial.replace(target)
+            try:
+                copy_file(path, partial, _MAX_UPLOAD)
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{self.address}/{name}: {error.strerror}") from None
 

@@ -5,9 +5,11 @@ hashes of all files. Old copies stay, up to a number of bytes, so that a rollbac
 """
 
 import hashlib
+import random
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from export.contract.addresses.object_store import ObjectStore, StoreError, missing
@@ -20,13 +22,18 @@ from export.contract.reading import read_file
 from export.contract.records import BundleError
 
 _SECONDS_UNTIL_RETRY = 60
-"""Time after which a bundle that was refused is downloaded again, if the pointer stays."""
+"""Time after which a bundle that was refused is downloaded again, if the pointer stays.
+
+Each further refusal doubles it, up to `_MAX_SECONDS_UNTIL_RETRY`.
+"""
+_MAX_SECONDS_UNTIL_RETRY = 3_600
 
 
 class Mirror:
     """Copies the active bundle of a store into a local folder, which several processes may share.
 
     Attributes:
+        address: the address of the store.
         link: the link to the copy of the active bundle.
     """
 
@@ -42,13 +49,14 @@ class Mirror:
                 active and the previous bundle are always kept.
             trust: accepts or refuses a bundle by its signature; None: signatures are not checked.
         """
+        self.address = store.address
         self.link = BundleLink(folder / LINK_NAME)
         self._store = store
         self._folder = folder
         self._max_bytes = max_bytes
         self._trust = trust
         self._followed: Found | None = None
-        self._refused: tuple[Found, float, str] | None = None
+        self._refused: _Refusal | None = None
 
     def refresh(self) -> None:
         """Copies the active bundle, if the pointer has changed, and moves the link to the copy.
@@ -57,46 +65,66 @@ class Mirror:
             StoreError: the store or the local disk fails; the link stays.
             BundleError: nothing is published, or the bundle is refused; the link stays.
         """
+        try:
+            found = self._found()
+            if found == self._followed and self.link.bundle == found.pointer.active.bundle:
+                return
+            self._check_refusal(found)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with locked(self._folder):
+                # Read again: meanwhile another process may have followed a newer pointer.
+                self._follow(self._found())
+        except OSError as error:
+            raise StoreError(f"{self._folder}: cannot be written: {error.strerror}") from error
+
+    def has_whole_copy(self) -> bool:
+        """Returns whether the link leads to a whole bundle that `trust` accepts; hashes it."""
+        if (bundle := self.link.bundle) is None:
+            return False
+        copy = self.link.folder(bundle)
+        try:
+            verify_files(copy, read_manifest(copy, self._trust))
+        except BundleError:
+            return False
+        return True
+
+    def _found(self) -> Found:
         found = read_pointer(self._store)
         if found is None:
             raise missing(f"{self._store.address}/{POINTER_NAME}")
-        if found == self._followed:
-            return
-        if (reason := self._reason_to_wait(found)) is not None:
-            raise BundleError(reason)
+        return found
+
+    def _check_refusal(self, found: Found) -> None:
+        """Raises BundleError if the bundle was refused lately, so that it is not copied now."""
+        if (refusal := self._refusal_of(found)) is not None and refusal.is_recent:
+            raise BundleError(refusal.reason)
+
+    def _refusal_of(self, found: Found) -> "_Refusal | None":
+        refusal = self._refused
+        return refusal if refusal is not None and refusal.found == found else None
+
+    def _follow(self, found: Found) -> None:
+        """Copies the active bundle of the pointer `found`, while this process holds the lock."""
+        self._check_refusal(found)
         try:
-            self._follow(found.pointer.active)
+            self._copy(found.pointer.active)
         except StoreError:
             raise
         except BundleError as error:
-            self._refused = found, time.monotonic(), str(error)
+            before = self._refusal_of(found)
+            self._refused = _Refusal(found, str(error), 1 if before is None else before.times + 1)
             raise
-        except OSError as error:
-            raise StoreError(f"{self._folder}: cannot be written: {error.strerror}") from error
         self._followed, self._refused = found, None
 
-    def _reason_to_wait(self, found: Found) -> str | None:
-        """Returns why a bundle is not copied again yet; None if it can be copied now.
-
-        A bundle that was refused is tried again after `_SECONDS_UNTIL_RETRY`. Until then, this
-        method returns the reason of the refusal.
-        """
-        if self._refused is None:
-            return None
-        refused, at, reason = self._refused
-        is_recent = time.monotonic() < at + _SECONDS_UNTIL_RETRY
-        return reason if refused == found and is_recent else None
-
-    def _follow(self, entry: Entry) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with locked(self._folder):
-            target = self.link.folder(entry.bundle)
-            finish_replacement(target)
-            if not self._is_copy(target, entry):
-                with whole_folder(target) as building:
-                    self._download(entry, building)
-            self.link.move(entry.bundle)
-            self._remove_old_copies()
+    def _copy(self, entry: Entry) -> None:
+        target = self.link.folder(entry.bundle)
+        finish_replacement(target)
+        self._remove_leftovers()
+        if not self._is_copy(target, entry):
+            with whole_folder(target) as building:
+                self._download(entry, building)
+        self.link.move(entry.bundle)
+        self._remove_old_copies()
 
     def _is_copy(self, target: Path, entry: Entry) -> bool:
         """Returns whether the folder `target` is a copy of the bundle `entry`.
@@ -110,9 +138,9 @@ class Mirror:
                 verify_files(target, read_manifest(target))
         except BundleError:
             return False
-        signature = layout.signature.read_text("utf-8") if layout.signature.is_file() else None
+        signature = layout.signature.read_bytes() if layout.signature.is_file() else None
         is_same = hashlib.sha256(content).hexdigest() == entry.manifest_sha256
-        return is_same and signature == entry.signature
+        return is_same and signature == _signature_of(entry)
 
     def _download(self, entry: Entry, target: Path) -> None:
         """Downloads a bundle into the empty folder `target`, and verifies it file by file.
@@ -127,8 +155,8 @@ class Mirror:
             raise missing(f"{place}/{layout.manifest.name}")
         _compare(f"{place}/{layout.manifest.name}", found.content, entry.manifest_sha256)
         layout.manifest.write_bytes(found.content)
-        if entry.signature is not None:
-            layout.signature.write_text(entry.signature, "utf-8")
+        if (signature := _signature_of(entry)) is not None:
+            layout.signature.write_bytes(signature)
         manifest = read_manifest(target, self._trust)
         if manifest.model_version != entry.bundle:
             raise BundleError(f"{place}: holds the bundle {manifest.model_version}")
@@ -158,6 +186,12 @@ class Mirror:
         _compare_hashes(f"{self._store.address}/{name}", digest.hexdigest(), expected)
         return size
 
+    def _remove_leftovers(self) -> None:
+        """Removes what killed downloads and removals have left, of any bundle."""
+        for role in ("building", "removed"):
+            for path in self._folder.glob(f".*.{role}"):
+                shutil.rmtree(path, ignore_errors=True)
+
     def _remove_old_copies(self) -> None:
         kept = {self.link.bundle, self.link.previous}
         copies = sorted(self._copies(), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -171,6 +205,35 @@ class Mirror:
         for path in self._folder.iterdir():
             if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
                 yield path
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """The last refusal of a bundle.
+
+    Attributes:
+        found: the pointer to the bundle.
+        reason: why it was refused.
+        times: how often it was refused, one time after the other.
+        at: time of the last refusal, in seconds of the monotonic clock.
+        jitter: factor of the wait, by which replicas do not all download at the same time.
+    """
+
+    found: Found
+    reason: str
+    times: int
+    at: float = field(default_factory=lambda: time.monotonic())
+    jitter: float = field(default_factory=lambda: random.uniform(0.75, 1))  # noqa: S311 - no secret
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether it is too early to download the bundle again."""
+        doubled = _SECONDS_UNTIL_RETRY * 2.0 ** min(self.times - 1, 16)
+        return time.monotonic() < self.at + min(doubled, _MAX_SECONDS_UNTIL_RETRY) * self.jitter
+
+
+def _signature_of(entry: Entry) -> bytes | None:
+    return None if entry.signature is None else entry.signature.encode()
 
 
 def _compare(place: str, content: bytes, expected: str) -> None:

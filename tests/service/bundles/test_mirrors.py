@@ -3,10 +3,11 @@
 import hashlib
 import json
 import logging
+import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +18,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from export.contract.addresses.daemon_threads import in_daemon_thread
 from export.contract.addresses.opening import open_store
 from export.contract.addresses.publishing import publish_at, roll_back_at
 from export.contract.bundle import BundleError, load_bundle
@@ -28,6 +30,8 @@ from tests.service.conftest import PATIENCE_SECONDS, served
 if TYPE_CHECKING:
     from tests.conftest import S3
     from tests.service.conftest import Connect
+
+SECONDS_OF_A_HANGING_READ = 40
 
 pytestmark = pytest.mark.anyio
 
@@ -118,6 +122,7 @@ async def test_a_service_keeps_its_bundle_while_the_store_is_lost_and_starts_fro
         assert await ids(client) == "def"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with caplog.at_level(logging.WARNING, "service.bundles.mirrors"):
+        mirrors.copy_active(mirrors.mirrors_of(settings))  # as the program, before its workers
         async with connect(settings) as client:
             assert await ids(client) == "def"
             with anyio.fail_after(PATIENCE_SECONDS):
@@ -126,6 +131,75 @@ async def test_a_service_keeps_its_bundle_while_the_store_is_lost_and_starts_fro
             assert (await client.get("/v1/model")).json()["variants"][0]["refused"] is None
     assert "serving the copy of" in caplog.text
     assert caplog.text.count("keeps its bundle") == 1
+
+
+@pytest.fixture
+def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Returns a function that replaces the store by a server that accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        yield lambda: monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+
+
+async def test_a_service_starts_from_its_copy_while_the_store_hangs(
+    address: str,
+    bundles: dict[str, Path],
+    settings: Settings,
+    connect: "Connect",
+    hang: Callable[[], None],
+) -> None:
+    publish_at(open_store(address), bundles["a"])
+    mirrors.copy_active(mirrors.mirrors_of(settings))
+    hang()
+    with anyio.fail_after(SECONDS_OF_A_HANGING_READ / 2):
+        async with connect(settings) as client:
+            assert await ids(client) == "def"
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_the_program_waits_for_hanging_stores_side_by_side_and_only_a_while_if_copies_are_whole(
+    address: str,
+    bundles: dict[str, Path],
+    tmp_path: Path,
+    hang: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    is_damaged: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = Settings(
+        variants=f"a={address}/a, b={address}/b", bundle_cache_path=tmp_path / "cache"
+    )
+    for name in "ab":
+        publish_at(open_store(f"{address}/{name}"), bundles[name])
+    mirrors.copy_active(mirrors.mirrors_of(settings))
+    hang()
+    monkeypatch.setattr(mirrors, "_SECONDS_AT_START", 0.2, raising=False)
+    if is_damaged:
+        (settings.served_variants[0].path / "items.jsonl").write_bytes(b"damaged")
+    copying = in_daemon_thread(lambda: mirrors.copy_active(mirrors.mirrors_of(settings)))
+    if is_damaged:
+        with pytest.raises(TimeoutError):
+            copying.result(1)
+    else:
+        copying.result(SECONDS_OF_A_HANGING_READ / 2)
+        assert caplog.text.count("is not copied after 0.2 s") == 2
+
+
+async def test_a_folder_that_is_lost_at_the_start_is_a_lost_store_and_the_copy_is_served(
+    bundles: dict[str, Path], settings: Settings, connect: "Connect", tmp_path: Path
+) -> None:
+    settings = settings.model_copy(
+        update={"bundle": f"file://{tmp_path}/store", "bundles_poll_seconds": 600}
+    )
+    publish_at(open_store(f"file://{tmp_path}/store"), bundles["a"])
+    mirrors.copy_active(mirrors.mirrors_of(settings))
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    (tmp_path / "store").write_bytes(b"")
+    async with connect(settings) as client:
+        assert await ids(client) == "def"
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while 'bundle_store_lost{variant="default"} 1.0' not in await metrics(client):
+                await anyio.sleep(0.05)
 
 
 async def metrics(client: httpx.AsyncClient) -> str:

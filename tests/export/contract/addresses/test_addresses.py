@@ -1,16 +1,21 @@
 """Publishing bundles to an address, and following it, on a real S3 protocol and on a disk."""
 
 import json
+import socket
+import threading
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from export.contract.addresses import fsspec_store, local_store
 from export.contract.addresses import mirror as mirroring
 from export.contract.addresses.mirror import Mirror
-from export.contract.addresses.object_store import LostRaceError, ObjectStore, StoreError
+from export.contract.addresses.object_store import LostRaceError, ObjectStore, Stored, StoreError
 from export.contract.addresses.opening import open_store
-from export.contract.addresses.pointer import POINTER_NAME, read_pointer
+from export.contract.addresses.pointer import POINTER_NAME, Entry, read_pointer
 from export.contract.addresses.publishing import (
     publish_at,
     publish_first_at,
@@ -19,6 +24,7 @@ from export.contract.addresses.publishing import (
 )
 from export.contract.bundle import BundleError, Item, load_bundle, save_bundle
 from export.contract.publish import trust_of
+from export.contract.reading import copy_file
 from export.contract.signatures import sign_bundle
 
 if TYPE_CHECKING:
@@ -137,6 +143,30 @@ def test_the_second_of_two_publishers_at_once_is_refused_and_told_who_was_first(
     assert publish_at(place.store, other).active.bundle == version(other)
 
 
+def test_two_uploads_of_one_object_at_once_leave_the_whole_content_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"file://{tmp_path}/store")
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"first")
+    second.write_bytes(b"second")
+
+    def copy_while_another_uploads(path: Path, target: Path, at_most: int) -> None:
+        copy_file(path, target, at_most)
+        monkeypatch.setattr(local_store, "copy_file", copy_file)
+        store.upload("1/model.onnx", second)
+
+    monkeypatch.setattr(local_store, "copy_file", copy_while_another_uploads)
+    store.upload("1/model.onnx", first)
+    assert files_of(tmp_path / "store" / "1") == {"model.onnx": b"first"}
+
+
+def test_an_upload_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="missing"):
+        open_store(f"file://{tmp_path}/store").upload("1/model.onnx", tmp_path / "no-such-file")
+    assert files_of(tmp_path / "store" / "1") == {}
+
+
 def test_a_bundle_is_published_in_place_of_the_expected_one_only(
     place: Place, one: Path, other: Path
 ) -> None:
@@ -207,6 +237,95 @@ def test_a_torn_upload_changes_nothing_and_publishing_again_completes_it(
     with pytest.raises(BundleError, match=r"histories.jsonl: missing"):
         mirror.refresh()
     assert mirror.link.bundle == version(one)
+
+
+def test_a_late_process_does_not_move_the_link_back(
+    place: Place, mirror: Mirror, one: Path, other: Path, tmp_path: Path
+) -> None:
+    class Late:
+        """A store whose pointer moves, and is followed by another process, after it was read."""
+
+        address = place.store.address
+        is_first = True
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(place.store, name)
+
+        def read(self, name: str, at_most: int) -> Stored | None:
+            found = place.store.read(name, at_most)
+            if self.is_first:
+                self.is_first = False
+                publish_at(place.store, other)
+                mirror.refresh()
+            return found
+
+    publish_at(place.store, one)
+    Mirror(cast("ObjectStore", Late()), tmp_path / "cache", MIB).refresh()
+    assert mirror.link.bundle == version(other)
+
+
+def test_a_link_that_something_else_has_moved_comes_back_to_the_active_bundle(
+    place: Place, mirror: Mirror, one: Path, other: Path
+) -> None:
+    for bundle in (one, other):
+        publish_at(place.store, bundle)
+        mirror.refresh()
+    mirror.link.move(version(one))
+    mirror.refresh()
+    assert mirror.link.bundle == version(other)
+
+
+def test_what_killed_downloads_left_is_removed(
+    place: Place, mirror: Mirror, one: Path, tmp_path: Path
+) -> None:
+    for name in (".0123456789ab.building", ".0123456789ab.removed"):
+        (tmp_path / "cache" / name).mkdir(parents=True)
+        (tmp_path / "cache" / name / "model.onnx").write_bytes(b"half")
+    publish_at(place.store, one)
+    mirror.refresh()
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {"active", version(one)}
+
+
+def test_a_damaged_bundle_is_downloaded_ever_more_rarely_but_at_least_each_hour(
+    one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"file://{tmp_path}/store")
+    damaged = tmp_path / "store" / publish_at(store, one).active.bundle / "items.jsonl"
+    good = damaged.read_bytes()
+    damaged.write_bytes(b"changed")
+    clock = SimpleNamespace(seconds=0)
+    clock.monotonic = lambda: clock.seconds
+    downloads: list[int] = []
+    monkeypatch.setattr(mirroring, "time", clock)
+    mirror = Mirror(store, tmp_path / "cache", MIB)
+    download = mirror._download
+
+    def count(entry: Entry, target: Path) -> None:
+        downloads.append(clock.seconds)
+        download(entry, target)
+
+    monkeypatch.setattr(mirror, "_download", count)
+    for clock.seconds in range(0, 24 * 3_600, 30):
+        with pytest.raises(BundleError, match=r"items.jsonl: sha256 is"):
+            mirror.refresh()
+    waits = [after - before for before, after in pairwise(downloads)]
+    for wait, longest in zip(waits, (60, 120, 240, 480, 960, 1_920, *(3_600,) * 99), strict=False):
+        assert 0.75 * longest <= wait <= longest
+    damaged.write_bytes(good)
+    clock.seconds += 3_600
+    mirror.refresh()
+    assert mirror.link.bundle == version(one)
+
+
+def test_a_signature_with_line_ends_of_windows_is_copied_once_and_byte_for_byte(
+    place: Place, mirror: Mirror, one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one / "manifest.json.minisig").write_bytes(b"untrusted comment: one\r\nRWQ\r\n")
+    publish_at(place.store, one)
+    mirror.refresh()
+    assert files_of(mirror.link.path) == files_of(one)
+    monkeypatch.setattr(Mirror, "_download", None)
+    Mirror(place.store, tmp_path / "cache", MIB).refresh()
 
 
 def test_a_damaged_copy_is_downloaded_again_at_the_next_start(
@@ -313,6 +432,23 @@ def test_a_lost_store_says_nothing_about_a_bundle(monkeypatch: pytest.MonkeyPatc
         read_pointer(open_store("s3://bucket/shop"))
 
 
+def test_a_folder_that_the_system_cannot_read_is_a_lost_store_and_not_an_empty_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    long = tmp_path / ("x" * 300)  # longer than the name of a file may be
+    for folder, reason in ((long, "File name too long"), (tmp_path / "file", "Not a directory")):
+        store = open_store(f"file://{folder}")
+        for lost in (
+            lambda store=store: store.read("active.json", 9),
+            lambda store=store: list(store.blocks("active.json", 9)),
+            lambda store=store: Mirror(store, tmp_path / "cache", MIB).refresh(),
+        ):
+            with pytest.raises(StoreError, match=reason):
+                lost()
+    assert open_store(f"file://{tmp_path}/nothing").read("active.json", 9) is None
+
+
 @pytest.mark.usefixtures("s3")
 def test_a_bucket_that_does_not_exist_has_no_bundle(tmp_path: Path) -> None:
     mirror = Mirror(open_store("s3://no-such-bucket/shop"), tmp_path / "cache", MIB)
@@ -335,6 +471,20 @@ def test_any_address_of_fsspec_can_be_followed_but_not_published_to(
     with pytest.raises(BundleError, match="it has no conditional write; publish to s3://"):
         publish_at(open_store("memory://shop"), save(tmp_path / "new", "Jaws"))
     memory.rm("/shop", recursive=True)
+
+
+def test_a_hanging_read_of_fsspec_is_a_lost_store_and_few_threads_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fsspec_store, "_REQUEST_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts and never answers
+        store = open_store(f"ftp://127.0.0.1:{server.getsockname()[1]}/shop")
+        threads = threading.active_count()
+        for number in range(12):
+            reason = "no answer within" if number < 8 else "8 requests before have not ended"
+            with pytest.raises(StoreError, match=reason):
+                store.read("active.json", 9)
+        assert threading.active_count() - threads <= 10
 
 
 @pytest.mark.parametrize("address", ["bundles", "file://host/x", "nowhere://x", "s3://"])
