@@ -128,16 +128,19 @@ BLOCK_SEARCH = Template("""
                 }
             >
             are_open_items = Slice(open_in_any, first_item, past_last_row)
-            open_places = NonZero(are_open_items)
-            open_before = Squeeze(open_places, batch_axis)
-            open_items = Add(open_before, one)
-            num_open_items = Shape(open_items)
+            # Counted before they are listed, since a list of nearly all items takes long to make.
+            ones_of_open = Cast<to = 6>(are_open_items)
+            sum_of_open = ReduceSum(ones_of_open)
+            num_open_items = Cast<to = 7>(sum_of_open)
             are_few = LessOrEqual(num_open_items, num_few)
             scores_of_rest, items_of_rest = If(are_few) <
                 then_branch = few () => (
                     float[batch, num_answered] scores_in_few,
                     int64[batch, num_answered] items_in_few
                 ) {
+                    open_places = NonZero(are_open_items)
+                    open_before = Squeeze(open_places, batch_axis)
+                    open_items = Add(open_before, one)
                     vectors_of_few = Gather(table, open_items)
                     scores_of_few = Gemm<transB = 1>(query, vectors_of_few)
                     open_few = Gather<axis = 1>(open, open_items)
