@@ -19,6 +19,7 @@ from string import Template
 import numpy as np
 from numpy.typing import NDArray
 
+from export.contract.manifest import NUM_TRUSTED
 from export.graphs.item_blocks import axes_of, block_order
 from export.graphs.search import (
     LARGEST_CODE,
@@ -30,9 +31,9 @@ from export.graphs.search import (
 from training.data.catalog import PADDING_INDEX
 
 BLOCK_SIZE = 32
-NUM_CANDIDATES = 1_024
 # Share of the candidates that are trusted. Items of lower ranks may lie in blocks that are unread.
 TRUSTED_SHARE = 4
+NUM_CANDIDATES = TRUSTED_SHARE * NUM_TRUSTED
 # All items that may be answered are scored one by one if they are at most this share of all items;
 # otherwise the whole table is scored, which reads it in order.
 FEW_SHARE = 8
