@@ -67,7 +67,10 @@ def command(
     impressions = read_records(folder, "impression", window)
     figures = live_figures(events, impressions, Outcomes(clicks, conversions))
     drift = None if bundle is None else _drift(folder, bundle, now - round(drift_hours * _HOUR_MS))
-    save_report(LiveReport(SCHEMA, begin, now, figures, drift), output)
+    try:
+        save_report(LiveReport(SCHEMA, begin, now, figures, drift), output)
+    except ValueError as error:
+        raise ConfigError(f"--output {output}: {error}; count fewer days with --days") from error
     say(f"{len(impressions):,} impressions and {len(events):,} events counted: {output}")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.bundle import BundleLayout, Item, Manifest, StudentFacts, save_bundle
+from export.contract.manifest import is_approximate
 from export.figures import REFIT, VALIDATION, Comparison, measure, metrics_of
 from export.graphs.common_case_graph import export_common_case_graph
 from export.graphs.item_encoder import export_item_encoder
@@ -21,7 +22,7 @@ from export.parity import (
     proven_share,
     torch_reference,
 )
-from export.scorer import export_best_search, is_approximate, random_windows, sampled
+from export.scorer import export_best_search, random_windows, sampled
 from export.served_figures import served_ranker
 from export.sessions import CommonCaseSession, RankingSession
 from training.data.dataset import HELD_OUT, Dataset

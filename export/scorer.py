@@ -144,14 +144,6 @@ class _Answers:
         return cls(lists, filtered, milliseconds)
 
 
-def is_approximate(scorer: Mapping[str, Any] | None) -> bool:
-    """Returns whether a graph can miss one of the best items.
-
-    `scorer` is the field of the manifest that describes the graph's search.
-    """
-    return scorer is not None and scorer["kind"] == "approximate"
-
-
 def sampled(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Chooses at most `NUM_QUERIES` of the example rows `rows`, spread evenly."""
     return rows[:: max(1, -(-len(rows) // NUM_QUERIES))]

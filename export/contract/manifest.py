@@ -42,6 +42,12 @@ MAX_HISTORY_LENGTH = 4_096
 PROTOCOLS = ("validation", "refit")
 ORIGINS = ("distilled", "rectools", "recbole", "onnx")
 
+NUM_TRUSTED = 256
+"""Number of the best items that an approximate search trusts.
+
+It scores the whole catalog if fewer than `k` of these items may be recommended.
+"""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -162,6 +168,11 @@ _MANIFEST_CHECKS: Checks = {
     "provenance": OBJECT,
     "sha256": TEXT_BY_NAME,
 }
+
+
+def is_approximate(scorer: Mapping[str, Any] | None) -> bool:
+    """Returns whether a graph with this field `scorer` of the manifest can miss a best item."""
+    return scorer is not None and scorer.get("kind") == "approximate"
 
 
 def render(manifest: Manifest) -> bytes:

@@ -19,6 +19,7 @@ from string import Template
 import numpy as np
 from numpy.typing import NDArray
 
+from export.contract.manifest import NUM_TRUSTED
 from export.graphs.item_blocks import axes_of, block_order
 from export.graphs.search import (
     LARGEST_CODE,
@@ -30,9 +31,9 @@ from export.graphs.search import (
 from training.data.catalog import PADDING_INDEX
 
 BLOCK_SIZE = 32
-NUM_CANDIDATES = 1_024
 # Share of the candidates that are trusted. Items of lower ranks may lie in blocks that are unread.
 TRUSTED_SHARE = 4
+NUM_CANDIDATES = TRUSTED_SHARE * NUM_TRUSTED
 # All items that may be answered are scored one by one if they are at most this share of all items;
 # otherwise the whole table is scored, which reads it in order.
 FEW_SHARE = 8
@@ -128,16 +129,19 @@ BLOCK_SEARCH = Template("""
                 }
             >
             are_open_items = Slice(open_in_any, first_item, past_last_row)
-            open_places = NonZero(are_open_items)
-            open_before = Squeeze(open_places, batch_axis)
-            open_items = Add(open_before, one)
-            num_open_items = Shape(open_items)
+            # Counted before they are listed, since a list of nearly all items takes long to make.
+            ones_of_open = Cast<to = 6>(are_open_items)
+            sum_of_open = ReduceSum(ones_of_open)
+            num_open_items = Cast<to = 7>(sum_of_open)
             are_few = LessOrEqual(num_open_items, num_few)
             scores_of_rest, items_of_rest = If(are_few) <
                 then_branch = few () => (
                     float[batch, num_answered] scores_in_few,
                     int64[batch, num_answered] items_in_few
                 ) {
+                    open_places = NonZero(are_open_items)
+                    open_before = Squeeze(open_places, batch_axis)
+                    open_items = Add(open_before, one)
                     vectors_of_few = Gather(table, open_items)
                     scores_of_few = Gemm<transB = 1>(query, vectors_of_few)
                     open_few = Gather<axis = 1>(open, open_items)

@@ -16,6 +16,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from export.contract.bundle import Manifest, save_bundle
+from export.contract.manifest import is_approximate
 from export.figures import Comparison, RowName, measure, metrics_of
 from export.freeze import Graphs, checked_graphs, histories_of, items_of
 from export.graphs.common_case_graph import export_common_case_graph
@@ -23,7 +24,7 @@ from export.graphs.encoder_file import read_encoder
 from export.graphs.given_encoder import GivenEncoder
 from export.imports.inputs import dataset_of, read_vectors
 from export.parity import NUM_RANDOM_HISTORIES, ParityError, Reference
-from export.scorer import export_best_search, is_approximate, random_windows
+from export.scorer import export_best_search, random_windows
 from export.served_figures import served_ranker
 from training.cli import say
 from training.data.dataset import Dataset

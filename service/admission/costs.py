@@ -30,6 +30,7 @@ _ITEMS_PER_UNIT = 2_000
 _STEPS_PER_UNIT = 200_000
 _RULED_ITEMS_PER_UNIT = 5_000
 _SEARCHED_ITEMS_PER_UNIT = 500
+_SCORED_ITEMS_PER_UNIT = 50_000
 _POOL_PER_UNIT = 100
 
 
@@ -87,6 +88,11 @@ def filter_units(num_steps: int) -> int:
     `num_steps`: number of mask entries that the filters write.
     """
     return num_steps // _STEPS_PER_UNIT
+
+
+def scoring_units(num_items: int) -> int:
+    """Returns the units of scoring all items of a catalog, on top of a light request."""
+    return 1 + num_items // _SCORED_ITEMS_PER_UNIT
 
 
 def rule_units(num_items: int, pool: int, *, searches: bool) -> int:

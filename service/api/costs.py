@@ -49,8 +49,8 @@ COSTS: Mapping[str, Cost] = {
 }
 """The cost of each route, by method and path.
 
-Explanations, costly filters and costly rules make a request to a light route heavy. Only its parsed
-body shows this, so the route's handler waits for the turn.
+Explanations, costly filters, costly rules and many exclusions from a large catalog make a request
+to a light route heavy. Only its parsed body shows this, so the route's handler waits for the turn.
 """
 
 

@@ -6,8 +6,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.types import Scope
 
+from export.contract.manifest import NUM_TRUSTED, is_approximate
 from service.access.principal import Principal
-from service.admission.costs import filter_units, rule_units
+from service.admission.costs import filter_units, rule_units, scoring_units
 from service.admission.gate import Turn
 from service.api.schemas.bodies import RecommendationQuery
 from service.api.schemas.queries import Pin, RuleFields
@@ -104,8 +105,13 @@ def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
 
 
 def heavy_units(variant: ServedVariant, query: Query, *, explain: bool) -> int:
-    """Returns the units of a query's filters, rules and explanation; 0 if they are light work."""
+    """Returns the units of a query's filters, exclusions, rules and explanation.
+
+    0: they are light work.
+    """
     units = units_of_filters(variant, query) if query.allow or query.deny else 0
+    if is_approximate(variant.recommender.manifest.scorer):
+        units += _units_of_exclusions(variant, query)
     if query.rules is not None:
         units += units_of_rules(variant, query, query.rules)
     if explain:  # ranks once for each item of the window
@@ -118,6 +124,16 @@ def units_of_filters(variant: ServedVariant, query: Query) -> int:
     """Returns the units that a query's filters cost on top of a light request."""
     filters = variant.recommender.catalog.filters
     return filter_units(filters.num_steps(query.allow, query.deny))
+
+
+def _units_of_exclusions(variant: ServedVariant, query: Query) -> int:
+    """Returns the units of scoring all items if an approximate search may have to, else 0.
+
+    It has to if exclusions and seen items leave fewer than `k` of the items that it trusts.
+    """
+    closed = {*query.exclude, *(query.history if query.mask_seen else ())}
+    may_score_all = query.k + len(closed) > NUM_TRUSTED
+    return scoring_units(len(variant.recommender.catalog)) if may_score_all else 0
 
 
 def units_of_rules(variant: ServedVariant, query: Query, rules: Rules) -> int:

@@ -63,7 +63,7 @@ def proportion(successes: int, trials: int, alpha: float = 0.05) -> Interval:
     if trials == 0:
         return Interval(math.nan, 0.0, 1.0)
     estimate = successes / trials
-    evidence = _log_beta(_PRIOR + successes, _PRIOR + trials - successes) - _log_beta(
+    evidence = _log_beta(_PRIOR + successes, _PRIOR + (trials - successes)) - _log_beta(
         _PRIOR, _PRIOR
     )
     limit = evidence + math.log(alpha)  # the likelihood of p must exceed it

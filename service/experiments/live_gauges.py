@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from anyio import to_thread
@@ -16,6 +16,7 @@ from service.experiments.comparison import ExperimentFile
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 5.0
+_SECONDS_AT_START = 2.0
 _DRIFT = {
     "events": "Number of recent events in the event log that drift is counted from.",
     "unknown_items": "Share of recent events on items that the model does not have.",
@@ -38,21 +39,27 @@ class LiveGauges:
         self._file = file
         self._control = control
         self._content: Mapping[str, Any] | None = None
+        self._was_read = asyncio.Event()
 
     @asynccontextmanager
     async def followed(self) -> AsyncIterator["LiveGauges"]:
-        """Context manager: reads the file now, and every `_POLL_SECONDS` until the context ends."""
+        """Context manager: reads the file now, and every `_POLL_SECONDS` until the context ends.
+
+        If the first read takes more than `_SECONDS_AT_START`, the context opens before its end.
+        """
         if self._file is None:
             yield self
             return
-        await self.refresh()
         async with in_background(self._follow()):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._was_read.wait(), _SECONDS_AT_START)
             yield self
 
     async def _follow(self) -> None:
         while True:
-            await asyncio.sleep(_POLL_SECONDS)
             await self.refresh()
+            self._was_read.set()
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def refresh(self) -> None:
         """Reads the file if it has changed."""

@@ -79,7 +79,10 @@ class EarlyAdmission(Protocol):
         ...
 
     def started(self, exchange: Any) -> None:
-        """Notes a request with a complete body, which starts now."""
+        """Notes a request that starts now.
+
+        Its body is complete, unless it is too long to be held or the client asks for 100 Continue.
+        """
 
 
 class Connections:

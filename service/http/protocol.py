@@ -203,7 +203,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if cycle.more_body:
             self._held = cycle, app
         else:
-            HttpToolsProtocol._start_asgi_task(self, cycle, app)
+            self._start(cycle, app)
 
     def _start_held(self, *, is_late: bool) -> None:
         """Starts the request that was held for its body; does nothing if there is none.
@@ -221,8 +221,12 @@ class LimitedProtocol(HttpToolsProtocol):
             if seconds:
                 self._answer_overloaded(seconds)
                 return
-            if not admission.accepts_below and not cycle.more_body:
-                admission.started(cycle)
+        self._start(cycle, app)
+
+    def _start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Starts the task of a request; all requests that the application answers pass here."""
+        if (admission := self._all.admission) and not admission.accepts_below:
+            admission.started(cycle)
         HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
     def _must_not_be_held(self) -> bool:
@@ -337,14 +341,10 @@ def _problem(
     headers = {
         "content-type": "application/problem+json",
         "content-length": len(body),
-        "retry-after": retry_after,
-        "connection": "close",
+        **({"retry-after": retry_after} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}),
+        **({} if keep_alive else {"connection": "close"}),
         **{name.decode(): value.decode() for name, value in (NOSNIFF, NO_STORE)},
     }
-    if status is not HTTPStatus.SERVICE_UNAVAILABLE:
-        del headers["retry-after"]
-    if keep_alive:
-        del headers["connection"]
     lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -49,7 +49,9 @@ class ClusterConnection:
         self._first = self._new_node(address_of(url))
         self._refreshing: asyncio.Task[None] | None = None
         self._may_refresh_at = 0.0
-        self._closing: set[asyncio.Task[None]] = set()
+        self._num_reads = 0  # of the slots
+        # The nodes that it has left, by the tasks that close them.
+        self._leaving: dict[asyncio.Task[None], SharedConnection] = {}
 
     async def execute_command(self, *parts: str | int) -> Any:
         """Sends one command and returns Redis' reply, with strings decoded.
@@ -70,13 +72,13 @@ class ClusterConnection:
                 raise LostError(f"no node of the cluster serves the slot of {parts[0]}")
             return await node.execute_command(*parts)
         except AskError as error:  # MovedError, too
-            return await self._redirected(error, parts)
+            return await self._redirected(error, node, parts)
         except ResponseError as error:
             if isinstance(error, ClusterDownError):
-                self._refresh()
+                self._refresh(node)
             raise
         except RedisError:
-            self._refresh()
+            self._refresh(node)
             raise
 
     async def aclose(self) -> None:
@@ -84,29 +86,38 @@ class ClusterConnection:
         if (refreshing := self._refreshing) is not None:
             refreshing.cancel()
             await asyncio.wait([refreshing])  # it opens no more connections
-        for task in self._closing:
+        leaving = dict(self._leaving)
+        for task in leaving:
             task.cancel()
-        closing = [each.aclose() for each in (self._first, *self._nodes.values())]
-        await asyncio.gather(*closing, *self._closing, return_exceptions=True)
+        nodes = (self._first, *self._nodes.values(), *leaving.values())
+        await asyncio.gather(*(each.aclose() for each in nodes), *leaving, return_exceptions=True)
 
     async def _ping(self) -> Any:
         primaries = dict.fromkeys(filter(None, self._node_of_slot))
-        try:
-            replies = await asyncio.gather(*(each.execute_command("PING") for each in primaries))
-        except RedisError:
-            self._refresh()
-            raise
+        replies = await asyncio.gather(*(self._ping_one(each) for each in primaries))
         return replies[0]
 
-    async def _redirected(self, error: AskError, parts: Sequence[str | int]) -> Any:
+    async def _ping_one(self, node: SharedConnection) -> Any:
+        try:
+            return await node.execute_command("PING")
+        except RedisError:
+            self._refresh(node)
+            raise
+
+    async def _redirected(
+        self, error: AskError, node: SharedConnection | None, parts: Sequence[str | int]
+    ) -> Any:
         """Sends a command to the node that a redirection names; follows further redirections.
+
+        `error`: the redirection. `node`: the node that answered with it.
 
         Raises:
             RedisError: as in `execute_command`; or the last redirection, if there are too many.
         """
         async with deadline(self._timeout_seconds):
             for _ in range(_MAX_REDIRECTIONS):
-                node = self._node_at((error.host, error.port))
+                # An empty host stands for that of the node that answers.
+                node = self._node_at((error.host or self._host_of(node), error.port))
                 try:
                     if not isinstance(error, MovedError):  # the slot is on its way to the node
                         return await node.execute_asking(*parts)
@@ -131,17 +142,23 @@ class ClusterConnection:
         if not self._node_of_slot:
             raise LostError("no node of the cluster answers")
 
-    def _refresh(self) -> None:
-        """Starts to read the slots in the background, at most once in SECONDS_BETWEEN_REFRESHES."""
+    def _refresh(self, failed: SharedConnection | None = None) -> None:
+        """Starts to read the slots in the background, at most once in SECONDS_BETWEEN_REFRESHES.
+
+        `failed`: a node that is lost or cut off from the others; it is asked last.
+        """
         now = asyncio.get_running_loop().time()
         if self._refreshing is None and now >= self._may_refresh_at:
             self._may_refresh_at = now + SECONDS_BETWEEN_REFRESHES
-            self._refreshing = asyncio.create_task(self._read_slots())
+            self._refreshing = asyncio.create_task(self._read_slots(failed))
 
-    async def _read_slots(self) -> None:
-        """Asks one node after another for the slots, until one answers; uses its answer."""
+    async def _read_slots(self, failed: SharedConnection | None = None) -> None:
+        """Asks one node after another for the slots, until one answers; uses its answer.
+
+        `failed`: a node that is asked last.
+        """
         try:
-            for node in (*self._nodes.values(), self._first):
+            for node in self._to_ask(failed):
                 try:
                     ranges = await node.execute_command("CLUSTER", "SLOTS")
                 except RedisError:
@@ -151,6 +168,18 @@ class ClusterConnection:
                     return
         finally:
             self._refreshing = None
+
+    def _to_ask(self, failed: SharedConnection | None) -> list[SharedConnection]:
+        """Returns all nodes, beginning with another one each time, and with `failed` at the end.
+
+        A node that is cut off from the others still answers, with the slots of a past time.
+        """
+        nodes = list(self._nodes.values())
+        begin = self._num_reads % len(nodes) if nodes else 0
+        self._num_reads += 1
+        # The first address can be that of `failed`, so the known nodes come before it.
+        in_turn = [*nodes[begin:], *nodes[:begin], self._first]
+        return sorted(in_turn, key=lambda each: each is failed)
 
     def _use(self, ranges: Sequence[Sequence[Any]], told_by: SharedConnection) -> None:
         """Maps slots to nodes by a reply to CLUSTER SLOTS; drops the nodes that it does not name.
@@ -172,16 +201,14 @@ class ClusterConnection:
         """Closes a node's connection after a delay, so that its last commands can be answered."""
 
         async def close_later() -> None:
-            try:
-                await asyncio.sleep(2 * self._timeout_seconds)
-            finally:
-                await node.aclose()
+            await asyncio.sleep(2 * self._timeout_seconds)
+            await node.aclose()
 
         task = asyncio.create_task(close_later())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._leaving[task] = node
+        task.add_done_callback(self._leaving.pop)
 
-    def _host_of(self, node: SharedConnection) -> str:
+    def _host_of(self, node: SharedConnection | None) -> str:
         hosts = (host for (host, _), each in self._nodes.items() if each is node)
         return next(hosts, address_of(self._url)[0])
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     ExitStack,
@@ -202,6 +202,7 @@ def save_ring_bundle(
     common_case: Path | None = None,
     note: str = "tests",
     unread: str = "",
+    scorer: Mapping[str, Any] | None = None,
 ) -> Path:
     model_path, encoder_path = folder.with_suffix(".onnx"), folder.with_suffix(".encoder.onnx")
     onnx.save(graph, model_path)
@@ -231,6 +232,7 @@ def save_ring_bundle(
         trained_until=1_000_209_600_000,
         figures=[POPULARITY],
         verdict="It is above popularity.",
+        scorer=scorer,
     )
     return folder
 

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 
 import anyio
 import pytest
@@ -40,3 +41,20 @@ async def test_background_work_that_misses_a_cancellation_is_cancelled_again() -
         async with in_background(work()):
             await started.wait()
     assert cancellations == 2
+
+
+async def test_a_defect_that_ends_background_work_is_logged_as_critical_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def work() -> None:
+        raise ZeroDivisionError
+
+    async with in_background(work()):
+        await asyncio.sleep(0.01)
+        (record,) = caplog.records
+    gc.collect()  # asyncio logs exceptions of lost tasks that nobody has read
+    assert caplog.records == [record]
+    assert record.levelname == "CRITICAL"
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+    assert "work" in record.message

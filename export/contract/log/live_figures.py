@@ -14,7 +14,6 @@ from export.contract.reading import read_file
 from export.contract.records import (
     COUNT,
     NAME,
-    NUMBER,
     BundleError,
     Check,
     Checks,
@@ -29,6 +28,9 @@ SCHEMA = 2
 MAX_PLACES = 20
 """Number of places in a list with a click count of their own; the last also counts later places."""
 MAX_FILE_BYTES = 16 << 20
+MAX_FIGURES = 1_000
+"""Maximum number of figures in a report; the service compares the variants of all of them."""
+_MAX_SUM = 1e100  # far above the sums of real values, and its square is still a float
 
 
 @dataclass(frozen=True)
@@ -105,22 +107,37 @@ class LiveReport:
     drift: Drift | None = None
 
 
+def _number(at_least: float, at_most: float) -> Check:
+    return Check(
+        f"a number, {at_least:g} to {at_most:g}",
+        lambda value: (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and at_least <= value <= at_most
+        ),
+    )
+
+
 _CHECKS: Checks = {
     **dict.fromkeys(("variant", "model_version", "source"), NAME),
     **dict.fromkeys(("impressions", "clicked", "converted", "followed", "hits"), COUNT),
-    **dict.fromkeys(("value", "value_squares"), NUMBER),
+    "value": _number(-_MAX_SUM, _MAX_SUM),
+    "value_squares": _number(0, _MAX_SUM),
     "clicks_by_place": list_of(COUNT),
 }
 _DRIFT_CHECKS: Checks = {
     "model_version": NAME,
     **dict.fromkeys(("begin", "events", "unknown", "head", "busiest"), COUNT),
-    "head_share": NUMBER,
+    "head_share": _number(0, 1),
 }
 _REPORT_CHECKS: Checks = {
     "schema": whole_number(SCHEMA, SCHEMA),
     "begin": optional(COUNT),
     "made_at": COUNT,
-    "figures": Check("a list", lambda value: isinstance(value, list)),
+    "figures": Check(
+        f"a list of at most {MAX_FIGURES:,}",
+        lambda value: isinstance(value, list) and len(value) <= MAX_FIGURES,
+    ),
     "drift": Check("an object, or null", lambda value: value is None or isinstance(value, dict)),
 }
 
@@ -129,8 +146,10 @@ def save_report(report: LiveReport, path: Path) -> None:
     """Writes a report to the file `path` atomically, as JSON.
 
     Raises:
-        ValueError: a figure is not finite, so that the report could not be read.
+        ValueError: the report could not be read: a figure is not finite, or there are too many.
     """
+    if len(report.figures) > MAX_FIGURES:
+        raise ValueError(f"{len(report.figures):,} figures, at most {MAX_FIGURES:,} are read")
     text = json.dumps(asdict(report), indent=1, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}")

@@ -91,9 +91,23 @@ def test_items_of_equal_vectors_rank_in_index_order(export: Export) -> None:
 
 def test_padding_is_not_answered_where_its_zeros_would_score_best(export: Export) -> None:
     first = np.eye(1, HIDDEN_SIZE, dtype=np.float32)[0]
-    vectors = -np.arange(1, NUM_ITEMS + 1, dtype=np.float32)[:, None] * first
+    num_items = 399  # so that the last block of four has padding
+    vectors = -np.arange(1, num_items + 1, dtype=np.float32)[:, None] * first
     ranking, scores = RankingSession(export(vectors, first)).rank(
         np.array([[11, 12]]), 3, mask_seen=True
     )
     assert ranking.tolist() == [[1, 2, 3]]
     assert scores.tolist() == [[-1, -2, -3]]
+
+
+def test_items_are_found_whose_scores_lie_in_the_coordinates_that_no_code_has(
+    export: Export,
+) -> None:
+    vectors = some_vectors()
+    vectors[:, 4:] = 0  # of the first four coordinates, three have codes
+    vectors[:4] = 0
+    vectors[:4, 0], vectors[:4, -1] = -0.1, [3, 4, 5, 6]
+    vectors[4] = 0.5 * np.eye(1, HIDDEN_SIZE)[0]
+    graph = RankingSession(export(vectors, blocks=BlockSizes(num_codes=4, num_blocks=40)))
+    ranking = graph.rank(np.array([[1, 5]]), 3, mask_seen=True)[0]
+    assert ranking.tolist() == [[4, 3, 2]]

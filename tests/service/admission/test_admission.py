@@ -1,7 +1,7 @@
 """The service admits requests by their cost: over its application, and over sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.anyio
 HISTORY = {"history": ["c"], "k": 3}
 BATCH = {"requests": [HISTORY]}
 ONE_SECOND = {"Prefer": "wait=1"}
+EXCLUDED = [f"x{number}" for number in range(256)]
 LONG_BODY = {"history": ["c"], "exclude": ["x" * 200] * 200}
 
 
@@ -86,6 +87,31 @@ async def test_light_and_free_requests_pass_while_heavy_work_waits(
 ) -> None:
     async with busy(client):
         assert (await client.request(method, path, json=body)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "query", "status"),
+    [
+        ("pruned", {"exclude": EXCLUDED}, 200),
+        ("approximate", {"exclude": EXCLUDED[:-4]}, 200),
+        ("approximate", {"exclude": EXCLUDED[:-3]}, 503),
+        ("approximate", {"exclude": EXCLUDED[:-3], "mask_seen": False}, 200),
+        ("approximate", {"exclude": EXCLUDED[:-4], "history": ["c", "d"]}, 503),
+        ("approximate", {"exclude": ["x"] * 1_000}, 200),
+    ],
+)
+async def test_exclusions_are_heavy_where_an_approximate_search_may_have_to_score_all_items(
+    save_bundle_with: Callable[..., Path],
+    connect: "Connect",
+    kind: str,
+    query: dict[str, object],
+    status: int,
+) -> None:
+    path = save_bundle_with(scorer={"kind": kind})
+    async with connect(Settings(bundle_path=path)) as client, busy(client):
+        body = HISTORY | query
+        answer = await client.post("/v1/recommendations", json=body, headers=ONE_SECOND)
+    assert answer.status_code == status
 
 
 async def test_a_heavy_request_that_finds_the_queue_full_is_refused_before_its_time_is_over(

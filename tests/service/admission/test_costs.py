@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from export.contract.bundle import Item
-from service.admission.costs import Cost, batch_units, catalog_units, filter_units
+from service.admission.costs import Cost, batch_units, catalog_units, filter_units, scoring_units
 from service.api import costs
 from service.api.costs import COSTS, CostError
 from service.app import create_app
@@ -49,6 +49,11 @@ def test_a_batch_has_half_a_unit_for_each_query_that_fits_into_its_body_and_one_
 def test_what_reads_the_whole_catalog_has_a_unit_for_each_2000_items() -> None:
     assert catalog_units(0, 3_500) == 2
     assert catalog_units(0, 100_000) == 51
+
+
+def test_scoring_all_items_has_a_unit_for_each_50000_of_them() -> None:
+    assert scoring_units(8) == 1
+    assert scoring_units(1_000_000) == 21
 
 
 def test_filters_cost_by_the_places_of_their_masks() -> None:

@@ -11,7 +11,7 @@ import pytest
 from service.admission import strain
 from service.admission.long_requests import LongRequests, is_long
 from service.settings import Settings
-from tests.service.admission.sockets import WHOLE, answer_of, runtime_of, working
+from tests.service.admission.sockets import GET, WHOLE, answer_of, runtime_of, working
 from tests.service.http.test_protocol import POST, serving, status_of
 
 
@@ -65,4 +65,31 @@ async def test_while_light_requests_are_refused_two_with_long_bodies_are_worked_
         awaiting_body.write(long[200:])
         for reader, writer in connections:
             assert status_of(await answer_of(reader)) == 200
+            writer.close()
+
+
+@pytest.mark.anyio
+async def test_long_requests_count_when_pipelined_and_when_their_clients_await_a_100(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strain, "_SECONDS", 60)
+    body = b" " * 4_982 + b'{"history": ["c"]}'
+    long = POST + b"Content-Length: 5000\r\n\r\n" + body
+    awaiting = POST + b"Expect: 100-continue\r\nContent-Length: 5000\r\n\r\n"
+    async with serving(Settings(bundle_path=bundle_path, light_requests=64)) as (port, server):
+        connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        first, second, third = connections
+        async with working(server, port):
+            assert runtime_of(server).admission.retry_after(64, b"GET", b"/v1/model", [])
+            first[1].write(awaiting)
+            assert b" 100 " in await first[0].readuntil(b"\r\n\r\n")
+            first[1].write(body)
+            second[1].write(GET % b"/v1/model" + long)
+            assert status_of(await answer_of(second[0])) == 200
+            await asyncio.sleep(0.1)
+            third[1].write(long)
+            assert status_of(await answer_of(third[0])) == 503
+        for reader, writer in connections:
+            if writer is not third[1]:
+                assert status_of(await answer_of(reader)) == 200
             writer.close()

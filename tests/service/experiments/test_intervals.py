@@ -20,6 +20,12 @@ def test_two_trials_with_one_success_exclude_both_ends() -> None:
     assert proportion(1, 2) == pytest.approx((0.5, edge, 1 - edge))
 
 
+def test_the_largest_counts_have_an_interval() -> None:
+    for successes in (0, 2**52, 2**53):
+        found = proportion(successes, 2**53)
+        assert 0 <= found.low <= found.estimate == successes / 2**53 <= found.high <= 1
+
+
 def test_without_trials_nothing_is_known() -> None:
     assert proportion(0, 0)[1:] == (0, 1)
     assert mean(0, 0, 0)[1:] == (-math.inf, math.inf)

@@ -9,9 +9,10 @@ import anyio
 import pytest
 from redis import Redis
 from redis.crc import key_slot
+from redis.exceptions import ClusterDownError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as LostError
-from redis.exceptions import RedisError, ResponseError
 
+from service.stores import cluster_connection
 from service.stores.cluster_connection import SECONDS_BETWEEN_REFRESHES, ClusterConnection
 from service.stores.redis_client import connect_cluster
 from service.stores.redis_connection import SharedConnection
@@ -145,6 +146,72 @@ async def test_slots_are_read_again_at_most_twice_a_second_while_a_node_is_lost(
     # Each look asks at most the three nodes and the first address.
     looks = 1 + (time.monotonic() - began) / SECONDS_BETWEEN_REFRESHES
     assert 1 <= reads[0] <= 4 * looks
+
+
+@pytest.mark.parametrize("failure", [LostError("lost"), ClusterDownError("down")])
+async def test_the_slots_are_read_from_other_nodes_than_the_one_that_fails(
+    shared: ClusterConnection, monkeypatch: pytest.MonkeyPatch, failure: RedisError
+) -> None:
+    await set_all(shared, KEYS, "1")
+    asked, send = [], SharedConnection.execute_command
+    failing = 0
+
+    async def fail(self: SharedConnection, *parts: str | int) -> Any:
+        if parts[:2] == ("CLUSTER", "SLOTS"):
+            asked.append(self)
+        elif self is nodes[failing]:
+            raise failure
+        return await send(self, *parts)
+
+    nodes = list(dict.fromkeys(shared._node_of_slot))
+    monkeypatch.setattr(SharedConnection, "execute_command", fail)
+    monkeypatch.setattr(cluster_connection, "SECONDS_BETWEEN_REFRESHES", 0)
+    for failing in (0, 1, 2, 0, 1, 2):
+        key = next(each for each in KEYS if owner(each) == failing)
+        for command in (("GET", key), ("PING",)):
+            with pytest.raises(type(failure)):
+                await shared.execute_command(*command)
+            with anyio.fail_after(PATIENCE_SECONDS):
+                while shared._refreshing:
+                    await anyio.sleep(0)
+            assert asked.pop() in {*nodes} - {nodes[failing]}
+            assert asked == []
+
+
+async def test_a_redirection_without_a_host_leads_to_the_host_that_answered(
+    redis_cluster: "RedisCluster", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = connect_cluster(redis_cluster.url.replace("127.0.0.1", "localhost"), timeout_seconds=5)
+    await set_all(shared, KEYS, "1")
+    send, redirected = SharedConnection.execute_command, []
+    key = next(each for each in KEYS if owner(each) == 0)
+    slot, old = key_slot(key.encode()), shared._node_of_slot[0]
+    port = redis_cluster.nodes[1].url.rpartition(":")[2].partition("/")[0]
+
+    async def redirect(self: SharedConnection, *parts: str | int) -> Any:
+        if parts[0] == "GET":
+            if self is old:
+                raise reply_error(f"MOVED {slot} :{port}")
+            redirected.append(self)
+            return "found"
+        return await send(self, *parts)
+
+    monkeypatch.setattr(SharedConnection, "execute_command", redirect)
+    assert await shared.execute_command("GET", key) == "found"
+    assert redirected == [shared._node_of_slot[-1 + 2 * 16_384 // 3]]
+    await shared.aclose()
+
+
+async def test_closing_closes_a_node_that_was_left_in_the_same_turn(
+    shared: ClusterConnection,
+) -> None:
+    await set_all(shared, KEYS, "1")
+    (address, node), *_ = shared._nodes.items()
+    pipeline = node._pipeline
+    assert pipeline is not None
+    shared._leave(shared._nodes.pop(address))
+    await shared.aclose()
+    assert pipeline.is_closed
 
 
 async def test_the_first_node_may_be_away_for_a_while() -> None:
