@@ -1,7 +1,8 @@
 """Compares the CPU time of a request with event log and impressions with that of one without.
 
 Two services on one Redis, one of them with `EVENT_LOG=on`, get the same clicks of sessions with 50
-items, as fast as they answer. They take turns.
+items, as fast as they answer. They take turns. Then the one with the log gets 1,000 requests a
+second.
 """
 
 import json
@@ -9,8 +10,11 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from benchmarks.load.generator import run_in_process
-from benchmarks.load.workloads import SERVICE, closed_loop, fill_regulars, regulars
+from benchmarks.load.plan import even
+from benchmarks.load.workloads import RATE, SERVICE, closed_loop, fill_regulars, open_loop, regulars
+from benchmarks.measures.constant_rate import P99_MS
 from benchmarks.subjects.cost_pairs import median_interval
+from benchmarks.subjects.loaded_service import WARM_UP_SECONDS
 from benchmarks.subjects.processes import RunningProgram, running_redis, running_service
 from proofs.fixtures.film_teacher import FILMS
 from proofs.record import Figure
@@ -20,12 +24,15 @@ _CONNECTIONS = 16
 _REQUESTS_A_SECOND = 8_000  # more than a worker answers
 
 
-def prove(*, pairs: int = 45, seconds: float = 1.0) -> Iterator[Figure]:
-    """Measures the CPU time of both services in turns.
+def prove(
+    *, pairs: int = 45, seconds: float = 1.0, steady_seconds: float = 30.0
+) -> Iterator[Figure]:
+    """Measures the CPU time of both services in turns, then latency at a constant rate.
 
     Args:
         pairs: number of turns.
-        seconds: time of a measurement.
+        seconds: time of a measurement of CPU time.
+        steady_seconds: time of the measurement at a constant rate.
     """
     lines = (FILMS / "items.jsonl").read_text(encoding="utf-8").splitlines()
     item_ids = [json.loads(line)["item_id"] for line in lines]
@@ -39,12 +46,14 @@ def prove(*, pairs: int = 45, seconds: float = 1.0) -> Iterator[Figure]:
         for number in range(pairs):
             for name, service in services[:: 1 if number % 2 else -1]:
                 runs[name].append(_cpu_us(redis, service, item_ids, seconds))
+        p99 = _steady_p99(redis, with_log, item_ids, steady_seconds)
     ratios = [b / a for a, b in zip(runs["without"], runs["with"], strict=True)]
     low, high = median_interval(ratios)
     for name, costs in runs.items():
         yield Figure(f"request {name} event log", "µs CPU", statistics.median(costs))
     yield Figure("with over without", "times", statistics.median(ratios), low, high)
     yield Figure("with over without, upper end", "times", high, at_most=AT_MOST)
+    yield Figure(f"p99 with event log at {RATE:,} requests/s", "ms", p99, at_most=P99_MS)
 
 
 def _cpu_us(
@@ -57,3 +66,16 @@ def _cpu_us(
     before = service.cpu_seconds()
     outcome = run_in_process(plan)
     return (service.cpu_seconds() - before) * 1e6 / outcome.num_sent
+
+
+def _steady_p99(
+    redis: RunningProgram, service: RunningProgram, item_ids: Sequence[str], seconds: float
+) -> float:
+    """Returns the p99 of latency at `RATE` requests a second, in ms, measured from the due time."""
+    fill_regulars(redis.port, service.port, SERVICE, item_ids)
+    due = even(RATE, WARM_UP_SECONDS + seconds)
+    clicks = regulars(item_ids, len(due))
+    outcome = run_in_process(open_loop(clicks, SERVICE, service.port, due, WARM_UP_SECONDS))
+    if outcome.num_failed:
+        raise RuntimeError(f"requests failed: {outcome.failures}")
+    return outcome.percentile(99)
