@@ -109,7 +109,7 @@ COMMANDS = (
     LazyCommand(
         "collect",
         "distilled_recommender.collector.program:command",
-        "Move the service's event log to Parquet files, compact and erase there.",
+        "Move events from Redis, a disk or NATS to Parquet files, compact and erase there.",
         LEARNING,
         extra="collect",
     ),

@@ -4,6 +4,7 @@ The program runs until it is stopped or, with `--once`, until the source is empt
 
 distilled-recommender collect work/log --redis-url redis://localhost
 distilled-recommender collect s3://bucket/log --segments event-log --once
+distilled-recommender collect work/log --nats-url nats://localhost --nats-stream events
 """
 
 import asyncio
@@ -45,20 +46,22 @@ Once = Annotated[
 def command(
     log: LogAddress, /, *, once: Once = False, settings: CollectSettings = DEFAULTS
 ) -> None:
-    """Move the service's event log to Parquet files, compact and erase there."""
+    """Move events from Redis, a disk or NATS to Parquet files, compact and erase there."""
     settings.check()
     folder = LogFolder(log)
     asyncio.run(_collect_once(folder, settings) if once else _collect(folder, settings))
 
 
 def open_source(settings: CollectSettings) -> Source:
-    """Opens the source that the settings name; Redis connects at the first command.
+    """Opens the source that the settings name; Redis and NATS connect at the first command.
 
     Raises:
-        ConfigError: the address of Redis is malformed.
+        ConfigError: the address of Redis is malformed, or the client of NATS is not installed.
     """
     if settings.segments is not None:
         return SegmentSource(settings.segments)
+    if settings.nats_address is not None:
+        return _open_nats(settings.nats_address, settings)
     try:
         client = connect_redis(
             settings.redis_address or "",
@@ -69,6 +72,19 @@ def open_source(settings: CollectSettings) -> Source:
     except ValueError as error:
         raise ConfigError(f"the address of Redis: {error}") from None
     return RedisSource(client, settings.claim_seconds)
+
+
+def _open_nats(address: str, settings: CollectSettings) -> Source:
+    try:
+        from distilled_recommender.collector.nats_source import NatsSource, NatsStream
+    except ImportError as error:
+        raise ConfigError(
+            f"--nats-url needs nats-py ({error}); install distilled-recommender[nats]"
+        ) from None
+    stream = NatsStream(
+        address, settings.nats_stream, settings.nats_subject, settings.session_secret
+    )
+    return NatsSource(stream, settings.claim_seconds)
 
 
 async def _collect_once(log: LogFolder, settings: CollectSettings) -> None:

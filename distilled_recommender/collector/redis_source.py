@@ -19,12 +19,11 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
 
-from distilled_recommender.collector.source import Batch, SourceError, read_entry
+from distilled_recommender.collector.source import GROUP, Batch, SourceError, read_entry
 from export.contract.log.events import STREAM_FIELD, STREAMS, Entry, Record, sequence_of
 from service.stores.redis_client import RedisClient
 from service.stores.redis_scripts import Script
 
-GROUP = "collect"
 _IDS_A_COMMAND = 1_000
 _START = "0-0"
 

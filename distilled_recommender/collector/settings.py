@@ -32,6 +32,19 @@ class CollectSettings:
         Path | None,
         _option("EVENT_LOG_PATH", "Folder of the segments of a service without Redis."),
     ] = None
+    nats_url: Annotated[
+        str | None,
+        _option(
+            "NATS_URL",
+            "Addresses of NATS servers, such as nats://HOST:4222, separated by commas; the source "
+            "is a stream of JetStream.",
+        ),
+    ] = None
+    nats_stream: Annotated[str, _option("NATS_STREAM", "Name of the stream in NATS.")] = "events"
+    nats_subject: Annotated[
+        str | None,
+        _option("NATS_SUBJECT", "Subject of the messages to collect; by default the whole stream."),
+    ] = None
     flush_seconds: Annotated[
         float,
         _option(
@@ -80,11 +93,23 @@ class CollectSettings:
 
         None if neither is set.
         """
-        folder = os.environ.get("SECRETS_PATH")
-        secret = Path(folder) / "redis_url" if folder else None
-        if secret is not None and secret.exists():
-            return secret.read_text(encoding="utf-8").strip()
-        return self.redis_url or None
+        return _secret("redis_url") or self.redis_url or None
+
+    @property
+    def nats_address(self) -> str | None:
+        """Address of NATS: from the secret file `nats_url` in SECRETS_PATH, else `nats_url`.
+
+        None if neither is set.
+        """
+        return _secret("nats_url") or self.nats_url or None
+
+    @property
+    def session_secret(self) -> str | None:
+        """The service's SESSION_SECRET: from a file in SECRETS_PATH, else from the environment.
+
+        None if neither is set. It is no option, since others see the options of a process.
+        """
+        return _secret("session_secret") or os.environ.get("SESSION_SECRET") or None
 
     def check(self) -> None:
         """Checks that the settings name exactly one source, and that its folder exists.
@@ -92,10 +117,12 @@ class CollectSettings:
         Raises:
             ConfigError: the settings name no source or two, or a folder that does not exist.
         """
-        if (self.redis_address is None) == (self.segments is None):
+        sources = (self.redis_address, self.segments, self.nats_address)
+        if sum(each is not None for each in sources) != 1:
             raise ConfigError(
-                "name one source: --redis-url for a service with Redis, or --segments with the "
-                "folder of its event log for a service without"
+                "name one source: --redis-url for a service with Redis, --segments with the "
+                "folder of its event log for a service without, or --nats-url for events of other "
+                "programs"
             )
         if self.segments is not None and not self.segments.is_dir():
             raise ConfigError(
@@ -103,6 +130,15 @@ class CollectSettings:
                 "EVENT_LOG_PATH, by default `event-log` where the service was started, and start "
                 "the service with EVENT_LOG=on first"
             )
+
+
+def _secret(name: str) -> str | None:
+    """Returns the content of a secret file in the folder SECRETS_PATH; None if there is none."""
+    folder = os.environ.get("SECRETS_PATH")
+    path = Path(folder) / name if folder else None
+    if path is None or not path.exists():
+        return None
+    return path.read_text(encoding="utf-8").strip()
 
 
 DEFAULTS = CollectSettings()

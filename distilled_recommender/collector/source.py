@@ -6,6 +6,9 @@ from typing import Protocol
 
 from export.contract.log.events import Entry, EventLogError, Record, records_of
 
+GROUP = "collect"
+"""Name of the consumer group that all collectors of a source form."""
+
 
 class SourceError(Exception):
     """A source cannot be reached at present; the message names the reason."""

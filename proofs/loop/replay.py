@@ -12,10 +12,9 @@ from http.client import HTTPConnection, HTTPException
 
 from proofs.chaos.stack import wait_until
 from proofs.loop.stack import PATIENCE_SECONDS, Stack
-from proofs.loop.visits import Click, Visit
+from proofs.loop.visits import Click, Visit, sendings
 from training.cli import say
 
-_RESENT, _LATE = 0.1, 0.05
 _FIRST_OF_ERRORS = 300
 _NO_ANSWER = (OSError, HTTPException, ValueError)
 
@@ -72,8 +71,7 @@ class Client:
         """Sends all clicks of each visit, and erases those sessions that shall be."""
         for visit in visits:
             path = f"/v1/sessions/{visit.session_id}"
-            for click in self._in_order_of_sending(visit.clicks):
-                times = 2 if self._chance.random() < _RESENT else 1
+            for click, times in sendings(visit.clicks, self._chance):
                 for _ in range(times):
                     self._until_logged(f"{path}/events", click)
                 self._progress.count()
@@ -81,14 +79,6 @@ class Client:
                 while self._ask("DELETE", path) is None:
                     time.sleep(0.05)
         self._connection.close()
-
-    def _in_order_of_sending(self, clicks: Sequence[Click]) -> Sequence[Click]:
-        """Returns the clicks with some of them after their successor."""
-        order = list(clicks)
-        for place in range(len(order) - 1):
-            if self._chance.random() < _LATE:
-                order[place], order[place + 1] = order[place + 1], order[place]
-        return order
 
     def _until_logged(self, path: str, click: Click) -> None:
         event = {

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from proofs.chaos.stack import SESSION_SECRET
@@ -11,7 +11,7 @@ from service.stores.session_refs import session_ref
 from training.data.sources.movielens import read_movielens
 
 _SPAN_MS = 20 * 86_400_000  # the ratings of twenty years become clicks of twenty days
-_ERASED = 0.02
+_RESENT, _LATE, _ERASED = 0.1, 0.05, 0.02
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,19 @@ def visits_of(num_clicks: int, chance: random.Random) -> list[Visit]:
         visits.append(Visit(f"user{user}", clicks, chance.random() < _ERASED or user == 1))
         num_clicks -= len(clicks)
     return visits
+
+
+def sendings(clicks: Sequence[Click], chance: random.Random) -> Iterator[tuple[Click, int]]:
+    """Yields clicks in the order in which a client sends them, each with how often it does.
+
+    Some clicks are sent after their successor, and some twice.
+    """
+    order = list(clicks)
+    for place in range(len(order) - 1):
+        if chance.random() < _LATE:
+            order[place], order[place + 1] = order[place + 1], order[place]
+    for click in order:
+        yield click, 2 if chance.random() < _RESENT else 1
 
 
 def _rising(moments: Sequence[int], now: int) -> list[int]:

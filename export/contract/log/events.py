@@ -229,6 +229,15 @@ def _record(line: str, sequence: int) -> Record:
         kind = _KINDS[letter]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise EventLogError(f"not a record of the event log: {shown(line)}") from error
+    return record_from(kind, values, sequence)
+
+
+def record_from(kind: type[Record], values: Sequence[Any], sequence: int) -> Record:
+    """Makes a record from the values of its fields in order, all but `sequence`.
+
+    Raises:
+        EventLogError: the number of values is wrong, or a value fails its check.
+    """
     names = kind._fields[:-1]
     if len(values) != len(names):
         raise EventLogError(f"{kind.__name__} with {len(values)} values, expected {len(names)}")
@@ -280,6 +289,14 @@ def sequence_of(stream_id: str) -> int:
     if sequence > _MAX_SEQUENCE:
         raise EventLogError(f"the id of an entry is too large: {shown(stream_id)}")
     return sequence
+
+
+def sequence_at(milliseconds: int, number: int) -> int:
+    """Returns the sequence number of a numbered entry; it rises with the number and with time.
+
+    `milliseconds` is the time in ms since 1970 at which the log has stored the entry.
+    """
+    return (milliseconds << _SEQUENCE_BITS) + number
 
 
 def next_sequence(last: int, now_ms: int) -> int:

@@ -1,7 +1,8 @@
-"""Sources of the event log as the service writes them: Redis streams, and segments on disk."""
+"""Sources of events: Redis streams as the service fills them, and a stream of NATS."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,12 +19,16 @@ from export.contract.log.events import (
     Tombstone,
     text_of_entry,
 )
+from proofs.fixtures.nats_server import NatsServer
 from service.stores.redis_client import connect_redis
+from tests.command.collector.nats_stream import NatsStreams
 from tests.conftest import RedisCluster, RedisServer
 from training.events.log_folder import LogFolder
 from training.events.reading import read_events
 
 T = TypeVar("T")
+
+PATIENCE_SECONDS = 60
 
 
 def click(session_ref: str, number: int, **fields: Any) -> Event:
@@ -84,12 +89,54 @@ class Streams:
         return entries, sum(group["pending"] for group in groups)
 
 
+Entries = Streams | NatsStreams
+
+
+def until(condition: Callable[[], bool], pause_seconds: float = 0.1) -> None:
+    """Waits for a condition."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(pause_seconds)
+
+
 @pytest.fixture(params=["redis_server", "redis_cluster"])
 def streams(request: pytest.FixtureRequest) -> Iterator[Streams]:
     """The streams of a single Redis, and of a cluster."""
     filled = Streams(request.getfixturevalue(request.param))
     yield filled
     filled.client.close()
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    server = started_nats(tmp_path_factory.mktemp("nats"))
+    yield server
+    server.kill()
+
+
+def started_nats(folder: Path) -> NatsServer:
+    """A server with its streams in `folder`; skips the test if there is no such program."""
+    try:
+        return NatsServer(folder)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def nats_streams(nats_server: NatsServer) -> NatsStreams:
+    """A stream of NATS without messages."""
+    return NatsStreams(nats_server)
+
+
+@pytest.fixture(params=["redis_server", "redis_cluster", "nats_streams"])
+def entries(request: pytest.FixtureRequest) -> Iterator[Entries]:
+    """Entries of each kind of source that several collectors share."""
+    found = request.getfixturevalue(request.param)
+    filled = found if isinstance(found, NatsStreams) else Streams(found)
+    yield filled
+    if isinstance(filled, Streams):
+        filled.client.close()
 
 
 @pytest.fixture
