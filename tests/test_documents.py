@@ -47,3 +47,22 @@ def test_links_lead_to_files_and_headings_that_exist(path: Path) -> None:
         assert target.exists(), f"{path.name}: {link}"
         if anchor and target.suffix == ".md":
             assert anchor in anchors(target), f"{path.name}: {link}"
+
+
+def examples_from_the_event_log() -> list[str]:
+    """Returns the experiments in documents and `configs` that learn from the event log."""
+    blocks = [
+        block
+        for path in DOCUMENTS
+        for block in re.findall(r"\[data\]\n.*?```", path.read_text("utf-8"), flags=re.DOTALL)
+    ]
+    files = [path.read_text("utf-8") for path in sorted((ROOT / "configs").glob("*.toml"))]
+    return [each for each in (*blocks, *files) if re.search(r'^source = "events"', each, re.M)]
+
+
+def test_every_example_that_learns_from_clicks_keeps_rare_items_in_the_catalog() -> None:
+    examples = examples_from_the_event_log()
+
+    assert len(examples) >= 3
+    for each in examples:
+        assert "\nmin_interactions = 1" in each

@@ -18,7 +18,7 @@ from training.cli import run, say
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
 from training.distillation.best_refits import refits_of_best
-from training.distillation.checkpoint import Checkpoint, is_trained
+from training.distillation.checkpoint import Checkpoint, is_trained, signs_in
 from training.distillation.distributed import is_distributed, leave_process_group
 from training.distillation.job import Job, jobs_of, run_job
 from training.distillation.process_pool import side_by_side
@@ -72,7 +72,10 @@ def distill(experiment: Experiment, workplace: Workplace, options: DistillOption
     is the selected one, or `DISTILLED` if none is selected.
     """
     dataset = load_dataset(workplace.dataset)
-    _train(_jobs(experiment, workplace, dataset, options), workplace.checkpoints, options)
+    jobs = _jobs(experiment, workplace, dataset, options)
+    trained = _train(jobs, workplace.checkpoints, options)
+    for sign in signs_in(trained, experiment, dataset):
+        say(sign)
     if options.refit:
         variant = options.variant or DISTILLED
         jobs = jobs_of(experiment, dataset, _knowledge(experiment, workplace, dataset), [variant])
@@ -81,9 +84,14 @@ def distill(experiment: Experiment, workplace: Workplace, options: DistillOption
     leave_process_group()
 
 
-def _train(jobs: Iterable[Job], checkpoints: Path, options: DistillOptions) -> None:
-    """Trains the jobs whose checkpoint in the folder `checkpoints` is missing or out of date."""
-    due = []
+def _train(
+    jobs: Iterable[Job], checkpoints: Path, options: DistillOptions
+) -> Sequence[Checkpoint]:
+    """Trains the jobs whose checkpoint in the folder `checkpoints` is missing or out of date.
+
+    Returns the new checkpoints, in order of completion.
+    """
+    due, trained = [], []
     for job in jobs:
         folder = checkpoints / job.name
         finish_replacement(folder)
@@ -94,6 +102,8 @@ def _train(jobs: Iterable[Job], checkpoints: Path, options: DistillOptions) -> N
     train = partial(run_job, folder=checkpoints)
     for checkpoint in side_by_side(train, due, 1 if is_distributed() else options.workers):
         say(f"{checkpoints / checkpoint.name}: {_describe(checkpoint)}")
+        trained.append(checkpoint)
+    return trained
 
 
 def _jobs(

@@ -18,7 +18,12 @@ from cyclopts import Parameter
 from training.cli import run, say
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
-from training.distillation.checkpoint import Checkpoint, best_on_validation, describe_choice
+from training.distillation.checkpoint import (
+    Checkpoint,
+    best_on_validation,
+    describe_choice,
+    signs_in,
+)
 from training.distillation.job import current_checkpoints, jobs_of
 from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
 from training.evaluation.baselines.runs import BySplit, baseline_evaluations
@@ -103,6 +108,8 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool
     say(as_text(rows))
     say(f"\nto export: {describe_choice(chosen, checkpoints)}")
     say(f"written: {workplace.results}")
+    for sign in signs_in(checkpoints, experiment, dataset):
+        say(f"\nbefore you believe the verdict: {sign}")
     say(f"\n{sentence}")
 
 

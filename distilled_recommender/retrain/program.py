@@ -13,19 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from distilled_recommender.retrain.contest import at_look, decide, level_of, relative_gain
+from distilled_recommender.retrain.lost_items import lost_items, reason_to_refuse
 from distilled_recommender.retrain.runs import Run, RunTable, decided
 from export.__main__ import export
 from export.contract.addresses.place import BundlePlace, place_of
-from export.contract.bundle import BundleError, load_bundle
+from export.contract.bundle import Bundle, BundleError, load_bundle
 from training.cli import say
 from training.data.dataset import Dataset, Split
 from training.data.sources.event_log import read_event_log
+from training.data.sources.items_table import read_items
 from training.data.storage import load_dataset
 from training.distill import DistillOptions, distill
 from training.distillation.best_refits import refits_of_best
@@ -130,10 +133,19 @@ class Retraining:
         update = {"events": window, "test_since": since}
         return self.given.model_copy(update={"data": data.model_copy(update=update)})
 
+    @cached_property
+    def champion(self) -> Bundle | None:
+        """The active bundle when the run began; None if there was none."""
+        if self.run.champion is None:
+            return None
+        copies = self.workplace.folder / "champion"
+        return load_bundle(self.place.folder(self.run.champion, copies))
+
     def decide(self) -> Run:
         """Trains a challenger and compares it with the champion; returns the decided run.
 
-        Trains nothing if the newest slice has too few events or examples.
+        Trains nothing if the newest slice has too few events or examples, or if the challenger
+        would lack items of the champion (`lost_items`).
         """
         if (missing := self._events_missing()) is not None:
             return decided(self.run, "undecided", missing, metric=SELECTION_METRIC)
@@ -148,6 +160,8 @@ class Retraining:
                 metric=SELECTION_METRIC,
                 examples=examples,
             )
+        if (loss := self._lost(dataset)) is not None:
+            return decided(self.run, "refused", loss, metric=SELECTION_METRIC, examples=examples)
         teach(self.experiment, self.workplace, TeachOptions(reuse=True))
         options = DistillOptions(variant=DISTILLED, refit=True, workers=self.workers)
         distill(self.experiment, self.workplace, options)
@@ -179,19 +193,25 @@ class Retraining:
             "examples": examples,
             "teacher_tokens": int(knowledge.provenance["tokens"]),
         }
-        if self.run.champion is None:
+        if self.run.champion is None or self.champion is None:
             return decided(self.run, "published", "there was no active bundle", **figures)
-        copies = self.workplace.folder / "champion"
-        champion = load_bundle(self.place.folder(self.run.champion, copies))
         look = self.table.looks_at(self.run.champion) + 1
-        gain = at_look(
-            relative_gain(twin, champion, dataset, self.given.ladder.num_resamples), look
-        )
+        num_draws = self.given.ladder.num_resamples
+        gain = at_look(relative_gain(twin, self.champion, dataset, num_draws), look)
         outcome = decide(gain, examples, self.given.retrain)
         reason = f"{outcome.reason} (look {look} at this champion, {level_of(look):.2%} interval)"
         interval = {"difference": gain.mean, "low": gain.low, "high": gain.high}
         figures |= {**interval, "look": look, "level": level_of(look)}
         return decided(self.run, outcome.decision, reason, **figures)
+
+    def _lost(self, dataset: Dataset) -> str | None:
+        """Returns why the challenger's catalog is refused; None if it is accepted."""
+        data = self.given.data
+        if self.champion is None or data.items is None or self.given.retrain.may_lose_items:
+            return None
+        table = read_items(data.items, data.missing_titles)
+        lost = lost_items(self.champion, table, dataset.catalog)
+        return reason_to_refuse(lost, self.champion, self.given) if lost else None
 
     def _twin(self, dataset: Dataset, knowledge: Knowledge) -> Checkpoint:
         jobs = jobs_of(self.experiment, dataset, knowledge, [DISTILLED])

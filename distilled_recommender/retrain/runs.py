@@ -12,7 +12,7 @@ from typing import Any, Literal
 from training.errors import ResultError
 from training.stage import whole_file, write_text
 
-Decision = Literal["published", "worse", "undecided"]
+Decision = Literal["published", "worse", "undecided", "refused"]
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,25 @@ def test_a_teacher_free_student_needs_no_knowledge(chain_config: Path) -> None:
     assert run_distill(chain_config, "--variant", "distilled", "--seed", "0") == 2
 
 
+def test_students_that_were_trained_too_briefly_are_told_before_the_verdict_too(
+    chain_config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain_config.write_text(chain_config.read_text().replace("max_epochs = 3", "max_epochs = 1"))
+
+    run_distill(chain_config)
+    told = capsys.readouterr().out
+    run_evaluate(chain_config)
+
+    names = "distilled-0 (1), distilled-1 (1), plain-0 (1), plain-1 (1)"
+    epochs = f"trained too briefly: the best epoch of {names} is among the last of 1; raise"
+    assert f"\n{epochs} [training] max_epochs\n" in told
+    steps = "few steps: an epoch has 7 of 8 histories each; lower [training] batch_size"
+    assert f"\n{steps}, or raise learning_rate\n" in told
+    *_, before, _, verdict = capsys.readouterr().out.splitlines()
+    assert before.startswith(f"before you believe the verdict: {steps}")
+    assert verdict.startswith("On 30 test examples")
+
+
 def test_a_current_checkpoint_is_not_trained_again(
     chain_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

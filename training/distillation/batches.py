@@ -246,6 +246,14 @@ class EpochBatches(Sequence[Batch]):
         return self.windows.batch(self.first[chosen], self.lengths[chosen])
 
 
+def num_steps(dataset: Dataset, max_history_length: int, batch_size: int) -> int:
+    """Returns the number of batches in the first epoch of a student that reads every item.
+
+    Later epochs cut windows elsewhere, so their number may differ by a few.
+    """
+    return len(TrainingWindows(dataset, max_history_length, batch_size).epoch(seed=0, epoch=0))
+
+
 def _before_the_last(is_train: NDArray[np.bool_], users: NDArray[np.int64]) -> NDArray[np.int64]:
     """Returns the indices of all rows before the last TRAIN row of their user, ascending.
 

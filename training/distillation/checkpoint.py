@@ -13,10 +13,13 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from training.compute.tensor_file import read_tensors, write_tensors
-from training.data.dataset import Protocol
+from training.data.dataset import Dataset, Protocol
+from training.distillation.batches import num_steps
 from training.distillation.variants import TEACHER_FREE
 from training.errors import CheckpointError, TensorFileError
+from training.evaluation.undertraining import signs_of_undertraining
 from training.evaluation.yardstick import SELECTION_METRIC
+from training.settings.experiment import Experiment
 from training.settings.section import Section
 from training.settings.student import StudentConfig
 from training.stage import is_current, readable_folder, write_stage
@@ -180,6 +183,22 @@ def describe_choice(best: Checkpoint, checkpoints: Sequence[Checkpoint]) -> str:
         f"{SELECTION_METRIC} {_on_validation(better):.4f}; "
         f"to export it: `export CONFIG --variant {TEACHER_FREE}`"
     )
+
+
+def signs_in(
+    checkpoints: Sequence[Checkpoint], experiment: Experiment, dataset: Dataset
+) -> Sequence[str]:
+    """Returns the signs that the students need more training, one line each.
+
+    Args:
+        checkpoints: students of the experiment that validation chose an epoch of.
+        experiment: settings that the students were trained with.
+        dataset: dataset that they were trained on.
+    """
+    config = experiment.training
+    steps = num_steps(dataset, experiment.student.max_history_length, config.batch_size)
+    best_epochs = {each.name: each.description.best_epoch for each in checkpoints}
+    return signs_of_undertraining(dict(sorted(best_epochs.items())), steps, config)
 
 
 def _on_validation(checkpoint: Checkpoint) -> float:

@@ -20,3 +20,8 @@ class RetrainConfig(Section):
         ge=1,
         description="number of examples that the newest slice needs; with fewer nothing is decided",
     )
+    may_lose_items: bool = Field(
+        default=False,
+        description="whether a challenger may take over that lacks items of the champion which the "
+        "table of items still has; the service answers 404 for them",
+    )

@@ -27,7 +27,7 @@ name = "shop"
 [data]
 source = "events"
 items = "{folder}/items.csv"
-min_interactions = 1
+min_interactions = {min_interactions}
 [data.events]
 folder = "{folder}/log"
 [teacher]
@@ -49,6 +49,7 @@ num_resamples = 200
 [retrain]
 margin = -0.1
 min_examples = 40
+{retrain}
 """
 
 
@@ -65,9 +66,23 @@ class Shop:
         self.config = folder / "shop.toml"
         self.write_config()
 
-    def write_config(self, learning_rate: float = 1e-2, max_epochs: int = 6) -> None:
-        """Writes the experiment; a tiny learning rate gives a student that knows nothing."""
-        settings = {"learning_rate": learning_rate, "max_epochs": max_epochs}
+    def write_config(
+        self,
+        learning_rate: float = 1e-2,
+        max_epochs: int = 6,
+        min_interactions: int = 1,
+        retrain: str = "",
+    ) -> None:
+        """Writes the experiment; a tiny learning rate gives a student that knows nothing.
+
+        `retrain` is a further line of its section of that name.
+        """
+        settings = {
+            "learning_rate": learning_rate,
+            "max_epochs": max_epochs,
+            "min_interactions": min_interactions,
+            "retrain": retrain,
+        }
         self.config.write_text(CONFIG.format(folder=self.folder, **settings))
 
     def visit(

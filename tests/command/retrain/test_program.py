@@ -14,7 +14,7 @@ from distilled_recommender.retrain import program
 from distilled_recommender.retrain.runs import Run, RunTable
 from export.contract.addresses.place import LocalPlace, place_of
 from export.contract.bundle import load_bundle
-from export.contract.bundles_folder import LINK_NAME, BundleLink
+from export.contract.bundles_folder import LINK_NAME, BundleLink, publish
 from tests.command.retrain.conftest import HOUR, Shop, now_ms
 from training.settings.experiment import Experiment
 from training.workplace import Workplace
@@ -142,16 +142,16 @@ def test_a_killed_run_whose_champion_was_replaced_ends_and_a_new_window_begins(s
 
 
 def test_a_challenger_is_not_compared_with_a_champion_that_was_replaced_during_training(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.visit(60, now_ms() - HOUR)
-    activate(shop, "A")
+    champion = publish(save_bundle_with(), shop.bundles).bundle
     monkeypatch.setattr(program, "distill", lambda *_: activate(shop, "B"))
 
     run = retrain(shop)
 
-    assert (run.champion, run.decision) == ("A", "undecided")
-    assert "the active bundle has changed from A to B" in run.reason
+    assert (run.champion, run.decision) == (champion, "undecided")
+    assert f"the active bundle has changed from {champion} to B" in run.reason
 
 
 def test_a_challenger_does_not_replace_a_bundle_that_it_was_not_compared_with(

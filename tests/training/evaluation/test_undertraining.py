@@ -1,0 +1,51 @@
+"""Students that were trained too little are told, with the setting to change."""
+
+import pytest
+
+from training.evaluation.undertraining import is_late, signs_of_undertraining
+from training.settings.experiment import TrainingConfig
+
+LARGE_SHOP = TrainingConfig(batch_size=128, max_epochs=25, patience=5)
+
+
+@pytest.mark.parametrize(
+    ("best_epoch", "max_epochs", "patience", "late"),
+    [
+        (25, 25, 5, True),
+        (23, 25, 5, True),  # 2 of 25 epochs are left, less than a tenth
+        (22, 25, 5, False),
+        (11, 12, 2, True),
+        (11, 12, 1, False),  # patience ended the training, not the number of epochs
+        (6, 6, 3, True),
+        (5, 6, 3, False),
+        (90, 100, 15, False),
+        (91, 100, 15, True),
+    ],
+)
+def test_a_best_epoch_is_late_in_the_last_tenth_unless_patience_ended_the_training(
+    best_epoch: int, max_epochs: int, patience: int, late: bool
+) -> None:
+    config = TrainingConfig(max_epochs=max_epochs, patience=patience)
+
+    assert is_late(best_epoch, config) is late
+
+
+def test_students_that_were_best_at_the_end_are_named_in_one_line() -> None:
+    best_epochs = {"distilled-0": 12, "distilled-1": 25, "plain-0": 24}
+
+    assert signs_of_undertraining(best_epochs, 400, LARGE_SHOP) == [
+        "trained too briefly: the best epoch of distilled-1 (25), plain-0 (24) is among the last "
+        "of 25; raise [training] max_epochs"
+    ]
+
+
+def test_an_epoch_of_few_steps_is_told_with_the_size_of_its_batches() -> None:
+    assert signs_of_undertraining({"plain-0": 12}, 3, LARGE_SHOP) == [
+        "few steps: an epoch has 3 of 128 histories each; lower [training] batch_size, or raise "
+        "learning_rate"
+    ]
+
+
+def test_students_that_were_trained_enough_are_not_remarked_upon() -> None:
+    assert not signs_of_undertraining({"plain-0": 12}, 10, LARGE_SHOP)
+    assert not signs_of_undertraining({}, 3, LARGE_SHOP)

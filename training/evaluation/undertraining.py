@@ -1,0 +1,56 @@
+"""Signs that students were trained too little for their figures to be believed.
+
+Settings that suit a large dataset take few steps on a small one. Training then ends at its last
+epoch while the student still improves, and a verdict on such a student is too low.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from training.settings.experiment import TrainingConfig
+
+FEW_STEPS = 10  # an epoch with fewer steps changes little
+
+
+def signs_of_undertraining(
+    best_epochs: Mapping[str, int], num_steps: int, config: TrainingConfig
+) -> Sequence[str]:
+    """Returns one line per sign, each with the setting to change; none if there is no sign.
+
+    Args:
+        best_epochs: number of each student's best epoch, the first being 1, by checkpoint name.
+        num_steps: number of steps in an epoch.
+        config: settings that the students were trained with.
+    """
+    if not best_epochs:
+        return []
+    return [*_late_epochs(best_epochs, config), *_few_steps(num_steps, config)]
+
+
+def is_late(best_epoch: int, config: TrainingConfig) -> bool:
+    """Returns whether `max_epochs` ended a training while its student still improved.
+
+    The best epoch is then among the last tenth of the epochs, and `patience` did not end the
+    training.
+    """
+    left = config.max_epochs - best_epoch
+    return left < min(config.patience, max(1, config.max_epochs / 10))
+
+
+def _late_epochs(best_epochs: Mapping[str, int], config: TrainingConfig) -> Sequence[str]:
+    late = {name: epoch for name, epoch in best_epochs.items() if is_late(epoch, config)}
+    if not late:
+        return []
+    named = ", ".join(f"{name} ({epoch})" for name, epoch in late.items())
+    return [
+        f"trained too briefly: the best epoch of {named} is among the last of "
+        f"{config.max_epochs}; raise [training] max_epochs"
+    ]
+
+
+def _few_steps(num_steps: int, config: TrainingConfig) -> Sequence[str]:
+    if num_steps >= FEW_STEPS or config.batch_size == 1:
+        return []
+    return [
+        f"few steps: an epoch has {num_steps} of {config.batch_size} histories each; "
+        "lower [training] batch_size, or raise learning_rate"
+    ]
