@@ -116,7 +116,16 @@ class Bucket:
 async def take_shared(
     execute: Execute, key_id: str, limits: Limits, want: int, unused: int
 ) -> Grant:
-    """Takes tokens from the key's bucket in Redis, which all workers share; see `Bucket.take`.
+    """Takes tokens from the bucket of a key in Redis, which all workers share.
+
+    Puts `unused` tokens back, then takes up to `want` tokens, like `Bucket.take`.
+
+    Args:
+        execute: sends a command to Redis and returns the reply.
+        key_id: public part of the key.
+        limits: the limits of the key.
+        want: number of tokens to take, at least 1.
+        unused: number of tokens that this worker took earlier and did not use.
 
     Raises:
         RedisError: Redis refuses the command, is too slow, or cannot be reached.

@@ -41,9 +41,9 @@ Scopes = Annotated[
 
 
 class KeysFileError(Exception):
-    """The file of API keys is missing, unreadable or invalid.
+    """A file of API keys that is missing, unreadable or invalid; or a key that it cannot hold.
 
-    The message names the file and what is wrong.
+    The message names the file or the new key, and what is wrong.
     """
 
 

@@ -189,7 +189,8 @@ class Admission:
         Reads only the method, URL and headers, so it is cheap. Counts a refusal in the metrics.
 
         Args:
-            in_progress: number of unanswered requests, except those that wait for their clients.
+            in_progress: number of requests that the worker has still to answer. It leaves out
+                requests whose client is still sending the body or reading the answer.
             method: the method of the new request.
             url: the URL of the new request.
             headers: the headers of the new request.
@@ -225,7 +226,10 @@ class Admission:
         return not self.accepts_below
 
     def started(self, exchange: Exchange) -> None:
-        """Adds a light request that starts now to the long requests, if its body is long."""
+        """Counts a request among the long requests if it is light and its body is long.
+
+        Called when the work on the request starts. `exchange`: the request.
+        """
         scope = exchange.scope
         length = announced_length(scope["headers"])
         if is_long(length):
@@ -299,7 +303,7 @@ class Admission:
             self._strain.refused()
 
     def _waiting(self) -> int:
-        """Returns the number of requests in progress that do not keep the event loop busy.
+        """Returns the number of requests in progress that leave the event loop free.
 
         They wait for a turn, the teacher, an admin change or the store, or work in a thread.
         """

@@ -142,8 +142,8 @@ class Gate:
     async def turn(self, scope: Scope, units: int) -> AsyncIterator["Turn"]:
         """Context manager: yields the turn of the request in `scope`; waits for one if it has none.
 
-        Leaving the context ends a turn that was waited for; a turn that the request already had
-        goes on. `units`: cost of the work in that turn.
+        Leaving the context ends the turn, unless the request had it already. `units`: cost of the
+        work in the turn.
 
         Raises:
             OverloadedError: the request is refused, its time is over or its sender has left.
@@ -246,7 +246,7 @@ class Turn:
 
 
 class _StoppedError(Exception):
-    """Stops a generator of slices in its thread; the event loop then counts the refusal."""
+    """A request whose slices must stop; its thread raises this, the event loop counts a refusal."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

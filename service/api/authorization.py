@@ -74,11 +74,14 @@ class AuthorizeByKey:
             await self._app(scope, receive, send)
 
     def _check_closed(self, principal: Principal, path: str, needed: principals.Scope) -> None:
-        """Refuses a request without the scope `needed`, unless its route is open to everybody.
+        """Raises an error for a request without the scope `needed`, unless its route is open.
+
+        The routes in OPEN_ON_LOOPBACK are open while the service has no keys and listens only on
+        loopback. `path`: path template of the route.
 
         Raises:
             UnauthorizedError: the request has no key, and the service has keys.
-            ForbiddenError: the key lacks the scope, or the service has no key for the route.
+            ForbiddenError: the key lacks the scope, or the service has no keys.
         """
         if not (self._are_items_open and path in OPEN_ON_LOOPBACK):
             raise self._refusal(principal, needed)

@@ -127,7 +127,10 @@ def _complete_operation(operation: Node, schemas: Node) -> None:
 
 
 def _add_body_examples(body: Node) -> None:
-    """Adds one example for each schema that a request or response body can have."""
+    """Adds to `body`, in place, one example for each schema that the body can have.
+
+    `body`: the OpenAPI description of a request or response body.
+    """
     for media in body.get("content", {}).values():
         schema = media["schema"]
         names = [_name(each) for each in schema.get("anyOf", [schema]) if "$ref" in each]

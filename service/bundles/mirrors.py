@@ -75,9 +75,10 @@ def _finish(mirror: Mirror, copied: "Future[None]") -> None:
 
 
 async def copy_missing(mirrors: Mirrors) -> None:
-    """Copies the active bundle of each address that has no copy, as `copy_active` does.
+    """Copies the active bundle of each address that has no copy in the cache yet.
 
-    For workers: the program has called `copy_active` before it started them.
+    Workers call this at their start. Mostly it copies nothing, because the program has called
+    `copy_active` before it started them.
 
     Raises:
         BundleError: a store is lost or its bundle is refused.

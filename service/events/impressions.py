@@ -139,9 +139,10 @@ class Impressions:
 
 
 def _entries_of(lines: Iterable[bytes]) -> Iterator[Sequence[bytes]]:
-    """Groups lines into entries of a size that readers accept.
+    """Groups lines into entries of at most `_IN_ENTRY` lines and MAX_TEXT_BYTES bytes.
 
-    A line that is too long for any entry becomes an entry of its own.
+    Each line is the record of one impression. A line that is too long for any entry becomes an
+    entry of its own.
     """
     entry: list[bytes] = []
     size = 0

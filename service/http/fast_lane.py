@@ -140,7 +140,7 @@ class FastLane:
         Results are cached, because most requests have one of a few query strings.
 
         Raises:
-            _UncommonRequestError: the lane leaves the query string to FastAPI.
+            _UncommonRequestError: FastAPI must parse the query string.
             ValidationError: a value is invalid.
         """
         arguments: dict[str, Any] = {}
@@ -210,7 +210,7 @@ def open_lane(
 
 
 class _UncommonRequestError(Exception):
-    """The lane cannot parse a query string, so FastAPI must handle the request."""
+    """A query string that a lane leaves to FastAPI, such as an encoded or a very long one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ _INJECTED = (
 
 
 class FastLaneError(Exception):
-    """A fast lane would skip a middleware, or work that FastAPI does for its route."""
+    """A fast lane that would skip a middleware, or work that FastAPI does for its route."""
 
 
 def check_route(route: RouteContext, provided: Collection[Callable[..., Any]]) -> None:

@@ -112,7 +112,8 @@ class ClusterConnection:
         `error`: the redirection. `node`: the node that answered with it.
 
         Raises:
-            RedisError: as in `execute_command`; or the last redirection, if there are too many.
+            RedisError: a node refuses the command, is too slow, or cannot be reached; after
+                `_MAX_REDIRECTIONS`, the last redirection itself.
         """
         async with deadline(self._timeout_seconds):
             for _ in range(_MAX_REDIRECTIONS):
@@ -184,7 +185,7 @@ class ClusterConnection:
     def _use(self, ranges: Sequence[Sequence[Any]], told_by: SharedConnection) -> None:
         """Maps slots to nodes by a reply to CLUSTER SLOTS; drops the nodes that it does not name.
 
-        `ranges`: the reply. `told_by`: the node that replied.
+        `ranges`: the reply. `told_by`: the node that replied, whose host stands for an empty one.
         """
         node_of_slot: list[SharedConnection | None] = [None] * _NUM_SLOTS
         primaries = {}

@@ -76,7 +76,14 @@ class Selector:
     def _diverse(
         self, best: BestFirst, pins: Mapping[int, int], free: int, limits: ValueLimits
     ) -> Ranking:
-        """Chooses up to `free` of the best items with diversity, and counts them in `limits`."""
+        """Chooses up to `free` of the best items with diversity, and counts them in `limits`.
+
+        Args:
+            best: ranks the items that may be recommended without a pin.
+            pins: item index by position, of the pinned items, which also count for diversity.
+            free: number of places without a pin.
+            limits: limits by value; they already count the pinned items.
+        """
         size = pool_size(self._k)
         (indices, scores), _ = best.at_least(size)
         indices, scores = indices[:size], scores[:size]
@@ -113,7 +120,10 @@ def _filled(best: BestFirst, chosen: Ranking, free: int, limits: ValueLimits) ->
 def _scored(
     best: BestFirst, pins: Mapping[int, int], pinnable: Mask
 ) -> dict[int, tuple[int, float]]:
-    """Returns the pinned items with their scores, boosts included, by position."""
+    """Returns item index and score, boosts included, of the pinned item at each position.
+
+    `pins`: item index by position. `pinnable`: mask `[catalog rows]`.
+    """
     if not pins:
         return {}
     only_pins = np.zeros_like(pinnable)
