@@ -88,7 +88,7 @@ class HistoryUnavailableError(ServiceError):
 
 
 class HistoryRefusalError(HistoryUnavailableError):
-    """A refusal of the history store to write, because it is full or read-only; it can be read."""
+    """A refusal of the history store to write, for example because it is full or read-only."""
 
 
 class HistoryRejectionError(HistoryUnavailableError):

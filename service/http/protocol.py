@@ -334,7 +334,7 @@ def _problem(
 ) -> bytes:
     """Returns the bytes of an HTTP response with an `application/problem+json` body.
 
-    `retry_after`: seconds before a retry, for status 503. `keep_alive`: whether the connection stays.
+    `retry_after`: seconds before a retry, for 503. `keep_alive`: whether the connection stays open.
     """
     content = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
     body = json.dumps({**content, "errors": []}).encode()
