@@ -106,7 +106,7 @@ class Runtime:
     ) -> Audience | None:
         """Returns the receiver of an answer, for its impression; None if there is no impression.
 
-        `consent`: whether the user agrees to being logged.
+        `consent`: whether the user agrees to being logged; False: there is no impression.
         """
         if not consent or not self.impressions.is_on:
             return None
@@ -188,7 +188,15 @@ async def open_runtime(
     """Opens the runtime: reads the keys, loads the bundles, opens the stores, connects the teacher.
 
     While the context is open, background tasks load changed keys, new bundles, and changes of
-    items. `costs`: the cost of each route.
+    items.
+
+    Args:
+        settings: the settings of the service.
+        metrics: the metrics of this worker.
+        drain: delays the shutdown of this worker after SIGTERM.
+        access: authentication and rate limits, without the keys of the file yet.
+        while_loading: returns the context manager within which each bundle is loaded.
+        costs: the cost of each route.
 
     Raises:
         BundleError: a bundle cannot be served.
@@ -245,7 +253,7 @@ async def _followed_keys(access: Access) -> AsyncIterator[None]:
 async def _live_figures(
     settings: Settings, variants: ServedVariants
 ) -> AsyncIterator[tuple[ExperimentFile | None, LiveGauges]]:
-    """Yields the file of live figures (None: none is configured) and gauges that follow it."""
+    """Yields the file of live figures (None: EXPERIMENTS_PATH is unset) and its gauges."""
     path = settings.experiments_path
     file = None if path is None else ExperimentFile(path)
     async with LiveGauges(file, variants.control.name).followed() as gauges:

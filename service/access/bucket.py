@@ -68,9 +68,9 @@ class Grant:
 
 
 def burst_of(limits: Limits) -> int:
-    """Returns a bucket's capacity in tokens.
+    """Returns the capacity, in tokens, of the bucket of a key with these limits.
 
-    This is `burst`. If `burst` is None, it is the refill of one second, at least 1.
+    This is `limits.burst`. If that is None, it is the refill of one second, at least 1.
     """
     return limits.burst or max(1, int(limits.requests_per_second or 1))
 

@@ -210,7 +210,8 @@ class Admission:
         """Returns 0 if a request with a complete body is accepted, else the seconds before a retry.
 
         Refuses only requests for explanations. They need a turn of heavy work although their route
-        is light, and only their body shows this. Counts a refusal in the metrics.
+        is light, and only their body shows this. Counts a refusal in the metrics. `exchange`: the
+        request.
         """
         if not _ASKS_FOR_REASONS.search(exchange.body):
             return 0
@@ -251,7 +252,7 @@ class Admission:
         return False
 
     def _has_too_many_long(self, cost: Cost, headers: Headers) -> bool:
-        """Returns whether a request is refused because many long requests are in progress.
+        """Returns whether a request is long while many other long requests are in progress.
 
         Always False unless light requests were refused a moment ago.
         """
@@ -262,7 +263,7 @@ class Admission:
         return is_light and is_long(length) and self._long_requests.are_many()
 
     def _seconds_to_a_place(self, cost: Cost, headers: Headers) -> int:
-        """Returns 0 if the request will be served in time, else the seconds before a retry.
+        """Returns 0 if a new request will be served in time, else the seconds before a retry.
 
         A teacher or admin request needs a free place. A heavy or teacher request needs a turn,
         expected within the time for which its client waits. Counts a refusal in the metrics.

@@ -98,13 +98,16 @@ class Gate:
         return self.refusal("full").retry_after
 
     def check(self, caller: Caller, units: int) -> None:
-        """Raises OverloadedError if the turn of a new request with `units` would come too late."""
+        """Raises OverloadedError if the turn of a new request would come too late for its sender.
+
+        `caller`: the sender. `units`: cost of the request.
+        """
         seconds = self.retry_after(caller.key, caller.wait_seconds, units)
         if seconds:
             raise OverloadedError(seconds)
 
     async def enter(self, caller: Caller, units: int) -> "Turn":
-        """Waits for a turn for a request with `units`, and returns the turn.
+        """Waits for a turn for a request of `caller` that costs `units`, and returns the turn.
 
         Raises:
             OverloadedError: the request is refused, its time is over or its sender has left.

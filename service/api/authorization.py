@@ -65,7 +65,7 @@ class AuthorizeByKey:
         return self._app(scope, receive, send)
 
     async def _wait(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        """Waits for a token of the request's key, then passes the request on or refuses it."""
+        """Waits for a token of the principal's key; passes the request on, or answers 429."""
         try:
             await self._limits.take(principal)
         except ServiceError as error:

@@ -147,7 +147,10 @@ def _add_examples(body: Node, values: Mapping[str, Any]) -> None:
 
 
 def _problem(status: HTTPStatus, operation: Node, schemas: Node) -> Node:
-    """Returns an example body of the problem that `operation` answers with `status`."""
+    """Returns an example body of the problem that `operation` answers with `status`.
+
+    `schemas`: all schemas of the OpenAPI document, by name.
+    """
     errors: list[FieldProblem] = []
     if status is HTTPStatus.UNPROCESSABLE_ENTITY:
         names = _fields(operation, schemas)
@@ -162,7 +165,10 @@ def _problem(status: HTTPStatus, operation: Node, schemas: Node) -> Node:
 
 
 def _fields(operation: Node, schemas: Node) -> set[str]:
-    """Returns the names of the operation's parameters and of the fields of its request body."""
+    """Returns the names of the operation's parameters and of the fields of its request body.
+
+    `schemas`: all schemas of the OpenAPI document, by name.
+    """
     names = {each["name"] for each in operation.get("parameters", [])}
     if "requestBody" in operation:
         (media,) = operation["requestBody"]["content"].values()

@@ -101,7 +101,10 @@ async def stored_history_of(
 
 
 def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
-    """Makes the recommender's query; its history is the stored history, then the request's."""
+    """Makes the recommender's query from a request and the stored history of its session.
+
+    Its history is the stored history followed by the history in the request.
+    """
     return Query(
         history=[*stored.history, *(query.history or [])],
         k=query.k,
@@ -116,7 +119,8 @@ def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
 def heavy_units(variant: ServedVariant, query: Query, *, explain: bool) -> int:
     """Returns the units of a query's filters, exclusions, rules and explanation.
 
-    Returns 0 if all of these are light work.
+    Returns 0 if all of these are light work. The catalog is that of `variant`. `explain`: whether
+    each recommended item gets its reasons.
     """
     units = units_of_filters(variant, query) if query.allow or query.deny else 0
     if is_approximate(variant.recommender.manifest.scorer):

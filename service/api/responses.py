@@ -26,7 +26,7 @@ _NO_CONSENT: Outcome = {"stored": False, "reason": "no_consent", "logged": False
 
 
 def json_response(content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """Makes an answer with status 200 and `content` as JSON."""
+    """Makes an answer with status 200, `content` as JSON and further `headers`."""
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
 
 

@@ -85,7 +85,14 @@ class Impressions:
     ) -> str:
         """Returns a new id for an answer, and keeps the answer's impression until it is written.
 
-        Any thread may call this. If `audience` is None, the answer has no impression.
+        Only the share of answers that `__init__` gives has an impression. Any thread may call this.
+
+        Args:
+            variant: name of the variant that answered.
+            model_version: version of its bundle.
+            recommendations: the answered list.
+            audience: the receiver of the answer; None: the answer has no impression.
+            degraded: whether the answer is degraded.
         """
         made = self._ids.recommendation_id()
         if audience is not None and self._is_chosen():

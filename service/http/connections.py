@@ -79,7 +79,7 @@ class EarlyAdmission(Protocol):
         ...
 
     def started(self, exchange: Any) -> None:
-        """Is called when the work on a request starts, so that requests in progress can be counted.
+        """Learns that the work on the request `exchange` starts now, for its counts.
 
         The body is complete, unless it is too long to be held or the client asks for 100 Continue.
         """

@@ -112,10 +112,10 @@ class FastLane:
         return arguments
 
     async def answer(self, scope: Scope, arguments: Mapping[str, Any]) -> Response:
-        """Calls the handler and returns its response.
+        """Calls the handler with `arguments`, which the method `arguments` returned.
 
-        If the handler raises an error, the application's exception handler makes the response. An
-        error without an exception handler is raised again.
+        Returns the handler's response. If the handler raises an error, the application's exception
+        handler makes the response. An error without an exception handler is raised again.
         """
         scope["route"] = self._route
         try:
@@ -193,7 +193,8 @@ def open_lane(
 ) -> FastLane:
     """Makes the fast lane for the route of `app` whose handler is `handler`.
 
-    FastAPI answers requests with bodies of more than `max_body_bytes` bytes. The lane uses the
+    `provided`: the dependencies that the lane can resolve, each with a function that returns its
+    value. FastAPI answers requests whose body has more than `max_body_bytes`. The lane uses the
     route as the application serves it: with the dependencies of the application and of every router
     that includes the route.
 

@@ -115,7 +115,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.data_received(data[start : start + _CHUNK])
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Stores a header; drops a trailer, which would otherwise become an unchecked header."""
+        """Stores a header; drops a trailer, a header after the body, whose length is unchecked."""
         if not self._is_in_body:
             HttpToolsProtocol.on_header(self, name, value)
 
@@ -224,7 +224,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._start(cycle, app)
 
     def _start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Starts the task of a request; all requests that the application answers pass here."""
+        """Starts the task of a request; this is the only place where the application is called."""
         if (admission := self._all.admission) and not admission.accepts_below:
             admission.started(cycle)
         HttpToolsProtocol._start_asgi_task(self, cycle, app)
@@ -314,7 +314,7 @@ class LimitedProtocol(HttpToolsProtocol):
         raise RefusedError
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Closes the connection; first sends a problem answer if no other answer is in progress."""
+        """Closes the connection; first sends a problem with `status` if no answer has begun."""
         if self.transport.is_closing():
             return
         is_answering = self.cycle is not None and not self.cycle.response_complete

@@ -109,7 +109,7 @@ class ClusterConnection:
     ) -> Any:
         """Sends a command to the node that a redirection names; follows further redirections.
 
-        `error`: the redirection. `node`: the node that answered with it.
+        `error`: the redirection. `node`: the node that answered with it. `parts`: the command.
 
         Raises:
             RedisError: a node refuses the command, is too slow, or cannot be reached; after
@@ -154,7 +154,7 @@ class ClusterConnection:
             self._refreshing = asyncio.create_task(self._read_slots(failed))
 
     async def _read_slots(self, failed: SharedConnection | None = None) -> None:
-        """Asks one node after another for the slots, until one answers; uses its answer.
+        """Asks one node after another for the slots, until one answers; uses that answer.
 
         `failed`: a node that is asked last.
         """
@@ -171,7 +171,7 @@ class ClusterConnection:
             self._refreshing = None
 
     def _to_ask(self, failed: SharedConnection | None) -> list[SharedConnection]:
-        """Returns all nodes, beginning with another one each time, and with `failed` at the end.
+        """Returns all nodes; each call begins with the next node, and `failed` comes last.
 
         A node that is cut off from the others still answers, with the slots of a past time.
         """

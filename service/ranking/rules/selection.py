@@ -69,7 +69,7 @@ class Selector:
         return self._catalog.index(item_id)
 
     def _pins(self, pinnable: Mask) -> dict[int, int]:
-        """Returns the item index of each pin that may be recommended, by position."""
+        """Returns the item index of each pin whose item is in the mask `pinnable`, by position."""
         indices = {place: self._index(item_id) for place, item_id in self._rules.pins.items()}
         return {place: index for place, index in indices.items() if index and pinnable[index]}
 
@@ -101,7 +101,7 @@ class Selector:
 def _filled(best: BestFirst, chosen: Ranking, free: int, limits: ValueLimits) -> Ranking:
     """Returns the `chosen` items and the best others that the limits allow, at most `free` in all.
 
-    Each appended item is counted in `limits`.
+    `best`: ranks the other items. Each appended item is counted in `limits`.
     """
     filled = list(chosen)
     while len(filled) < free:
