@@ -188,15 +188,7 @@ async def open_runtime(
     """Opens the runtime: reads the keys, loads the bundles, opens the stores, connects the teacher.
 
     While the context is open, background tasks load changed keys, new bundles, and changes of
-    items.
-
-    Args:
-        settings: the settings of the service.
-        metrics: the metrics of this worker.
-        drain: delays the shutdown of this worker after SIGTERM.
-        access: authentication and rate limits, without the keys of the file yet.
-        while_loading: returns the context manager within which each bundle is loaded.
-        costs: the cost of each route.
+    items. Bundles are loaded within the context manager that `while_loading` returns.
 
     Raises:
         BundleError: a bundle cannot be served.
