@@ -138,7 +138,7 @@ def create_app(
 
 @contextmanager
 def _admitting(admission: Admission) -> Iterator[None]:
-    """While the context is open, `service.http.protocol` asks `admission` about each request."""
+    """Context manager: lets `admission` accept or refuse each request while the context is open."""
     connections = connections_of(asyncio.get_running_loop())
     connections.refused = lambda seconds: refusal_response(OverloadedError(seconds))
     connections.admission = admission

@@ -96,7 +96,7 @@ class CircuitBreaker:
         return answer
 
     async def _probe(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Tries one call while the breaker is open; until it ends, all other calls fail at once."""
+        """Tries `operation` while the breaker is open; until it ends, all other calls fail."""
         self._paused_until = math.inf
         try:
             return await self.call_even_if_open(operation)

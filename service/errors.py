@@ -38,7 +38,7 @@ class ServiceError(Exception):
 
 
 class InvalidRequestError(ServiceError):
-    """A request's value has the right type but cannot be used.
+    """A value in a request that has the right type but cannot be used.
 
     Attributes:
         field: path of the value in the request, such as `requests[3].k`.
@@ -52,23 +52,26 @@ class InvalidRequestError(ServiceError):
 
 
 class NotFoundError(ServiceError):
-    """An item, a session or a variant does not exist."""
+    """A request for an item, a session or a variant that does not exist."""
 
 
 class ConflictError(ServiceError):
-    """A change of items or bundles conflicts with what is served, or exceeds a limit."""
+    """A change of items or bundles that conflicts with what is served or exceeds a limit."""
 
 
 class UnauthorizedError(ServiceError):
-    """A request has no key and needs one, or its key is unknown, revoked or expired."""
+    """A request that lacks a needed key, or whose key is unknown, revoked or expired."""
 
 
 class ForbiddenError(ServiceError):
-    """A request's key lacks the scope of the route, or the service has no key for the route."""
+    """A request whose key lacks the scope of the route.
+
+    Also a request without a key to a route that needs a key, if the service has no keys.
+    """
 
 
 class TooManyRequestsError(ServiceError):
-    """The request's key is over its rate or its daily quota.
+    """A request whose key is over its rate or its daily quota.
 
     Attributes:
         retry_after_seconds: whole seconds until the key may send again, at least 1.
@@ -81,30 +84,30 @@ class TooManyRequestsError(ServiceError):
 
 
 class HistoryUnavailableError(ServiceError):
-    """The history store does not answer."""
+    """A failure of the history store: it does not answer."""
 
 
 class HistoryRefusalError(HistoryUnavailableError):
-    """The history store answers, and refuses to write: it is full, or read-only."""
+    """A refusal of the history store to write, for example because it is full or read-only."""
 
 
 class HistoryRejectionError(HistoryUnavailableError):
-    """The history store can never store this event, though it stores others; do not retry."""
+    """An event that the history store can never store, though it stores others; do not retry."""
 
 
 class ItemStoreUnavailableError(ServiceError):
-    """The store of added items does not answer."""
+    """A failure of the store of added items or of the store of edits: it does not answer."""
 
 
 class LeavingError(ServiceError):
-    """This worker is draining and will stop."""
+    """A request to a worker that is draining and will stop."""
 
     def __init__(self) -> None:
         super().__init__("this worker is draining and will stop: send requests to another one")
 
 
 class OverloadedError(ServiceError):
-    """This worker has too much work to answer this request in time.
+    """A request that this worker has too much work to answer in time.
 
     Attributes:
         retry_after: estimated whole seconds until the waiting work is done.
@@ -116,11 +119,11 @@ class OverloadedError(ServiceError):
 
 
 class TeacherUnavailableError(ServiceError):
-    """The teacher does not answer this request."""
+    """A request that the teacher does not answer."""
 
 
 class NoTeacherError(TeacherUnavailableError):
-    """No teacher is connected; the message says how to connect one."""
+    """A request for the teacher while none is connected; the message says how to connect one."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -131,12 +134,12 @@ class NoTeacherError(TeacherUnavailableError):
 
 
 class TeacherRefusalError(TeacherUnavailableError):
-    """The teacher replies that it is busy or that it refuses this request."""
+    """A request that the teacher refuses, or for which the teacher replies that it is busy."""
 
 
 class TeacherLostError(TeacherUnavailableError):
-    """The teacher is late, fails or cannot be reached."""
+    """A failure of the teacher: it is late, ends with an error or cannot be reached."""
 
 
 class StudentError(Exception):
-    """A graph of the student fails in onnxruntime, or the bundle lacks the graph."""
+    """A graph of the student that fails in onnxruntime or that the bundle lacks."""

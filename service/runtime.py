@@ -106,7 +106,7 @@ class Runtime:
     ) -> Audience | None:
         """Returns the receiver of an answer, for its impression; None if there is no impression.
 
-        `consent`: whether the user agrees to being logged.
+        `consent`: whether the user agrees to being logged; False: there is no impression.
         """
         if not consent or not self.impressions.is_on:
             return None
@@ -188,7 +188,7 @@ async def open_runtime(
     """Opens the runtime: reads the keys, loads the bundles, opens the stores, connects the teacher.
 
     While the context is open, background tasks load changed keys, new bundles, and changes of
-    items. `costs`: the cost of each route.
+    items. Bundles are loaded within the context manager that `while_loading` returns.
 
     Raises:
         BundleError: a bundle cannot be served.
@@ -231,7 +231,7 @@ async def open_runtime(
 
 @asynccontextmanager
 async def _followed_keys(access: Access) -> AsyncIterator[None]:
-    """Reads the file of API keys, and reads it again when it changes.
+    """Context manager: reads the file of API keys, and reads it again whenever it changes.
 
     Raises:
         KeysFileError: the file cannot be used.
@@ -245,7 +245,7 @@ async def _followed_keys(access: Access) -> AsyncIterator[None]:
 async def _live_figures(
     settings: Settings, variants: ServedVariants
 ) -> AsyncIterator[tuple[ExperimentFile | None, LiveGauges]]:
-    """Yields the file of live figures (None: none is configured) and gauges that follow it."""
+    """Yields the file of live figures (None: EXPERIMENTS_PATH is unset) and its gauges."""
     path = settings.experiments_path
     file = None if path is None else ExperimentFile(path)
     async with LiveGauges(file, variants.control.name).followed() as gauges:
@@ -256,7 +256,10 @@ async def _live_figures(
 async def _served_bundles(
     settings: Settings, while_loading: WhileLoading
 ) -> AsyncIterator[tuple[ServedVariants, HotSwap]]:
-    """Loads the bundles of all variants, and follows their paths and addresses.
+    """Context manager: loads the bundles of all variants, and yields variants and hot swap.
+
+    While the context is open, background tasks follow the variants' paths and addresses.
+    `while_loading`: returns the context manager within which bundles are loaded.
 
     Raises:
         BundleError: a bundle cannot be served.
@@ -276,7 +279,10 @@ async def _served_bundles(
 
 @asynccontextmanager
 async def _shared_limits(settings: Settings, limits: RateLimits) -> AsyncIterator[None]:
-    """Shares the rate limits of keys through Redis, if KEYS_FILE and REDIS_URL are set."""
+    """Context manager: shares `limits` with other workers through Redis, then closes its client.
+
+    Does nothing unless KEYS_FILE and REDIS_URL are set.
+    """
     redis = open_shared_limits(settings) if settings.keys_file is not None else None
     if redis is None:
         yield
@@ -292,7 +298,7 @@ async def _shared_limits(settings: Settings, limits: RateLimits) -> AsyncIterato
 async def _opened_items(
     settings: Settings, variants: ServedVariants
 ) -> AsyncIterator[tuple[AddedItems, ItemEdits]]:
-    """Opens the stores of added items and of edits, reads them, and follows their changes.
+    """Context manager: opens the stores of added items and of edits, and follows their changes.
 
     If the first read fails or takes more than `_ITEMS_SECONDS_AT_START`, the service starts without
     these items and edits. Background tasks then read them later.

@@ -154,8 +154,5 @@ class Authentication:
 
 
 def _is_equal(one: bytes, other: bytes) -> bool:
-    """Returns whether two byte strings are equal.
-
-    The time of the comparison does not depend on the content of `other`.
-    """
+    """Returns whether two byte strings are equal; takes as long for any content of `other`."""
     return hmac.compare_digest(sha256(one).digest(), sha256(other).digest())

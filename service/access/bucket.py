@@ -68,9 +68,9 @@ class Grant:
 
 
 def burst_of(limits: Limits) -> int:
-    """Returns a bucket's capacity in tokens.
+    """Returns the capacity, in tokens, of the bucket of a key with these limits.
 
-    This is `burst`. If `burst` is None, it is the refill of one second, at least 1.
+    This is `limits.burst`. If that is None, it is the refill of one second, at least 1.
     """
     return limits.burst or max(1, int(limits.requests_per_second or 1))
 
@@ -116,7 +116,16 @@ class Bucket:
 async def take_shared(
     execute: Execute, key_id: str, limits: Limits, want: int, unused: int
 ) -> Grant:
-    """Takes tokens from the key's bucket in Redis, which all workers share; see `Bucket.take`.
+    """Takes tokens from the bucket of a key in Redis, which all workers share.
+
+    Puts `unused` tokens back, then takes up to `want` tokens, like `Bucket.take`.
+
+    Args:
+        execute: sends a command to Redis and returns the reply.
+        key_id: public part of the key.
+        limits: the limits of the key.
+        want: number of tokens to take, at least 1.
+        unused: number of tokens that this worker took earlier and did not use.
 
     Raises:
         RedisError: Redis refuses the command, is too slow, or cannot be reached.

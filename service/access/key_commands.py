@@ -69,7 +69,11 @@ def create_key(path: Path, new: NewKey) -> str:
 
 
 def revoke_key(path: Path, key_id: str) -> None:
-    """Marks a key as revoked; raises KeysFileError if the file has no such key or is unusable."""
+    """Marks the key `key_id` as revoked in the file at `path`.
+
+    Raises:
+        KeysFileError: the file is unusable or has no such key.
+    """
     with _changing(path) as keys:
         places = [place for place, each in enumerate(keys) if each.id == key_id]
         if not places:
@@ -79,7 +83,7 @@ def revoke_key(path: Path, key_id: str) -> None:
 
 
 def list_keys(path: Path) -> Iterator[str]:
-    """Yields a line of text for each key: id, tenant, scopes, limits and state.
+    """Yields a line of text for each key in the file at `path`: id, tenant, scopes, limits, state.
 
     Raises:
         KeysFileError: the file is unusable.

@@ -41,9 +41,9 @@ Scopes = Annotated[
 
 
 class KeysFileError(Exception):
-    """The file of API keys is missing, unreadable or invalid.
+    """A file of API keys that is missing, unreadable or invalid; or a key that it cannot hold.
 
-    The message names the file and what is wrong.
+    The message names the file or the new key, and what is wrong.
     """
 
 
@@ -131,7 +131,7 @@ def hash_of(salt: str, secret: str) -> str:
 
 
 def read_keys(path: Path) -> KeysFile:
-    """Reads and validates a file of keys; raises KeysFileError if it is unusable."""
+    """Reads and validates the file of keys at `path`; raises KeysFileError if it is unusable."""
     try:
         return KeysFile.model_validate_json(_content(path))
     except OSError as error:
@@ -141,7 +141,7 @@ def read_keys(path: Path) -> KeysFile:
 
 
 def write_keys(path: Path, content: KeysFile) -> None:
-    """Writes a file of keys atomically, so that a reader finds the old content or the new one."""
+    """Writes `content` to `path` atomically: a reader finds the old content or the new one."""
     with whole_file(path) as file:
         file.write(content.model_dump_json(by_alias=True, indent=2).encode() + b"\n")
 

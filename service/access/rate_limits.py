@@ -103,7 +103,10 @@ class RateLimits:
             await asyncio.shield(key.asking)
 
     async def _ask(self, key_id: str, key: "_KeyLimit", execute: Execute) -> None:
-        """Takes a lease from Redis; after a failure, calls to Redis stop for `_PAUSE_SECONDS`."""
+        """Returns the unused tokens of a key to Redis and takes a new lease for the key.
+
+        If Redis fails, logs a warning; for `_PAUSE_SECONDS`, this worker counts by itself.
+        """
         want, unused = _lease_size(key.limits), key.give_back()
         try:
             grant = await take_shared(execute, key_id, key.limits, want, unused)

@@ -21,7 +21,7 @@ _NAMED_GROUP = re.compile(r"\(\?P<\w+>")
 
 
 class RouteTableError(Exception):
-    """A route of the application has no value in the table, or a value belongs to no route."""
+    """A route of the application without a value in the table, or a value without a route."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ class RouteTable(Generic[V]):
 class _Matcher(Generic[V]):
     """Finds the first route of one method that matches a path.
 
-    Routes without path parameters are looked up in a dictionary. One regular expression matches all
-    other routes. To keep the order, it also matches each route without parameters whose path an
-    earlier pattern matches.
+    A route without path parameters is looked up in a dictionary, unless the pattern of an earlier
+    route matches its path too. One regular expression finds all other routes; it tries their
+    patterns in the order of the routes.
     """
 
     def __init__(self, entries: Iterable[tuple[str, Found[V]]]) -> None:

@@ -189,7 +189,8 @@ class Admission:
         Reads only the method, URL and headers, so it is cheap. Counts a refusal in the metrics.
 
         Args:
-            in_progress: number of unanswered requests, except those that wait for their clients.
+            in_progress: number of requests that the worker has still to answer. It leaves out
+                requests whose client is still sending the body or reading the answer.
             method: the method of the new request.
             url: the URL of the new request.
             headers: the headers of the new request.
@@ -209,7 +210,8 @@ class Admission:
         """Returns 0 if a request with a complete body is accepted, else the seconds before a retry.
 
         Refuses only requests for explanations. They need a turn of heavy work although their route
-        is light, and only their body shows this. Counts a refusal in the metrics.
+        is light, and only their body shows this. Counts a refusal in the metrics. `exchange`: the
+        request.
         """
         if not _ASKS_FOR_REASONS.search(exchange.body):
             return 0
@@ -225,7 +227,10 @@ class Admission:
         return not self.accepts_below
 
     def started(self, exchange: Exchange) -> None:
-        """Adds a light request that starts now to the long requests, if its body is long."""
+        """Counts a request among the long requests if it is light and its body is long.
+
+        Called when the work on the request starts. `exchange`: the request.
+        """
         scope = exchange.scope
         length = announced_length(scope["headers"])
         if is_long(length):
@@ -247,7 +252,7 @@ class Admission:
         return False
 
     def _has_too_many_long(self, cost: Cost, headers: Headers) -> bool:
-        """Returns whether a request is refused because many long requests are in progress.
+        """Returns whether a request is long while many other long requests are in progress.
 
         Always False unless light requests were refused a moment ago.
         """
@@ -258,7 +263,7 @@ class Admission:
         return is_light and is_long(length) and self._long_requests.are_many()
 
     def _seconds_to_a_place(self, cost: Cost, headers: Headers) -> int:
-        """Returns 0 if the request will be served in time, else the seconds before a retry.
+        """Returns 0 if a new request will be served in time, else the seconds before a retry.
 
         A teacher or admin request needs a free place. A heavy or teacher request needs a turn,
         expected within the time for which its client waits. Counts a refusal in the metrics.
@@ -299,7 +304,7 @@ class Admission:
             self._strain.refused()
 
     def _waiting(self) -> int:
-        """Returns the number of requests in progress that do not keep the event loop busy.
+        """Returns the number of requests in progress that leave the event loop free.
 
         They wait for a turn, the teacher, an admin change or the store, or work in a thread.
         """

@@ -51,7 +51,8 @@ class Cost:
 def kind_of(kind: Kind, length: int) -> Kind:
     """Returns the kind of a request, from its route's kind and the number of bytes in its body.
 
-    A request to a light route is heavy if its body is so long that parsing takes much time.
+    A request to a light route is heavy if its body is longer than MAX_LIGHT_BODY_BYTES, because
+    parsing it would block the event loop.
     """
     return "heavy" if kind == "light" and length > MAX_LIGHT_BODY_BYTES else kind
 

@@ -63,7 +63,7 @@ class FairQueue(Generic[Entry]):
         return self._take(key, newest=False)[1]
 
     def units_before(self, key: str, units: int) -> int:
-        """Estimates how many units would be served before a new entry with `key` and `units`."""
+        """Estimates how many units would be served before a new entry of `key` with `units`."""
         until = self._units_of[key] + units
         return sum(min(each, until) for each in self._units_of.values())
 

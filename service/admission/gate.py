@@ -98,13 +98,16 @@ class Gate:
         return self.refusal("full").retry_after
 
     def check(self, caller: Caller, units: int) -> None:
-        """Raises OverloadedError if the turn of a new request with `units` would come too late."""
+        """Raises OverloadedError if the turn of a new request would come too late for its sender.
+
+        `caller`: the sender. `units`: cost of the request.
+        """
         seconds = self.retry_after(caller.key, caller.wait_seconds, units)
         if seconds:
             raise OverloadedError(seconds)
 
     async def enter(self, caller: Caller, units: int) -> "Turn":
-        """Waits for a turn for a request with `units`, and returns the turn.
+        """Waits for a turn for a request of `caller` that costs `units`, and returns the turn.
 
         Raises:
             OverloadedError: the request is refused, its time is over or its sender has left.
@@ -142,8 +145,8 @@ class Gate:
     async def turn(self, scope: Scope, units: int) -> AsyncIterator["Turn"]:
         """Context manager: yields the turn of the request in `scope`; waits for one if it has none.
 
-        Leaving the context ends a turn that was waited for; a turn that the request already had
-        goes on. `units`: cost of the work in that turn.
+        Leaving the context ends the turn, unless the request had it already. `units`: cost of the
+        work in the turn.
 
         Raises:
             OverloadedError: the request is refused, its time is over or its sender has left.
@@ -246,7 +249,7 @@ class Turn:
 
 
 class _StoppedError(Exception):
-    """Stops a generator of slices in its thread; the event loop then counts the refusal."""
+    """A request whose slices must stop; its thread raises this, the event loop counts a refusal."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

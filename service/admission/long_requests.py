@@ -27,13 +27,13 @@ class Exchange(Protocol):
 
 
 class LongRequests:
-    """Keeps the long requests in progress that started while light requests were refused."""
+    """Counts the long requests in progress that started while light requests were refused."""
 
     def __init__(self) -> None:
         self._exchanges: list[Exchange] = []
 
     def add(self, exchange: Exchange) -> None:
-        """Adds a request that starts now."""
+        """Adds a long request; it counts until it is answered or its client leaves."""
         self._exchanges.append(exchange)
 
     def are_many(self) -> bool:

@@ -26,7 +26,10 @@ class LowPriorityThreads:
         self._threads = ThreadPoolExecutor(num_threads, "heavy", initializer=_lower_priority)
 
     async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Calls `function` in a thread, with the context variables of the caller."""
+        """Calls `function` with `arguments` in a thread of low priority, and returns its result.
+
+        The function sees the context variables of the caller; its errors are raised here.
+        """
         run = copy_context().run
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, run, function, *arguments)

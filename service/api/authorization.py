@@ -65,7 +65,7 @@ class AuthorizeByKey:
         return self._app(scope, receive, send)
 
     async def _wait(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        """Waits for a token of the request's key, then passes the request on or refuses it."""
+        """Waits for a token of the principal's key; passes the request on, or answers 429."""
         try:
             await self._limits.take(principal)
         except ServiceError as error:
@@ -74,11 +74,14 @@ class AuthorizeByKey:
             await self._app(scope, receive, send)
 
     def _check_closed(self, principal: Principal, path: str, needed: principals.Scope) -> None:
-        """Refuses a request without the scope `needed`, unless its route is open to everybody.
+        """Raises an error for a request without the scope `needed`, unless its route is open.
+
+        The routes in OPEN_ON_LOOPBACK are open while the service has no keys and listens only on
+        loopback. `path`: path template of the route.
 
         Raises:
             UnauthorizedError: the request has no key, and the service has keys.
-            ForbiddenError: the key lacks the scope, or the service has no key for the route.
+            ForbiddenError: the key lacks the scope, or the service has no keys.
         """
         if not (self._are_items_open and path in OPEN_ON_LOOPBACK):
             raise self._refusal(principal, needed)

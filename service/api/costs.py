@@ -55,7 +55,7 @@ to a light route heavy. Only its parsed body shows this, so the route's handler 
 
 
 class CostError(Exception):
-    """A route has no cost, or a cost belongs to no route."""
+    """A route without a cost, or a cost without a route; the message names them."""
 
 
 def cost_table(app: FastAPI) -> RouteTable[Cost]:

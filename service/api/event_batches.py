@@ -39,6 +39,8 @@ def request_schemas() -> dict[str, Any]:
 def events_in(body: bytes, content_type: str) -> Generator[None, None, Sequence[Parsed]]:
     """Parses a body in slices; returns each event, or the error message for an invalid one.
 
+    This generator yields before each slice of the work, and at last returns the list.
+
     Raises:
         InvalidRequestError: the content type is not supported, the body is not a list of events, or
             it has no events or too many.

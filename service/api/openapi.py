@@ -127,7 +127,10 @@ def _complete_operation(operation: Node, schemas: Node) -> None:
 
 
 def _add_body_examples(body: Node) -> None:
-    """Adds one example for each schema that a request or response body can have."""
+    """Adds to `body`, in place, one example for each schema that the body can have.
+
+    `body`: the OpenAPI description of a request or response body.
+    """
     for media in body.get("content", {}).values():
         schema = media["schema"]
         names = [_name(each) for each in schema.get("anyOf", [schema]) if "$ref" in each]
@@ -144,7 +147,10 @@ def _add_examples(body: Node, values: Mapping[str, Any]) -> None:
 
 
 def _problem(status: HTTPStatus, operation: Node, schemas: Node) -> Node:
-    """Returns an example body of the problem that `operation` answers with `status`."""
+    """Returns an example body of the problem that `operation` answers with `status`.
+
+    `schemas`: all schemas of the OpenAPI document, by name.
+    """
     errors: list[FieldProblem] = []
     if status is HTTPStatus.UNPROCESSABLE_ENTITY:
         names = _fields(operation, schemas)
@@ -159,7 +165,10 @@ def _problem(status: HTTPStatus, operation: Node, schemas: Node) -> Node:
 
 
 def _fields(operation: Node, schemas: Node) -> set[str]:
-    """Returns the names of the operation's parameters and of the fields of its request body."""
+    """Returns the names of the operation's parameters and of the fields of its request body.
+
+    `schemas`: all schemas of the OpenAPI document, by name.
+    """
     names = {each["name"] for each in operation.get("parameters", [])}
     if "requestBody" in operation:
         (media,) = operation["requestBody"]["content"].values()

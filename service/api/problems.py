@@ -89,13 +89,20 @@ def problem_response(
     errors: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Makes the response with a problem; its media type is `application/problem+json`."""
+    """Makes the response with a problem; its media type is `application/problem+json`.
+
+    Args:
+        status: HTTP status.
+        detail: the reason, for people.
+        errors: the values of the request that cannot be used.
+        headers: further headers of the response, by name.
+    """
     body = problem(status, detail, errors).model_dump_json()
     return Response(body, status, headers, MEDIA_TYPE)
 
 
 def wrong_host_response(host: str) -> Response:
-    """Makes the response to a request whose header `Host` is not allowed."""
+    """Makes the 421 response to a request whose header `Host` has the refused value `host`."""
     return problem_response(
         HTTPStatus.MISDIRECTED_REQUEST,
         f"no answer for the host {reprlib.repr(host)}: call the service by 127.0.0.1 or localhost, "
@@ -104,7 +111,10 @@ def wrong_host_response(host: str) -> Response:
 
 
 def problem(status: int, detail: str, errors: Sequence[FieldProblem] = ()) -> Problem:
-    """Makes the body of a problem answer; its title is the reason phrase of `status`."""
+    """Makes the body of a problem answer; its title is the reason phrase of `status`.
+
+    `detail`: the reason, for people. `errors`: the values of the request that cannot be used.
+    """
     return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
 
 
@@ -217,7 +227,8 @@ def _allowed_methods(request: Request) -> str:
 def _unusable(fields: Sequence[FieldProblem], found: int = 1) -> Response:
     """Makes the 422 answer to a request with invalid values.
 
-    `fields`: the errors to name. `found`: number of all errors.
+    `fields`: the errors to name. `found`: number of all errors; the answer tells how many more
+    there are than those in `fields`.
     """
     detail = detail_of(fields)
     if found > len(fields):

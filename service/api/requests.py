@@ -52,6 +52,11 @@ def check_query(
 def check_rules(filters: Filters, rules: RuleFields, k: int) -> None:
     """Checks those properties of rules that their schema cannot express.
 
+    Args:
+        filters: the filters of the catalog, which know the names of its attributes.
+        rules: the rules to check.
+        k: length of the list.
+
     Raises:
         InvalidRequestError: a rule names an attribute that no item has, or pins contradict each
             other or `k`.
@@ -65,7 +70,11 @@ def check_rules(filters: Filters, rules: RuleFields, k: int) -> None:
 
 
 def _check_pins(pins: Sequence[Pin], k: int) -> None:
-    """Checks that each position is at most `k`, and that no position or item occurs twice."""
+    """Checks that each position is at most `k`, and that no position or item occurs twice.
+
+    Raises:
+        InvalidRequestError: a pin breaks one of these rules.
+    """
     taken: set[int | str] = set()
     for number, pin in enumerate(pins):
         field = f"pin[{number}]"
@@ -92,7 +101,10 @@ async def stored_history_of(
 
 
 def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
-    """Makes the recommender's query; its history is the stored history, then the request's."""
+    """Makes the recommender's query from a request and the stored history of its session.
+
+    Its history is the stored history followed by the history in the request.
+    """
     return Query(
         history=[*stored.history, *(query.history or [])],
         k=query.k,
@@ -107,7 +119,8 @@ def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
 def heavy_units(variant: ServedVariant, query: Query, *, explain: bool) -> int:
     """Returns the units of a query's filters, exclusions, rules and explanation.
 
-    0: they are light work.
+    Returns 0 if all of these are light work. The catalog is that of `variant`. `explain`: whether
+    each recommended item gets its reasons.
     """
     units = units_of_filters(variant, query) if query.allow or query.deny else 0
     if is_approximate(variant.recommender.manifest.scorer):
@@ -127,9 +140,10 @@ def units_of_filters(variant: ServedVariant, query: Query) -> int:
 
 
 def _units_of_exclusions(variant: ServedVariant, query: Query) -> int:
-    """Returns the units of scoring all items if an approximate search may have to, else 0.
+    """Returns the units of scoring all items if the exclusions can make this necessary, else 0.
 
-    It has to if exclusions and seen items leave fewer than `k` of the items that it trusts.
+    An approximate search trusts only the NUM_TRUSTED best items that it finds. It scores all items
+    if exclusions and seen items leave fewer than `k` of those.
     """
     closed = {*query.exclude, *(query.history if query.mask_seen else ())}
     may_score_all = query.k + len(closed) > NUM_TRUSTED

@@ -26,7 +26,7 @@ _NO_CONSENT: Outcome = {"stored": False, "reason": "no_consent", "logged": False
 
 
 def json_response(content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """Makes an answer with status 200 and `content` as JSON."""
+    """Makes an answer with status 200, `content` as JSON and further `headers`."""
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
 
 
@@ -38,10 +38,9 @@ def ranking_content(ranking: Sequence[tuple[Item, float]]) -> list[dict[str, Any
 
 
 def encoded_items(items: Sequence[Mapping[str, Any]]) -> orjson.Fragment:
-    """Returns the items of an answer as JSON that `json_response` copies.
+    """Encodes the items of an answer as JSON, which `json_response` copies into the answer.
 
-    A thread encodes the items of a large answer in slices, since encoding keeps the event loop
-    waiting.
+    For a large answer, call this in a thread, because encoding blocks the event loop.
     """
     return orjson.Fragment(orjson.dumps(items))
 
@@ -110,9 +109,15 @@ def recommendation_response(
 ) -> Response:
     """Makes the response with a RecommendationAnswer and status 200.
 
-    `audience`: the receiver of the answer, for its impression; None: no impression.
-    `degraded`: whether the history store did not answer. `more`: further fields of the answer.
-    `items`: the items of the answer, if they are encoded already.
+    Args:
+        runtime: the runtime, which gives the answer its id.
+        variant: the variant that answered.
+        recommendations: the recommendations to send.
+        stopwatch: the stopwatch of the request, for the metrics and the header `Server-Timing`.
+        audience: the receiver of the answer, for its impression; None: no impression.
+        degraded: whether the history store did not answer.
+        more: further fields of the answer.
+        items: the items of the answer, if they are encoded already.
     """
     content = recommendation_content(
         runtime, variant, recommendations, stopwatch, audience, degraded=degraded, items=items
@@ -135,9 +140,17 @@ async def response_in_turn(
 ) -> Response:
     """Ranks a query in its turn of heavy work; returns the response with a RecommendationAnswer.
 
-    `audience`: the receiver of the answer, for its impression; None: no impression.
-    `explain`: whether each item gets its reasons. `degraded`: whether the history store did not
-    answer.
+    Offers the answer to shadow traffic.
+
+    Args:
+        runtime: the runtime, which gives the answer its id.
+        variant: the variant that answers.
+        query: the query to rank.
+        stopwatch: the stopwatch of the request, which also measures ranking and explaining.
+        turn: the turn of the request.
+        audience: the receiver of the answer, for its impression; None: no impression.
+        explain: whether each item gets its reasons.
+        degraded: whether the history store did not answer.
 
     Raises:
         OverloadedError: the time of the request is over, or its sender has left.
@@ -159,9 +172,10 @@ def _in_slices(
     explain: bool,
     degraded: bool,
 ) -> Slices[tuple[Recommendations, Response]]:
-    """Ranks a query and makes the response, in slices; arguments as in `response_in_turn`.
+    """Ranks a query in slices; returns the recommendations and the response with them.
 
-    If the student fails to explain, `reasons` are empty and the answer is degraded.
+    If `explain`, each item gets its reasons. If the student fails to explain, `reasons` are empty
+    and the answer is degraded. `degraded`: whether the history store did not answer.
     """
     with stopwatch.time("infer"):
         answer = variant.recommender.recommend(query)
@@ -192,7 +206,11 @@ def event_response(
 ) -> Response:
     """Makes the response with an EventAnswer and status 200.
 
-    `outcome`: the fields `stored`, `reason` and `logged` of the answer.
+    Args:
+        variant: the variant of the event's session, which the answer names.
+        stored: the reply of the history store; the answer is degraded if it did not answer.
+        stopwatch: the stopwatch of the request, for the header `Server-Timing`.
+        outcome: the fields `stored`, `reason` and `logged` of the answer.
     """
     content = {
         "model_version": variant.model_version,
@@ -206,7 +224,8 @@ def event_response(
 def event_outcome(stored: StoredHistory, *, consent: bool) -> Outcome:
     """Returns the fields `stored`, `reason` and `logged` of an EventAnswer.
 
-    `consent`: whether the event says that the user agrees to storing it.
+    `stored`: the reply of the history store. `consent`: whether the user agrees to the storing of
+    the event; if False, the event counts as not stored.
     """
     if not consent:
         return _NO_CONSENT

@@ -110,7 +110,10 @@ def _item_in_bundle(item_id: str) -> ConflictError:
 
 
 def _check_norm(recommender: Recommender, added: AddedItem) -> None:
-    """Raises InvalidRequestError if the item's vector is longer than `_MAX_NORM_RATIO` allows."""
+    """Raises InvalidRequestError if an added item's vector is too long.
+
+    It may be `_MAX_NORM_RATIO` times as long as the longest vector of the bundle's items.
+    """
     vector = recommender.student.encode(added.vector[None])[0]
     norm = float(np.linalg.norm(vector.astype(np.float64)))
     max_norm = recommender.vectors.max_norm_in_bundle

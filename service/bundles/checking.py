@@ -95,7 +95,9 @@ class BundleChecks:
         self._conclude(folder, key, done)
 
     async def check_async(self, folder: Path) -> None:
-        """Does what `check` does without blocking the event loop; kills the child if cancelled.
+        """Checks the bundle in `folder` in a child process, without blocking the event loop.
+
+        Does nothing if the bundle has passed before. Kills the child if cancelled.
 
         Raises:
             BundleError: the bundle is refused, or its check took too long or crashed.

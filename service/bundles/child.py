@@ -63,7 +63,8 @@ def _end_with(parent: int) -> None:
 def _limit(folder: Path, seconds: float) -> None:
     """Limits the memory and the time of this process; does nothing on Windows.
 
-    The time limit ends this process even if its parent has died and cannot end it.
+    The memory limit rises with the size of the bundle in `folder`. The process ends after `seconds`
+    and one more second at the latest, even if its parent has died and cannot end it.
     """
     try:
         import resource  # missing on Windows

@@ -43,7 +43,9 @@ class FollowedStore(Generic[R]):
         self._refreshing = asyncio.Lock()
 
     async def refresh(self) -> None:
-        """Reads the changes in the store since the last call, and applies them.
+        """Reads the changes in the store since the last call, and passes them on.
+
+        If there are changes, updates `items` and calls `apply` with all records.
 
         Raises:
             ItemStoreUnavailableError: the store does not answer.

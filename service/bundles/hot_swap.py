@@ -39,6 +39,9 @@ def open_variants(
 ) -> ServedVariants:
     """Checks and loads the bundles of `variants`; the first variant is the control.
 
+    `max_k`: maximum number of items that the smoke check of a bundle ranks. `checks`: checks each
+    bundle in a child process before it is loaded here.
+
     Raises:
         BundleError: a bundle cannot be served.
     """

@@ -45,7 +45,8 @@ def make_recommender(bundle: Bundle, max_k: int, providers: Sequence[str] = CPU)
     """Makes the recommender of a loaded bundle, after a smoke check of its graphs.
 
     The check ranks up to `max_k` items for a few histories: those of the most popular item, and
-    those that the bundle holds. This also warms up the graphs.
+    those that the bundle holds. This also warms up the graphs. `providers`: names of onnxruntime's
+    execution providers, the preferred one first.
 
     Raises:
         BundleError: a graph fails or ranks too few items, or the item table is not finite or does
@@ -85,7 +86,10 @@ def _warm_up_histories(bundle: Bundle, catalog: Catalog) -> Iterator[list[int]]:
 
 
 def _check_ranking(student: Student, history: list[int], k: int) -> None:
-    """Raises ValueError unless the student ranks `k` distinct items with finite scores."""
+    """Raises ValueError unless the student ranks `k` distinct items with finite scores.
+
+    `history`: item indices, oldest first.
+    """
     ranking = student.rank(IndexQuery(history, k, mask_seen=False))
     num_items = len({index for index, _ in ranking})
     if num_items != k:

@@ -75,9 +75,10 @@ def _finish(mirror: Mirror, copied: "Future[None]") -> None:
 
 
 async def copy_missing(mirrors: Mirrors) -> None:
-    """Copies the active bundle of each address that has no copy, as `copy_active` does.
+    """Copies the active bundle of each address that has no copy in the cache yet.
 
-    For workers: the program has called `copy_active` before it started them.
+    Workers call this at their start. Mostly it copies nothing, because the program has called
+    `copy_active` before it started them.
 
     Raises:
         BundleError: a store is lost or its bundle is refused.
@@ -87,13 +88,19 @@ async def copy_missing(mirrors: Mirrors) -> None:
 
 
 async def follow_addresses(variants: ServedVariants, mirrors: Mirrors, poll_seconds: float) -> None:
-    """Copies each new active bundle of each address, every `poll_seconds` until cancelled."""
+    """Looks for a new active bundle at each address every `poll_seconds`; copies it to the cache.
+
+    Runs until cancelled. Notes outages and refused bundles in the slots of `variants`.
+    """
     followed = [(slot, mirrors[slot.path]) for slot in variants.slots if slot.path in mirrors]
     await asyncio.gather(*(_follow(slot, mirror, poll_seconds) for slot, mirror in followed))
 
 
 async def _follow(slot: VariantSlot, mirror: Mirror, poll_seconds: float) -> None:
-    """Copies each new active bundle of one address; logs each outage and each refusal once."""
+    """Copies each new active bundle of one address to the cache, until cancelled.
+
+    Notes an outage or a refused bundle in `slot`, and logs each once.
+    """
     while True:
         refused = None
         try:

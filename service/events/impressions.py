@@ -85,7 +85,14 @@ class Impressions:
     ) -> str:
         """Returns a new id for an answer, and keeps the answer's impression until it is written.
 
-        Any thread may call this. If `audience` is None, the answer has no impression.
+        Only the share of answers that `__init__` gives has an impression. Any thread may call this.
+
+        Args:
+            variant: name of the variant that answered.
+            model_version: version of its bundle.
+            recommendations: the answered list.
+            audience: the receiver of the answer; None: the answer has no impression.
+            degraded: whether the answer is degraded.
         """
         made = self._ids.recommendation_id()
         if audience is not None and self._is_chosen():
@@ -139,9 +146,10 @@ class Impressions:
 
 
 def _entries_of(lines: Iterable[bytes]) -> Iterator[Sequence[bytes]]:
-    """Groups lines into entries of a size that readers accept.
+    """Groups lines into entries of at most `_IN_ENTRY` lines and MAX_TEXT_BYTES bytes.
 
-    A line that is too long for any entry becomes an entry of its own.
+    Each line is the record of one impression. A line that is too long for any entry becomes an
+    entry of its own.
     """
     entry: list[bytes] = []
     size = 0

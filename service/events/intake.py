@@ -105,7 +105,7 @@ class EventIntake:
     def tombstones_of(self, session: Session, tenant: str) -> Sequence[str]:
         """Returns the entries of the event log that erase a session under each of its names.
 
-        Each entry is a text. If the event log is off, there are none.
+        `tenant`: owner of the session. Each entry is a text. If the event log is off, returns none.
         """
         if not self._logs:
             return ()
@@ -116,7 +116,10 @@ class EventIntake:
         ]
 
     def user_tombstone(self, user_ref: str, tenant: str) -> str | None:
-        """Returns the text of the log entry that erases a user's events; None if the log is off."""
+        """Returns the log entry, a text, that erases the events of a tenant's user.
+
+        `user_ref`: user ref of the user. Returns None if the event log is off.
+        """
         if not self._logs:
             return None
         now = time.time_ns() // 1_000_000

@@ -52,7 +52,10 @@ async def opened_events(settings: Settings, metrics: Metrics) -> AsyncIterator[E
 async def _kept_log(
     log: DiskLog | RedisLog | None, impressions: Impressions
 ) -> AsyncIterator[None]:
-    """While the context is open, writes impressions to `log` and runs the log's background task."""
+    """Context manager: writes impressions to `log`, and runs the log's background task.
+
+    At the end of the context, writes the waiting impressions. If `log` is None, does nothing.
+    """
     if log is None:
         yield
         return

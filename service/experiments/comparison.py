@@ -55,7 +55,8 @@ class ExperimentFile:
 def content_of(report: LiveReport, control: str) -> Mapping[str, Any]:
     """Returns a report as a JSON object, with each variant compared with `control`.
 
-    The object has the metrics of each variant, model version and source.
+    The object has the metrics of each variant, model version and source, and the drift; its
+    fields are those of `ExperimentsAnswer`.
     """
     return {
         "begin": report.begin,
@@ -125,7 +126,7 @@ def _compared(
 
 
 def _sum(variant: str, figures: Sequence[LiveFigures]) -> LiveFigures:
-    """Returns the figures of a variant, summed over its model versions and sources."""
+    """Sums those of `figures` that are of `variant`, over its model versions and sources."""
     of_variant = [each for each in figures if each.variant == variant]
     names = ("impressions", "clicked", "converted", "value", "value_squares", "followed", "hits")
     totals = {name: sum(getattr(each, name) for each in of_variant) for name in names}

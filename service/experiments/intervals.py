@@ -140,7 +140,10 @@ def _are_apart(rate: float, smallest: float, trials: int, alpha: float) -> bool:
 
 
 def _edge(inside: float, outside: float, is_inside: Callable[[float], bool]) -> float:
-    """Finds an end of an interval by bisection between a point inside and a point outside."""
+    """Finds an end of an interval by bisection between a point inside and a point outside.
+
+    Returns a point just outside. `is_inside`: tells whether a point lies in the interval.
+    """
     for _ in range(_STEPS):
         middle = (inside + outside) / 2
         if is_inside(middle):
@@ -164,5 +167,8 @@ def _log_beta(a: float, b: float) -> float:
 
 
 def _best_rho_squared(alpha: float) -> float:
-    """Returns the parameter rho^2 that makes the interval narrowest for `_BEST_AT` numbers."""
+    """Returns rho^2, a parameter of the interval of a mean, narrowest for `_BEST_AT` numbers.
+
+    `alpha`: probability that the interval ever misses the true mean.
+    """
     return (-2 * math.log(alpha) + math.log(-2 * math.log(alpha) + 1)) / _BEST_AT

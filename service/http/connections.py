@@ -48,7 +48,7 @@ class Connection(Protocol):
 
 
 class EarlyAdmission(Protocol):
-    """Protocol that accepts or refuses a request by its head, before its body is read.
+    """Protocol that accepts or refuses a request by its head: method, URL and headers.
 
     `service.admission` implements it.
 
@@ -66,8 +66,8 @@ class EarlyAdmission(Protocol):
     ) -> int:
         """Returns 0 if the request is accepted, else the seconds until the client may try again.
 
-        `in_progress`: number of unanswered requests, except those that wait for their clients. The
-        other arguments are the head of the new request.
+        `in_progress`: number of requests that the worker has still to answer, without those in
+        `Connections.waiting`. The other arguments are the head of the new request.
         """
         ...
 
@@ -79,9 +79,9 @@ class EarlyAdmission(Protocol):
         ...
 
     def started(self, exchange: Any) -> None:
-        """Notes a request that starts now.
+        """Learns that the work on the request `exchange` starts now, for its counts.
 
-        Its body is complete, unless it is too long to be held or the client asks for 100 Continue.
+        The body is complete, unless it is too long to be held or the client asks for 100 Continue.
         """
 
 
@@ -137,7 +137,7 @@ class Connections:
                 del self._by_address[address]
 
     def shared(self, server: T) -> T:
-        """Returns the same object for all equal server addresses, to save memory."""
+        """Returns the first address passed here that equals `server`; this saves memory."""
         same: T = self._servers.setdefault(server, server)
         return same
 

@@ -112,10 +112,10 @@ class FastLane:
         return arguments
 
     async def answer(self, scope: Scope, arguments: Mapping[str, Any]) -> Response:
-        """Calls the handler and returns its response.
+        """Calls the handler with `arguments`, which the method `arguments` returned.
 
-        If the handler raises an error, the application's exception handler makes the response. An
-        error without an exception handler is raised again.
+        Returns the handler's response. If the handler raises an error, the application's exception
+        handler makes the response. An error without an exception handler is raised again.
         """
         scope["route"] = self._route
         try:
@@ -140,7 +140,7 @@ class FastLane:
         Results are cached, because most requests have one of a few query strings.
 
         Raises:
-            _UncommonRequestError: the lane leaves the query string to FastAPI.
+            _UncommonRequestError: FastAPI must parse the query string.
             ValidationError: a value is invalid.
         """
         arguments: dict[str, Any] = {}
@@ -193,7 +193,8 @@ def open_lane(
 ) -> FastLane:
     """Makes the fast lane for the route of `app` whose handler is `handler`.
 
-    FastAPI answers requests with bodies of more than `max_body_bytes` bytes. The lane uses the
+    `provided`: the dependencies that the lane can resolve, each with a function that returns its
+    value. FastAPI answers requests whose body has more than `max_body_bytes`. The lane uses the
     route as the application serves it: with the dependencies of the application and of every router
     that includes the route.
 
@@ -210,7 +211,7 @@ def open_lane(
 
 
 class _UncommonRequestError(Exception):
-    """The lane cannot parse a query string, so FastAPI must handle the request."""
+    """A query string that a lane leaves to FastAPI, such as an encoded or a very long one."""
 
 
 @dataclass(frozen=True, slots=True)

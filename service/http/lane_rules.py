@@ -32,7 +32,7 @@ _INJECTED = (
 
 
 class FastLaneError(Exception):
-    """A fast lane would skip a middleware, or work that FastAPI does for its route."""
+    """A fast lane that would skip a middleware, or work that FastAPI does for its route."""
 
 
 def check_route(route: RouteContext, provided: Collection[Callable[..., Any]]) -> None:
@@ -73,9 +73,9 @@ def check_skipped(
 def _unknown_dependencies(
     dependant: Any, provided: Collection[Callable[..., Any]]
 ) -> Iterator[str]:
-    """Describes each dependency, and each parameter of a dependency, that a lane cannot provide.
+    """Yields a description of each dependency, and each parameter of one, that a lane lacks.
 
-    Nested dependencies are included.
+    Nested dependencies are included. `provided`: the dependencies that a lane can provide.
     """
     for each in dependant.dependencies:
         if each.call not in provided:
@@ -98,10 +98,10 @@ def _unknown_features(route: RouteContext) -> Iterator[str]:
 
 
 def _unknown_answers(route: RouteContext) -> Iterator[str]:
-    """Yields a description of each feature by which FastAPI changes how a handler runs or answers.
+    """Yields a description of each feature of a route that a lane would ignore in the answer.
 
-    A response model does not count if the handler returns a Response, because FastAPI then sends
-    the Response unchanged.
+    Examples are a response class and a handler that runs in a thread. A response model does not
+    count if the handler returns a Response, because FastAPI then sends the Response unchanged.
     """
     if not inspect.iscoroutinefunction(route.endpoint):
         yield "a handler that runs in a thread"

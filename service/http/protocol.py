@@ -48,7 +48,7 @@ _MAX_UNREAD_BYTES = 2 * MAX_BODY_BYTES
 
 
 class RefusedError(Exception):
-    """A request exceeds a limit; raised in a callback of the parser to stop parsing."""
+    """A request over a limit; raised in a callback of the parser to stop parsing."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -115,12 +115,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self.data_received(data[start : start + _CHUNK])
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Stores a header; drops a trailer, which would otherwise become an unchecked header."""
+        """Stores a header; drops a trailer, a header after the body, whose length is unchecked."""
         if not self._is_in_body:
             HttpToolsProtocol.on_header(self, name, value)
 
     def on_headers_complete(self) -> None:
-        """Accepts the request, unless its head is too long or the worker has too much work."""
+        """Accepts a request; refuses it if its head is too long or the worker has too much work."""
         if len(self.url) > MAX_URL_BYTES:
             self._stop(HTTPStatus.REQUEST_URI_TOO_LONG, f"the URL is over {MAX_URL_BYTES} bytes")
         # A head that came in one piece cannot be longer than the limit, and is not counted.
@@ -224,7 +224,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._start(cycle, app)
 
     def _start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Starts the task of a request; all requests that the application answers pass here."""
+        """Starts the task of a request; this is the only place where the application is called."""
         if (admission := self._all.admission) and not admission.accepts_below:
             admission.started(cycle)
         HttpToolsProtocol._start_asgi_task(self, cycle, app)
@@ -249,7 +249,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return admission.retry_after(self._in_progress(), method, self.url, self.headers)
 
     def _at_start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:
-        """Chooses the application that answers a pipelined request when the request starts."""
+        """Returns `app`, or an application that answers 503 if the pipelined request is refused."""
         if (admission := self._all.admission) is None:
             return app
         method, scope = cycle.scope["method"].encode(), cycle.scope
@@ -258,9 +258,9 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._all.refused(seconds) if seconds else app
 
     def _in_progress(self) -> int:
-        """Returns the number of the worker's unanswered requests that do not wait for clients.
+        """Returns the number of requests that the worker must still answer, minus `waiting`.
 
-        Does not count ended tasks, which uvicorn removes one turn of the event loop later.
+        Leaves out ended tasks, which uvicorn removes one turn of the event loop later.
         """
         return [each.done() for each in self.tasks].count(False) - self._all.waiting
 
@@ -314,7 +314,7 @@ class LimitedProtocol(HttpToolsProtocol):
         raise RefusedError
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Closes the connection; first sends a problem answer if no other answer is in progress."""
+        """Closes the connection; first sends a problem with `status` if no answer has begun."""
         if self.transport.is_closing():
             return
         is_answering = self.cycle is not None and not self.cycle.response_complete
@@ -334,7 +334,7 @@ def _problem(
 ) -> bytes:
     """Returns the bytes of an HTTP response with an `application/problem+json` body.
 
-    `retry_after`: seconds after which the client may try again; sent with status 503 only.
+    `retry_after`: seconds before a retry, for 503. `keep_alive`: whether the connection stays open.
     """
     content = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
     body = json.dumps({**content, "errors": []}).encode()

@@ -118,7 +118,10 @@ class OneWriteCycle(RequestResponseCycle):
             await super().send(message)
 
     def _whole(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bytes | None:
-        """Returns the bytes of the whole answer; None if uvicorn's own code must send it."""
+        """Returns the bytes of the answer that consists of `head` and the body in `message`.
+
+        Returns None if uvicorn's own code must send the answer.
+        """
         is_paused = self.disconnected or self.flow.write_paused
         is_uncommon = self.access_log or not self.keep_alive or self.scope["method"] == "HEAD"
         if is_paused or is_uncommon or message.get("more_body", False):
@@ -149,11 +152,11 @@ class _HeadForm(NamedTuple):
 # Header names are constants of the application, so there are few combinations of them.
 @lru_cache(256)
 def _form_of_head(status: int, names: Sequence[bytes]) -> _HeadForm | None:
-    """Returns the template of a head with these header names; None if uvicorn must write it.
+    """Returns the template of a head with `status` and the header `names`, or None.
 
-    uvicorn must write a head that does not have exactly one `content-length`, or that has
-    `connection` or `transfer-encoding`. It must also write a head with an invalid name, for which
-    it raises an error.
+    None: uvicorn must write the head, because it does not have exactly one `content-length`, or has
+    `connection`, `transfer-encoding` or an invalid name. For an invalid name, uvicorn raises an
+    error.
     """
     if names.count(_LENGTH) != 1 or not _LEFT_TO_UVICORN.isdisjoint(names):
         return None

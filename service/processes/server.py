@@ -48,7 +48,10 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Starts the application, then opens `_ACCEPTS_PER_TURN` listeners on each socket."""
+        """Starts the application, then opens `_ACCEPTS_PER_TURN` listeners on each socket.
+
+        Each listener accepts one connection in a turn of the event loop.
+        """
         await super().startup(sockets)
         if self.should_exit:  # the application could not start
             return

@@ -29,7 +29,7 @@ class Worker:
     """A worker process, as the supervisor sees it."""
 
     def __init__(self, config: uvicorn.Config, sockets: Sequence[socket]) -> None:
-        """Starts a process that serves on `sockets`."""
+        """Starts a process that serves on `sockets` with the server settings `config`."""
         self._since = time.monotonic()
         self._beat: float | None = None
         self._beats, beats = _processes.Pipe(duplex=False)
@@ -93,7 +93,7 @@ class Worker:
 
 
 def _serve(config: uvicorn.Config, sockets: list[socket], beats: Connection) -> None:
-    """Serves until a signal ends the process; runs in the worker process."""
+    """Serves until a signal ends this worker process; writes beats to the pipe `beats`."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # uvicorn re-raises it at its end
     config.configure_logging()
     with suppress(KeyboardInterrupt):

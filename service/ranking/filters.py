@@ -105,7 +105,7 @@ class Filters:
         return mask
 
     def num_steps(self, allow: AttributeFilter, deny: AttributeFilter) -> int:
-        """Returns the cost of calling `mask`: the number of mask entries that it would write."""
+        """Returns the number of mask entries that `mask(allow, deny)` would write, its cost."""
         attributes = [*allow.items(), *deny.items()]
         found = (len(each) for attribute in attributes for each in self.items_with(*attribute))
         return len(attributes) * self._mask_length + sum(found)

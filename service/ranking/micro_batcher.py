@@ -58,7 +58,8 @@ class MicroBatcher:
     def __init__(self, is_refusing: Callable[[], bool] = lambda: False) -> None:
         """Makes a batcher without requests.
 
-        `is_refusing`: returns whether the worker refused light requests a moment ago.
+        `is_refusing`: returns whether the worker refused light requests a moment ago; if so, a
+        batch waits for two more turns of the event loop.
         """
         self._pending: list[_Pending] = []
         self._is_refusing = is_refusing

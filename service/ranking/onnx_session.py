@@ -92,7 +92,9 @@ def open_session(
 
 
 def shared_tables(bundle: Bundle) -> Tables:
-    """Maps the constants of the bundle's ranking graph that lie in files of their own.
+    """Memory-maps the constants of the bundle's ranking graph that lie in files of their own.
+
+    Returns an array for each constant, by name.
 
     Raises:
         BundleError: a file has changed on disk since the bundle was loaded, or is not of the form

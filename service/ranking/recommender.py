@@ -231,7 +231,7 @@ class Recommender:
         )
 
     def _rank(self, query: IndexQuery) -> Ranking | None:
-        """Ranks by the student; None if the student fails or reads no item of the history."""
+        """Ranks by the student; None if the student fails or the query's `history` is empty."""
         if not query.history:
             return None
         try:

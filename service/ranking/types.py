@@ -29,7 +29,7 @@ class IndexQuery:
         k: maximum number of items in the ranking.
         excluded: indices of items that must not be recommended.
         allowed: mask `[catalog rows]` of the items that may be recommended; None: all items may.
-        mask_seen: whether the items of `history` and `unread` must not be recommended.
+        mask_seen: whether the items of `history` and `unread` are left out of the ranking.
         unread: indices of the history's items that the student does not read, oldest first.
     """
 

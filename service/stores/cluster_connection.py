@@ -109,10 +109,11 @@ class ClusterConnection:
     ) -> Any:
         """Sends a command to the node that a redirection names; follows further redirections.
 
-        `error`: the redirection. `node`: the node that answered with it.
+        `error`: the redirection. `node`: the node that answered with it. `parts`: the command.
 
         Raises:
-            RedisError: as in `execute_command`; or the last redirection, if there are too many.
+            RedisError: a node refuses the command, is too slow, or cannot be reached; after
+                `_MAX_REDIRECTIONS`, the last redirection itself.
         """
         async with deadline(self._timeout_seconds):
             for _ in range(_MAX_REDIRECTIONS):
@@ -153,7 +154,7 @@ class ClusterConnection:
             self._refreshing = asyncio.create_task(self._read_slots(failed))
 
     async def _read_slots(self, failed: SharedConnection | None = None) -> None:
-        """Asks one node after another for the slots, until one answers; uses its answer.
+        """Asks one node after another for the slots, until one answers; uses that answer.
 
         `failed`: a node that is asked last.
         """
@@ -170,7 +171,7 @@ class ClusterConnection:
             self._refreshing = None
 
     def _to_ask(self, failed: SharedConnection | None) -> list[SharedConnection]:
-        """Returns all nodes, beginning with another one each time, and with `failed` at the end.
+        """Returns all nodes; each call begins with the next node, and `failed` comes last.
 
         A node that is cut off from the others still answers, with the slots of a past time.
         """
@@ -184,7 +185,7 @@ class ClusterConnection:
     def _use(self, ranges: Sequence[Sequence[Any]], told_by: SharedConnection) -> None:
         """Maps slots to nodes by a reply to CLUSTER SLOTS; drops the nodes that it does not name.
 
-        `ranges`: the reply. `told_by`: the node that replied.
+        `ranges`: the reply. `told_by`: the node that replied, whose host stands for an empty one.
         """
         node_of_slot: list[SharedConnection | None] = [None] * _NUM_SLOTS
         primaries = {}

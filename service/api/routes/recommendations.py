@@ -124,7 +124,8 @@ def _in_slices(
 ) -> Generator[None, None, tuple[Sequence[Recommendations], Response]]:
     """Ranks the queries in slices; returns all recommendations and the response to the batch.
 
-    The queries of a slice that have the same variant share an inference.
+    The queries of a slice that have the same variant share an inference. `served`, `stored` and
+    `audiences` have the variant, the stored history and the receiver for each query.
     """
     answers, items = list[Recommendations](), list[orjson.Fragment]()
     with stopwatch.time("infer"):

@@ -71,8 +71,12 @@ class BestFirst:
     ) -> tuple[Scored, int]:
         """Sorts items by boosted score, best first; also returns how many of them are proven best.
 
-        The first items are proven best if no item that the scorer has not returned can score
-        higher. `is_all`: whether the scorer has returned all allowed items.
+        An item is proven best if every item that is not among `indices` must score less or equal.
+
+        Args:
+            indices: the item indices that the scorer has returned, best first.
+            scores: their scores without boosts.
+            is_all: whether the scorer has returned all allowed items.
         """
         if self._boosts is None or not len(indices):
             return (indices, scores), len(indices)

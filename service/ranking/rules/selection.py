@@ -69,14 +69,21 @@ class Selector:
         return self._catalog.index(item_id)
 
     def _pins(self, pinnable: Mask) -> dict[int, int]:
-        """Returns the item index of each pin that may be recommended, by position."""
+        """Returns the item index of each pin whose item is in the mask `pinnable`, by position."""
         indices = {place: self._index(item_id) for place, item_id in self._rules.pins.items()}
         return {place: index for place, index in indices.items() if index and pinnable[index]}
 
     def _diverse(
         self, best: BestFirst, pins: Mapping[int, int], free: int, limits: ValueLimits
     ) -> Ranking:
-        """Chooses up to `free` of the best items with diversity, and counts them in `limits`."""
+        """Chooses up to `free` of the best items with diversity, and counts them in `limits`.
+
+        Args:
+            best: ranks the items that may be recommended without a pin.
+            pins: item index by position, of the pinned items, which also count for diversity.
+            free: number of places without a pin.
+            limits: limits by value; they already count the pinned items.
+        """
         size = pool_size(self._k)
         (indices, scores), _ = best.at_least(size)
         indices, scores = indices[:size], scores[:size]
@@ -94,7 +101,7 @@ class Selector:
 def _filled(best: BestFirst, chosen: Ranking, free: int, limits: ValueLimits) -> Ranking:
     """Returns the `chosen` items and the best others that the limits allow, at most `free` in all.
 
-    Each appended item is counted in `limits`.
+    `best`: ranks the other items. Each appended item is counted in `limits`.
     """
     filled = list(chosen)
     while len(filled) < free:
@@ -113,7 +120,10 @@ def _filled(best: BestFirst, chosen: Ranking, free: int, limits: ValueLimits) ->
 def _scored(
     best: BestFirst, pins: Mapping[int, int], pinnable: Mask
 ) -> dict[int, tuple[int, float]]:
-    """Returns the pinned items with their scores, boosts included, by position."""
+    """Returns item index and score, boosts included, of the pinned item at each position.
+
+    `pins`: item index by position. `pinnable`: mask `[catalog rows]`.
+    """
     if not pins:
         return {}
     only_pins = np.zeros_like(pinnable)

@@ -25,7 +25,7 @@ class ValueLimits:
         self._count: dict[tuple[str, str], int] = {}
 
     def count(self, item_index: int) -> None:
-        """Counts an item of the list, once for each of its attribute values."""
+        """Adds an item of the list to the counts of its attribute values; may extend `refused`."""
         attributes = self._catalog.item(item_index).attributes
         for name, limit in self._max_per.items():
             for value in dict.fromkeys(attributes.get(name, ())):

@@ -28,7 +28,8 @@ class DiskLog:
 
         Args:
             path: folder of the logs of all workers on this machine.
-            max_bytes: maximum size of all segments in `path`; see `LogBounds`.
+            max_bytes: maximum size of all segments in `path`. Only tombstones may fill the log to
+                this size; events and impressions have lower limits (`LogBounds`).
         """
         self._path = path
         self._bounds = LogBounds.of(max_bytes)
@@ -44,12 +45,11 @@ class DiskLog:
 
         Args:
             text: text of the entry's records.
-            is_tombstone: whether the entry is a tombstone; the log may grow largest for
-                tombstones, see `LogBounds`.
+            is_tombstone: whether the entry is a tombstone, which has the highest size limit.
 
         Raises:
             DiskFullError: the log has reached its maximum size, or the disk is full.
-            DiskError: the disk fails, or is too slow; see `GroupCommit.append`.
+            DiskError: the disk fails or is too slow; the entry may still be written later.
         """
         await self._append(text, self._bounds.tombstones if is_tombstone else self._bounds.events)
 
@@ -69,7 +69,7 @@ class DiskLog:
         await self._disk.append(record)
 
     async def follow(self) -> None:
-        """Calls `tend` every `_SECONDS_TO_SEAL` seconds until cancelled."""
+        """Calls `tend`, which completes a segment, every `_SECONDS_TO_SEAL` s until cancelled."""
         while True:
             await self.tend()
             await asyncio.sleep(_SECONDS_TO_SEAL)

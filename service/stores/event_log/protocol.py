@@ -19,13 +19,13 @@ CountLeftOut = Callable[[Kind, LeftOut, int], None]
 
 
 class NotLoggedError(Exception):
-    """An event is stored in its session but left out of the event log.
+    """An event that is stored in its session but left out of the event log.
 
     Attributes:
         history: the history that ends with the event, as item ids.
         reason: why the event is left out.
-        is_new: whether the client sent the event for the first time; False: it was left out before,
-            is sent again and is left out again.
+        is_new: whether the event is left out for the first time and must be counted; False: the
+            client has repeated an event that was left out and counted before.
     """
 
     def __init__(
@@ -50,7 +50,10 @@ class LogBounds(NamedTuple):
 
     @classmethod
     def of(cls, max_bytes: int) -> "LogBounds":
-        """Returns the limits for a log, or for a part of a log, of at most `max_bytes`."""
+        """Returns the limits for a log, or for a part of a log, of at most `max_bytes`.
+
+        Tombstones may use all of it, events seven eighths and impressions six eighths.
+        """
         return cls(max_bytes * 6 // 8, max_bytes * 7 // 8, max_bytes)
 
 
