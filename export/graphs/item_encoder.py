@@ -53,7 +53,7 @@ NEIGHBOURS = """
 
 
 class ItemEncoderError(TrainingError):
-    """An item encoder whose vectors differ from those that torch computes; nothing is exported."""
+    """An item encoder whose vectors differ from those that torch computes for the same titles."""
 
 
 def export_item_encoder(

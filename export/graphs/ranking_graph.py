@@ -151,7 +151,7 @@ def save_graph(model: onnx.ModelProto, path: Path, apart: Collection[str] = ()) 
 
 
 def _put_apart(constant: onnx.TensorProto, path: Path) -> None:
-    """Writes `constant` to the .npy file `path`, and makes it refer to the file as external data."""
+    """Writes `constant` to the .npy file `path`; it then refers to the file as external data."""
     values = numpy_helper.to_array(constant)
     writing = path.with_suffix(".writing")
     with writing.open("wb") as file:
