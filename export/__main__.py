@@ -118,7 +118,7 @@ def _publish(bundle: Path, text: str) -> None:
 
 @dataclass(frozen=True)
 class Choice:
-    """The student to export, and the student whose metrics the manifest shows.
+    """The choice of the student to export, and of the student whose metrics the manifest shows.
 
     The two differ only if the exported student is a refit on all rows, which has seen the test
     examples. A refit that has not seen them is then measured in its place.
@@ -149,8 +149,13 @@ def export(
 ) -> None:
     """Writes the bundle of the experiment's best student of `variant`, unless it is up to date.
 
-    The best student is the one with the highest NDCG@20 on the validation examples. If `refit` is
-    true, the refit of this student on all rows is exported instead.
+    The best student is the one with the highest NDCG@20 on the validation examples.
+
+    Args:
+        experiment: the experiment, whose students are trained.
+        workplace: folders of the experiment's results, among them that of the bundle.
+        refit: whether to export the refit of the best student on all rows instead.
+        variant: name of the method variant to choose from.
     """
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
@@ -201,9 +206,9 @@ def _choice(jobs: Sequence[Job], workplace: Workplace, refit: bool) -> Choice:
 
 
 def _described_choice(best: Checkpoint, teacher_free: Iterable[Job], workplace: Workplace) -> str:
-    """Describes the chosen student `best`, beside the trained students without a teacher.
+    """Returns a text about the chosen student `best`, beside the best one without a teacher.
 
-    `teacher_free`: the jobs of these students; jobs that have not been trained are left out.
+    `teacher_free`: the jobs of the variant without a teacher; untrained jobs are left out.
     """
     folder = workplace.checkpoints
     trained = [job for job in teacher_free if is_trained(folder / job.name, job.stamp)]
@@ -257,7 +262,7 @@ def compare(
     experiment: Experiment,
     workplace: Workplace,
 ) -> Comparison:
-    """Prepares the comparison of the student of `checkpoint` with the baselines and the teacher.
+    """Collects the ranks of baselines and teacher, for a comparison with the student.
 
     Reads the baselines' ranks that `evaluate` has stored; tunes and measures baselines without
     stored ranks. If the student is a refit, so are the baselines. The teacher's ranks always come
@@ -287,14 +292,14 @@ def torch_metrics(checkpoint: Checkpoint, dataset: Dataset) -> Mapping[str, Any]
     """Measures the student of `checkpoint` in torch, on the held-out examples of `dataset`.
 
     Returns:
-        The metrics by name of the split, then by name of the metric.
+        The metrics by name of the split ("validation", "test"), then by name of the metric.
     """
     scorer = StudentScorer(checkpoint.student(), dataset)
     return metrics_of(measure(ranker_of(scorer, dataset), dataset, "torch"))
 
 
 def describe(folder: Path, manifest: Manifest, in_torch: Mapping[str, Any]) -> str:
-    """Describes a new bundle in a few lines of text: file sizes, parity, metrics and verdict.
+    """Returns a few lines of text about a new bundle: file sizes, parity, metrics and verdict.
 
     Args:
         folder: the bundle's folder.

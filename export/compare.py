@@ -68,10 +68,10 @@ def compare_bundles(
 ) -> Agreement:
     """Ranks items with both bundles after real and random histories; compares the top lists.
 
-    A top list has `LIST_LENGTH` items.
+    A top list has `LIST_LENGTH` items. The real histories are those that both bundles store.
 
     Args:
-        one: the first bundle.
+        one: the first bundle, whose catalog the random histories are drawn from.
         other: the second bundle.
         num_random: number of random histories.
         seed: random seed that decides the random histories.

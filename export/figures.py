@@ -47,10 +47,10 @@ class RowName(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Compares the student to export with the baselines and the teacher.
+    """The ranks of baselines and teacher, which an exported student is compared with.
 
     Attributes:
-        student: name of the student; the baselines were fitted under the same protocol.
+        student: name of the student; the baselines were fitted under its protocol.
         seed: seed of the student's training.
         baselines: ranks of each baseline on all held-out examples, by name of the baseline.
         teacher: name and ranks of the teacher; None if it has answered no held-out example.

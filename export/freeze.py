@@ -107,7 +107,7 @@ def checked_graphs(
     """Compares written graphs with the model that they were made from.
 
     Args:
-        reference: the model.
+        reference: the model that the graphs were made from.
         model: file of the ranking graph.
         common_case: file of the common-case graph; None if there is none.
         num_random: number of random histories to rank after, besides edge cases.
@@ -230,7 +230,10 @@ def _measured_twin(twin: Trained, folder: Path) -> BySplit:
 
 
 def _queries(dataset: Dataset, student: Student) -> Sequence[NDArray[np.int64]]:
-    """Returns histories of held-out examples, without items that the student does not read."""
+    """Returns histories of held-out examples as item indices, `[length]` each, oldest first.
+
+    Items that the student does not read are left out, and so are histories without other items.
+    """
     is_read = np.zeros(dataset.catalog.num_items + 1, dtype=np.bool_)
     is_read[student.item_table.read_items()] = True
     rows = sampled(np.concatenate([dataset.example_rows(split) for split in HELD_OUT]))

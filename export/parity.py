@@ -34,7 +34,7 @@ History = NDArray[np.int64]
 
 
 class ParityError(TrainingError):
-    """A graph ranks differently from its model; the message names the worst history."""
+    """A graph that ranks differently from its model; the message names the worst history."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,14 @@ class SingleRanking:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The differences between a graph and the student in torch after one history.
+    """The differences between a graph and its model (`Reference`) after one history.
 
     Attributes:
-        name: name of the history, and how the graph was run on it.
+        name: name of the history, and how the graph was run on it, for messages.
         history: the history's item indices, oldest first.
-        score_error: largest absolute difference between a graph's and torch's score of an item.
-        list_error: largest absolute difference between the torch scores of the two items that the
+        score_error: largest absolute difference between the graph's and the model's score of an
+            item.
+        list_error: largest absolute difference between the model's scores of the two items that the
             top lists have at one rank. It is 0 for equal lists, and infinite if the graph
             recommends a seen item or padding.
         is_same_list: whether the top lists are equal, in order too.
@@ -97,8 +98,8 @@ class Comparison:
     def is_parity(self) -> bool:
         """Whether the scores agree, and the lists differ at most in the order of near ties.
 
-        Scores agree if `score_error` is at most `MAX_SCORE_ERROR`. Items are near ties if their
-        scores in torch differ by at most twice `score_error`.
+        Scores agree if `score_error` is at most `MAX_SCORE_ERROR`. Items are near ties if the
+        model's scores of them differ by at most twice `score_error`.
         """
         return self.score_error <= MAX_SCORE_ERROR and self.list_error <= 2 * self.score_error
 
@@ -108,10 +109,11 @@ class ParityReport:
     """The result of `check_parity`.
 
     Attributes:
-        num_histories: number of histories after which the graphs and torch ranked.
-        max_score_error: largest absolute difference between a graph's score and the same score in
-            torch, over all histories.
-        num_tie_swaps: number of top lists of a graph that order near ties differently from torch.
+        num_histories: number of histories after which the graphs and the model ranked.
+        max_score_error: largest absolute difference between a graph's and the model's score of an
+            item, over all histories.
+        num_tie_swaps: number of top lists of a graph that order near ties differently from the
+            model.
     """
 
     num_histories: int

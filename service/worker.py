@@ -21,10 +21,10 @@ in vain.
 
 
 def create_worker() -> FastAPI:
-    """Makes the application from the settings in the environment.
+    """Makes the application from the settings in the environment; tunes the interpreter for it.
 
-    The garbage collector skips the objects of loaded bundles. A garbage collection that visits a
-    whole catalog would delay all requests by tens of milliseconds.
+    Threads switch more often, and garbage collections are rarer. They skip the objects of loaded
+    bundles: visiting a whole catalog would delay all requests by tens of milliseconds.
     """
     # Heavy work in a thread delays the event loop by at most this long when both need the
     # interpreter.

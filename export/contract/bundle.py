@@ -178,7 +178,7 @@ def save_bundle(
         item_encoder: file of the item encoder, which is copied; None if there is none.
         tables: .npy files of the ranking graph's large constants, named as in the bundle, which are
             copied.
-        **facts: further fields of the manifest.
+        **facts: further fields of the manifest, those of `Facts`.
 
     Returns:
         The manifest that was written.

@@ -56,7 +56,7 @@ class BundleLink:
         return self.path.parent / bundle
 
     def move(self, bundle: str, leaving: str | None = None) -> None:
-        """Points the link to `bundle`. A reader always finds the old bundle or the new one.
+        """Points the link to `bundle`, unless it does already; replaces it in one step.
 
         Args:
             bundle: folder name of the bundle to activate.
@@ -133,7 +133,7 @@ def publish_first(bundle: Path, folder: Path, trust: Trust | None = None) -> Bun
 
 
 def _is_copy(folder: Path, bundle: Bundle) -> bool:
-    """Returns whether `folder` has an intact copy of `bundle`, with the same signature."""
+    """Returns whether `folder` holds a valid copy of `bundle` with the same signature."""
     try:
         return load_bundle(folder).manifest == bundle.manifest and (
             _signature_of(folder) == _signature_of(bundle.folder)

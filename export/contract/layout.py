@@ -101,8 +101,8 @@ def max_size(path: Path, num_items: int) -> int:
     """Returns the maximum size of a file of a bundle, in bytes.
 
     Args:
-        path: an ONNX graph or a .jsonl file; other files have constant limits, such as
-            `MAX_MANIFEST_SIZE`.
+        path: path of an ONNX graph, of a .npy file, or of a .jsonl file. Manifest and signature
+            have constant limits instead, such as `MAX_MANIFEST_SIZE`.
         num_items: number of items of the bundle, as its manifest says.
     """
     if path.suffix != ".jsonl":

@@ -171,7 +171,10 @@ _MANIFEST_CHECKS: Checks = {
 
 
 def is_approximate(scorer: Mapping[str, Any] | None) -> bool:
-    """Returns whether a graph with this field `scorer` of the manifest can miss a best item."""
+    """Returns whether a graph's answers may lack some of the best items.
+
+    `scorer`: value of `Manifest.scorer`; None, the search of a small catalog, is exact.
+    """
     return scorer is not None and scorer.get("kind") == "approximate"
 
 
@@ -229,7 +232,7 @@ def _build(content: Mapping[str, Any], path: Path) -> Manifest:
 
 
 def _content(manifest: Manifest) -> dict[str, Any]:
-    """Returns the manifest as a dictionary, with the fields that its schema version has."""
+    """Returns the manifest's values by field name, without fields that its schema version lacks."""
     content = asdict(manifest)
     absent = ABSENT_BEFORE_4 if manifest.schema_version < SCHEMA_VERSION else ()
     return {each.name: content[each.name] for each in fields(manifest) if each.name not in absent}

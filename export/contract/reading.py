@@ -35,11 +35,11 @@ _KINDS = {
 
 
 class AbsentFileError(BundleError):
-    """There is no such file."""
+    """A file that does not exist; the message names it."""
 
 
 class UnreadableFileError(BundleError):
-    """The system fails to read a file or refuses it; says nothing about the content."""
+    """A file that the system fails or refuses to read; its content may be valid."""
 
 
 def read_file(path: Path, at_most: int) -> bytes:
@@ -119,7 +119,7 @@ def _opened(path: Path, at_most: int) -> Iterator[tuple[BinaryIO, int]]:
 
     Raises:
         AbsentFileError: there is no such file.
-        UnreadableFileError: the system fails or refuses.
+        UnreadableFileError: the system fails or refuses to open the file.
         BundleError: the file is not a regular file, or has more than `at_most` bytes.
     """
     try:

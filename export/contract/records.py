@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class BundleError(Exception):
-    """A bundle cannot be used; the message names its folder or file, and the reason."""
+    """A bundle that cannot be used; the message names its folder or file, and the reason."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,10 @@ Checks = Mapping[str, Check]
 
 
 def write_lines(path: Path, records: Iterable[object]) -> int:
-    """Writes each record as one line of JSON to the file `path`; returns the number of lines."""
+    """Writes each record as one line of JSON to the file `path`; returns the number of lines.
+
+    A file that exists is replaced. `records` are values that JSON can represent.
+    """
     lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
     path.write_bytes("".join(lines).encode())
     return len(lines)

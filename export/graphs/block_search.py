@@ -182,7 +182,10 @@ BLOCK_SEARCH = Template("""
 
 
 def block_search_text() -> str:
-    """Returns the ranking graph's search by blocks in ONNX's text form."""
+    """Returns the ranking graph's search by blocks in ONNX's text form.
+
+    The text computes `scores` and `item_indices` from `query`, as `search.search_text` does.
+    """
     of_all = search_of_all_text("scores_in_all", "items_in_all", SCORES_OF_SHARED_TABLE)
     return BLOCK_SEARCH.substitute(search_of_all=of_all)
 
@@ -194,7 +197,8 @@ def block_constants(
 
     Args:
         table: `[rows, hidden]`, the item vectors; row 0 is padding.
-        usual_queries: `[queries, hidden]`, typical query vectors.
+        usual_queries: `[queries, hidden]`, typical query vectors, which decide the coordinates of
+            the heads and the blocks.
         sizes: amounts of data that the search reads.
     """
     axes = axes_of(table[1:], usual_queries)
@@ -231,15 +235,19 @@ def block_constants(
 
 
 def _codes(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], float]:
-    """Rounds values to codes of one byte; returns the codes and the step, the value of code 1."""
+    """Divides values by a step and rounds them to whole numbers of one byte, the codes.
+
+    Returns:
+        The codes, of the shape of `values`, and the step. Code times step is about the value.
+    """
     step = max(float(np.abs(values).max()), SMALLEST) / LARGEST_CODE
     return np.rint(values / np.float32(step)).astype(np.int8), step
 
 
 def _whole_blocks(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Fills the last block of the item indices `order` with padding, up to `BLOCK_SIZE` items.
+    """Returns the item indices `order`, with padding after them to a multiple of `BLOCK_SIZE`.
 
-    Padding has codes of zero and is never recommended.
+    Padding, index 0, has codes of zero and is never recommended.
     """
     missing = -len(order) % BLOCK_SIZE
     return np.pad(order, (0, missing), constant_values=PADDING_INDEX)

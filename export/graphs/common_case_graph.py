@@ -52,7 +52,7 @@ plain (int64[batch, length] history, int64[1] k) => (
 def export_common_case(student: Student, path: Path) -> bool:
     """Writes the common-case graph of `student` to `path`; returns whether it was written.
 
-    See `export_common_case_graph`.
+    It is not written if the item table has more than `MAX_ROWS` rows.
     """
     return export_common_case_graph(encoder_of(student), path)
 

@@ -45,6 +45,8 @@ def unpadded_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
     items, `[batch, width, hidden]`. Its output is `query`, `[batch, hidden]`. The names of its
     inner values start with "plain.", so that one graph can contain both this encoder and the
     `padded_encoder`.
+
+    `table`: `[items + 1, hidden]`, the student's item table, an example input for the export.
     """
     has_unpadded_form = type(student).encode_unpadded is not Student.encode_unpadded
     return _optimised(_exported(student, table, padded=not has_unpadded_form), "plain.")
@@ -53,17 +55,19 @@ def unpadded_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
 def padded_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
     """Exports the encoder of windows with or without padding, as an ONNX graph.
 
-    Inputs and output are those of `unpadded_encoder`. The names of its inner values start with
-    "any.".
+    Its inputs are `window`, `[batch, width]`, and `vectors`, `[batch, width, hidden]`. Its output
+    is `query`, `[batch, hidden]`. The names of its inner values start with "any.".
+
+    `table`: `[items + 1, hidden]`, the student's item table, an example input for the export.
     """
     return _optimised(_exported(student, table, padded=True), "any.")
 
 
 def inline(encoder: onnx.GraphProto, graph: onnx.GraphProto) -> None:
-    """Replaces the placeholder node in `graph` with the nodes of `encoder`, in place.
+    """Changes `graph`: replaces its placeholder node with the nodes of `encoder`.
 
     The placeholder is the node whose ONNX domain is `STUDENT`. The constants of the encoder become
-    initializers of `graph`.
+    initializers of `graph`. `encoder` is changed too, and cannot be used again.
     """
     nodes = list(graph.node)
     (student,) = [node for node in nodes if node.domain == STUDENT]
@@ -112,7 +116,7 @@ def _exported(student: Student, table: Tensor, *, padded: bool) -> onnx.GraphPro
 
 
 def remove_stack_traces(encoder: onnx.GraphProto) -> None:
-    """Removes the stack traces that torch's exporter stores, in place.
+    """Deletes the stack traces that torch's exporter has stored in the nodes of `encoder`.
 
     They contain paths of the machine that ran the export.
     """
@@ -122,7 +126,9 @@ def remove_stack_traces(encoder: onnx.GraphProto) -> None:
 
 
 def _take_vectors(encoder: onnx.GraphProto) -> None:
-    """Replaces the encoder's lookup of item vectors in `table` with an input `vectors`, in place.
+    """Changes the graph `encoder`: deletes its lookup of item vectors in `table`.
+
+    The nodes that read the result then read the name `vectors`, an input of the encoder.
 
     Raises:
         ValueError: the encoder uses the item table for anything but one lookup of items.

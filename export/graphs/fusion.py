@@ -32,7 +32,7 @@ MASKED = -1e9  # constants of this value or below are masks, not weights
 
 
 def soften_masks(graph: onnx.GraphProto) -> None:
-    """Replaces the mask values in the constants of `graph` with `UNREAD`, in place.
+    """Changes the constants of `graph`: replaces the mask values in them with `UNREAD`.
 
     Mask values are numbers of at most `MASKED`. The weight of an item that is masked by `UNREAD` is
     negligible, but not subnormal.
@@ -45,11 +45,11 @@ def soften_masks(graph: onnx.GraphProto) -> None:
 
 
 def fuse_attention(graph: onnx.GraphProto) -> None:
-    """Removes the nodes that split vectors into attention heads and join the heads again, in place.
+    """Changes `graph`: its Attention nodes read and return `[batch, length, hidden]`.
 
-    The Attention nodes then read and return `[batch, length, hidden]`. An Attention node is not
-    changed if its inputs are not split into heads, or its output is not joined. Finally calls
-    `split_layers`.
+    The nodes that split vectors into heads before attention, and join them after it, are removed.
+    An Attention node stays as it is if its inputs are not split into heads, or its output is not
+    joined. Finally calls `split_layers`.
     """
     producer_of = {output: node for node in graph.node for output in node.output}
     heads_of = {info.name: _num_heads(info) for info in graph.value_info}
@@ -67,7 +67,7 @@ def fuse_attention(graph: onnx.GraphProto) -> None:
 
 
 def split_layers(graph: onnx.GraphProto) -> None:
-    """Replaces each linear layer that a Split node follows with one layer per part, in place.
+    """Changes `graph`: replaces each linear layer that a Split node follows with several layers.
 
     Each new layer computes one part of the old layer's output. The weights are split once, at
     export, so that no run has to split the output.
@@ -102,6 +102,11 @@ def _layer_before(
 ) -> tuple[str, str, str] | None:
     """Finds the linear layer whose output the node `split` divides into equal parts.
 
+    Args:
+        split: any node.
+        producer_of: the node that computes a value, by name of the value.
+        constants: names of the graph's constants.
+
     Returns:
         The names of the layer's input, weight and bias. None if `split` is not a Split node along
         the last axis, or does not follow a linear layer with constant weight and bias.
@@ -119,7 +124,8 @@ def _layer_before(
 def _before_split(producer_of: dict[str, onnx.NodeProto], name: str) -> str | None:
     """Returns the name of the tensor that is split into attention heads to make the tensor `name`.
 
-    Returns None if `name` is not the result of such a split.
+    Returns None if `name` is not the result of such a split. `producer_of`: the node that computes
+    a value, by name of the value.
     """
     for kind in SPLIT:
         producer = producer_of.get(name)
@@ -154,7 +160,7 @@ def _num_heads(info: onnx.ValueInfoProto) -> int | None:
 
 
 def drop_unread(graph: onnx.GraphProto) -> None:
-    """Removes the nodes and constants on which no output of `graph` depends, in place."""
+    """Changes `graph`: removes the nodes and constants on which no output depends."""
     read = {each.name for each in graph.output}
     for node in reversed(list(graph.node)):
         if read.isdisjoint(node.output):

@@ -37,7 +37,7 @@ BATCH_SIZE = 256
 
 
 class EncoderError(TrainingError):
-    """A bundle cannot be made from an encoder; the message names the file and the reason."""
+    """An encoder that no bundle can be made from; the message names its file and the reason."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,23 @@ class GivenEncoder:
     def scores(self, history: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scores all items after one history, `[items + 1]`; padding gets -inf.
 
+        `history`: item indices, oldest first.
+
         Raises:
-            EncoderError: see `queries`.
+            EncoderError: onnxruntime fails, or the query vector is not finite or has another shape.
         """
         scores: NDArray[np.float32] = self.table @ self.queries([history])[0]
         scores[PADDING_INDEX] = -np.inf
         return scores
 
     def for_graphs(self) -> QueryEncoder:
-        """Returns the encoder in the form that the bundle's graphs are written from."""
+        """Returns the encoder in the form that the bundle's graphs are written from.
+
+        Runs the encoder on histories of one item each, for the typical query vectors.
+
+        Raises:
+            EncoderError: onnxruntime fails, or a query vector is not finite or has another shape.
+        """
         items = usual_items(np.arange(1, len(self.table)), len(self.table))
         parts = np.array_split(items, -(-len(items) // BATCH_SIZE))
         queries = [self.queries(list(part[:, None])) for part in parts]
@@ -126,7 +134,10 @@ class GivenEncoder:
 
 
 def _read_added_as_padding(graph: onnx.GraphProto, num_items: int, prefix: str) -> None:
-    """Makes an encoder read added items, whose indices exceed `num_items`, as padding, in place."""
+    """Changes an encoder's `graph`: it reads item indices above `num_items` as padding.
+
+    These are added items. The names of the new values start with `prefix`.
+    """
     last, padding, is_added = (f"{prefix}given_{each}" for each in ("last", "padding", "is_added"))
     _insert_before(
         graph,
@@ -141,7 +152,10 @@ def _read_added_as_padding(graph: onnx.GraphProto, num_items: int, prefix: str) 
 
 
 def _pad(graph: onnx.GraphProto, name: str, width: int, prefix: str) -> None:
-    """Adds nodes that pad the input `name` on the left to the constant `width`, in place."""
+    """Changes `graph`: adds nodes that pad the input `name` on the left to the constant `width`.
+
+    The names of the new values start with `prefix`.
+    """
     inner = f"{prefix}given_{name}_"
     full, axis, size, missing, after, pads = (
         f"{inner}{each}" for each in ("full", "axis", "size", "missing", "after", "pads")
@@ -163,9 +177,10 @@ def _pad(graph: onnx.GraphProto, name: str, width: int, prefix: str) -> None:
 def _insert_before(
     graph: onnx.GraphProto, name: str, changed: str, inserted: list[onnx.NodeProto]
 ) -> None:
-    """Inserts nodes that compute `changed` from the input `name` at the start of `graph`, in place.
+    """Changes `graph`: puts the nodes `inserted` first, and its other nodes behind them.
 
-    All other nodes then read `changed` instead of `name`.
+    The new nodes compute the value `changed` from the input `name`. All other nodes then read
+    `changed` instead of `name`.
     """
     nodes = list(graph.node)
     for node in nodes:

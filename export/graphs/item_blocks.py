@@ -42,8 +42,8 @@ class Axes:
 def axes_of(vectors: Floats, queries: Floats) -> Axes:
     """Computes axes whose first coordinates carry most of the product of item and query vectors.
 
-    In each coordinate, items and queries get the same standard deviation. So rounding either of
-    them loses about as much.
+    In each coordinate, items and queries get the same standard deviation. So rounding item
+    coordinates loses about as much as rounding query coordinates.
 
     Args:
         vectors: `[items, hidden]`, item vectors; a sample of them is read.

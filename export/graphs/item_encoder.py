@@ -53,7 +53,7 @@ NEIGHBOURS = """
 
 
 class ItemEncoderError(TrainingError):
-    """The item encoder's vectors differ from those that torch computes for the same embeddings."""
+    """An item encoder whose vectors differ from those that torch computes for the same titles."""
 
 
 def export_item_encoder(

@@ -19,10 +19,10 @@ OF_TABLE = ".of_table"
 
 
 def precompute_per_item(encoder: onnx.GraphProto) -> None:
-    """Makes `encoder` look up item vectors and all values that depend on one item only, in place.
+    """Rewrites the graph `encoder`, in place, to look up all values that depend on one item only.
 
-    The encoder then reads `window` and `table`, the item table. Its first nodes compute a table
-    for each of the other values from `table`.
+    The encoder then has the inputs `window` and `table`, the item table, in place of `vectors`. Its
+    first nodes compute a table of each other such value, for all items, from `table`.
     """
     per_item, constants = {"vectors"}, {each.name: len(each.dims) for each in encoder.initializer}
     row_wise = []
@@ -39,10 +39,10 @@ def precompute_per_item(encoder: onnx.GraphProto) -> None:
 
 
 def insert_lookups(encoder: onnx.GraphProto, names: Collection[str] = ("vectors",)) -> None:
-    """Adds nodes to `encoder` that look up values in tables, by the item indices in `window`.
+    """Adds nodes to the graph `encoder` that look up values by the item indices in `window`.
 
-    `names` are the names of the values; each value has a table. Values that no node of the encoder
-    reads are ignored.
+    `names`: names of the values. "vectors" is looked up in `table`, any other value in the table of
+    its name with the ending `OF_TABLE`. Names that no node of the encoder reads are ignored.
     """
     inputs = {name for node in encoder.node for name in node.input}
     for place, name in enumerate(sorted(inputs.intersection(names))):
@@ -64,7 +64,10 @@ def _is_row_wise(
 
 
 def _on_whole_table(node: onnx.NodeProto, per_item: Collection[str]) -> onnx.NodeProto:
-    """Returns a copy of `node` that computes its output for all items of the item table."""
+    """Returns a copy of `node` that computes its output for all items of the item table.
+
+    `per_item`: names of the inputs that depend on one item; the copy reads their tables instead.
+    """
     whole = onnx.NodeProto()
     whole.CopyFrom(node)
     whole.input[:] = [_table_of(name) if name in per_item else name for name in node.input]

@@ -51,7 +51,10 @@ class QueryEncoder:
 
 
 def encoder_of(student: Student) -> QueryEncoder:
-    """Returns `student` as a `QueryEncoder` that torch exports; switches `student` to `eval()`."""
+    """Returns `student` as a `QueryEncoder`, whose graphs torch exports when they are asked for.
+
+    Switches `student` to `eval()`.
+    """
     table = student.eval().item_table().detach()
     return QueryEncoder(
         table=table.numpy(),
@@ -75,7 +78,7 @@ def _made_once(make: Callable[[], onnx.GraphProto]) -> Callable[[], onnx.GraphPr
 
 
 def usual_items(items: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
-    """Chooses every n-th of `items`; a query after each of them is one of the `usual_queries`.
+    """Chooses the items whose one-item histories give the typical query vectors: every n-th.
 
     n is `num_rows` divided by `NUM_USUAL_QUERIES`, rounded down, and at least 1.
 

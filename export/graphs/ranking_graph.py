@@ -97,7 +97,7 @@ ranking (
 
 
 def export_student(student: Student, path: Path) -> None:
-    """Writes the ranking graph of `student` to the file `path`."""
+    """Writes the ranking graph of `student`, with an exact search, to the file `path`."""
     export_ranking_graph(encoder_of(student), path)
 
 
@@ -137,7 +137,7 @@ def export_ranking_graph(
 
 
 def save_graph(model: onnx.ModelProto, path: Path, apart: Collection[str] = ()) -> None:
-    """Checks a graph with ONNX's checker and writes it to the file `path`.
+    """Writes a graph to the file `path` and checks it with ONNX's checker.
 
     Encoders must have replaced all placeholder nodes; the domain of these nodes is removed from
     `model`. The constants named in `apart` are written to files `NAME.npy` beside `path`.
@@ -151,7 +151,7 @@ def save_graph(model: onnx.ModelProto, path: Path, apart: Collection[str] = ()) 
 
 
 def _put_apart(constant: onnx.TensorProto, path: Path) -> None:
-    """Writes `constant` to the .npy file `path` and refers to it as ONNX's external data."""
+    """Writes `constant` to the .npy file `path`; it then refers to the file as external data."""
     values = numpy_helper.to_array(constant)
     writing = path.with_suffix(".writing")
     with writing.open("wb") as file:

@@ -145,9 +145,10 @@ def search_of_all_text(scores: str, item_indices: str, scores_of_table: str) -> 
     """Returns the exact search of all items in ONNX's text form.
 
     Args:
-        scores: name of the output of the best scores.
-        item_indices: name of the output of the best items.
-        scores_of_table: ONNX text that computes the scores of the item table's rows.
+        scores: name to give to the best scores, `[batch, k]`.
+        item_indices: name to give to the indices of the best items, `[batch, k]`.
+        scores_of_table: text that computes `scores_of_table`, the scores of the item table's rows:
+            `SCORES_OF_TABLE` or `SCORES_OF_SHARED_TABLE`.
     """
     return SEARCH_OF_ALL.substitute(
         scores=scores, item_indices=item_indices, scores_of_table=scores_of_table
@@ -157,7 +158,8 @@ def search_of_all_text(scores: str, item_indices: str, scores_of_table: str) -> 
 def search_text(num_rows: int) -> str:
     """Returns the ranking graph's search in ONNX's text form, for a table of `num_rows` rows.
 
-    For fewer than `ROUGH_FROM` rows, the search scores all items exactly, without codes.
+    The text computes `scores` and `item_indices` from `query`, `open` and `k`. For fewer than
+    `ROUGH_FROM` rows, it scores all items exactly, without codes.
     """
     if num_rows < ROUGH_FROM:
         return search_of_all_text("scores", "item_indices", SCORES_OF_TABLE)

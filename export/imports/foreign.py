@@ -53,8 +53,10 @@ class Given:
     Attributes:
         items: file of the table of items; None: titles are the ids.
         histories: file of the table of interactions; None: the bundle has no figures.
-        protocol: the interactions that the model was trained on, see `Manifest.protocol`.
-        missing_titles: treatment of an item without a title, see `MissingTitles`.
+        protocol: "validation" if the model was trained without the test interactions, "refit" if
+            with them.
+        missing_titles: for an item without a title, "refuse" raises a DataError, and "placeholder"
+            makes a title from its id.
     """
 
     items: Path | None = None
@@ -111,7 +113,10 @@ def import_model(
 
     Raises:
         ConfigError: the library's program fails; the message has the last line of its output.
-        TrainingError: the exported files cannot become a bundle, see `make_bundle`.
+        DataError: a table cannot be used.
+        EncoderError: the exported encoder cannot be used.
+        ParityError: a graph of the bundle ranks differently from the encoder.
+        BundleError: the written bundle is invalid.
     """
     with TemporaryDirectory() as name:
         run_program(library, python, checkpoint, Path(name))
@@ -119,7 +124,15 @@ def import_model(
 
 
 def run_program(library: Library, python: Path, checkpoint: Path, out: Path) -> None:
-    """Runs the library's program, which writes the encoder of `checkpoint` into the folder `out`.
+    """Runs the library's program, which writes a trained model as files into the folder `out`.
+
+    The files are `encoder.onnx`, `vectors.npy`, `items.json` and `facts.json`.
+
+    Args:
+        library: library that trained the model.
+        python: Python interpreter of the library's environment.
+        checkpoint: the library's file of the trained model.
+        out: an existing folder.
 
     Raises:
         ConfigError: the checkpoint or the interpreter is missing, or the program fails.
@@ -157,10 +170,21 @@ def bundle_of(
     *,
     num_random: int = NUM_RANDOM_HISTORIES,
 ) -> Manifest:
-    """Makes a bundle from the files that a library's program has written into `folder`.
+    """Makes a bundle from the files that `run_program` has written; returns its manifest.
 
-    `num_random` is the number of random histories after which the bundle's graphs are compared with
-    the encoder.
+    Args:
+        library: library that trained the model.
+        folder: folder of these files; tables for the bundle are written into it too.
+        bundle: folder of the new bundle.
+        given: further inputs.
+        num_random: number of random histories after which the bundle's graphs are compared with the
+            encoder, besides edge cases.
+
+    Raises:
+        DataError: a table cannot be used.
+        EncoderError: the exported encoder cannot be used.
+        ParityError: a graph of the bundle ranks differently from the encoder.
+        BundleError: the written bundle is invalid.
     """
     facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     item_ids = pd.Series(json.loads((folder / "items.json").read_text(encoding="utf-8")))

@@ -64,7 +64,8 @@ def dataset_of(
     Args:
         items: table of items, see `training.data.sources.items_table`.
         histories: table of interactions, see `training.data.sources.tables`; None: there are none.
-        missing_titles: treatment of an item without a title, see `MissingTitles`.
+        missing_titles: for an item without a title, "refuse" raises a DataError, and "placeholder"
+            makes a title from its id.
         name: name of the dataset.
 
     Raises:

@@ -78,7 +78,8 @@ class Sources:
         histories: table of interactions; None: the bundle has no figures.
         max_history_length: number of newest items that the encoder reads; None: the constant width
             of its windows.
-        missing_titles: treatment of an item without a title, see `MissingTitles`.
+        missing_titles: for an item without a title, "refuse" raises a DataError, and "placeholder"
+            makes a title from its id.
     """
 
     encoder: Path
@@ -96,7 +97,8 @@ class Origin:
     Attributes:
         program: program that trained the model, one of `export.contract.manifest.ORIGINS`.
         name: kind of the model, such as "sasrec".
-        protocol: the interactions that the model was trained on, see `Manifest.protocol`.
+        protocol: "validation" if the model was trained without the test interactions, "refit" if
+            with them.
         provenance: further facts about the model, added to the manifest's provenance.
     """
 

@@ -128,7 +128,7 @@ def export(checkpoint: Path, out: Path) -> None:
 
 
 def write(encoder: nn.Module, width: int, size: int, path: Path) -> None:
-    """Exports `encoder` to the ONNX file `path`, for any batch size and any width up to `width`.
+    """Exports `encoder` to the ONNX file `path`, for any batch size and windows of up to `width`.
 
     `size` is the length of an item vector. torch's tracing exporter is used, since it supports
     recurrent layers.

@@ -65,11 +65,15 @@ class Encoder(nn.Module):
 
 
 def export(checkpoint: Path, out: Path) -> None:
-    """Writes the encoder, item vectors, item ids and facts of a RecTools model into `out`.
+    """Writes a trained RecTools model as files into the existing folder `out`.
+
+    The files are `encoder.onnx` (from a history to a query vector), `vectors.npy` (item vectors),
+    `items.json` (item ids) and `facts.json` (program, kind of model and length of the window).
 
     Raises:
-        ValueError: a bundle cannot rank as the model does. The model's similarity is not the dot
-            product, or the model has extra tokens or changes item vectors before scoring.
+        ValueError: no bundle can rank as the model does, because its similarity is not the dot
+            product, it has tokens besides items and padding, or it changes item vectors before
+            scoring.
     """
     model = SASRecModel.load_from_checkpoint(checkpoint, map_location="cpu")
     backbone = model.torch_model.eval()
@@ -97,7 +101,7 @@ def export(checkpoint: Path, out: Path) -> None:
 
 
 def write(encoder: nn.Module, width: int, size: int, path: Path) -> None:
-    """Exports `encoder` to the ONNX file `path`, for any batch size and the constant `width`.
+    """Exports `encoder` to the ONNX file `path`, for any batch size and windows of `width` items.
 
     `size` is the length of an item vector.
     """

@@ -16,15 +16,15 @@ _Result = TypeVar("_Result")
 
 
 class DiskError(Exception):
-    """A record could not be written to the disk."""
+    """A failure to write a record to the disk; the message has the reason."""
 
 
 class DiskFullError(DiskError):
-    """A record could not be written: the files have their maximum size, or the disk is full."""
+    """A lack of room for a record: the files have their maximum size, or the disk is full."""
 
 
 class GroupCommit:
-    """Writes records to the disk in groups.
+    """Writes records to the disk in groups: all that arrived during the last write go together.
 
     All file operations run in one thread, one after the other.
     """
@@ -39,7 +39,8 @@ class GroupCommit:
 
         Args:
             name: name of the thread, and of the files in log messages.
-            write: writes bytes to the disk; called in the thread. Raises DiskError or OSError.
+            write: writes the joined records of a group to the disk; called in the thread. It may
+                raise DiskError or OSError.
             on_written: called with the number of records in each group that was written.
         """
         self._name = name
@@ -55,8 +56,8 @@ class GroupCommit:
 
         Raises:
             DiskFullError: the files have their maximum size, or the disk is full.
-            DiskError: the disk fails, or is too slow. A disk that is too slow may still write the
-                record later.
+            DiskError: the disk fails, or is too slow: `_MAX_UNSAVED` records wait already, or this
+                one waits longer than `_SECONDS_TO_SAVE`. It may then still be written later.
         """
         if len(self._unsaved) >= _MAX_UNSAVED:
             raise DiskError(f"the disk is behind: {_MAX_UNSAVED} records wait to be written")
@@ -84,7 +85,7 @@ class GroupCommit:
         self._thread.shutdown()
 
     async def _save(self) -> None:
-        """Writes the unsaved records to the disk, group by group, and settles their futures."""
+        """Writes the records that wait, group by group; then their calls of `append` end."""
         while self._unsaved:
             group, self._unsaved = self._unsaved, []
             error: DiskError | None = None

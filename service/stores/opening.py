@@ -83,7 +83,7 @@ def open_history(
         settings: the settings of the service, which choose the store.
         log: the event log, to which a store in memory writes. A store in Redis does not use it, and
             writes to the same streams in its own scripts.
-        count_left_out: counts events that are left out of the log.
+        count_left_out: called with kind, reason and number of events that are left out of the log.
     """
     pause_seconds = settings.redis_pause_seconds
     if settings.redis_url is None:

@@ -109,10 +109,10 @@ class ClusterClient(RedisCluster):
                     raise LostError(f"lost a node of the cluster: {error}") from error
 
     async def _refresh(self) -> None:
-        """Starts to read the topology in the background, unless it was read a moment ago.
+        """Reads the topology again: in the background if an older one is known, else waits for it.
 
-        Two reads are at least `SECONDS_BETWEEN_REFRESHES` apart if a topology is known. If none is
-        known, waits for the result.
+        While a topology is known, starts at most one read per `SECONDS_BETWEEN_REFRESHES`, and
+        commands use the older topology.
 
         Raises:
             LostError: no topology is known and no node of the cluster answers.
@@ -128,10 +128,13 @@ class ClusterClient(RedisCluster):
         self._initialize = False
 
     async def _read_topology(self, *, has_none: bool) -> LostError | None:
-        """Reads the topology from any node; returns an error if no node answers.
+        """Reads the topology from any node; returns None, or an error if no node answers.
 
-        The error is not raised, because there may be nobody who awaits the task that runs this
-        method. `has_none`: whether no topology is known yet.
+        The error is returned and not raised, because the task that runs this method may have no
+        caller that awaits it.
+
+        `has_none`: True initializes the whole client, for the first topology; False replaces the
+        known topology only.
         """
         try:
             await (self.initialize() if has_none else self.nodes_manager.initialize())

@@ -63,10 +63,13 @@ class SharedConnection:
         return await self._send_on_new_connection(command)
 
     async def execute_asking(self, *parts: str | int) -> Any:
-        """Sends a command to a node of a cluster that is about to get the command's hash slot.
+        """Sends ASKING and then a command; returns Redis' reply to the command.
+
+        A node of a cluster to which an ASK redirection points runs the command only after ASKING,
+        because the command's hash slot is still being moved to it.
 
         Raises:
-            RedisError: as `execute_command`.
+            RedisError: Redis refuses the command, is too slow, or cannot be reached.
         """
         pipeline = self._pipeline
         if pipeline is None or pipeline.is_retired:
@@ -150,7 +153,7 @@ def _forget(reply: "asyncio.Future[Any]") -> None:
 
 @asynccontextmanager
 async def deadline(seconds: float) -> "AsyncIterator[None]":
-    """Context manager that ends its block with a LateError if it takes longer than `seconds`."""
+    """Context manager that cancels its block after `seconds` and then raises LateError."""
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -159,7 +162,7 @@ async def deadline(seconds: float) -> "AsyncIterator[None]":
 
 
 class _Pipeline(asyncio.Protocol):
-    """An open connection that writes commands and passes each reply to the command's future."""
+    """An open connection to Redis: writes commands and gives each reply to its command's future."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ def pool_for(url: str, **options: Any) -> ConnectionPool:
     """Makes a pool of connections to one Redis.
 
     If `url` is the address of Sentinels, the connections lead to the primary that they report.
-    `options` are keyword arguments for redis-py's connections.
+    `options` are keyword arguments for redis-py's connections, such as `socket_timeout`.
     """
     return (
         sentinel_pool(url, **options)
@@ -30,7 +30,8 @@ def pool_of_node(url: str, address: tuple[str, int], **options: Any) -> Connecti
     """Makes a pool of connections to a node of a cluster.
 
     Args:
-        url: address of any node of the cluster; options in it, such as a password, are used.
+        url: address of any node of the cluster. The connections use its scheme, password and
+            options, but not its host and port.
         address: host and port of the node to connect to.
         options: keyword arguments for redis-py's connections.
     """
@@ -41,7 +42,7 @@ def pool_of_node(url: str, address: tuple[str, int], **options: Any) -> Connecti
 
 
 def address_of(url: str) -> tuple[str, int]:
-    """Returns the host and the port of the Redis at `url`."""
+    """Returns host and port from the address `url`; by default `localhost` and 6379."""
     chosen = parse_url(url)
     return chosen.get("host", "localhost"), chosen.get("port", 6379)
 
@@ -54,8 +55,11 @@ def is_sentinel(url: str) -> bool:
 def sentinel_pool(url: str, **options: Any) -> "_SentinelPool":
     """Makes a pool of connections to the primary that Sentinels report.
 
-    Each connection asks the Sentinels for the primary when it connects. `options` are keyword
-    arguments for redis-py's connections, to the primary and to the Sentinels.
+    Each connection asks the Sentinels for the primary when it connects.
+
+    Args:
+        url: address of the Sentinels, see `service.setting_parts.sentinel_url`.
+        options: keyword arguments for redis-py's connections, to the primary and to the Sentinels.
     """
     address = parse_sentinel_url(url)
     chosen = dict(parse_url(address.redis_url))

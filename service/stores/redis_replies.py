@@ -15,18 +15,18 @@ from redis.exceptions import (
 
 
 class WriteRefusedError(ResponseError):
-    """Redis refuses all writes, with an error code for which redis-py has no exception."""
+    """An error reply that refuses all writes, with a code for which redis-py has no exception."""
 
 
 class IsolatedNodeError(WriteRefusedError):
-    """A primary refuses writes because it has too few replicas.
+    """An error reply of a primary that refuses writes because it has too few replicas.
 
     Another node may have become the primary.
     """
 
 
 class StuckNodeError(ResponseError):
-    """A node refuses all commands because it runs a script that cannot be killed."""
+    """An error reply of a node that refuses all commands, since its script cannot be killed."""
 
 
 _KINDS: dict[str, type[RedisError]] = {
@@ -53,7 +53,10 @@ _WRITES_REFUSED = (ReadOnlyError, OutOfMemoryError, WriteRefusedError)
 
 
 def reply_error(message: str) -> RedisError:
-    """Makes the exception for an error reply; its type depends on the first word of `message`."""
+    """Makes the exception for the error reply `message`, of the type that fits its first word.
+
+    For example, `READONLY …` becomes a ReadOnlyError. An unknown word gives a ResponseError.
+    """
     code, _, rest = message.partition(" ")
     if code in _REDIRECTIONS:
         return _redirection(code, rest) or ResponseError(message)
@@ -61,9 +64,11 @@ def reply_error(message: str) -> RedisError:
 
 
 def _redirection(code: str, rest: str) -> AskError | None:
-    """Makes the exception for a redirection; returns None if `rest` is not `SLOT HOST:PORT`.
+    """Makes the exception for a redirection; returns None if the reply is malformed.
 
-    `code`: MOVED or ASK, the first word of the reply.
+    Args:
+        code: MOVED or ASK, the first word of the reply.
+        rest: the other words of the reply, expected as `SLOT HOST:PORT`.
     """
     try:
         return _REDIRECTIONS[code](rest)
@@ -72,10 +77,9 @@ def _redirection(code: str, rest: str) -> AskError | None:
 
 
 def another_node_may_answer(error: RedisError) -> bool:
-    """Returns whether a new connection to the same address may lead to a working node.
+    """Returns whether `error` says that the node is no primary any more, or cannot work as one.
 
-    After a failover it may: `error` then says that the connected node is no longer the primary, or
-    cannot work as one.
+    After a failover, a new connection to the same address may then lead to another, working node.
     """
     return isinstance(error, _ANOTHER_NODE)
 
@@ -83,7 +87,8 @@ def another_node_may_answer(error: RedisError) -> bool:
 def rejects_for_good(error: BaseException | None) -> bool:
     """Returns whether `error` means that Redis would reject the command at every attempt.
 
-    Redis does so if a key holds a value of another type, or if a value has a wrong form.
+    Redis does so if a key holds a value of another type, or if a value has a wrong form or is too
+    long.
     """
     return isinstance(error, ResponseError) and any(map(str(error).__contains__, _FOR_GOOD))
 

@@ -1,4 +1,4 @@
-"""Lua scripts, which Redis runs atomically and caches."""
+"""Runs Lua scripts in Redis, which caches them: the text of a script is sent only once."""
 
 from hashlib import sha1
 from typing import Any

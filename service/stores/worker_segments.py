@@ -11,7 +11,10 @@ SEGMENT_BYTES = 1 << 20
 
 
 class WorkerSegments:
-    """Writes records to segments in its own folder. All methods block: call them in a thread."""
+    """Writes records to the segments of one worker, in a folder that the worker keeps locked.
+
+    All methods block, so they are called in a thread.
+    """
 
     def __init__(
         self,
@@ -25,9 +28,9 @@ class WorkerSegments:
 
         Args:
             parent: folder that contains the folders of all workers.
-            suffix: suffix of the current segment's file.
-            check_room: called before a segment is created; raises an error to refuse the segment.
-            complete: called with the path of each segment that is complete.
+            suffix: suffix of the file of a segment that is being written: `.log` or `.open`.
+            check_room: called before a segment is created; raises DiskError to refuse the segment.
+            complete: called with the path of each segment when it gets no further records.
         """
         self._parent = parent
         self._suffix = suffix
@@ -39,7 +42,7 @@ class WorkerSegments:
         self._num_segments = 0
 
     def write(self, records: bytes) -> None:
-        """Writes records; returns when the records are on the disk.
+        """Writes records, each framed by `segments.framed`; returns when they are on the disk.
 
         Raises:
             OSError: the disk fails. The next call begins another segment, since the content of the
@@ -56,18 +59,18 @@ class WorkerSegments:
             raise
 
     def seal(self) -> None:
-        """Completes the current segment, if there is one; the next record begins another."""
+        """Closes the current segment, if there is one; the next record begins another."""
         if self._segment is not None:
             self._segment.close()
             self._segment = None
             self._complete(self._path)
 
     def paths(self) -> Sequence[Path]:
-        """Returns the paths of this worker's complete segments, oldest first."""
+        """Returns the paths of this worker's `.log` segments, oldest first."""
         return [] if self._folder is None else segments_of(self._folder[0])
 
     def close(self) -> None:
-        """Completes the current segment and unlocks the folder."""
+        """Closes the current segment and unlocks the folder, which is removed if it is empty."""
         self.seal()
         if self._folder is not None:
             release(dict([self._folder]))

@@ -21,7 +21,7 @@ class Agreement:
 
 
 def agreement(one: Sequence[str], other: Sequence[str]) -> Agreement:
-    """Measures how well two rankings agree.
+    """Measures how well two rankings agree, by overlap and by rank correlation.
 
     The rankings are item ids, best first. They must not be empty or have repeated items.
     """
@@ -29,12 +29,15 @@ def agreement(one: Sequence[str], other: Sequence[str]) -> Agreement:
 
 
 def overlap(one: Sequence[str], other: Sequence[str]) -> float:
-    """Returns overlap@k: the number of common items divided by the longer ranking's length."""
+    """Returns overlap@k: the number of common items divided by the longer ranking's length.
+
+    The rankings are item ids. They must not both be empty or have repeated items.
+    """
     return len(set(one) & set(other)) / max(len(one), len(other))
 
 
 def rank_correlation(one: Sequence[str], other: Sequence[str]) -> float:
-    """Returns Kendall's tau of two rankings over the union of their items.
+    """Returns Kendall's tau of two rankings, item ids from the best on, over all their items.
 
     Items that a ranking lacks are tied at the rank after its last item. A pair of items counts 1 if
     both rankings order it alike, -1 if they order it differently, and 0 if it is tied in either.

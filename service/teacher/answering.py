@@ -13,7 +13,8 @@ class TeacherRecommendations:
     """Recommendations of the teacher, and the answer that they are made from.
 
     Attributes:
-        recommendations: the first `k` items of `answer` that the catalog has.
+        recommendations: the first `k` items of `answer` that the catalog has; their scores are the
+            negative distances.
         answer: the teacher's answer to the query, without unusable items (`TeacherClient`).
         cached: whether `answer` comes from the cache of the slow path.
     """
@@ -32,10 +33,10 @@ async def ask_teacher(
 
     Args:
         slow_path: the slow path that asks the teacher.
-        recommender: the recommender whose catalog is used.
-        query: the query in the form of the service.
-        teacher_query: the result of `teacher_query_for` for `query`. It is an argument, so that the
-            caller can compute it in a thread.
+        recommender: has the catalog that decides which items exist.
+        query: the query, which decides `k`.
+        teacher_query: `query` in the teacher's form, from `teacher_query_for`. It is an argument,
+            so that the caller can compute it in a thread.
 
     Raises:
         TeacherUnavailableError: the teacher does not answer, or the catalog has none of its items.
@@ -59,8 +60,8 @@ async def ask_teacher(
 def teacher_query_for(recommender: Recommender, query: Query) -> TeacherQuery:
     """Turns a query of the service into a query for the teacher.
 
-    The teacher does not know attributes. So the ids of all items that the filters of `query` do not
-    allow, and of all hidden items, are added to the excluded ids.
+    The teacher does not know attributes. So the excluded ids get those of all hidden items, and of
+    all items of the catalog of `recommender` that the filters of `query` do not allow.
     """
     catalog = recommender.catalog
     mask = catalog.filters.mask(query.allow, query.deny)

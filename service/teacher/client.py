@@ -25,8 +25,13 @@ _MAX_REASON_LENGTH = 500  # maximum number of characters of a refusal in an erro
 class TeacherQuery:
     """A query for the teacher, in item ids.
 
-    The fields have the same meaning as in `service.ranking.recommender.Query`. There are no
-    attribute filters, since the teacher knows no attributes.
+    There are no attribute filters, since the teacher knows no attributes.
+
+    Attributes:
+        history: item ids, oldest first.
+        k: number of items to recommend.
+        exclude: ids of items that must not be recommended.
+        mask_seen: whether the items of `history` must not be recommended.
     """
 
     history: tuple[str, ...]
@@ -76,7 +81,10 @@ class TeacherAnswer(_Answer):
 
 
 class TeacherEmbeddings(_Answer):
-    """The teacher's embeddings of titles: one per title of the request, in the same order."""
+    """The teacher's embeddings of titles, one per title of the request, in the same order.
+
+    `embeddings` is `[titles, embedding_size]`.
+    """
 
     embeddings: Sequence[Sequence[EmbeddingNumber]]
 
@@ -106,9 +114,9 @@ class TeacherClient:
     async def recommend(self, query: TeacherQuery) -> TeacherAnswer:
         """Asks the teacher for recommendations; returns its answer without unusable items.
 
-        An item is unusable if the query forbids it, if it is repeated, or if its distance is not
-        finite. The answer can have more than `k` items, so that `k` remain after the caller has
-        dropped the items that the catalog lacks.
+        An item is unusable if `exclude` or `mask_seen` forbids it, if it is repeated, or if its
+        distance is not finite. More than `k` items can be left, so that `k` remain when the caller
+        has dropped those that the catalog lacks.
 
         Raises:
             TeacherUnavailableError: too many requests of this client are in progress.
@@ -132,7 +140,7 @@ class TeacherClient:
         return usable
 
     async def embed(self, titles: Sequence[str]) -> TeacherEmbeddings:
-        """Asks the teacher to embed `titles`; returns one embedding per title.
+        """Asks the teacher to embed `titles`; returns one embedding per title, in their order.
 
         Raises:
             TeacherUnavailableError: too many requests of this client are in progress.
@@ -181,8 +189,8 @@ class TeacherClient:
 def _usable(answer: TeacherAnswer, query: TeacherQuery) -> TeacherAnswer:
     """Returns a copy of `answer` without unusable items.
 
-    An item is unusable if the query forbids it, or if its distance is not finite. A repeated item
-    keeps only its first usable place.
+    An item is unusable if `exclude` or `mask_seen` of the query forbids it, or if its distance is
+    not finite. A repeated item keeps only its first usable place.
     """
     distances: dict[str, float] = {}
     seen = frozenset(query.history if query.mask_seen else ())

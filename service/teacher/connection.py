@@ -1,4 +1,4 @@
-"""Opens and closes the connection to a teacher, with its cache and its shadow traffic."""
+"""Opens and closes the connection to a teacher, with the cache and the shadow traffic."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -33,7 +33,10 @@ class Sampled:
 
 
 class Shadow:
-    """Samples the student's answers (`offer`) and compares them with the teacher's (`run`)."""
+    """Samples the student's answers (`offer`) and compares them with the teacher's (`run`).
+
+    Each comparison passes the overlap@k of the two lists to `observe`.
+    """
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ class TeacherResult:
 
 
 class SlowPath:
-    """Answers queries from a cache or by the teacher.
+    """Answers queries from a cache if it has the answer, else by the teacher.
 
     Equal queries that are in progress at the same time share one request to the teacher. After
     repeated failures of the teacher, the circuit breaker makes requests fail at once for some time.

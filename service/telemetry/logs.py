@@ -103,7 +103,7 @@ def _unbuffered(stream: TextIO) -> TextIO:
 
 
 def logs_fail() -> bool:
-    """Returns whether the newest line of the log could not be written."""
+    """Returns whether writing the newest line of the log has failed, as on a full disk."""
     return any(getattr(each, "num_lost", 0) for each in logging.getLogger().handlers)
 
 

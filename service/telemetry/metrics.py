@@ -79,7 +79,7 @@ class Metrics:
         self._of_refusal: dict[str, Counter] = {}
 
     def count_arrival(self) -> None:
-        """Counts a request that has arrived as a request in progress."""
+        """Adds a request that has arrived to the requests in progress."""
         self._in_flight += 1
 
     def count_answer(self, method: str, route: str, status: int, stopwatch: Stopwatch) -> None:
@@ -118,13 +118,19 @@ class Metrics:
         self._of_answer[answer].inc()
 
     def count_refusal(self, reason: str) -> None:
-        """Counts a request that was refused or dropped because of too much work, by reason."""
+        """Counts a request that was refused or dropped because of too much work.
+
+        `reason`: one of `service.admission.admission.REASONS`, such as "busy".
+        """
         if reason not in self._of_refusal:
             self._of_refusal[reason] = self._refusals.labels(reason)
         self._of_refusal[reason].inc()
 
     def announce_refusals(self, reasons: Iterable[str]) -> None:
-        """Makes the refusal counter of each reason, so that scrapes show 0 before a refusal."""
+        """Makes the refusal counter of each reason, so that scrapes show 0 before a refusal.
+
+        `reasons`: the values that `count_refusal` will get.
+        """
         for reason in reasons:
             self._refusals.labels(reason)
 
@@ -144,9 +150,10 @@ class Metrics:
 
     @asynccontextmanager
     async def watching(self, read: ReadGauges) -> AsyncIterator[None]:
-        """Context manager that adds the gauges returned by `read` to all scrapes in its block.
+        """Context manager that adds gauges to the metrics while its block runs.
 
-        It also adds the worker's number of requests in progress, its CPU time and its memory.
+        `read` is called for the gauges at each scrape, or every second if there are several
+        workers. Further metrics are the requests in progress, the CPU time and the memory.
         """
 
         def read_all() -> Iterator[GaugeMetricFamily]:
@@ -166,7 +173,7 @@ class Metrics:
         self._registry.unregister(collector)
 
     def render(self) -> bytes:
-        """Returns the metrics of all workers in Prometheus' text format, in UTF-8."""
+        """Renders the metrics of all workers in Prometheus' text format, in UTF-8."""
         return generate_latest(all_workers(self._folder) if self._folder else self._registry)
 
 

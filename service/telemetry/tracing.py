@@ -15,7 +15,10 @@ _ADDRESSES = frozenset({"http.target", "http.url", "url.full", "url.path", "url.
 
 
 def install_tracing(app: FastAPI) -> None:
-    """Instruments `app`, redis-py and httpx with OpenTelemetry, so that spans are recorded."""
+    """Makes OpenTelemetry record a span for each request of `app`, of redis-py and of httpx.
+
+    The paths for health checks and metrics are left out.
+    """
     # Imported here, because these packages are only installed with the extra `trace`, and importing
     # them takes long.
     from opentelemetry import trace

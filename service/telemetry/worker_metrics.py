@@ -36,8 +36,8 @@ def shared_folder() -> Path | None:
 def all_workers(folder: Path) -> CollectorRegistry:
     """Returns a registry with the metrics of all workers, from their files in `folder`.
 
-    Counters and histograms include workers that have ended; gauges do not. Deletes the gauge files
-    of workers that have ended.
+    Counters and histograms are sums that include workers that have ended. Gauges are sums or maxima
+    of the workers that run. Deletes the gauge files of workers that have ended.
     """
     for file in folder.glob("gauge_live*.db"):
         worker = int(file.stem.rpartition("_")[2])
@@ -49,7 +49,7 @@ def all_workers(folder: Path) -> CollectorRegistry:
 
 
 class SharedGauges:
-    """Writes this worker's gauges to the shared folder, where scrapes of any worker find them."""
+    """Writes this worker's gauges to the shared folder, from which each worker answers scrapes."""
 
     def __init__(self, read: ReadGauges) -> None:
         self._read = read

@@ -39,7 +39,13 @@ class CloudStore:
     """The objects under an address of S3, Google Cloud Storage or Azure."""
 
     def __init__(self, address: str) -> None:
-        """Prepares requests; raises BundleError if the address or an option cannot be used."""
+        """Makes a client for the address, without a request.
+
+        obstore's options, such as credentials, come from environment variables.
+
+        Raises:
+            BundleError: the address or the value of an environment variable cannot be used.
+        """
         self.address = address
         try:
             self._store = from_url(
@@ -102,9 +108,9 @@ class CloudStore:
 
 @contextmanager
 def _store_errors(place: str) -> Iterator[None]:
-    """Context manager that turns an error of obstore into a StoreError.
+    """Context manager that turns an error of obstore into a StoreError, whose message has `place`.
 
-    FileNotFoundError and the two errors of failed conditional writes are not changed.
+    FileNotFoundError and the two errors of failed conditional writes pass through.
     """
     try:
         yield
@@ -119,7 +125,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _version_of(meta: "ObjectMeta") -> str:
-    """Returns an object's ETag and version id, joined by a line feed.
+    """Returns an object's version for `replace`: its ETag and version id, joined by a line feed.
 
     A conditional write of S3 and Azure compares the ETag, one of Google the version id.
     """

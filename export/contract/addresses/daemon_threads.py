@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 def in_daemon_thread(work: Callable[[], _T]) -> "Future[_T]":
-    """Starts `work` in a new thread; the future gets its result or its exception."""
+    """Starts `work` in a new daemon thread; returns a future of its result or exception."""
     future: Future[_T] = Future()
     Thread(target=_run, args=(work, future), daemon=True).start()
     return future

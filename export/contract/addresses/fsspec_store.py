@@ -28,7 +28,7 @@ class FsspecStore:
     """The objects under an address, read with the library that fsspec has for its scheme."""
 
     def __init__(self, address: str) -> None:
-        """Finds the library; raises BundleError if there is none for the scheme."""
+        """Checks that fsspec has a library for the address's scheme; raises BundleError if not."""
         self.address = address
         self._opened: tuple[Any, str] | None = None  # some libraries connect when they are opened
         self._free_threads = Semaphore(_MAX_HANGING_REQUESTS)
@@ -73,11 +73,13 @@ class FsspecStore:
         return files.open(f"{root}/{name}", "rb")
 
     def _in_time(self, request: Callable[[], _T]) -> _T:
-        """Returns the result of `request`; fsspec's libraries have no common limit of its time.
+        """Calls `request` in a thread of its own and returns its result.
+
+        This limits the time of a request, since fsspec's libraries have no common option for it.
 
         Raises:
-            TimeoutError: there is no answer within `_REQUEST_SECONDS`; the request goes on in its
-                thread. If `_MAX_HANGING_REQUESTS` do, no further one is made.
+            TimeoutError: there is no result within `_REQUEST_SECONDS`; the thread goes on. Or
+                `_MAX_HANGING_REQUESTS` threads go on already, so `request` is not called.
         """
         if not self._free_threads.acquire(blocking=False):
             raise TimeoutError(f"{_MAX_HANGING_REQUESTS} requests before have not ended")
@@ -109,4 +111,4 @@ class FsspecStore:
 
 
 class _AbsentError(BundleError):
-    """An object does not exist."""
+    """An object that does not exist; the message names it."""

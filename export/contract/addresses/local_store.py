@@ -24,10 +24,14 @@ _MAX_UPLOAD = 2**40
 
 
 class LocalStore:
-    """The files under a folder; a conditional write holds a lock on the folder."""
+    """The files under a local folder, as a store; a conditional write locks the folder."""
 
     def __init__(self, address: str) -> None:
-        """Stores the address; raises BundleError if its path is not absolute."""
+        """Takes an address such as `file:///mnt/shop`; the folder need not exist.
+
+        Raises:
+            BundleError: the address has a host, or its path is not absolute.
+        """
         parts = urlsplit(address)
         if parts.netloc or not parts.path.startswith("/"):
             raise BundleError(f"{address}: expected an absolute path, as in file:///mnt/bundles")

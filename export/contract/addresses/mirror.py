@@ -78,7 +78,10 @@ class Mirror:
             raise StoreError(f"{self._folder}: cannot be written: {error.strerror}") from error
 
     def has_whole_copy(self) -> bool:
-        """Returns whether the link leads to a whole bundle that `trust` accepts; hashes it."""
+        """Returns whether the link leads to a bundle that `trust` accepts, with the right hashes.
+
+        Reads and hashes all files of the bundle.
+        """
         if (bundle := self.link.bundle) is None:
             return False
         copy = self.link.folder(bundle)
@@ -95,7 +98,7 @@ class Mirror:
         return found
 
     def _check_refusal(self, found: Found) -> None:
-        """Raises BundleError if the bundle was refused lately, so that it is not copied now."""
+        """Raises BundleError if the bundle of `found` was refused and it is too early to retry."""
         if (refusal := self._refusal_of(found)) is not None and refusal.is_recent:
             raise BundleError(refusal.reason)
 
@@ -104,7 +107,15 @@ class Mirror:
         return refusal if refusal is not None and refusal.found == found else None
 
     def _follow(self, found: Found) -> None:
-        """Copies the active bundle of the pointer `found`, while this process holds the lock."""
+        """Copies the active bundle of the pointer `found`, and moves the link to the copy.
+
+        The caller holds the lock on the folder. A refused bundle is remembered, so that it is not
+        downloaded again at once.
+
+        Raises:
+            StoreError: the store fails.
+            BundleError: the bundle is refused, now or lately.
+        """
         self._check_refusal(found)
         try:
             self._copy(found.pointer.active)
@@ -129,7 +140,8 @@ class Mirror:
     def _is_copy(self, target: Path, entry: Entry) -> bool:
         """Returns whether the folder `target` is a copy of the bundle `entry`.
 
-        Until the first refresh has succeeded, the hashes of all files are checked too.
+        Compares the hash of the manifest, and the signature. Until the first refresh has succeeded,
+        compares the hashes of all files too.
         """
         layout = BundleLayout(target)
         try:
@@ -187,7 +199,7 @@ class Mirror:
         return size
 
     def _remove_leftovers(self) -> None:
-        """Removes what killed downloads and removals have left, of any bundle."""
+        """Removes the partial folders that killed downloads and removals have left."""
         for role in ("building", "removed"):
             for path in self._folder.glob(f".*.{role}"):
                 shutil.rmtree(path, ignore_errors=True)
@@ -214,9 +226,10 @@ class _Refusal:
     Attributes:
         found: the pointer to the bundle.
         reason: why it was refused.
-        times: how often it was refused, one time after the other.
+        times: number of refusals in a row.
         at: time of the last refusal, in seconds of the monotonic clock.
-        jitter: factor of the wait, by which replicas do not all download at the same time.
+        jitter: random number in [0.75, 1] that multiplies the wait before the next download, so
+            that replicas do not all download at the same time.
     """
 
     found: Found

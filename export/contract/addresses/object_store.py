@@ -16,11 +16,11 @@ ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<rest>.+)", re.ASCII)
 
 
 class StoreError(BundleError):
-    """The store does not answer, or refuses access; the bundle itself may be valid."""
+    """A failure of the store: no answer, or no access; the bundle itself may be valid."""
 
 
 class LostRaceError(BundleError):
-    """Another program has changed the object since it was read; nothing was written."""
+    """A conditional write that wrote nothing, since another program has changed the object."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +43,29 @@ class ObjectStore(Protocol):
         """The address that was opened, without `/` at the end."""
 
     def read(self, name: str, at_most: int) -> Stored | None:
-        """Returns an object of at most `at_most` bytes; None if the object does not exist.
+        """Reads the object `name`; returns None if it does not exist.
 
         Raises:
-            BundleError: the object is larger.
+            BundleError: the object has more than `at_most` bytes.
         """
 
     def blocks(self, name: str, at_most: int) -> Iterator[bytes]:
-        """Yields the content of an object of at most `at_most` bytes, part by part.
+        """Yields the content of the object `name`, part by part.
 
         Raises:
-            BundleError: the object does not exist, or is larger.
+            BundleError: the object does not exist, or has more than `at_most` bytes.
         """
 
     def upload(self, name: str, path: Path) -> None:
-        """Writes the content of the file `path` to an object; readers see all of it or nothing."""
+        """Writes the file `path` to the object `name`; readers see all of its content or nothing.
+
+        An object that exists is replaced.
+        """
 
     def replace(self, name: str, content: bytes, expected: str | None) -> None:
-        """Writes an object if its version is still `expected`.
+        """Writes `content` to the object `name` if the object's version is `expected`.
 
-        If `expected` is None, writes the object only if it does not exist yet.
+        `expected`: a version that `read` has returned; None: the object must not exist yet.
 
         Raises:
             LostRaceError: the object has another version.
@@ -76,10 +79,10 @@ def is_address(text: str) -> bool:
 
 
 def too_large(place: str, size: int, at_most: int) -> BundleError:
-    """Makes the error for an object of more than `at_most` bytes."""
+    """Makes the error for an object at `place` of `size` bytes, where `at_most` are allowed."""
     return BundleError(f"{place}: {size:,} bytes, at most {at_most:,} are read")
 
 
 def missing(place: str) -> BundleError:
-    """Makes the error for an object that does not exist."""
+    """Makes the error for an object that does not exist at `place`."""
     return BundleError(f"{place}: missing")

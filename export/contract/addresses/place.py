@@ -39,23 +39,39 @@ class BundlePlace(Protocol):
     def folder(self, bundle: str, copies: Path) -> Path:
         """Returns a local folder with the active bundle, whose version is `bundle`.
 
-        `copies`: folder for a copy, if the place is an address.
+        `copies`: folder into which the bundle is copied if the place is an address.
+
+        Raises:
+            BundleError: another version is active at the address.
         """
 
     def publish(self, bundle: Path, trust: Trust | None = None) -> str:
-        """Copies a bundle to the place and makes it active; returns its version."""
+        """Copies a bundle to the place and makes it active; returns its version.
+
+        `trust`: check of the bundle's signature; None: the signature is not checked.
+        """
 
     def publish_in_place_of(self, champion: str | None, bundle: Path) -> str:
         """Publishes a bundle if the active version is `champion`; returns the new version.
 
-        If `champion` is None, publishes the bundle only if none is active.
+        `champion`: version of the bundle that must be active; None: none must be active.
+
+        Raises:
+            BundleError: another version is active; nothing is published.
         """
 
     def publish_first(self, bundle: Path, trust: Trust | None = None) -> str:
-        """Publishes a bundle if none is active; returns the version that is then active."""
+        """Publishes a bundle if none is active; returns the version that is then active.
+
+        `trust`: check of the bundle's signature; None: the signature is not checked.
+        """
 
     def roll_back(self) -> str:
-        """Makes the previous bundle active; returns its version."""
+        """Makes the bundle active that was active before; returns its version.
+
+        Raises:
+            BundleError: there is no previous bundle.
+        """
 
 
 def place_of(text: str) -> BundlePlace:

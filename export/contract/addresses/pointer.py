@@ -71,7 +71,7 @@ class Pointer:
 
 @dataclass(frozen=True)
 class Found:
-    """A pointer as it was read, with the version that a conditional write compares."""
+    """A pointer that was read at an address, with the version for `ObjectStore.replace`."""
 
     pointer: Pointer
     version: str

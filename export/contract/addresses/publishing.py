@@ -24,7 +24,7 @@ from export.contract.records import BundleError
 
 
 def publish_at(store: ObjectStore, bundle: Path, trust: Trust | None = None) -> Pointer:
-    """Uploads a bundle and makes it the active one; returns the new pointer.
+    """Uploads the bundle in the folder `bundle` and makes it active; returns the new pointer.
 
     If `trust` is given, only a bundle whose signature it accepts is published.
 
@@ -39,9 +39,16 @@ def publish_at(store: ObjectStore, bundle: Path, trust: Trust | None = None) -> 
 def publish_in_place_of(
     store: ObjectStore, bundle: Path, champion: str | None, trust: Trust | None = None
 ) -> Pointer:
-    """Publishes as `publish_at` does, but only if the active version is `champion`.
+    """Uploads a bundle and makes it active, if the active version is `champion`.
 
-    If `champion` is None, publishes the bundle only if none is active.
+    Args:
+        store: the store at the address.
+        bundle: folder of the bundle.
+        champion: version of the bundle that must be active; None: none must be active.
+        trust: check of the bundle's signature; None: the signature is not checked.
+
+    Returns:
+        The new pointer.
 
     Raises:
         LostRaceError: another version is active, or another program moved the pointer meanwhile.
@@ -55,7 +62,9 @@ def publish_in_place_of(
 
 
 def publish_first_at(store: ObjectStore, bundle: Path, trust: Trust | None = None) -> Pointer:
-    """Publishes a bundle only if none is active; returns the pointer to the active one.
+    """Publishes the bundle in the folder `bundle` if none is active; returns the valid pointer.
+
+    `trust`: check of the bundle's signature; None: the signature is not checked.
 
     Raises:
         BundleError: the bundle is invalid, or `trust` does not accept it; nothing is published.
@@ -114,14 +123,14 @@ def _entry_of(bundle: Bundle) -> Entry:
 
 
 def _upload(store: ObjectStore, bundle: Bundle) -> None:
-    """Uploads all files, the manifest last; files that were uploaded before are written again."""
+    """Uploads all files of a bundle, the manifest last, over those of an earlier upload."""
     version = bundle.manifest.model_version
     for name in (*bundle.manifest.sha256, BundleLayout(bundle.folder).manifest.name):
         store.upload(f"{version}/{name}", bundle.folder / name)
 
 
 def _move(store: ObjectStore, pointer: Pointer, found: Found | None) -> None:
-    """Replaces the pointer `found` with `pointer`.
+    """Replaces the pointer at the address with `pointer`, if it is still `found`.
 
     If `found` is None, writes the pointer only if none exists.
 

@@ -60,7 +60,7 @@ _MAX_MS = 2**53
 
 
 class EventLogError(ValueError):
-    """An entry of the event log cannot be read; the message names the field and its value."""
+    """An entry of the event log that cannot be read; the message has the wrong value."""
 
 
 class Event(NamedTuple):
@@ -259,7 +259,7 @@ def _refuse(text: str) -> float:
 
 
 def framed_entry(entry: Entry) -> bytes:
-    """Returns an entry of the event log as the bytes of a segment's record."""
+    """Encodes an entry of the event log as a record of a segment; `entry_of` reads its content."""
     return framed(f"{entry.sequence}\n{entry.text}".encode())
 
 

@@ -23,7 +23,7 @@ CHECK_EVERY = 16
 
 
 def stream_bounds(max_bytes: int) -> LogBounds:
-    """Returns the limits of one stream, for a log of at most `max_bytes` in all streams."""
+    """Returns the size limits of one stream of a log with at most `max_bytes` in all streams."""
     return LogBounds.of(max_bytes // len(STREAMS))
 
 
@@ -36,7 +36,7 @@ return 1
 
 
 class RedisLog:
-    """Appends entries of impressions to the event log in Redis, to each of its streams in turn."""
+    """Appends impressions to the event log in Redis; each entry goes to the next of its streams."""
 
     def __init__(self, redis: RedisCommands, max_bytes: int) -> None:
         """Makes a log that connects at its first command.
@@ -59,9 +59,10 @@ class RedisLog:
         return None if written else "log_full"
 
     async def follow(self) -> None:
-        """Logs a warning if a full log would take more than half of Redis' maximum memory.
+        """Warns once if a full event log would take more than half of Redis' maximum memory.
 
-        Asks Redis once; does nothing if Redis does not answer.
+        The warning goes to the service's log. Does nothing if Redis does not answer, or has no
+        maximum memory.
         """
         try:
             memory = await self._redis.execute_command("INFO", "memory")

@@ -65,12 +65,14 @@ class ClusterHistoryStore(RedisHistoryStore):
     async def _claim_former(
         self, keys: AllKeys
     ) -> tuple[Sequence[Sequence[str]], Sequence[Sequence[str]]]:
-        """Claims the events that are stored under former names, and reads their event ids.
+        """Renames the lists of events under former names, so that each is moved only once.
+
+        Also reads the event ids under former names.
 
         Returns:
-            Two lists. The first has a list for each former name: its entries, followed by their
-            token, or nothing if there are no entries. The second has a list for each set of event
-            ids under a former name: each event id, followed by its time.
+            Two lists. The first has a list for each former name: its entries, then a random token
+            that identifies them. It is empty if the name has no entries. The second has a list for
+            each set of event ids under a former name: each event id, followed by its time.
         """
         found = await asyncio.gather(
             *(
@@ -91,7 +93,7 @@ class ClusterHistoryStore(RedisHistoryStore):
         batches: Sequence[Sequence[str]],
         event_ids: Sequence[Sequence[str]],
     ) -> None:
-        """Removes moved events and event ids from the former names.
+        """Removes events and event ids from the former names, after they were moved.
 
         The appended event is stored already, so errors of Redis are ignored. The next append of the
         session then removes the rest. `batches` and `event_ids` are the result of `_claim_former`.

@@ -26,7 +26,8 @@ class StoredHistory:
         degraded: whether the store did not answer, or refused to store the event.
         not_stored: the reason why the appended event is not stored; None if it is stored, or if
             this is the result of a read.
-        is_logged: whether the appended event is in the event log; None: it does not belong there.
+        is_logged: whether the appended event is in the event log; None if it has no text for the
+            log, or if this is the result of a read.
     """
 
     history: Sequence[str]
@@ -68,7 +69,8 @@ class GuardedHistory:
             pause_seconds: time between two probes of a store that failed.
             clock: returns the time in seconds; tests pass their own.
             journal: keeps events that could not be stored; None: they are lost.
-            count_left_out: counts events that are left out of the event log.
+            count_left_out: called with "event", the reason and 1 for each event that is left out of
+                the event log; with 0 for a repetition of such an event.
             wait_seconds: maximum time of all calls to the store that one request needs; None: each
                 call has only the store's own deadline.
             keeps_order: whether `store` stores concurrent events of a session in the order of the
@@ -144,12 +146,12 @@ class GuardedHistory:
     async def _not_stored(
         self, session: Session, event: Event, before: Sequence[str], reason: NotStored
     ) -> StoredHistory:
-        """Writes an event to the journal, if there is one; returns a degraded history.
+        """Writes an event to the journal, if there is one; returns the history, marked degraded.
 
         Args:
             session: the session of the event.
             event: the event, which the store did not store.
-            before: the history before the event, as item ids.
+            before: the history before the event, as item ids; [] if it could not be read.
             reason: why the store did not store the event.
         """
         kept = reason if self._journal is None else await self._journal.keep(session, event)
@@ -176,7 +178,9 @@ class GuardedHistory:
             return StoredHistory([], degraded=True)
 
     async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
-        """Deletes the history of a session, and logs `tombstones` (see `HistoryStore.forget`).
+        """Deletes the history of a session, and writes `tombstones` to the event log.
+
+        `tombstones`: texts of entries, one for the session ref, then one for each former ref.
 
         Raises:
             HistoryUnavailableError: the store does not answer or refuses. The history may still be
@@ -194,6 +198,8 @@ class GuardedHistory:
 
     async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
         """Deletes the list of a user's sessions, but not the sessions; logs `tombstone`.
+
+        `tombstone`: text of an entry for the event log; None: no entry is written.
 
         Raises:
             HistoryUnavailableError: the store does not answer or refuses. The list may still be

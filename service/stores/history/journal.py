@@ -56,7 +56,8 @@ class Journal:
         """Writes a record; returns when the record is on the disk.
 
         Raises:
-            DiskError: the record is not written, or not in time; see `GroupCommit.append`.
+            DiskError: the disk is full, fails or is too slow; a slow disk may still write the
+                record later.
         """
         await self._disk.append(record.encoded())
 
@@ -114,7 +115,7 @@ class Journal:
             raise DiskFullError(f"{self._path} would exceed JOURNAL_MAX_BYTES = {self._max_bytes}")
 
     def _complete_segments(self) -> Sequence[Path]:
-        """Completes the current segment; returns the paths of all segments of this worker."""
+        """Closes the current segment to further records; returns the paths of all segments."""
         self._segments.seal()
         return self._segments.paths()
 

@@ -48,7 +48,7 @@ class JournalledEvents:
         return event if event.event_id else replace(event, event_id=uuid.uuid4().hex)
 
     async def keep(self, session: Session, event: Event) -> NotStored:
-        """Writes an event, which must have an id, to the journal.
+        """Writes an event to the journal; the event must have an id.
 
         Returns:
             "journalled", or the reason why the event is lost: "journal_full" or "journal_failed".

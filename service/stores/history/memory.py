@@ -97,13 +97,13 @@ class InMemoryHistoryStore:
     async def _answer_again(
         self, stored: _Stored, event_id: str, log_text: str | None
     ) -> Sequence[str]:
-        """Returns the history that ends with the event `event_id`, which is stored already.
+        """Answers the repetition of a stored event: returns the history that ends with the event.
 
         Waits while the event is being written to the event log. If it was left out, writes
         `log_text` now.
 
         Raises:
-            NotLoggedError: the event was left out of the log, and is so again.
+            NotLoggedError: the event was left out of the log, and is left out again.
         """
         history = _history_until(stored.events, event_id)
         known = stored.event_ids[event_id]

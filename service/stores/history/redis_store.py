@@ -124,9 +124,10 @@ class RedisHistoryStore:
             await self._redis.execute_command("UNLINK", users_key_of(ref))
 
     def _arguments(self, event: Event, at: int) -> tuple[str | int, ...]:
-        """Returns the arguments that describe an event in calls of the append and insert scripts.
+        """Returns the arguments of the append and insert scripts that describe an event.
 
-        `at`: time of the event in µs since 1970.
+        They are event id ("" for None), item id and `at`, the time in µs since 1970. With an event
+        log, the text of the log's entry follows, and 1 if the event is for the history, else 0.
         """
         if not self._has_log:
             return event.event_id or "", event.item_id, at
@@ -190,10 +191,10 @@ class RedisHistoryStore:
             await self._leave_users(session)
 
     async def _log_tombstones(self, session: Session, tombstones: Sequence[str]) -> None:
-        """Deletes the data of each session ref, and logs the ref's tombstone in the same script.
+        """Logs a tombstone for each session ref; the same script deletes the ref's events.
 
-        Does nothing without an event log. `tombstones`: one for the session ref, then one for each
-        former ref.
+        Does nothing without an event log. `tombstones`: texts of log entries, one for the session
+        ref, then one for each former ref.
         """
         if self._forget_script is None:
             return
@@ -221,9 +222,9 @@ class RedisHistoryStore:
             await self._forget_script.run(self._redis, 3, *parts)
 
     def _until(self) -> float | None:
-        """Returns the deadline for all commands of a request, in seconds of the event loop's clock.
+        """Returns the time `wait_seconds` from now, in seconds of the event loop's clock.
 
-        Returns None if there is no such deadline.
+        Returns None if `wait_seconds` is None: commands then have no common deadline.
         """
         if self._wait_seconds is None:
             return None

@@ -213,18 +213,30 @@ def insert_script(retention: Retention, bounds: LogBounds | None) -> Script:
     """Makes the script that inserts an event into a history, at its place by time.
 
     The script implements `ReplayableStore.insert`. It returns 0 if the event is stored, but left
-    out of a full event log. The parameters are those of `append_script`.
+    out of a full event log.
+
+    Args:
+        retention: limits on the stored data of a session, which are constants in the script.
+        bounds: limits of the stream of the event log; None: there is no log.
     """
     return Script(_filled(_INSERT, retention, bounds))
 
 
 def join_script(retention: Retention) -> Script:
-    """Makes the script that adds a ref to a set of limited size, whose TTL is a session's."""
+    """Makes the script that adds a ref to a user's set of sessions, or a session's set of users.
+
+    The script drops the oldest refs beyond a maximum number, and renews the set's time to live:
+    `retention.ttl_seconds`.
+    """
     return Script(Template(_JOIN).substitute(ttl=round(retention.ttl_seconds * 1000)))
 
 
 def forget_script(bounds: LogBounds) -> Script:
-    """Makes the script that erases the keys of a session ref and logs its tombstone."""
+    """Makes the script that logs a tombstone and then deletes two keys.
+
+    It refuses with an out-of-memory error, and deletes nothing, if the stream is larger than
+    `bounds.tombstones` bytes.
+    """
     return Script(Template(_FORGET).substitute(max_log_bytes=bounds.tombstones))
 
 

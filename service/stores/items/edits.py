@@ -31,11 +31,11 @@ class ItemEdit:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether the edit leaves the item as it is."""
+        """Whether the edit neither hides the item nor replaces its title or attributes."""
         return self == ItemEdit(self.item_id)
 
     def applied_to(self, item: Item) -> Item:
-        """Returns a copy of the item with the title and the attributes of the edit."""
+        """Returns a copy of the item with the edit's title and attributes, where they are given."""
         return replace(
             item,
             title=item.title if self.title is None else self.title,

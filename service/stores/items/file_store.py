@@ -74,7 +74,7 @@ class FileItemStore(Generic[R]):
         return record.to_json()
 
     def _write(self, line: Callable[[], bytes | None]) -> None:
-        """Appends the line that `line` returns to the file; appends nothing if `line` returns None.
+        """Appends the line that `line()` returns to the file; appends nothing if it returns None.
 
         Because `line` reads `_items`, this method first locks the file and applies the changes of
         other processes to `_items`.
@@ -166,9 +166,10 @@ def _changes(file: BinaryIO, since: str, kind: type[R]) -> Changes[R]:
 
 
 def _replay(content: bytes, kind: type[R]) -> dict[str, R | None]:
-    """Returns the last record of each item, by item id; None if the record was removed.
+    """Returns the last record of each item in the lines `content`; None if it was removed.
 
-    Records are in the order of their first changes. Unreadable lines are logged and skipped.
+    The result is keyed by item id, in the order in which the ids first occur. Unreadable lines are
+    logged and skipped, and so is a last line without a line feed. `kind`: class of the records.
     """
     items: dict[str, R | None] = {}
     for line in content.split(b"\n")[:-1]:

@@ -128,8 +128,12 @@ class RedisItemStore(Generic[R]):
     async def _replace(self, item_id: str, record: R | None, *expected: str) -> bool:
         """Stores `record` as the record of an item; None removes the item's record.
 
-        `expected`: JSON text of the record that must be stored now; "" stands for no record. If
-        another record is stored, changes nothing and returns False; otherwise returns True.
+        `expected`: nothing, to replace any record; or one JSON text, the record that must be stored
+        now, with "" for no record.
+
+        Returns:
+            True if the record was stored or removed; False if nothing was changed, because another
+            record than `expected` is stored.
 
         Raises:
             ConflictError: the store has its maximum number of records, and none has this id.
