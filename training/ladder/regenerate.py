@@ -34,7 +34,7 @@ MAX_SHOWN_CHANGES = 12
 
 
 class ReportComparison(Enum):
-    """The outcome of regenerating one report."""
+    """The outcome of regenerating one report: same, changed, impossible or left out."""
 
     SAME = "the same"
     OTHER = "changed"

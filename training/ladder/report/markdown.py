@@ -117,10 +117,10 @@ def _ranker_cells(line: Measured, figures: Figures) -> list[str]:
 
 
 def _between(line: Measured, figures: Figures) -> Iterator[str]:
-    """Yields one cell as text: the third column of the table of rankers.
+    """Yields the cell of `line` in the third column of the table of rankers, as text.
 
-    For a line fitted on training rows, the cell is validation NDCG@20. A refit has no validation
-    figures, so its cell is test HR@20 on next items without a training interaction.
+    For a line fitted on training rows only, the cell is validation NDCG@20. A refit has no
+    validation figures, so its cell is test HR@20 on next items without a training interaction.
     """
     if line.protocol == "train":
         validation = figures.draws(line, Split.VALIDATION, "all", METRIC).interval()

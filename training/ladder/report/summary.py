@@ -71,10 +71,10 @@ def _cells(
 def _over_its_own_kind(
     line: Measured, shown: Sequence[Measured], figures: Figures
 ) -> tuple[str, str]:
-    """Formats the relative gain of a DLLM2Rec line over the same student's CE line.
+    """Formats the relative gain of a DLLM2Rec line over the same student's CE line in `shown`.
 
-    Returns the gain in per cent with its interval, and its `outcome`. Both strings are empty if
-    `line` is not a DLLM2Rec line, or if the two lines share no seed.
+    Returns two strings: the gain in per cent with its interval, and `helps`, `**hurts**` or `not
+    shown`. Both are empty if `line` is not a DLLM2Rec line, or if the two lines share no seed.
     """
     alone = [each for each in shown if (each.row, each.student) == (CE_ROW, line.student)]
     if line.row != DISTILLED_ROW or not line.can_be_compared(alone[0]):

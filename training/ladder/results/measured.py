@@ -67,7 +67,10 @@ class Measured:
 
     @property
     def targets(self) -> Sequence[str]:
-        """Names of the groups of next items that the line has figures for (`Figures.is_among`)."""
+        """Names of the groups of next items that the line has figures for.
+
+        These are `all`, `warm` and `cold`; for a refit also `cold-train`. See `Figures.is_among`.
+        """
         return TARGETS if self.protocol == "train" else (*TARGETS, COLD_BEFORE)
 
     @property
@@ -230,7 +233,9 @@ class Figures:
         """Returns a mask, `[rows]`, of the rows whose next item belongs to the group `targets`.
 
         Args:
-            targets: name of the group: a name of `TARGETS`, `NEW` or `COLD_BEFORE`.
+            targets: name of the group. `all` is all items, `warm` the warm ones, `cold` the others.
+                `cold-train` is the items that are cold under the protocol `train`. `new` is the
+                cold items that no validation example has, as next item or in its history.
             rows: `[rows]`, dataset rows of the next items.
             protocol: protocol that decides which items are warm: those that occur in the rows it
                 fits a ranker on.
@@ -246,7 +251,10 @@ class Figures:
         return known if targets == "warm" else ~known
 
     def count(self, split: Split, targets: str, protocol: Protocol = "train") -> int:
-        """Counts the examples of a split whose next item belongs to the group `targets`."""
+        """Counts the examples of a split whose next item belongs to the group `targets`.
+
+        `protocol` decides which items are warm. See `is_among` for both arguments.
+        """
         return int(self.is_among(targets, self.dataset.example_rows(split), protocol).sum())
 
     def _bootstrap(self, rows: NDArray[np.int64]) -> Bootstrap:
