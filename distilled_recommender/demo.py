@@ -119,7 +119,7 @@ def _run_stage(name: str, stage: Stage, experiment: Experiment, workplace: Workp
 def _settings(host: str, **more: Path) -> Settings:
     """Returns the settings of the demo's service, which requires no API keys.
 
-    `more` are further settings by name.
+    `more` has further settings of the service by name, such as the path of the bundle.
 
     Raises:
         ConfigError: a setting in the environment is invalid, or `host` can be reached from other

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Receipt(NamedTuple):
-    """The segment of a batch, and whether one of its records is damaged."""
+    """The segment file of a batch, which `remove` deletes, or renames if a record is damaged."""
 
     path: Path
     is_damaged: bool

@@ -49,7 +49,7 @@ class Question:
 
 
 class Answering:
-    """Callable that recommends for tables of histories with one loaded bundle."""
+    """Callable that maps a table of histories to one with recommendations, by one loaded bundle."""
 
     def __init__(self, bundle: Path, question: Question) -> None:
         """Loads and checks the bundle.

@@ -161,7 +161,7 @@ class ItemTable(nn.Module):
 
     @torch.no_grad()
     def remove_cold_items(self, offsets: Tensor) -> None:
-        """Undoes `place_cold_items`.
+        """Undoes `place_cold_items`: restores all offsets, and clears `cold_items`.
 
         Args:
             offsets: `[items, hidden]`, the table's offsets before `place_cold_items`.

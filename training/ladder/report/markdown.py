@@ -70,7 +70,10 @@ def as_report(
 
 
 def _examples(figures: Figures, protocol: Protocol) -> str:
-    """Writes the report's paragraph on the test examples, the intervals and the measurements."""
+    """Writes the report's paragraph on the test examples, the intervals and the measurements.
+
+    `protocol` decides which next items count as cold.
+    """
     counts = ", ".join(f"{figures.count(Split.TEST, each, protocol):,} {each}" for each in TARGETS)
     learned = "training" if protocol == "train" else "training or validation"
     rows = figures.dataset.example_rows(Split.TEST)

@@ -51,9 +51,10 @@ def _gains_table(student: str, lines: Sequence[Measured], figures: Figures) -> s
 
 
 def papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the report's section on relative gains of DLLM2Rec over BCE, averaged as in the paper.
+    """Writes the report's section on relative gains of DLLM2Rec over BCE, beside the paper's figure.
 
-    Returns "" if no student has both rows.
+    The gains are averaged over all students and the two metrics of the DLLM2Rec paper. Returns ""
+    if no student has both rows.
     """
     by_key = {(line.row, line.student): line for line in reversed(lines)}
     cells, gains = [], []

@@ -118,7 +118,10 @@ class LocalEngine:
     def embed(
         self, titles: Sequence[str], advance: Advance = ignore_progress
     ) -> NDArray[np.float32]:
-        """Embeds each title as the mean of the LM's states over its tokens, `[titles, hidden]`."""
+        """Embeds each title as the mean of the LM's states over its tokens, `[titles, hidden]`.
+
+        `advance` is called with the share of all tokens that was read since its last call.
+        """
         lines = title_lines(self.model.tokenizer, titles)
         total = sum(map(len, lines))
         return embed_lines(

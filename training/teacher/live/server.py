@@ -107,7 +107,8 @@ class RequestQueue:
     async def run(self, request: Request, work: Callable[[], T]) -> tuple[T, float]:
         """Waits until all earlier requests are answered, then runs `work` in the executor.
 
-        Returns the result and the seconds that `work` took, without the wait.
+        Returns the result and the seconds that `work` took, without the wait. `request` tells
+        whether its client is still connected; otherwise `work` is not run.
 
         Raises:
             HTTPException: the queue is full, or the client has disconnected; status 503.

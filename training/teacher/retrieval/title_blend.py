@@ -74,7 +74,8 @@ def blended(matcher_distances: Tensor, title_distances: Tensor, share: float) ->
 def with_titles(distances: Distances, neighbours: TitleNeighbours, share: float) -> Distances:
     """Returns a function that computes `distances` and blends them with title distances.
 
-    If `share`, the weight of title distances, is 0, `distances` itself is returned.
+    `neighbours` computes the title distances, and `share` is their weight in `blended`, in [0, 1].
+    If it is 0, `distances` itself is returned.
     """
     if not share:
         return distances
@@ -91,8 +92,9 @@ def best_share(
 ) -> float:
     """Chooses the weight of title distances with which the blend ranks best.
 
-    The weights to try are `config.title_shares`. They are compared by NDCG@20 on validation
-    examples. A tie goes to the first weight.
+    The matcher's `distances` are blended with the title distances of `neighbours`. The weights to
+    try are `config.title_shares`. They are compared by NDCG@20 on validation examples. A tie goes
+    to the first weight.
     """
     rows, shares = held_out_rows(dataset, config, Split.VALIDATION), config.title_shares
     if len(shares) == 1:

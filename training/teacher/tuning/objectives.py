@@ -214,7 +214,7 @@ class ResponseObjective:
 
 
 def _validation_batches(examples: TuningExamples) -> Iterator[list[Window]]:
-    """Yields the validation batches; shows a progress bar in tokens."""
+    """Yields the prompt windows of the validation examples in batches, with a progress bar."""
     batches = examples.batches(examples.validation_windows)
     batch_tokens = [int(examples.lengths_of(batch).sum()) for batch in batches]
     with ProgressBar("validating", sum(batch_tokens), "token") as bar:

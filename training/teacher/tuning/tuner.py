@@ -104,8 +104,9 @@ class TuningProgress:
 def tune(
     model: LanguageModel, objective: TuningObjective, config: TeacherConfig, folder: Path
 ) -> None:
-    """Tunes `model` in place, and writes the weights of the best leg into `folder`.
+    """Trains the weights of `model`, in place, and writes those of the best leg into `folder`.
 
+    The head of `objective` is trained and written, too.
     If `folder` has the state of a killed tuning, that tuning is resumed. At the end, the progress
     is written to `done.json`, which marks the tuning as complete.
     """
@@ -144,9 +145,10 @@ class _Tuning:
         )
 
     def load(self, path: Path) -> TuningProgress:
-        """Restores the state after the last finished leg from the file `path`.
+        """Restores weights, head and optimiser after the last finished leg from the file `path`.
 
-        Returns the progress of the tuning. If the file is missing, the tuning begins at step 0.
+        Returns the progress of the tuning. If the file is missing, nothing is changed, and the
+        progress is that of a tuning before its first step.
         """
         progress = TuningProgress()
         if path.exists():
