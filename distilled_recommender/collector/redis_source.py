@@ -47,7 +47,7 @@ class _Receipt(NamedTuple):
 
 
 class RedisSource:
-    """Takes entries from the streams of a single Redis, or of a Redis Cluster."""
+    """Source of entries in the streams of a single Redis, or of a Redis Cluster."""
 
     def __init__(self, client: RedisClient, claim_seconds: float) -> None:
         """Creates a source that reads with `client`, and closes `client` in `aclose`.

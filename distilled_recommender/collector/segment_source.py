@@ -29,7 +29,7 @@ class _Receipt(NamedTuple):
 
 
 class SegmentSource:
-    """Takes entries from the segments in the folders of a service's workers."""
+    """Source of entries in the segment files of a service; each worker has a folder of segments."""
 
     def __init__(self, folder: Path) -> None:
         """Creates a source of the workers' folders in `folder`, which need not exist yet."""

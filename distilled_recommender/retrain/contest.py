@@ -39,7 +39,8 @@ def relative_gain(
     """Computes the challenger's gain in NDCG@20 over the champion, with a 95 % interval.
 
     The gain is on the test examples of `dataset`, relative to the champion's NDCG@20. The bootstrap
-    is paired by user. The challenger must not have been trained on the test rows.
+    is paired by user and has `num_draws` draws. The challenger must not have been trained on the
+    test rows.
     """
     rows = dataset.example_rows(Split.TEST)
     rankers = (

@@ -177,10 +177,10 @@ def _from_saved_names(_: nn.Module, state: dict[str, Any], prefix: str, *__: obj
 def _create_optional_buffers(
     cold_items: nn.Module, state: dict[str, Any], prefix: str, *_: object
 ) -> None:
-    """Creates the buffers `projection` and `donors` before `state` is loaded.
+    """Creates the buffers `projection` and `donors`; torch calls it before it loads `state`.
 
     torch loads values into existing buffers only, so both buffers get the shapes that they have in
-    `state`. A buffer that `state` lacks becomes None.
+    `state`. A buffer that `state` lacks becomes None. Names in `state` begin with `prefix`.
     """
     for name in ("projection", "donors"):
         saved = state.get(f"{prefix}{name}")

@@ -1,4 +1,4 @@
-"""Writes a report's section on cold targets, which are examples whose next item is cold.
+"""Makes a report's section on cold targets, which are examples whose next item is cold.
 
 The section also has the gains on warm targets.
 """
@@ -22,7 +22,7 @@ HEADINGS = (
 
 
 def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the report's section on cold targets.
+    """Returns the report's section on cold targets.
 
     Returns "" if no test example has a cold next item, or if DLLM2Rec, CE or a ranking by titles is
     not measured.

@@ -1,4 +1,4 @@
-"""Writes the report of a ladder in Markdown, with an interval for every figure."""
+"""Makes the report of a ladder in Markdown, with an interval for every figure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -70,7 +70,7 @@ def as_report(
 
 
 def _examples(figures: Figures, protocol: Protocol) -> str:
-    """Writes the report's paragraph on the test examples, the intervals and the measurements.
+    """Returns the report's paragraph on the test examples, the intervals and the measurements.
 
     `protocol` decides which next items count as cold.
     """
@@ -96,7 +96,7 @@ def _rankers_tables(lines: Sequence[Measured], figures: Figures) -> list[str]:
 
 
 def _rankers_table(student: str, lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the table of the lines of one student.
+    """Returns a table of those of `lines` that are of one student, with their main figures.
 
     The student "" stands for all rankers without a student.
     """
@@ -133,7 +133,7 @@ def _between(line: Measured, figures: Figures) -> Iterator[str]:
 
 
 def _choices_table(lines: Sequence[Measured]) -> str:
-    """Writes the table of each line's chosen settings, best epochs and cold bonuses."""
+    """Returns the table of each line's chosen settings, best epochs and cold bonuses."""
     cells = [_choice_cells(line) for line in lines if line.settings]
     headings = ("student", "row", "teacher", "trials", "settings", "epochs", "cold bonuses")
     return as_table(headings, cells)

@@ -48,7 +48,10 @@ def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> N
 
 
 def _bars(intervals: Sequence[Interval]) -> list[list[float]]:
-    """Returns the lengths of error bars as two lists: below the means, and above them."""
+    """Returns two lists of the lengths of error bars, one entry for each of `intervals`.
+
+    The first list is for the parts of the bars below the means, the second for those above.
+    """
     below = [each.mean - each.low for each in intervals]
     return [below, [each.high - each.mean for each in intervals]]
 

@@ -1,4 +1,4 @@
-"""Writes a report's first section: a table of students, the best baseline and the best teacher."""
+"""Makes a report's first section: a table of students, the best baseline and the best teacher."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ NOTE = (
 
 
 def summary(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
-    """Writes the report's first section, which compares students, best baseline and best teacher.
+    """Returns the report's first section, which compares students, best baseline and best teacher.
 
     Returns "" if no student is measured with and without a teacher. The file name of the plot
     begins with `picture`.

@@ -210,7 +210,8 @@ class Figures:
     ) -> tuple[Draws, Draws]:
         """Computes a metric of two lines, with bootstrap draws, on their common seeds and examples.
 
-        If one of the lines is a refit, an item is warm for both if it is warm for the refit.
+        Only examples of `split` with a next item of the group `targets` count, see `is_among`. If
+        one of the lines is a refit, an item is warm for both if it is warm for the refit.
 
         Raises:
             ValueError: both lines have seeds, but none in common.

@@ -12,7 +12,10 @@ PROBE_STEPS = 5
 
 
 def forecast_runs(choices: Choices, num_workers: int) -> None:
-    """Prints the missing trainings of each cell, and an upper bound on the ladder's duration."""
+    """Prints the missing trainings of each cell, and an upper bound on the ladder's duration.
+
+    The bound assumes `num_workers` parallel processes.
+    """
     plan = choices.plan
     total_seconds = 0.0
     for student in plan.experiment.ladder.students:

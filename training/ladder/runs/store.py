@@ -129,7 +129,10 @@ class RunStore:
     def save_ranks(
         self, run: HasStamp, ranks: Mapping[str, NDArray[np.int64]], facts: RunFacts
     ) -> None:
-        """Saves ranks, `[examples]` by name of the split, together with `facts`."""
+        """Saves the ranks of `run`, together with `facts`; replaces an earlier file.
+
+        `ranks` maps the name of a split to the ranks of its examples, `[examples]`.
+        """
         saved = {name: value for name, value in asdict(facts).items() if name != "is_former"}
         RankFile(self._path(run.stamp), run.dataset).save(saved, ranks)
 

@@ -56,7 +56,10 @@ class Engine(Protocol):
     def write(
         self, histories: Sequence[History], advance: Advance = ignore_progress
     ) -> list[WrittenTitle]:
-        """Writes the next title after each history; all histories are one batch of the LLM."""
+        """Lets the LLM write the next title after each history, all histories in one batch.
+
+        Returns one title per history, in the same order.
+        """
         ...
 
     def embed(
@@ -95,7 +98,7 @@ class LocalEngine:
     def write(
         self, histories: Sequence[History], advance: Advance = ignore_progress
     ) -> list[WrittenTitle]:
-        """Writes the next title after each history, greedily or by beam search.
+        """Lets the LM write the next title after each history, greedily or by beam search.
 
         `advance` is called with the share of `writing.max_new_tokens` written since its last call.
 

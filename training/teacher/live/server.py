@@ -148,7 +148,10 @@ QueueDep = Annotated[RequestQueue, Depends(_queue)]
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Builds an error response in the format of RFC 9457 (problem details)."""
+    """Builds an error response in the format of RFC 9457 (problem details).
+
+    `status` is the HTTP status, and `detail` the message. `headers` are added to the response.
+    """
     content = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return JSONResponse(content, status, headers, PROBLEM_TYPE)
 

@@ -64,9 +64,10 @@ def choose_title_blend(
 
 
 def blended(matcher_distances: Tensor, title_distances: Tensor, share: float) -> Tensor:
-    """Blends two arrays of distances: `√(share · titles² + (1 - share) · matcher²)`.
+    """Blends two tensors of distances to `√(share · t² + (1 - share) · m²)`.
 
-    Both arrays and the result have the same shape; all distances are in [0, 2].
+    Here `t` is `title_distances` and `m` is `matcher_distances`. Both and the result have the same
+    shape, and all distances are in [0, 2].
     """
     return (share * title_distances.square() + (1 - share) * matcher_distances.square()).sqrt()
 

@@ -96,7 +96,7 @@ class TuningProgress:
     def is_over(self, total_steps: int, patience: int) -> bool:
         """Returns whether the tuning must stop.
 
-        It stops after all steps, or after `patience` legs without a better validation metric.
+        It stops after `total_steps` steps, or after `patience` legs without a better metric.
         """
         return self.steps >= total_steps or len(self.figures) - self.best_leg >= patience
 
@@ -172,7 +172,10 @@ class _Tuning:
         write_tensors(path, state)
 
     def leg(self, progress: TuningProgress, bar: ProgressBar) -> TuningProgress:
-        """Runs the steps and the validation of the next leg; returns the progress after it."""
+        """Runs the steps and the validation of the next leg; returns the progress after it.
+
+        `bar` counts tokens, and shows the best and the last validation metric.
+        """
         began = time.perf_counter()
         end = min(progress.steps + self._config.tuner.steps_per_leg, self.plan.total_steps)
         tokens = sum(self._step(step, bar) for step in range(progress.steps, end))
