@@ -80,7 +80,7 @@ class MixedRun:
 def mixed_runs(cell: Cell, jobs: Sequence[Job], before: Sequence[Job] = ()) -> list[MixedRun]:
     """Returns the runs of all mixtures of `MIXTURES` that combine the students of a cell.
 
-    The list is empty if the cell's row belongs to no mixture.
+    The list is empty if there are none. An ensemble needs `NUM_AVERAGED` jobs.
 
     Args:
         cell: the cell whose students are mixed.

@@ -96,7 +96,7 @@ class Measured:
 
     @property
     def kind(self) -> Kind:
-        """Kind of the line, a value of `Kind`.
+        """Kind of the line: "teacher", "control", "ensemble", "student" or "ranker".
 
         The kind "ranker" stands for baselines, outside witnesses and fused rows.
         """
@@ -164,7 +164,7 @@ class Figures:
         Args:
             line: the ranker.
             split: split of the examples.
-            targets: name of the group of next items that count, see `is_among`.
+            targets: name of the group of next items that count, such as `cold`; see `is_among`.
             metric: name of the metric, such as `NDCG@20`.
             seeds: seeds of the runs that count; empty for all runs.
             rows: dataset rows of the examples that count; None for all that `line` ranked.
@@ -254,7 +254,8 @@ class Figures:
     def count(self, split: Split, targets: str, protocol: Protocol = "train") -> int:
         """Counts the examples of a split whose next item belongs to the group `targets`.
 
-        `protocol` decides which items are warm. See `is_among` for both arguments.
+        `targets` is a name such as `cold`, and `protocol` decides which items are warm; see
+        `is_among`.
         """
         return int(self.is_among(targets, self.dataset.example_rows(split), protocol).sum())
 
