@@ -35,8 +35,9 @@ or an input cannot be used, or an extra is not installed · 130 interrupted by C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the sub-command that `arguments` name; returns the exit code, see `EXIT_CODES`.
+    """Runs the sub-command that `arguments` name; returns the exit code, 0 on success.
 
+    The other exit codes are 1, 2 and 130; `EXIT_CODES` says what they mean.
     If `arguments` is None, those of this process are used.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -75,7 +76,10 @@ def build_app(*, load_now: bool = False) -> App:
 
 
 def _add(app: App, commands: Sequence[LazyCommand], *, load_now: bool) -> None:
-    """Adds `commands` to `app`; the help lists them in this order."""
+    """Adds `commands` to `app`; the help lists them in this order.
+
+    With `load_now`, their modules are imported now, else when a command runs.
+    """
     for order, each in enumerate(commands):
         function = _load(each) if load_now else each.path
         app.command(function, name=each.name, help=each.help, group=each.group, sort_key=order)

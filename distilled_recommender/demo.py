@@ -119,7 +119,7 @@ def _run_stage(name: str, stage: Stage, experiment: Experiment, workplace: Workp
 def _settings(host: str, **more: Path) -> Settings:
     """Returns the settings of the demo's service, which requires no API keys.
 
-    `more` are further settings by name.
+    `more` has further settings of the service by name, such as the path of the bundle.
 
     Raises:
         ConfigError: a setting in the environment is invalid, or `host` can be reached from other
@@ -134,7 +134,10 @@ def _settings(host: str, **more: Path) -> Settings:
 
 @contextmanager
 def _service(bundle: Path, host: str, port: int) -> Iterator[httpx.Client]:
-    """Serves `bundle` in a thread for the duration of a `with` block; yields an HTTP client."""
+    """Context manager that serves `bundle` in a thread at `host` and `port`.
+
+    Yields an HTTP client of the service, which has started by then.
+    """
     say("\n── service")
     config = uvicorn.Config(
         create_app(_settings(host, bundle_path=bundle)),

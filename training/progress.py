@@ -41,7 +41,7 @@ Advance = Callable[[float], None]
 
 
 def ignore_progress(_: float) -> None:
-    """Does nothing: an `Advance` function for work without a progress bar."""
+    """Ignores the number of units done: the default of `advance`, for work without a bar."""
 
 
 def share_terminal(position: int, lock: AbstractContextManager[Any]) -> None:
@@ -139,7 +139,7 @@ _open_bars: list[ProgressBar] = []  # bars of this process that are shown, outer
 
 
 def counting(work: Callable[[NDArray[np.int64]], T], bar: ProgressBar) -> Callable[..., T]:
-    """Wraps a function of example rows so that each call advances `bar` by the number of rows."""
+    """Returns a function that calls `work` on dataset rows, and advances `bar` by their number."""
 
     def counted(rows: NDArray[np.int64]) -> T:
         result = work(rows)

@@ -16,10 +16,11 @@ REPORTS = ("benchmarks/out/*", "docs/results/*")
 
 @cache
 def commit() -> str:
-    """Returns the commit of this working copy, with `+` if files other than `REPORTS` have changed.
+    """Returns the commit of this working copy, 12 hexadecimal digits, or `unknown` without git.
 
-    Returns `unknown` outside a git repository. The first result is cached, since a program runs the
-    code that it started with, even if a commit is made meanwhile.
+    If tracked files have changes that are not committed, `+` is added; generated reports
+    (`REPORTS`) do not count. The first result is cached, since a program runs the code that it
+    started with, even if a commit is made meanwhile.
     """
     others = [f":(top,exclude,glob){each}" for each in REPORTS]
     try:

@@ -142,7 +142,11 @@ async def _attempt(collector: Collector) -> bool:
 
 
 async def _compact_often(log: LogFolder, settings: CollectSettings) -> None:
-    """Compacts the log in a thread every `compact_minutes`, while the collector goes on."""
+    """Compacts the log in a thread every `compact_minutes`, while the collector goes on.
+
+    Records older than `keep_days` are removed. If a compaction fails, prints the error; the next
+    one tries again. Returns at once if `compact_minutes` is 0.
+    """
     while settings.compact_minutes:
         await asyncio.sleep(settings.compact_minutes * 60)
         try:

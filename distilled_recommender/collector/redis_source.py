@@ -39,14 +39,14 @@ _Raw = tuple[str, dict[str, str]]
 
 
 class _Receipt(NamedTuple):
-    """The stream of a batch, and the ids of its entries."""
+    """The stream of a batch and the ids of its entries, which `remove` deletes there."""
 
     stream: str
     ids: Sequence[str]
 
 
 class RedisSource:
-    """Takes entries from the streams of a single Redis, or of a Redis Cluster."""
+    """Source of entries in the streams of a single Redis, or of a Redis Cluster."""
 
     def __init__(self, client: RedisClient, claim_seconds: float) -> None:
         """Creates a source that reads with `client`, and closes `client` in `aclose`.
@@ -107,7 +107,8 @@ class RedisSource:
     async def _claim(self, stream: str) -> Batch | None:
         """Takes over all entries of a stream that another consumer has had for `claim_seconds`.
 
-        There are few such entries: a collector whose limit of records is reached takes no more.
+        These entries are few: a collector at its limit of waiting records writes them before it
+        takes more.
         """
         found: list[_Raw] = []
         cursor = _START
@@ -159,7 +160,7 @@ def _source_errors() -> Iterator[None]:
 
 
 def _entries_of(reply: Any) -> list[_Raw]:
-    """Returns the entries in a reply of XREADGROUP about one stream."""
+    """Returns the entries in a reply of XREADGROUP about one stream; none if the reply is empty."""
     if not reply:
         return []
     (stream,) = reply.items() if isinstance(reply, dict) else reply

@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 
 
 class _Receipt(NamedTuple):
-    """The segment of a batch, and whether one of its records is damaged."""
+    """The segment file of a batch, which `remove` deletes, or renames if a record is damaged."""
 
     path: Path
     is_damaged: bool
 
 
 class SegmentSource:
-    """Takes entries from the segments in the folders of a service's workers."""
+    """Source of entries in the segment files of a service; each worker has a folder of segments."""
 
     def __init__(self, folder: Path) -> None:
         """Creates a source of the workers' folders in `folder`, which need not exist yet."""

@@ -11,7 +11,7 @@ GROUP = "collect"
 
 
 class SourceError(Exception):
-    """A source cannot be reached at present; the message names the reason."""
+    """A source of entries that cannot be reached at present; the message names the reason."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,10 @@ class Source(Protocol):
 
 
 def read_entry(entry: Entry) -> tuple[Sequence[Record], str]:
-    """Returns the records of an entry, and an error message, which is empty for a valid entry."""
+    """Reads an entry; returns its records and an error message.
+
+    The message is empty for a valid entry. An entry that cannot be read has no records.
+    """
     try:
         return records_of(entry), ""
     except EventLogError as error:

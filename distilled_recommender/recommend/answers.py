@@ -49,10 +49,12 @@ class Question:
 
 
 class Answering:
-    """Callable that recommends for tables of histories with one loaded bundle."""
+    """Callable that maps a table of histories to one with recommendations, by one loaded bundle."""
 
     def __init__(self, bundle: Path, question: Question) -> None:
-        """Loads and checks the bundle.
+        """Loads and checks the bundle, and checks the filters of `question`.
+
+        `question` is asked for every history.
 
         Raises:
             BundleError: the bundle cannot be served.

@@ -20,7 +20,7 @@ _STAMP = "stamp"
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of one output file.
+    """The stored parts of one output file that is not finished yet.
 
     Attributes:
         out: path of the output file.

@@ -79,7 +79,9 @@ def command(
 
 
 def _values(option: str, pairs: Sequence[str]) -> Mapping[str, Sequence[str]]:
-    """Returns the values of `NAME=VALUE` pairs by name.
+    """Parses `NAME=VALUE` pairs; returns the values by name, in the order of the pairs.
+
+    `option` is the name of the command-line option without dashes, for the error message.
 
     Raises:
         ConfigError: a pair has no `=`.
@@ -122,7 +124,10 @@ def _is_list_of_texts(kind: pa.DataType) -> bool:
 
 
 def _stamp(path: Path, file: pq.ParquetFile, version: str, question: Question) -> str:
-    """Returns a hash of all that decides the content of the parts: file, bundle and question."""
+    """Returns a hash of all that decides the content of the parts: file, bundle and question.
+
+    The file enters by its size, time of change and number of rows. `version` is the bundle's.
+    """
     stat = path.stat()
     decides = (
         *(stat.st_size, stat.st_mtime_ns, file.metadata.num_rows, PART_ROWS, version),

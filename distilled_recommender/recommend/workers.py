@@ -31,7 +31,7 @@ def answered(
     """Answers and writes parts of a file in `num_workers` processes.
 
     Whenever one or more parts are done, yields the number of histories in them. At most `_AHEAD`
-    parts per worker are in memory.
+    parts per worker are in memory. `tasks` are pairs of a part's number and its histories.
 
     Raises:
         WorkerError: a worker was killed, for example for lack of memory.

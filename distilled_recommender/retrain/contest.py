@@ -24,7 +24,10 @@ from training.students.scorer import StudentScorer
 
 @dataclass(frozen=True)
 class Outcome:
-    """The decision of a contest, with a sentence that says why."""
+    """The decision of a contest, and a sentence that gives the reason.
+
+    `decide` says when a contest ends as "published", "worse" or "undecided".
+    """
 
     decision: Literal["published", "worse", "undecided"]
     reason: str
@@ -36,7 +39,8 @@ def relative_gain(
     """Computes the challenger's gain in NDCG@20 over the champion, with a 95 % interval.
 
     The gain is on the test examples of `dataset`, relative to the champion's NDCG@20. The bootstrap
-    is paired by user. The challenger must not have been trained on the test rows.
+    is paired by user and has `num_draws` draws. The challenger must not have been trained on the
+    test rows.
     """
     rows = dataset.example_rows(Split.TEST)
     rankers = (
@@ -63,8 +67,9 @@ def level_of(look: int) -> float:
 
 
 def at_look(gain: Interval, look: int) -> Interval:
-    """Widens a 95 % interval to the confidence level of a look, see `level_of`.
+    """Widens a 95 % interval to the confidence level of contest number `look`, from 1.
 
+    `level_of` computes this level from the number of the contest with the same champion.
     Both sides are scaled by the ratio of two normal quantiles, since the bootstrap has too few
     draws for the quantiles of a late look.
     """
@@ -78,7 +83,10 @@ def _normal_quantile(level: float) -> float:
 
 
 def decide(gain: Interval, examples: int, config: RetrainConfig) -> Outcome:
-    """Decides a contest by the challenger's relative gain on the newest slice.
+    """Decides a contest by the interval of the challenger's gain on the newest slice.
+
+    The decision is "published" if the lower end is above `config.margin`, and "worse" if the upper
+    end is below 0. Otherwise it is "undecided".
 
     Args:
         gain: relative gain with its interval, as `at_look` returns it.

@@ -139,7 +139,10 @@ def run_ladder(experiment: Experiment, workplace: Workplace, options: LadderOpti
 
 
 def _train_and_report(choices: Choices, lines: list[Measured], options: LadderOptions) -> None:
-    """Trains each kind of student, adds its lines to `lines`, and writes a report of all lines."""
+    """Trains each kind of student, appends its lines to `lines`, and writes a report of all lines.
+
+    With `options.kept`, nothing is trained: only stored runs become lines.
+    """
     plan = choices.plan
     figures = Figures(plan.dataset, plan.experiment.ladder.num_resamples)
     for student in plan.experiment.ladder.students:
@@ -218,7 +221,11 @@ def _plan(
 def _reference_lines(
     plan: Plan, workplace: Workplace, store: RunStore, *, stored_only: bool
 ) -> list[Measured]:
-    """Returns the lines of all references: first teachers' answers, then rankings by titles."""
+    """Returns the lines of all references: first teachers' answers, then rankings by titles.
+
+    With `stored_only`, titles embedded by an LLM's first layers are left out if their ranks are
+    not stored, and a message says so.
+    """
     rankings = [(each.reference, teacher_rankings(each, store)) for each in plan.teachers]
     rankings += title_layer_rankings(
         plan.experiment, plan.dataset, workplace, store, stored_only=stored_only

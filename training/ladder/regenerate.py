@@ -34,7 +34,7 @@ MAX_SHOWN_CHANGES = 12
 
 
 class ReportComparison(Enum):
-    """The outcome of regenerating one report."""
+    """The outcome of regenerating one report: same, changed, impossible or left out."""
 
     SAME = "the same"
     OTHER = "changed"
@@ -63,9 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _regenerate(report: Path, work: Path) -> ReportComparison:
-    """Regenerates `report`, and compares old and new.
+    """Regenerates `report` in a temporary folder, and compares old and new.
 
-    If the report cannot be regenerated, prints the error and returns `IMPOSSIBLE`.
+    If the report cannot be regenerated, prints the error and returns `IMPOSSIBLE`. `work` is the
+    folder of the datasets and the teachers' knowledge.
     """
     try:
         return _compare(report, work)

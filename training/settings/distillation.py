@@ -112,13 +112,19 @@ class DistillationConfig(Section):
 
     @property
     def share_of_lists(self) -> float:
-        """Share of the list loss in the total loss: `distribution_weight` or `ranking_weight`."""
+        """Share of the list loss in the total loss.
+
+        This is `distribution_weight` if `list_loss` is "distribution", else `ranking_weight`.
+        """
         learns_all = self.list_loss == "distribution"
         return self.distribution_weight if learns_all else self.ranking_weight
 
     @property
     def used_length(self) -> int:
-        """Maximum number of items used from a list: `distribution_length` or `list_length`."""
+        """Maximum number of items that the loss uses from a ranking list.
+
+        This is `distribution_length` if `list_loss` is "distribution", else `list_length`.
+        """
         learns_all = self.list_loss == "distribution"
         return self.distribution_length if learns_all else self.list_length
 

@@ -207,9 +207,10 @@ def _refuse_a_loss_without_probabilities(loss: str) -> None:
 
 
 def _overlaid(settings: Mapping[str, object], given: object) -> object:
-    """Merges two nested mappings; if both have a key, the value in `given` is taken.
+    """Merges two nested mappings into a new one, section by section.
 
-    A `given` that is not a mapping is returned as it is; pydantic then refuses it.
+    If both have a key, the value in `given` is taken, unless both values are mappings, which are
+    merged. A `given` that is not a mapping is returned as it is; pydantic then refuses it.
     """
     if not isinstance(given, Mapping):
         return given

@@ -279,7 +279,7 @@ class TeacherConfig(Section):
         older fingerprints stay valid.
 
         Args:
-            names: settings to include, as pydantic's `include`.
+            names: names of the settings to include, passed to pydantic's `model_dump`.
             exclude_none: whether settings that are None are left out.
         """
         settings = self.model_dump(include=names, exclude_none=exclude_none)

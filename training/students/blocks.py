@@ -40,7 +40,11 @@ class Block(nn.Module):
         self.attention_gate = self.feed_forward_gate = None
 
     def feed_forward_layer(self, config: StudentConfig) -> nn.Module:
-        """Creates the feed-forward layer, which maps `[..., hidden]` to the same shape."""
+        """Creates the feed-forward layer, two linear layers with GELU between them.
+
+        It maps `[..., hidden]` to the same shape. `config` has both sizes, `hidden_size` and the
+        factor by which the inner layer is larger.
+        """
         size = config.hidden_size
         return nn.Sequential(
             nn.Linear(size, size * config.feed_forward_factor),
@@ -79,7 +83,7 @@ class LigrBlock(Block):
         self.feed_forward_gate = nn.Linear(size, size)
 
     def feed_forward_layer(self, config: StudentConfig) -> nn.Module:
-        """Creates a SwiGLU layer, which maps `[..., hidden]` to the same shape."""
+        """Creates the feed-forward layer, a SwiGLU; it maps `[..., hidden]` to the same shape."""
         return SwiGLU(config)
 
 

@@ -40,10 +40,11 @@ class Caser(Student):
         return self._query_vectors(self._windows(histories, table)[:, -self.window :])[:, 0]
 
     def _windows(self, histories: Tensor, table: Tensor) -> Tensor:
-        """Looks up item vectors and puts `window - 1` rows of zeros before them.
+        """Looks up the vectors of `histories` in `table`, and puts `window - 1` zero vectors first.
 
-        The result is `[batch, window - 1 + length, hidden]`. The image at position `p` consists of
-        the rows `p` to `p + window - 1` of the result.
+        `histories` are item indices, `[batch, length]`; `table` is `[catalog rows, hidden]`. The
+        result is `[batch, window - 1 + length, hidden]`. The image at position `p` consists of the
+        rows `p` to `p + window - 1` of the result.
         """
         items = functional.embedding(histories, table)
         return functional.pad(items, (0, 0, self.window - 1, 0))

@@ -72,7 +72,10 @@ class ColdItems(nn.Module):
 
     @property
     def shrinkage(self) -> float:
-        """Factor of the sum of the projected title and the mean donor offset; 1 before `place`."""
+        """Factor that multiplies the projected title plus the mean donor offset.
+
+        It is `SHRINKAGE` after `place`, and 1 before.
+        """
         return SHRINKAGE if self.are_placed else 1.0
 
     @property
@@ -125,7 +128,9 @@ class ColdItems(nn.Module):
         return torch.cat([offsets[nearest].mean(dim=1) for nearest in parts])
 
     def likeness(self, columns: Tensor, all_items: AllItems) -> Tensor:
-        """Computes the cosine of each cold item's columns with each donor's, `[cold, donors]`.
+        """Computes the cosine of each cold item with each donor, `[cold, donors]`.
+
+        The cosine is that of their principal columns.
 
         Args:
             columns: `[cold, columns]`, principal columns of the cold items.
@@ -148,7 +153,11 @@ class ColdItems(nn.Module):
 
 
 def keep_saved_names(item_table: nn.Module) -> None:
-    """Makes state dicts of `item_table` hold the tensors of `cold_items` under `SAVED_NAMES`."""
+    """Registers hooks on `item_table` that rename tensors in its state dicts, in both directions.
+
+    A state dict has the tensors of `item_table.cold_items` under the names `SAVED_NAMES`, as all
+    checkpoints do. Loading renames them to the attributes of `ColdItems`.
+    """
     item_table.register_state_dict_post_hook(_to_saved_names)  # type: ignore[no-untyped-call]  # torch's
     item_table.register_load_state_dict_pre_hook(_from_saved_names)  # type: ignore[no-untyped-call]  # torch's
 
@@ -168,10 +177,10 @@ def _from_saved_names(_: nn.Module, state: dict[str, Any], prefix: str, *__: obj
 def _create_optional_buffers(
     cold_items: nn.Module, state: dict[str, Any], prefix: str, *_: object
 ) -> None:
-    """Creates the buffers `projection` and `donors` before `state` is loaded.
+    """Creates the buffers `projection` and `donors`; torch calls it before it loads `state`.
 
     torch loads values into existing buffers only, so both buffers get the shapes that they have in
-    `state`. A buffer that `state` lacks becomes None.
+    `state`. A buffer that `state` lacks becomes None. Names in `state` begin with `prefix`.
     """
     for name in ("projection", "donors"):
         saved = state.get(f"{prefix}{name}")

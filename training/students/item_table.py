@@ -161,7 +161,7 @@ class ItemTable(nn.Module):
 
     @torch.no_grad()
     def remove_cold_items(self, offsets: Tensor) -> None:
-        """Undoes `place_cold_items`.
+        """Undoes `place_cold_items`: restores all offsets, and clears `cold_items`.
 
         Args:
             offsets: `[items, hidden]`, the table's offsets before `place_cold_items`.
@@ -208,9 +208,10 @@ class ItemTable(nn.Module):
 
 
 def _create_readable(table: ItemTable, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Creates the buffer `readable` before `state` is loaded; sets it to None if `state` lacks it.
+    """Creates the buffer `readable` of `table`; torch calls it before it loads `state`.
 
-    torch loads values into existing buffers only.
+    torch loads values into existing buffers only. If `state` lacks the buffer, it becomes None.
+    Names in `state` begin with `prefix`.
     """
     saved = state.get(f"{prefix}readable")
     device = table.get_buffer("padding").device

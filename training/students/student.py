@@ -44,7 +44,7 @@ class Student(nn.Module):
         raise NotImplementedError
 
     def encode_packed(self, histories: Tensor, windows: Tensor, table: Tensor) -> Tensor:
-        """Maps packed histories, of which one row holds several, to query vectors.
+        """Maps histories to query vectors; a row of the batch holds several histories, in sequence.
 
         Only students with `packs_windows` implement this method. The query vectors of a history are
         those that `encode` computes for this history alone.
@@ -63,20 +63,24 @@ class Student(nn.Module):
     def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
         """Returns only the last query vector of each history, `[batch, hidden]`.
 
-        A subclass can override this method to compute less. See `encode` for the arguments.
+        A subclass can override this method to compute less. As for `encode`, `histories` is
+        `[batch, length]`, padded on the left, and `table` is `[catalog rows, hidden]`.
         """
         return self.encode(histories, table)[:, -1]
 
     def encode_unpadded(self, histories: Tensor, table: Tensor) -> Tensor:
         """Returns the last query vectors, `[batch, hidden]`, of histories that have no padding.
 
-        A subclass can override this method to skip its padding mask. See `encode` for the
-        arguments.
+        A subclass can override this method to skip its padding mask. As for `encode`, `histories`
+        is `[batch, length]`, and `table` is `[catalog rows, hidden]`.
         """
         return self.encode_newest(histories, table)
 
     def score(self, histories: Tensor) -> Tensor:
-        """Scores all items after each history, `[batch, catalog rows]`; padding gets -inf."""
+        """Scores all items after each history, `[batch, catalog rows]`; column 0, padding, is -inf.
+
+        `histories` is `[batch, length]`, item indices, padded on the left.
+        """
         table: Tensor = self.item_table()
         scores = self.encode_newest(histories, table) @ table.T
         scores[:, 0] = -torch.inf

@@ -69,7 +69,8 @@ def held_out_rows(
 ) -> NDArray[np.int64]:
     """Draws examples of a held-out split at random; returns their dataset rows, ascending.
 
-    At most `config.budget_held_out` and at most `at_most` examples are drawn. None means no limit.
+    The number of examples is limited by `config.budget_held_out` and by `at_most`. None means no
+    limit. Equal arguments draw equal rows.
     """
     counts = [each for each in (config.budget_held_out, at_most) if each is not None]
     return _sample(dataset.example_rows(split), min(counts, default=None), HELD_OUT_SEED)

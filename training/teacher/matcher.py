@@ -102,9 +102,12 @@ def matcher_distances(matcher: Matcher, states: States) -> Distances:
 
 
 class Standardise(nn.Module):
-    """Scales each dimension to mean 0 and variance 1, as measured on a sample `[n, size]`.
+    """Scales each dimension to mean 0 and variance 1, by the statistics of a sample of vectors.
 
     All states of an LLM lie near one dominant direction; standardising removes it.
+
+    Args:
+        sample: `[n, size]`, the vectors whose mean and standard deviation are used.
     """
 
     mean: Tensor

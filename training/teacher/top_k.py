@@ -29,7 +29,8 @@ def answer(
 ) -> Answers:
     """Makes the teacher's answers: for each example, the `list_length` nearest unseen items.
 
-    `rows` are the dataset rows of the examples, ascending. A progress bar is shown.
+    `distances` computes the distances of all items for dataset rows. `rows` are the dataset rows of
+    the examples, ascending. A progress bar is shown.
     """
     with ProgressBar("answering", len(rows), "example") as bar:
         return _answer_in_batches(distances, dataset, rows, list_length, bar.advance)
@@ -41,7 +42,7 @@ def teacher_metrics(
     rows: NDArray[np.int64],
     advance: Advance = ignore_progress,
 ) -> dict[str, float]:
-    """Evaluates a teacher's distances on examples; returns metrics by name.
+    """Evaluates a teacher's distances on examples; returns metrics by name, such as `NDCG@20`.
 
     Args:
         distances: the teacher's distances.
@@ -109,7 +110,7 @@ def nearest_items(distances: Tensor, forbidden: Tensor, list_length: int) -> Nea
     Args:
         distances: `[examples, catalog rows]`, lower is nearer.
         forbidden: `[examples, catalog rows]`, whether an item must be left out.
-        list_length: maximum number K of items in a list.
+        list_length: maximum number K of items in a list; a shorter list is padded with item 0.
     """
     allowed = distances.masked_fill(forbidden, torch.inf)
     allowed[:, PADDING_INDEX] = torch.inf

@@ -78,12 +78,14 @@ class MixedRun:
 
 
 def mixed_runs(cell: Cell, jobs: Sequence[Job], before: Sequence[Job] = ()) -> list[MixedRun]:
-    """Returns the runs of all mixtures that a cell's students belong to; empty if there are none.
+    """Returns the runs of all mixtures of `MIXTURES` that combine the students of a cell.
+
+    The list is empty if there are none. An ensemble needs `NUM_AVERAGED` jobs.
 
     Args:
         cell: the cell whose students are mixed.
         jobs: the jobs of the students, one per seed; an ensemble takes the first ones.
-        before: if `jobs` are refits, the validation run of each, in the same order.
+        before: if `jobs` are refits, the validation run of each, in the same order; else empty.
     """
     return list(_mixed_runs(cell, jobs, before))
 

@@ -76,11 +76,15 @@ class Plan:
                     yield Cell(name, student, teacher)
 
     def _teachers_of(self, row: LadderRow) -> Iterator[Teacher]:
-        """Yields the teachers of a row: the first one and, with `every_teacher`, the others.
+        """Yields the first teacher and, if `row.every_teacher` is true, the others.
 
-        Only fusion teachers teach a row that needs distributions. If a row uses lists, other
-        teachers without answers to training examples are skipped. If it uses none, other fusion
-        teachers are skipped, since their embeddings are those of the titles teacher.
+        A teacher that cannot teach the row is skipped, by these rules:
+
+        - A row with distributions is taught by fusion teachers only.
+        - A row with ranking lists needs, of each teacher but the first, answers to training
+          examples.
+        - A row with embeddings only skips fusion teachers, except the first teacher. Their
+          embeddings are those of the titles teacher.
         """
         first, *others = self.teachers
         if row.can_be_taught_by(first.kind):

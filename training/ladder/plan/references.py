@@ -65,7 +65,10 @@ class Teacher:
 
     @property
     def ranks_by_last_title(self) -> bool:
-        """True if the teacher ranks by the last title only, like the row `TITLES_ROW`."""
+        """True if the teacher ranks items by the distance from the last title only.
+
+        The ladder row `TITLES_ROW` has the same ranking without a teacher.
+        """
         return self.kind in TITLES_KINDS and not self.knowledge.provenance.get("decay")
 
     @property

@@ -69,7 +69,8 @@ class LadderRow:
     def can_be_taught_by(self, kind: str) -> bool:
         """Returns whether teachers of `kind` have the knowledge that the row learns from.
 
-        Only fusion teachers have distributions.
+        Fusion teachers can teach every row. Teachers of another kind can teach all rows except
+        those that learn distributions.
         """
         learns_distributions = VARIANTS[self.variant].list_loss == "distribution"
         return kind in FUSION_KINDS or not learns_distributions
@@ -78,8 +79,8 @@ class LadderRow:
 def _plain_or_ablation(training: RowTraining) -> LadderRow:
     """Makes a row with the variant and loss of `training`.
 
-    A row without a teacher is tuned with the grid of CE. A row with a teacher takes the settings
-    that validation chose for the row DLLM2Rec.
+    A row without a teacher is tuned with the grid `plain`, like the row CE. A row with a teacher
+    takes the settings that validation chose for the row DLLM2Rec.
     """
     row = LadderRow(*training)
     return row if row.needs_teacher else replace(row, grid="plain")

@@ -1,4 +1,4 @@
-"""Writes a report's section on cold targets, which are examples whose next item is cold.
+"""Makes a report's section on cold targets, which are examples whose next item is cold.
 
 The section also has the gains on warm targets.
 """
@@ -22,7 +22,7 @@ HEADINGS = (
 
 
 def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the report's section on cold targets.
+    """Returns the report's section on cold targets.
 
     Returns "" if no test example has a cold next item, or if DLLM2Rec, CE or a ranking by titles is
     not measured.
@@ -44,9 +44,9 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
 def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[list[str]]:
     """Yields the rows of the section's first table as lists of cells, one for each DLLM2Rec line.
 
-    Lines with the cold bonus are included. A row has HR@20 on cold targets and the difference from
-    a ranking by the same teacher's title embeddings. It also has relative gains in NDCG@20 on warm
-    targets.
+    Lines with the cold bonus are included; lines without a CE line or a ranking by titles to
+    compare with are left out. A row has HR@20 on cold targets and the difference from a ranking by
+    the same teacher's title embeddings. It also has relative gains in NDCG@20 on warm targets.
     """
     by_key = {line.key: line for line in lines}
     for line in lines:

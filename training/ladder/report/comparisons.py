@@ -1,4 +1,4 @@
-"""Writes a report's sections that compare students with teachers, and teachers in pairs."""
+"""Makes a report's sections that compare students with teachers, and teachers in pairs."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +22,7 @@ PAIRED_ROWS = (*WHOLE_ROWS, DISTRIBUTIONS_ONLY_ROW, EMBEDDINGS_ROW)
 
 
 def against_others(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the report's section that compares students with teachers and kNN baselines.
+    """Returns the report's section that compares students with teachers and kNN baselines.
 
     Teachers are compared with each other and with kNN baselines, too. Returns "" if there is
     nothing to compare.
@@ -66,14 +66,14 @@ def _validation_difference(line: Measured, other: Measured, figures: Figures) ->
 def difference_of(line: Measured, other: Measured, figures: Figures, split: Split) -> Interval:
     """Returns NDCG@20 of `line` minus that of `other`, with its interval.
 
-    Only the seeds and examples that both lines have are used.
+    Only the seeds and the examples of `split` that both lines have are used.
     """
     more, less = figures.pair(line, other, "all", METRIC, split)
     return more.minus(less).interval()
 
 
 def between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the report's section that compares teachers in pairs.
+    """Returns the report's section that compares teachers in pairs.
 
     Each pair is compared by a kind of student that both teachers taught. Returns "" if no student
     was taught by two teachers.

@@ -1,4 +1,4 @@
-"""Writes the report of a ladder in Markdown, with an interval for every figure."""
+"""Makes the report of a ladder in Markdown, with an interval for every figure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -70,7 +70,10 @@ def as_report(
 
 
 def _examples(figures: Figures, protocol: Protocol) -> str:
-    """Writes the report's paragraph on the test examples, the intervals and the measurements."""
+    """Returns the report's paragraph on the test examples, the intervals and the measurements.
+
+    `protocol` decides which next items count as cold.
+    """
     counts = ", ".join(f"{figures.count(Split.TEST, each, protocol):,} {each}" for each in TARGETS)
     learned = "training" if protocol == "train" else "training or validation"
     rows = figures.dataset.example_rows(Split.TEST)
@@ -93,7 +96,7 @@ def _rankers_tables(lines: Sequence[Measured], figures: Figures) -> list[str]:
 
 
 def _rankers_table(student: str, lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the table of the lines of one student.
+    """Returns a table of those of `lines` that are of one student, with their main figures.
 
     The student "" stands for all rankers without a student.
     """
@@ -117,10 +120,10 @@ def _ranker_cells(line: Measured, figures: Figures) -> list[str]:
 
 
 def _between(line: Measured, figures: Figures) -> Iterator[str]:
-    """Yields one cell as text: the third column of the table of rankers.
+    """Yields the cell of `line` in the third column of the table of rankers, as text.
 
-    For a line fitted on training rows, the cell is validation NDCG@20. A refit has no validation
-    figures, so its cell is test HR@20 on next items without a training interaction.
+    For a line fitted on training rows only, the cell is validation NDCG@20. A refit has no
+    validation figures, so its cell is test HR@20 on next items without a training interaction.
     """
     if line.protocol == "train":
         validation = figures.draws(line, Split.VALIDATION, "all", METRIC).interval()
@@ -130,7 +133,7 @@ def _between(line: Measured, figures: Figures) -> Iterator[str]:
 
 
 def _choices_table(lines: Sequence[Measured]) -> str:
-    """Writes the table of each line's chosen settings, best epochs and cold bonuses."""
+    """Returns the table of each line's chosen settings, best epochs and cold bonuses."""
     cells = [_choice_cells(line) for line in lines if line.settings]
     headings = ("student", "row", "teacher", "trials", "settings", "epochs", "cold bonuses")
     return as_table(headings, cells)

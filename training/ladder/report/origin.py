@@ -56,7 +56,8 @@ def _arguments() -> list[str]:
 def _described(teacher: Teacher, num_answered: int, num_examples: int) -> str:
     """Describes a teacher in a phrase: its LLM and its cost.
 
-    If the teacher did not answer all `num_examples` test examples, the phrase says how many it did.
+    If the teacher answered only `num_answered` of the `num_examples` test examples, the phrase says
+    so.
     """
     facts = teacher.knowledge.provenance
     cost = f"{teacher.tokens:,} tokens, {teacher.seconds:,.0f} s on {facts.get('hardware')}"
@@ -68,7 +69,8 @@ def _described(teacher: Teacher, num_answered: int, num_examples: int) -> str:
 def _llm(facts: Mapping[str, Any]) -> str:
     """Describes a teacher's LLM in a phrase: model, precision, layers, pooling and tuning.
 
-    A words teacher has no LLM; the phrase then says how it embeds titles.
+    `facts` is the provenance of the teacher's knowledge. A words teacher has no LLM; the phrase
+    then says how it embeds titles.
     """
     settings = facts.get("settings", {})
     if settings.get("kind") == "tf-idf":

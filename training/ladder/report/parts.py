@@ -1,4 +1,4 @@
-"""Writes a report's sections on the gain that each part of the method brings."""
+"""Makes a report's sections on the gain that each part of the method brings."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ PAPERS_METRICS = ("HR@20", "NDCG@20")
 
 
 def parts(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
-    """Writes the report's section on the gain in test NDCG@20 by each part of the method.
+    """Returns the report's section on the gain in test NDCG@20 by each part of the method.
 
     Returns "" if no two rows can be compared. The file names of the plots begin with `picture`.
     """
@@ -51,8 +51,9 @@ def _gains_table(student: str, lines: Sequence[Measured], figures: Figures) -> s
 
 
 def papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the report's section on relative gains of DLLM2Rec over BCE, averaged as in the paper.
+    """Returns the report's section on the relative gains of the row DLLM2Rec over the row BCE.
 
+    Their average over all students and two metrics stands beside the figure of the DLLM2Rec paper.
     Returns "" if no student has both rows.
     """
     by_key = {(line.row, line.student): line for line in reversed(lines)}
@@ -83,7 +84,7 @@ def _relative_gains(distilled: Measured, baseline: Measured, figures: Figures) -
 
 
 def negative_results(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the report's section on parts and teachers whose gain is not shown to be positive.
+    """Returns the report's section on parts and teachers whose gain is not shown to be positive.
 
     Returns "" if no two rows can be compared.
     """

@@ -48,15 +48,19 @@ def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> N
 
 
 def _bars(intervals: Sequence[Interval]) -> list[list[float]]:
-    """Returns the lengths of error bars as two lists: below the means, and above them."""
+    """Returns two lists of the lengths of error bars, one entry for each of `intervals`.
+
+    The first list is for the parts of the bars below the means, the second for those above.
+    """
     below = [each.mean - each.low for each in intervals]
     return [below, [each.high - each.mean for each in intervals]]
 
 
 def _annotate(axes: Axes, name: str, point: tuple[float, float], *, left: bool) -> None:
-    """Writes a name to the right of a point, or to its left if `left` is true.
+    """Writes `name` to the right of a point of the plot, or to its left if `left` is true.
 
-    Points of a second teacher lie near those of the first. So their names are written on the left.
+    `point` is the pair of x and y in data coordinates. Callers set `left` for a second teacher,
+    whose points lie near those of the first.
     """
     offset, alignment = ((-4, 4), "right") if left else ((4, 4), "left")
     axes.annotate(name, point, offset, textcoords="offset points", fontsize=7, ha=alignment)

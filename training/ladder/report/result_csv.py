@@ -32,9 +32,10 @@ COLUMNS = (
 
 
 def save_figures(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
-    """Writes a CSV file to `path`.
+    """Writes the figures of `lines`, with their intervals, to the CSV file `path`.
 
-    It has one record for each line, split, group of next items and metric.
+    The file has one record for each line, split, group of next items (all, warm or cold) and
+    metric.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Writes a report's section on strata: NDCG@20 of the main rows on parts of the test examples."""
+"""Makes a report's section on strata: NDCG@20 of the main rows on parts of the test examples."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +16,7 @@ ROWS = (NEIGHBOURS_ROW, ORDERED_ROW, HISTORY_TITLES_ROW, *STUDENTS_ROWS)
 
 
 def by_stratum(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the report's section on strata: one table of test NDCG@20 per division.
+    """Returns the report's section on strata: one table of test NDCG@20 per division.
 
     Returns "" if no row of `ROWS` answered all test examples.
     """
@@ -40,7 +40,7 @@ def _is_shown(line: Measured, figures: Figures) -> bool:
 
 
 def _table(division: Division, lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the table of one division: a row per line, a column per stratum with test examples."""
+    """Returns a division as a table: a row per line, a column per stratum with test examples."""
     rows = figures.dataset.example_rows(Split.TEST)
     sizes = {name: int(chosen[rows].sum()) for name, chosen in division.strata.items()}
     present = [name for name, size in sizes.items() if size]

@@ -1,4 +1,4 @@
-"""Writes a report's first section: a table of students, the best baseline and the best teacher."""
+"""Makes a report's first section: a table of students, the best baseline and the best teacher."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ NOTE = (
 
 
 def summary(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
-    """Writes the report's first section, which compares students, best baseline and best teacher.
+    """Returns the report's first section, which compares students, best baseline and best teacher.
 
     Returns "" if no student is measured with and without a teacher. The file name of the plot
     begins with `picture`.
@@ -71,10 +71,10 @@ def _cells(
 def _over_its_own_kind(
     line: Measured, shown: Sequence[Measured], figures: Figures
 ) -> tuple[str, str]:
-    """Formats the relative gain of a DLLM2Rec line over the same student's CE line.
+    """Formats the relative gain of a DLLM2Rec line over the same student's CE line in `shown`.
 
-    Returns the gain in per cent with its interval, and its `outcome`. Both strings are empty if
-    `line` is not a DLLM2Rec line, or if the two lines share no seed.
+    Returns two strings: the gain in per cent with its interval, and `helps`, `**hurts**` or `not
+    shown`. Both are empty if `line` is not a DLLM2Rec line, or if the two lines share no seed.
     """
     alone = [each for each in shown if (each.row, each.student) == (CE_ROW, line.student)]
     if line.row != DISTILLED_ROW or not line.can_be_compared(alone[0]):

@@ -15,7 +15,8 @@ def figure_of(line: Measured, figures: Figures, targets: str, metric: str) -> st
     Args:
         line: the measured ranker.
         figures: computes the metric.
-        targets: name of the group of next items that count, see `Figures.is_among`.
+        targets: name of the group of next items that count, such as `cold`; `Figures.is_among`
+            has all names.
         metric: name of the metric, such as `NDCG@20`.
     """
     if not figures.is_among(targets, line.answered(Split.TEST), line.protocol).any():

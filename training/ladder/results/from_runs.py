@@ -48,11 +48,11 @@ def reference_lines(reference: Reference, rankings: Sequence[ReferenceRanking]) 
 
 
 def refitted_titles(line: Measured) -> list[Measured]:
-    """Returns a list with the line of a ranking by titles under the protocol `refit`.
+    """Returns a copy of a reference's line with the protocol `refit`, for a table of refits.
 
-    A ranking by titles fits nothing and only chooses a decay on validation examples. So its test
-    ranks are the same under both protocols. The list is empty if `line` shows a teacher's answers,
-    since these are never refitted.
+    The result is a list of one line if `line` ranks by titles: such a ranking fits nothing, so its
+    test ranks are the same under both protocols. The copy has test ranks only. The list is empty
+    if `line` shows a teacher's answers, which are never refitted.
     """
     if line.is_teacher:
         return []
@@ -86,7 +86,10 @@ def student_line(cell: Cell, choices: Choices, jobs: Sequence[Job]) -> Measured:
 
 
 def mixed_lines(cell: Cell, every_run: Sequence[MixedRun], store: RunStore) -> Iterator[Measured]:
-    """Yields a line for each mixture of a cell, made from the stored runs among `every_run`."""
+    """Yields a line for each mixture of a cell, made from the stored runs among `every_run`.
+
+    A mixture without a stored run has no line.
+    """
     for row in dict.fromkeys(run.row for run in every_run):
         runs = [run for run in every_run if run.row == row and store.has(run)]
         if not runs:
@@ -109,7 +112,11 @@ def mixed_lines(cell: Cell, every_run: Sequence[MixedRun], store: RunStore) -> I
 
 
 def _joined(settings: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """Joins the settings of several runs: a name maps to its distinct values, as `0.1 or 0.3`."""
+    """Joins the settings of several runs into one mapping.
+
+    The values of a setting are joined to text such as `0.1 or 0.3`; equal values are named once.
+    All runs have the same settings.
+    """
     return {
         name: " or ".join(dict.fromkeys(str(each[name]) for each in settings))
         for name in settings[0]

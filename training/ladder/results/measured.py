@@ -67,7 +67,10 @@ class Measured:
 
     @property
     def targets(self) -> Sequence[str]:
-        """Names of the groups of next items that the line has figures for (`Figures.is_among`)."""
+        """Names of the groups of next items that the line has figures for.
+
+        These are `all`, `warm` and `cold`; for a refit also `cold-train`. See `Figures.is_among`.
+        """
         return TARGETS if self.protocol == "train" else (*TARGETS, COLD_BEFORE)
 
     @property
@@ -93,7 +96,7 @@ class Measured:
 
     @property
     def kind(self) -> Kind:
-        """Kind of the line, a value of `Kind`.
+        """Kind of the line: "teacher", "control", "ensemble", "student" or "ranker".
 
         The kind "ranker" stands for baselines, outside witnesses and fused rows.
         """
@@ -161,7 +164,7 @@ class Figures:
         Args:
             line: the ranker.
             split: split of the examples.
-            targets: name of the group of next items that count, see `is_among`.
+            targets: name of the group of next items that count, such as `cold`; see `is_among`.
             metric: name of the metric, such as `NDCG@20`.
             seeds: seeds of the runs that count; empty for all runs.
             rows: dataset rows of the examples that count; None for all that `line` ranked.
@@ -207,7 +210,8 @@ class Figures:
     ) -> tuple[Draws, Draws]:
         """Computes a metric of two lines, with bootstrap draws, on their common seeds and examples.
 
-        If one of the lines is a refit, an item is warm for both if it is warm for the refit.
+        Only examples of `split` with a next item of the group `targets` count, see `is_among`. If
+        one of the lines is a refit, an item is warm for both if it is warm for the refit.
 
         Raises:
             ValueError: both lines have seeds, but none in common.
@@ -230,7 +234,9 @@ class Figures:
         """Returns a mask, `[rows]`, of the rows whose next item belongs to the group `targets`.
 
         Args:
-            targets: name of the group: a name of `TARGETS`, `NEW` or `COLD_BEFORE`.
+            targets: name of the group. `all` is all items, `warm` the warm ones, `cold` the others.
+                `cold-train` is the items that are cold under the protocol `train`. `new` is the
+                cold items that no validation example has, as next item or in its history.
             rows: `[rows]`, dataset rows of the next items.
             protocol: protocol that decides which items are warm: those that occur in the rows it
                 fits a ranker on.
@@ -246,7 +252,11 @@ class Figures:
         return known if targets == "warm" else ~known
 
     def count(self, split: Split, targets: str, protocol: Protocol = "train") -> int:
-        """Counts the examples of a split whose next item belongs to the group `targets`."""
+        """Counts the examples of a split whose next item belongs to the group `targets`.
+
+        `targets` is a name such as `cold`, and `protocol` decides which items are warm; see
+        `is_among`.
+        """
         return int(self.is_among(targets, self.dataset.example_rows(split), protocol).sum())
 
     def _bootstrap(self, rows: NDArray[np.int64]) -> Bootstrap:

@@ -38,8 +38,9 @@ def _has_refits(lines: Sequence[Measured]) -> bool:
 
 
 def _beside_refits(line: Measured) -> Measured:
-    """Returns a copy of `line` with the protocol `refit`, so that its cold items are a refit's.
+    """Returns a copy of `line` with the protocol `refit`, to be compared with refits.
 
-    A refit is trained on validation rows too, so it has fewer cold items.
+    Both are then measured on the same cold items. A refit has fewer of them, since it is trained
+    on validation rows too.
     """
     return replace(line, protocol="refit")

@@ -54,9 +54,15 @@ def _cold_strata(dataset: Dataset) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 def _ranges(
     values: NDArray[np.int64], begins: Sequence[int], unit: str
 ) -> dict[str, NDArray[np.bool_]]:
-    """Returns a mask of the rows in each range of `values`, by name of the range.
+    """Divides rows into ranges of `values`; returns a mask of the rows of each range, by its name.
 
     A range reaches from one of `begins` to just below the next one; the last range has no end.
+    Values below the first of `begins` belong to no range.
+
+    Args:
+        values: `[interactions]`, one value per row.
+        begins: lowest value of each range, ascending.
+        unit: word for what the values count, such as "items", at the end of each name.
     """
     strata = {}
     for begin, end in zip(begins, [*begins[1:], None], strict=True):

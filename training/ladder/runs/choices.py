@@ -20,7 +20,10 @@ class Choices:
     store: RunStore
 
     def can_choose(self, cell: Cell) -> bool:
-        """Returns whether the cell has only one trial, or all of its trials are measured."""
+        """Returns whether `choose` can be called for `cell`.
+
+        It can if the cell has only one trial, or if the ranks of all its trials are stored.
+        """
         is_only_one = len(self.plan.trials(cell)) == 1
         return is_only_one or all(map(self.store.has, self.plan.trial_jobs(cell)))
 

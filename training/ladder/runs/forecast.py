@@ -12,7 +12,10 @@ PROBE_STEPS = 5
 
 
 def forecast_runs(choices: Choices, num_workers: int) -> None:
-    """Prints the missing trainings of each cell, and an upper bound on the ladder's duration."""
+    """Prints the missing trainings of each cell, and an upper bound on the ladder's duration.
+
+    The bound assumes `num_workers` parallel processes.
+    """
     plan = choices.plan
     total_seconds = 0.0
     for student in plan.experiment.ladder.students:
@@ -46,7 +49,10 @@ def _due(cell: Cell, choices: Choices) -> list[Job]:
 
 
 def _longest_seconds(job: Job) -> float:
-    """Estimates the seconds of a run that trains for all its epochs, from a few steps."""
+    """Estimates how many seconds a run takes if no early stop ends it; times a few steps for it.
+
+    The estimate is the maximum number of epochs, times the duration of an epoch with validation.
+    """
     trainer = job.trainer(available_processes())
     batches = trainer.windows.epoch(job.seed, 0)
     trainer.step(batches[0])

@@ -111,7 +111,8 @@ def _title_rankings(
     """Yields two rankings: by distance from the last title, and from all titles of the history.
 
     In the second, each title weighs `decay` times as much as the next newer one. Validation chooses
-    the decay. At 0 only the last title counts, and the second ranking is left out.
+    the decay. At 0 only the last title counts, and the second ranking is left out. `embeddings` is
+    `[catalog rows, size]`.
     """
     dataset = reference.dataset
     yield _title_ranking(TITLES_ROW, TitleNeighbours(dataset, embeddings))

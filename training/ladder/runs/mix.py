@@ -38,7 +38,7 @@ def mix_students(
         cells: the cells whose students are mixed.
         choices: chooses among the trials of a cell.
         refits: whether mixtures of refitted students are measured too.
-        keep_states: whether the training states of the students are kept at the end.
+        keep_states: whether the students' training states and checkpoints are kept at the end.
     """
     store = choices.store
     runs = [run for cell in cells for run in mixtures_of(cell, choices)]

@@ -17,9 +17,10 @@ from training.students.scorer import StudentScorer
 
 
 def continues_another(run: Run) -> bool:
-    """Returns whether `run` starts from the training state of another run.
+    """Returns whether `run` continues from the final training state of another run.
 
-    Such a run must be performed after the other one.
+    This holds for jobs that differ from the other run only in how cold items are placed. They must
+    be performed after that run.
     """
     return isinstance(run, Job) and run.training_stamp != run.stamp
 

@@ -58,7 +58,8 @@ def perform_all(runs: Sequence[Run], store: RunStore, num_workers: int | None) -
 def _performed(due: Sequence[Run], store: RunStore, num_workers: int | None) -> Iterator[str]:
     """Performs the runs `due`, and yields the stamp of each run when it is done.
 
-    Runs that start from the training state of another run are performed last.
+    Runs that start from the training state of another run are performed last. `num_workers` is the
+    number of parallel processes; None for one per core.
     """
     work = partial(perform, store=store)
     for is_second_round in (False, True):

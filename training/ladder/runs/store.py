@@ -79,8 +79,8 @@ class RunStore:
         machine: the hardware, and the number of parallel runs, saved with every run.
         former: whether a job without a stored run takes the run that an older version stored. In
             that version, students without titles read every item (`Job.former_stamp`).
-        keeps_placed: whether the checkpoints of students with placed cold items are kept beside
-            the states, for their refits.
+        keeps_placed: whether the checkpoints of students with placed cold items are kept in
+            `states`. The refits of these students read them.
     """
 
     results: Path
@@ -129,7 +129,10 @@ class RunStore:
     def save_ranks(
         self, run: HasStamp, ranks: Mapping[str, NDArray[np.int64]], facts: RunFacts
     ) -> None:
-        """Saves ranks, `[examples]` by name of the split, together with `facts`."""
+        """Saves the ranks of `run`, together with `facts`; replaces an earlier file.
+
+        `ranks` maps the name of a split to the ranks of its examples, `[examples]`.
+        """
         saved = {name: value for name, value in asdict(facts).items() if name != "is_former"}
         RankFile(self._path(run.stamp), run.dataset).save(saved, ranks)
 
@@ -148,7 +151,10 @@ class RunStore:
         return self.states / f"{job.stamp}.checkpoint"
 
     def forget_checkpoints(self, jobs: Iterable[Job]) -> None:
-        """Removes the checkpoints that refits place cold items from; call it after the refits."""
+        """Removes the checkpoints of `jobs`; a checkpoint that does not exist is no error.
+
+        Call this after the refits of `jobs`, which place cold items from these checkpoints.
+        """
         for each in jobs:
             shutil.rmtree(self.checkpoint_path(each), ignore_errors=True)
 
@@ -162,7 +168,7 @@ class RunStore:
         return self.results / f"{stamp}.npz"
 
     def _former(self, run: HasStamp) -> Path | None:
-        """Returns the file of ranks that an older version stored for `run`, or None.
+        """Returns the path of the file of ranks that an older version stored for `run`.
 
         Returns None if `former` is false, if `run` has a newer file, or if there is no older file.
         """

@@ -91,7 +91,10 @@ def _array_name(place: int, split: Split) -> str:
 
 
 def _padded(evaluation: Evaluation, dataset: Dataset, split: Split) -> NDArray[np.uint8]:
-    """Returns the rank of each example of `split`; `NOT_ASKED` where `evaluation` has none."""
+    """Returns the rank of each example of `split`, `[examples]`.
+
+    Where `evaluation` has no rank, the entry is `NOT_ASKED` (255).
+    """
     rows = dataset.example_rows(split)
     ranks = np.full(len(rows), NOT_ASKED, dtype=np.uint8)
     ranks[np.searchsorted(rows, evaluation.rows)] = evaluation.ranks

@@ -27,9 +27,10 @@ Weights = Mapping[SignalName, float]
 
 
 def odds(signals: Mapping[SignalName, Tensor], weights: Weights) -> Tensor:
-    """Sums the weighted signals of each item to its score, which has the shape of one signal.
+    """Sums each item's signals, times their weights, to its score; returns `[rows, catalog rows]`.
 
-    The score is the logarithm of the item's odds, up to a constant per row.
+    The score is the logarithm of the item's odds, up to a constant per row. Each signal has the
+    shape of the result. Signals without a weight are not used.
     """
     first, *others = weights
     total = signals[first] * weights[first]
@@ -44,7 +45,7 @@ def fit_on_validation(signals: Signals, dataset: Dataset) -> Weights:
     The candidates of an example are all warm items that are new to its user.
 
     Args:
-        signals: signals on `dataset`.
+        signals: computes the signals of the examples of `dataset`.
         dataset: dataset with validation examples.
     """
     candidates = np.flatnonzero(dataset.warm_items())
@@ -67,7 +68,8 @@ def fit(signals: Tensor, allowed: Tensor, chosen: Tensor) -> Tensor:
     Args:
         signals: `[examples, items, signals]`.
         allowed: `[examples, items]`, whether an item could be chosen.
-        chosen: `[examples]`, the item that was chosen, which must be allowed.
+        chosen: `[examples]`, index on the axis `items` of the item that was chosen, which must be
+            allowed. Without examples, all weights are 0.
     """
     weights = torch.zeros(signals.shape[-1], requires_grad=True)
     optimiser = torch.optim.LBFGS([weights], max_iter=STEPS, line_search_fn="strong_wolfe")
@@ -88,9 +90,10 @@ def fit(signals: Tensor, allowed: Tensor, chosen: Tensor) -> Tensor:
 
 
 def minus_log_probabilities(scores: Tensor, allowed: Tensor) -> Tensor:
-    """Returns `-log p` of all items, at least 0, where `p` is the softmax over allowed items.
+    """Returns `-log p` of all items, `[rows, catalog rows]`; `p` is the softmax of allowed items.
 
     For an item that is not allowed, `-log p` is computed from its score with the same denominator.
+    A negative result is raised to 0.
 
     Args:
         scores: `[rows, catalog rows]`, the scores from `odds`.

@@ -119,7 +119,11 @@ def teach_fusion(
 def choose_fusion(
     dataset: Dataset, config: TeacherConfig, embeddings: NDArray[np.float32]
 ) -> Fusion:
-    """Chooses the settings and weights of a fusion teacher on validation examples."""
+    """Chooses the settings and weights of a fusion teacher on validation examples.
+
+    `embeddings` is `[catalog rows, size]`, the embeddings of the titles. The decay is chosen only
+    if `config.kind` is "fusion"; `fusion-without-titles` has none.
+    """
     neighbours = tuned_ordered_neighbours(dataset)
     decay = None
     if config.kind == "fusion":
@@ -132,7 +136,11 @@ def choose_fusion(
 def titles_of(
     view: Dataset, embeddings: NDArray[np.float32], decay: float | None
 ) -> TitleNeighbours | None:
-    """Returns the title distances for the rows of `view`; None if `decay` is None."""
+    """Makes the object that computes title distances for the rows of `view`; None without a decay.
+
+    `embeddings` is `[catalog rows, size]`. `decay` is the weight of a title of a history, divided
+    by the weight of the next newer one.
+    """
     return None if decay is None else TitleNeighbours(view, embeddings, decay)
 
 

@@ -56,7 +56,10 @@ class Engine(Protocol):
     def write(
         self, histories: Sequence[History], advance: Advance = ignore_progress
     ) -> list[WrittenTitle]:
-        """Writes the next title after each history; all histories are one batch of the LLM."""
+        """Lets the LLM write the next title after each history, all histories in one batch.
+
+        Returns one title per history, in the same order.
+        """
         ...
 
     def embed(
@@ -95,7 +98,7 @@ class LocalEngine:
     def write(
         self, histories: Sequence[History], advance: Advance = ignore_progress
     ) -> list[WrittenTitle]:
-        """Writes the next title after each history, greedily or by beam search.
+        """Lets the LM write the next title after each history, greedily or by beam search.
 
         `advance` is called with the share of `writing.max_new_tokens` written since its last call.
 
@@ -118,7 +121,10 @@ class LocalEngine:
     def embed(
         self, titles: Sequence[str], advance: Advance = ignore_progress
     ) -> NDArray[np.float32]:
-        """Embeds each title as the mean of the LM's states over its tokens, `[titles, hidden]`."""
+        """Embeds each title as the mean of the LM's states over its tokens, `[titles, hidden]`.
+
+        `advance` is called with the share of all tokens that was read since its last call.
+        """
         lines = title_lines(self.model.tokenizer, titles)
         total = sum(map(len, lines))
         return embed_lines(

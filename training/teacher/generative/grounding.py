@@ -15,6 +15,8 @@ from training.teacher.matcher import Standardise
 class Grounding:
     """Computes the distances from texts to the titles of the catalog.
 
+    A distance is Euclidean, between standardised embeddings, divided by the square root of `size`.
+
     Args:
         title_embeddings: `[catalog rows, size]`; row 0 is not used.
     """

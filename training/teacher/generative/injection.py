@@ -142,7 +142,8 @@ def choose_exponents(
 ) -> Exponents:
     """Chooses the exponents with which the teacher has the best NDCG@20 on validation examples.
 
-    A signal that `config.writing` switches off gets exponent 0. A tie goes to the first pair tried.
+    The pairs of `EXPONENTS` are tried in order, and a tie goes to the first. A signal that
+    `config.writing` switches off gets exponent 0. `distances` are those before injection.
     """
     rows = held_out_rows(dataset, config, Split.VALIDATION, at_most=NUM_VALIDATION_EXAMPLES)
     off = (0.0,)

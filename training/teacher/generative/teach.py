@@ -167,7 +167,8 @@ def title_embeddings(
 ) -> NDArray[np.float32]:
     """Embeds each title of the catalog, `[catalog rows, size]`; row 0 is zeros.
 
-    The embeddings are stored in `folder`, and computed only if they are not there.
+    The embeddings are stored in `folder`, and computed only if they are not there. They are rounded
+    to half precision. `loaded` is the engine that computes them.
     """
     settings = config.model_dump(include=SETTINGS_OF_TITLES)
     stamp = fingerprint("titles", dataset.fingerprint, settings, loaded.weights)

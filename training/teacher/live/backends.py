@@ -79,7 +79,8 @@ class RetrievalBackend(TitleEncoder):
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
         """Computes the matcher's distances from a history to all items.
 
-        They are blended with title distances unless `share` is 0.
+        They are blended with title distances unless `share` is 0. `history` holds item indices,
+        oldest first, and is not empty.
         """
         tokens, ends = self.builder.prompt(titles_in_prompt(history, self.config))
         first = ends[-1:] + 1 - len(self.builder.titles[history[-1]])
@@ -115,7 +116,10 @@ class TitlesBackend:
         return self.encoder.embed(titles)
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Computes the distances from the titles of a history to the titles of all items."""
+        """Computes the distances from the titles of a history to the titles of all items.
+
+        `history` holds item indices, oldest first, and is not empty.
+        """
         distances = self.neighbours.distances_after([np.array(history)])
         return CatalogDistances(torch.from_numpy(distances), tokens=0)
 
@@ -144,7 +148,11 @@ class GenerativeBackend:
         return self.engine.name
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Lets the LLM write the next title, and computes its distances to all items."""
+        """Lets the LLM write the next title, and computes its distances to all items.
+
+        The signals are injected into the distances. `history` holds item indices, oldest first,
+        and is not empty.
+        """
         (written,) = self.engine.write([tuple(titles_in_prompt(history, self.config))])
         embedding = torch.from_numpy(self.embed([written.text]).astype(np.float16)).float()
         distances = self.grounding.distances(embedding)
@@ -164,7 +172,10 @@ class GenerativeBackend:
 
 
 def titles_in_prompt(history: Sequence[int], config: TeacherConfig) -> Sequence[int]:
-    """Returns the newest part of `history`, which the prompt shows; `history` must not be empty."""
+    """Returns the newest items of `history` that the prompt shows, at most `config.max_titles`.
+
+    Both are item indices, oldest first. `history` must not be empty.
+    """
     start = first_title(np.array([len(history)]), config.max_titles, config.overlap)
     return history[int(start[0]) :]
 

@@ -107,7 +107,8 @@ class RequestQueue:
     async def run(self, request: Request, work: Callable[[], T]) -> tuple[T, float]:
         """Waits until all earlier requests are answered, then runs `work` in the executor.
 
-        Returns the result and the seconds that `work` took, without the wait.
+        Returns the result and the seconds that `work` took, without the wait. `request` tells
+        whether its client is still connected; otherwise `work` is not run.
 
         Raises:
             HTTPException: the queue is full, or the client has disconnected; status 503.
@@ -147,7 +148,10 @@ QueueDep = Annotated[RequestQueue, Depends(_queue)]
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Builds an error response in the format of RFC 9457 (problem details)."""
+    """Builds an error response in the format of RFC 9457 (problem details).
+
+    `status` is the HTTP status, and `detail` the message. `headers` are added to the response.
+    """
     content = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return JSONResponse(content, status, headers, PROBLEM_TYPE)
 

@@ -17,7 +17,7 @@ from training.teacher.top_k import nearest_items
 
 
 class UnknownHistoryError(Exception):
-    """Error: no item id of a client's history is in the teacher's catalog."""
+    """A client's history without any item id that is in the teacher's catalog."""
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ def fit_matcher(
         dataset: the dataset.
         encoded: the LLM's states and title embeddings for `dataset`.
         config: settings of the teacher.
-        initial: matcher to begin with, such as the one that the LLM was tuned with; it is changed.
-            None begins with an untrained matcher.
+        initial: matcher to begin with, such as the one that the LLM was tuned with; its weights
+            are trained in place. None begins with an untrained matcher.
     """
     keep_freed_memory()
     fitter = Fitter(dataset, encoded, config, initial)

@@ -90,7 +90,10 @@ def encode_dataset(
 def plan_history_windows(
     dataset: Dataset, builder: PromptBuilder, config: TeacherConfig
 ) -> list[Window]:
-    """Plans the prompt windows that predict each example within the teacher's budget once."""
+    """Plans the prompt windows that predict each example within the teacher's budget once.
+
+    `builder` has the tokens of the titles, which are counted against `config.budget_tokens`.
+    """
 
     def windows_of(rows: NDArray[np.int64]) -> list[Window]:
         return plan_windows(dataset, rows, config.max_titles, config.overlap)

@@ -64,9 +64,10 @@ def choose_title_blend(
 
 
 def blended(matcher_distances: Tensor, title_distances: Tensor, share: float) -> Tensor:
-    """Blends two arrays of distances: `√(share · titles² + (1 - share) · matcher²)`.
+    """Blends two tensors of distances to `√(share · t² + (1 - share) · m²)`.
 
-    Both arrays and the result have the same shape; all distances are in [0, 2].
+    Here `t` is `title_distances` and `m` is `matcher_distances`. Both and the result have the same
+    shape, and all distances are in [0, 2].
     """
     return (share * title_distances.square() + (1 - share) * matcher_distances.square()).sqrt()
 
@@ -74,7 +75,8 @@ def blended(matcher_distances: Tensor, title_distances: Tensor, share: float) ->
 def with_titles(distances: Distances, neighbours: TitleNeighbours, share: float) -> Distances:
     """Returns a function that computes `distances` and blends them with title distances.
 
-    If `share`, the weight of title distances, is 0, `distances` itself is returned.
+    `neighbours` computes the title distances, and `share` is their weight in `blended`, in [0, 1].
+    If it is 0, `distances` itself is returned.
     """
     if not share:
         return distances
@@ -91,8 +93,9 @@ def best_share(
 ) -> float:
     """Chooses the weight of title distances with which the blend ranks best.
 
-    The weights to try are `config.title_shares`. They are compared by NDCG@20 on validation
-    examples. A tie goes to the first weight.
+    The matcher's `distances` are blended with the title distances of `neighbours`. The weights to
+    try are `config.title_shares`. They are compared by NDCG@20 on validation examples. A tie goes
+    to the first weight.
     """
     rows, shares = held_out_rows(dataset, config, Split.VALIDATION), config.title_shares
     if len(shares) == 1:

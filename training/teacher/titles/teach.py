@@ -118,7 +118,9 @@ def embed_catalog_by_words(
 
 
 def words_embedder(titles: Sequence[str], config: TeacherConfig) -> TitleEmbedder:
-    """Makes the `TitleEmbedder` of a words teacher; `titles` are the titles of the catalog.
+    """Makes the object that embeds any title for the words teacher of kind `config.kind`.
+
+    TF-IDF is fitted to `titles`, the titles of the catalog. Word vectors are read from a file.
 
     Raises:
         ConfigError: the file of word vectors is not configured, missing or damaged.

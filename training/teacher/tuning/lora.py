@@ -56,7 +56,10 @@ class TrainedWeights:
 
 
 def lora_config(model: LanguageModel, tuner: TunerConfig) -> LoraConfig:
-    """Configures a LoRA adapter for every linear layer of the LLM except the LM head."""
+    """Makes the configuration of a LoRA adapter for every linear layer except the LM head.
+
+    Rank, scale and dropout of the adapter are settings of `tuner`.
+    """
     return LoraConfig(
         task_type="CAUSAL_LM",
         target_modules="all-linear",

@@ -128,7 +128,10 @@ class MatchingObjective:
         self.head.title_embeddings = self._titles().to(self._examples.model.device)
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
-        """Computes the mean cross-entropy over the targets of `windows`; see `Matcher.loss`."""
+        """Computes the mean cross-entropy of the targets of `windows` over all items, a scalar.
+
+        A gradient flows to the LLM and to the matcher.
+        """
         states, next_items = self._states_with_gradient(windows)
         return self.head.loss(states, next_items)
 
@@ -194,7 +197,10 @@ class ResponseObjective:
         """Does nothing, since this objective keeps no tensor that depends on the LLM's weights."""
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
-        """Computes the mean cross-entropy over the tokens of the titles of all targets."""
+        """Computes the mean cross-entropy over the tokens of the titles of all targets, a scalar.
+
+        The targets are those of `windows`. A gradient flows to the LLM.
+        """
         examples = self._examples
         tokens, is_response = response_batch(examples.dataset, examples.builder, windows)
         is_target = torch.from_numpy(is_response[:, 1:]).to(examples.model.device)
@@ -214,7 +220,7 @@ class ResponseObjective:
 
 
 def _validation_batches(examples: TuningExamples) -> Iterator[list[Window]]:
-    """Yields the validation batches; shows a progress bar in tokens."""
+    """Yields the prompt windows of the validation examples in batches, with a progress bar."""
     batches = examples.batches(examples.validation_windows)
     batch_tokens = [int(examples.lengths_of(batch).sum()) for batch in batches]
     with ProgressBar("validating", sum(batch_tokens), "token") as bar:

@@ -96,7 +96,7 @@ class TuningProgress:
     def is_over(self, total_steps: int, patience: int) -> bool:
         """Returns whether the tuning must stop.
 
-        It stops after all steps, or after `patience` legs without a better validation metric.
+        It stops after `total_steps` steps, or after `patience` legs without a better metric.
         """
         return self.steps >= total_steps or len(self.figures) - self.best_leg >= patience
 
@@ -104,8 +104,9 @@ class TuningProgress:
 def tune(
     model: LanguageModel, objective: TuningObjective, config: TeacherConfig, folder: Path
 ) -> None:
-    """Tunes `model` in place, and writes the weights of the best leg into `folder`.
+    """Trains the weights of `model`, in place, and writes those of the best leg into `folder`.
 
+    The head of `objective` is trained and written, too.
     If `folder` has the state of a killed tuning, that tuning is resumed. At the end, the progress
     is written to `done.json`, which marks the tuning as complete.
     """
@@ -144,9 +145,10 @@ class _Tuning:
         )
 
     def load(self, path: Path) -> TuningProgress:
-        """Restores the state after the last finished leg from the file `path`.
+        """Restores weights, head and optimiser after the last finished leg from the file `path`.
 
-        Returns the progress of the tuning. If the file is missing, the tuning begins at step 0.
+        Returns the progress of the tuning. If the file is missing, nothing is changed, and the
+        progress is that of a tuning before its first step.
         """
         progress = TuningProgress()
         if path.exists():
@@ -170,7 +172,10 @@ class _Tuning:
         write_tensors(path, state)
 
     def leg(self, progress: TuningProgress, bar: ProgressBar) -> TuningProgress:
-        """Runs the steps and the validation of the next leg; returns the progress after it."""
+        """Runs the steps and the validation of the next leg; returns the progress after it.
+
+        `bar` counts tokens, and shows the best and the last validation metric.
+        """
         began = time.perf_counter()
         end = min(progress.steps + self._config.tuner.steps_per_leg, self.plan.total_steps)
         tokens = sum(self._step(step, bar) for step in range(progress.steps, end))
