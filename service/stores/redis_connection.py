@@ -53,6 +53,8 @@ class SharedConnection:
     async def execute_command(self, *parts: str | int) -> Any:
         """Sends one command and returns Redis' reply, with strings decoded.
 
+        `parts`: the name of the command, then its arguments.
+
         Raises:
             RedisError: Redis refuses the command, is too slow, or cannot be reached.
         """
