@@ -46,7 +46,8 @@ def read_tables(
     Args:
         interactions_path: table of interactions: a file, a folder of files or a pattern.
         items_path: table of items.
-        missing_titles: treatment of an item without a title, see `MissingTitles`.
+        missing_titles: "refuse" raises a DataError for an item without a title; "placeholder" gives
+            it a title made from its id.
 
     Raises:
         DataError: a table is missing or malformed, or rows are wrong; the message names file, data
