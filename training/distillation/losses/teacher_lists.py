@@ -49,7 +49,7 @@ class RankingLists:
         )
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Looks up the ranking lists of dataset rows.
+        """Looks up the ranking lists of the dataset rows `rows`, a vector.
 
         Returns:
             Rankings and weights, `[rows, K]` each, and the weight of the distillation loss in the
