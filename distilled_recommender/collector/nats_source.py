@@ -133,7 +133,10 @@ class NatsSource:
         return self._client, self._inbox
 
     async def _pull(self, client: Client, inbox: Subscription, count: int) -> list[Msg]:
-        """Asks for `count` messages, and returns those that the stream has at present."""
+        """Asks for `count` messages, and returns those that the stream has at present.
+
+        The server sends them to `inbox`, with a message of its own at the end if they are fewer.
+        """
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream.name}.{GROUP}"
         request = json.dumps({"batch": count, "no_wait": True}).encode()
         await client.publish(subject, request, reply=inbox.subject)
@@ -176,10 +179,12 @@ class NatsSource:
 
 
 def _check_end(message: Msg) -> None:
-    """Checks that a message without a place says that there are no more messages.
+    """Checks the server's own message that ends the answer to a pull request.
+
+    Its status must be 404 or 408: the stream has no further messages at present.
 
     Raises:
-        NatsError: the message tells another reason, such as a consumer that was deleted.
+        NatsError: the status is another one, for example since the consumer was deleted.
     """
     headers = message.headers or {}
     if (status := headers.get("Status", "")) not in ("404", "408"):

@@ -168,9 +168,13 @@ class Retraining:
         return _deposed(self.run, self.place) or self._compare(dataset, examples)
 
     def publish(self) -> Run:
-        """Exports the challenger's refit and publishes it; returns the run with its bundle.
+        """Exports the challenger's refit, and makes it the active bundle of the place.
 
-        If another bundle has become active meanwhile, returns the run as undecided.
+        Returns the run with the version of this bundle. If another bundle has become active
+        meanwhile, publishes nothing and returns the run as undecided.
+
+        Raises:
+            ConfigError: the place cannot be used; the message names it.
         """
         export(self.experiment, self.workplace, refit=True)
         try:
@@ -205,7 +209,10 @@ class Retraining:
         return decided(self.run, outcome.decision, reason, **figures)
 
     def _lost(self, dataset: Dataset) -> str | None:
-        """Returns why the challenger's catalog is refused; None if it is accepted."""
+        """Returns a sentence that says why the challenger's catalog is refused; None if it is not.
+
+        It is refused if it lacks items of the champion, unless `retrain.may_lose_items` is true.
+        """
         data = self.given.data
         if self.champion is None or data.items is None or self.given.retrain.may_lose_items:
             return None
