@@ -250,7 +250,7 @@ def field_problem(error: Mapping[str, Any]) -> FieldProblem:
 
 
 def _shortened(field: str) -> str:
-    """Shortens a field name, since a client may send a key that is a megabyte long."""
+    """Cuts a field name to `_MAX_FIELD_LENGTH` characters; a client may send a very long one."""
     return field if len(field) <= _MAX_FIELD_LENGTH else f"{field[:_MAX_FIELD_LENGTH]}…"
 
 

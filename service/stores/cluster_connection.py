@@ -130,9 +130,9 @@ class ClusterConnection:
         raise error
 
     async def _read_first_slots(self) -> None:
-        """Reads the slots, and waits for them until the deadline.
+        """Reads the slots, and waits for them at most `timeout_seconds`.
 
-        After the deadline, reading goes on in the background.
+        After this time, reading goes on in the background.
 
         Raises:
             RedisError: no node answers, or none in time.
