@@ -171,7 +171,7 @@ class ClusterConnection:
             self._refreshing = None
 
     def _to_ask(self, failed: SharedConnection | None) -> list[SharedConnection]:
-        """Returns all nodes; each call begins with the next node, and `failed` comes last.
+        """Returns all nodes, `failed` last; each call begins one node later than the call before.
 
         A node that is cut off from the others still answers, with the slots of a past time.
         """
