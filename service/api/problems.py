@@ -227,8 +227,8 @@ def _allowed_methods(request: Request) -> str:
 def _unusable(fields: Sequence[FieldProblem], found: int = 1) -> Response:
     """Makes the 422 answer to a request with invalid values.
 
-    `fields`: the errors to name. `found`: number of all errors; the answer tells how many more
-    there are than those in `fields`.
+    `fields`: the errors to name. `found`: number of all errors; the answer says how many of them
+    it does not name.
     """
     detail = detail_of(fields)
     if found > len(fields):

@@ -33,7 +33,7 @@ def by_similarity(vectors: ItemVectors, item_indices: Sequence[int]) -> Scorer:
 
 
 def by_popularity(catalog: Catalog) -> Scorer:
-    """Returns a scorer by popularity: an item with n training interactions has the score log(1 + n).
+    """Returns a scorer that gives an item with n training interactions the score log(1 + n).
 
     So a boost of b has the effect of multiplying 1 + n by e^b. In a student's ranking, the same
     boost multiplies the odds of the item by e^b.
