@@ -64,10 +64,7 @@ class UnauthorizedError(ServiceError):
 
 
 class ForbiddenError(ServiceError):
-    """A request whose key lacks the scope of the route.
-
-    Also a request without a key to a route that needs a key, if the service has no keys.
-    """
+    """A request whose key lacks the route's scope, or to a route for which no key is set."""
 
 
 class TooManyRequestsError(ServiceError):

@@ -147,7 +147,9 @@ class RankingGraph:
         return _ranking(*self._bound_sessions.run(query.history, num_answered, inputs))
 
     def rank_arrays(self, query: IndexQuery) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Returns the item indices and the scores of the best `k` items, as arrays.
+        """Returns the item indices and the scores of the best `k` items, as arrays, best first.
+
+        Both arrays are shorter than `k` if the query allows fewer items.
 
         Raises:
             StudentError: onnxruntime failed.
