@@ -1,4 +1,4 @@
-"""Measures the resident memory of one replica, by the number of items: `replica_memory`.
+"""Measures the resident memory of one replica, by the number of items in its catalog.
 
 The bundle has random weights, hidden size 64, and a synthetic catalog without attributes. The
 service runs with one worker and an embedded store. Its memory is read when it is ready, after
@@ -48,8 +48,8 @@ def _figures(size: int, num_requests: int, folder: Path) -> Iterator[Figure]:
     subject = export_subject(random_student(size), items, folder / "random", f"{size:,} items")
     bundles = folder / "bundles"
     publish(subject.bundle, bundles)
-    followed = {"BUNDLE_PATH": str(bundles / LINK_NAME), "BUNDLES_POLL_SECONDS": "0.2"}
-    with running_service(subject.bundle, **followed) as service:
+    link = str(bundles / LINK_NAME)  # `running_service` would follow it
+    with running_service(subject.bundle, BUNDLE_PATH=link, BUNDLES_POLL_SECONDS="0.2") as service:
         yield Figure(f"{size:,} items, ready", "MiB", service.resident_mib())
         clicks = visitors(subject.item_ids, num_requests)
         run_in_process(closed_loop(clicks, SERVICE, service.port, connections=8))
