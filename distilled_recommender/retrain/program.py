@@ -57,7 +57,7 @@ Bundles = Annotated[
 def command(
     config: Config, /, *, bundles: Bundles, work: Work = WORK, workers: Workers = None
 ) -> None:
-    """Train on the events up to now, and publish the student if it is no worse."""
+    """Train on the events up to now; publish the student if it is no worse than the active one."""
     experiment, workplace = open_experiment(config, work)
     if experiment.data.source != "events":
         raise ConfigError(
