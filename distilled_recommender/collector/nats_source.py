@@ -96,7 +96,7 @@ class NatsSource:
 
     async def aclose(self) -> None:
         """Closes the connection. Messages that were not acknowledged are delivered again."""
-        client, self._client, self._inbox = self._client, None, None
+        client, self._client, self._inbox, self._error = self._client, None, None, None
         if client is not None:
             with suppress(NatsError, OSError, TimeoutError):
                 await client.close()
@@ -168,9 +168,11 @@ class NatsSource:
         try:
             yield
         except (NatsError, OSError, TimeoutError) as error:
+            # The library tells only that no server was left, or that a request that the server
+            # refused has timed out; its last error has the reason.
+            is_vague = isinstance(error, NoServersError | TimeoutError)
+            cause = self._error if is_vague and self._error is not None else error
             await self.aclose()
-            # The library tells only that no server was left; its last error has the reason.
-            cause = self._error if isinstance(error, NoServersError) and self._error else error
             message = f"NATS, stream {self._stream.name}: {type(cause).__name__}: {cause}"
             raise SourceError(message) from error
 

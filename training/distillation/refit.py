@@ -121,8 +121,8 @@ class Refit:
     def _rotated(self, trainer: Trainer, direction: Tensor) -> ColdFit:
         """Returns the validation run's fit of cold items, rotated to the refitted student's space.
 
-        The refitted student is that of `trainer`. `direction` becomes the attribute `direction` of
-        the result.
+        The refitted student is that of `trainer`. `direction` is put
+        into the result as it is, without rotation.
 
         Raises:
             CheckpointError: the checkpoint of the validation run is missing or damaged.

@@ -22,7 +22,7 @@ from training.settings.experiment import TrainingConfig
 
 
 class NextItemLoss(Protocol):
-    """Interface of the loss of one batch, which turns scores of next and listed items into losses.
+    """Interface of a batch's loss: turns scores of next items, and of teacher lists, into losses.
 
     An implementation holds what those scores are compared with: a normaliser or the scores of
     negatives.
