@@ -4,6 +4,7 @@ TrainingError
 ├── ConfigError      a setting or option that is unknown or not allowed
 ├── DataError        input that cannot become a dataset
 │   └── LeakageError a validation or test target that training would see
+├── ShardError       a store of shards that fails, refuses or is damaged
 ├── KnowledgeError   teacher knowledge that is missing, damaged or of another dataset
 ├── CheckpointError  a trained student that is missing, damaged or of another dataset
 ├── ResultError      a damaged result of a run
@@ -27,6 +28,10 @@ class DataError(TrainingError):
 
 class LeakageError(DataError):
     """A held-out row that training would see; the message names user, item and source row."""
+
+
+class ShardError(TrainingError):
+    """A store of a teacher's shards that does not answer, refuses, or has a damaged object."""
 
 
 class KnowledgeError(TrainingError):

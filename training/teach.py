@@ -1,6 +1,9 @@
 """Tunes an experiment's LLM teacher, ranks items for examples with it, and stores its knowledge.
 
 python -m training.teach configs/movielens.toml
+
+Several machines share the LLM's work by a store, which is a folder or an address. Each runs
+`--part i/n --store STORE`, and then one runs `--store STORE`, which makes the knowledge.
 """
 
 import shlex
@@ -8,25 +11,31 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from training.cli import run, say
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
+from training.errors import ConfigError
 from training.evaluation.stored import answers_ranker
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate
 from training.knowledge import Knowledge, load_knowledge, save_knowledge
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
 from training.settings.options import WORK, Config, Kind, Work
-from training.settings.teacher import FUSION_KINDS, WORDS_KINDS
+from training.settings.teacher import FUSION_KINDS, WORDS_KINDS, TeacherConfig
 from training.stage import fingerprint, finish_replacement, is_current, write_stage
 from training.teacher.budget import refuse_no_examples
 from training.teacher.fusion.teach import teach_fusion
 from training.teacher.generative.load_engine import load_engine
 from training.teacher.generative.teach import teach_generative
 from training.teacher.llm.prompts import PROMPT_VERSION
+from training.teacher.parts.crew import join_crew
+from training.teacher.parts.part import parse_part
+from training.teacher.parts.share import share_work
 from training.teacher.retrieval.teach import teach_retrieval
 from training.teacher.titles.known_titles import embed_new_titles
 from training.teacher.titles.teach import embed_catalog, embed_catalog_by_words, teach_titles
@@ -44,6 +53,14 @@ class TeachOptions:
     """Ask the teacher again, even if its knowledge is up to date."""
     reuse: bool = False
     """For titles and fusion: read only titles that no earlier run with this option has read."""
+    part: str | None = None
+    """Part i/n of the LLM's work, such as 2/3, shared through --store: compute these shards first,
+    then help until all shards are complete. Makes no knowledge."""
+    store: str | None = None
+    """Folder or address, such as s3://bucket/teaching, where parts share their shards. Without
+    --part: compute what is missing there, and make the knowledge."""
+    takeover_seconds: Annotated[float, Parameter(show_default=True, validator=Number(gt=0))] = 60.0
+    """Time after which the shard of a part that was killed is computed by another."""
 
 
 DEFAULTS = TeachOptions()
@@ -64,10 +81,14 @@ def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -
 
     Does nothing if the stored knowledge is up to date. If the setting `knowledge` names an existing
     folder, the knowledge there is only verified. With `options.again`, the knowledge is always made
-    again.
+    again. With `options.part`, only shards are computed.
     """
+    _refuse_unusable(options)
     experiment = with_teacher(experiment, options.kind)
     dataset = load_dataset(workplace.dataset)
+    if options.part:
+        _compute_part(dataset, experiment.teacher, workplace, options)
+        return
     folder = knowledge_folder(experiment, workplace)
     stamp = fingerprint(
         PROMPT_VERSION, experiment.teacher.fingerprint_content(), dataset.fingerprint
@@ -104,6 +125,10 @@ def _knowledge_of(
 ) -> Knowledge:
     config = experiment.teacher
     refuse_no_examples(config)
+    if options.store:
+        tune_if_configured(dataset, config, workplace.tuned)
+        crew = join_crew(options.store, None, options.takeover_seconds)
+        share_work(dataset, config, workplace.reading, workplace.tuned, crew)
     if config.kind in WORDS_KINDS:
         return teach_titles(dataset, config, *embed_catalog_by_words(dataset, config))
     if config.kind == "titles" or config.kind in FUSION_KINDS:
@@ -117,6 +142,26 @@ def _knowledge_of(
         return teach_retrieval(dataset, config, workplace.reading, tuned, building)
     engine = load_engine(dataset, config, workplace.tuned)
     return teach_generative(dataset, config, workplace.reading, engine)
+
+
+def _compute_part(
+    dataset: Dataset, config: TeacherConfig, workplace: Workplace, options: TeachOptions
+) -> None:
+    refuse_no_examples(config)
+    part = parse_part(options.part or "")
+    crew = join_crew(options.store or "", part, options.takeover_seconds)
+    reading = workplace.reading / f"part-{part.number}-of-{part.count}"
+    share_work(dataset, config, reading, workplace.tuned, crew)
+    say(f"{options.store}: all shards are complete, {crew.computed} by part {part}")
+
+
+def _refuse_unusable(options: TeachOptions) -> None:
+    if options.part and not options.store:
+        raise ConfigError(
+            f"--part {options.part}: needs --store, the folder or address where parts share shards"
+        )
+    if options.store and options.reuse:
+        raise ConfigError("--store: cannot be used with --reuse, whose titles are of one machine")
 
 
 def _origin(experiment: Experiment) -> dict[str, object]:

@@ -22,7 +22,7 @@ from training.teacher.generative.grounding import Grounding
 from training.teacher.generative.injection import Signals, choose_exponents, with_signals
 from training.teacher.generative.load_engine import LoadedEngine
 from training.teacher.llm.prompts import PROMPT_VERSION
-from training.teacher.llm.shards import Cost, Shard, compute_missing, plan_shards
+from training.teacher.llm.shards import Cost, Shard, ShardedWork, compute_missing, plan_shards
 from training.teacher.llm.states import SETTINGS_OF_STATES
 from training.teacher.llm.windows import first_title
 from training.teacher.top_k import Distances, answer
@@ -108,20 +108,38 @@ def write_texts(
 
     Texts are stored in shards in `folder`, so that a killed run resumes from the finished shards.
     """
-
-    def count_tokens(rows: NDArray[np.int64]) -> int:
-        distinct = list(dict.fromkeys(histories_of(dataset, rows, config)))
-        return int(engine.prompt_lengths(distinct).sum())
-
-    rows = answered_rows(dataset, config, count_tokens)
+    rows = _answered_rows(dataset, config, engine)
     histories = histories_of(dataset, rows, config)
+    work = _writing_work(histories, config, folder, engine)
+    compute_missing(work)
+    return _load_texts(work.shards, rows, histories, work.cost)
+
+
+def texts_work(
+    dataset: Dataset, config: TeacherConfig, folder: Path, engine: Engine
+) -> ShardedWork[History]:
+    """Plans the work of `write_texts`, which has the same arguments."""
+    rows = _answered_rows(dataset, config, engine)
+    return _writing_work(histories_of(dataset, rows, config), config, folder, engine)
+
+
+def _writing_work(
+    histories: Sequence[History], config: TeacherConfig, folder: Path, engine: Engine
+) -> ShardedWork[History]:
     distinct = list(dict.fromkeys(histories))
     max_tokens = (engine.prompt_lengths(distinct) + config.writing.max_new_tokens) * (
         config.writing.num_beams
     )
     shards = plan_shards(distinct, max_tokens, config.tokens_per_batch, folder / "texts.npz")
-    cost = compute_missing(shards, partial(_write_shard, engine), "writing titles")
-    return _load_texts(shards, rows, histories, cost)
+    return ShardedWork("writing titles", shards, partial(_write_shard, engine))
+
+
+def _answered_rows(dataset: Dataset, config: TeacherConfig, engine: Engine) -> NDArray[np.int64]:
+    def count_tokens(rows: NDArray[np.int64]) -> int:
+        distinct = list(dict.fromkeys(histories_of(dataset, rows, config)))
+        return int(engine.prompt_lengths(distinct).sum())
+
+    return answered_rows(dataset, config, count_tokens)
 
 
 def _write_shard(engine: Engine, shard: Shard[History], advance: Advance) -> int:

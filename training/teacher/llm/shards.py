@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,27 +101,63 @@ def _chunks(
         yield start, batches[start : start + BATCHES_PER_SHARD]
 
 
-def compute_missing(
-    shards: Sequence[Shard[T]], compute: Callable[[Shard[T], Advance], int], label: str
-) -> Cost:
-    """Computes every shard that is not complete yet and returns the cost of all shards.
+@dataclass(frozen=True)
+class ShardedWork(Generic[T]):
+    """A long computation of an LLM, in shards.
 
-    Args:
+    Attributes:
+        label: name of the work, for the progress bar.
         shards: all shards, complete ones included.
         compute: computes a shard, writes its file and returns the number of tokens that the LLM
             read and wrote. It regularly calls its second argument with the number of planned tokens
             done since the last call.
-        label: text before the progress bar.
     """
-    missing = [shard for shard in shards if not shard.ledger.exists()]
-    total = sum(shard.tokens for shard in shards)
-    done = total - sum(shard.tokens for shard in missing)
-    with ProgressBar(label, total, "token", done=done) as bar:
-        for shard in missing:
+
+    label: str
+    shards: Sequence[Shard[T]]
+    compute: Callable[[Shard[T], Advance], int]
+
+    @property
+    def cost(self) -> Cost:
+        """Cost of all shards, which must be complete."""
+        return sum((shard.cost for shard in self.shards), Cost(0, 0.0))
+
+
+Complete = Callable[[Sequence[Shard[Any]], Callable[[Shard[Any]], None]], Iterator[Shard[Any]]]
+"""A function that completes all of the given shards, and yields each when it is complete.
+
+Its second argument computes one shard and writes the file and the ledger.
+"""
+
+
+def complete_alone(
+    shards: Sequence[Shard[Any]], compute: Callable[[Shard[Any]], None]
+) -> Iterator[Shard[Any]]:
+    """Computes every shard that is not complete yet, in order; implements `Complete`."""
+    for shard in shards:
+        if not shard.ledger.exists():
+            compute(shard)
+        yield shard
+
+
+def compute_missing(work: ShardedWork[Any], complete: Complete = complete_alone) -> None:
+    """Completes every shard of `work` that is not complete yet, and shows the progress.
+
+    Args:
+        work: the computation.
+        complete: function that decides which shards this process computes, and when.
+    """
+    missing = {shard.path: shard.tokens for shard in work.shards if not shard.ledger.exists()}
+    total = sum(shard.tokens for shard in work.shards)
+    done = total - sum(missing.values())
+    with ProgressBar(work.label, total, "token", done=done) as bar:
+
+        def compute(shard: Shard[Any]) -> None:
             began = time.perf_counter()
-            tokens = compute(shard, bar.advance)
+            tokens = work.compute(shard, bar.advance)
             cost = {"tokens": tokens, "seconds": round(time.perf_counter() - began, 1)}
             write_text(shard.ledger, json.dumps(cost))
-            done += shard.tokens
+
+        for shard in complete(work.shards, compute):
+            done += missing.get(shard.path, 0)
             bar.move_to(done)
-    return sum((shard.cost for shard in shards), Cost(0, 0.0))

@@ -11,7 +11,7 @@ from training.progress import Advance, ProgressBar, ignore_progress
 from training.stage import write_array
 from training.teacher.llm.language_model import LanguageModel
 from training.teacher.llm.prompts import PromptBuilder, TokenIds
-from training.teacher.llm.shards import Cost, Shard, compute_missing, plan_shards
+from training.teacher.llm.shards import Cost, Shard, ShardedWork, compute_missing, plan_shards
 from training.teacher.llm.windows import token_bounded
 
 
@@ -30,6 +30,18 @@ def embed_titles_resumably(
         The embeddings, `[catalog rows, hidden]`, with zeros in row 0; and the cost of computing
         them.
     """
+    work = titles_work(model, builder, tokens_per_batch, folder)
+    compute_missing(work)
+    embeddings = np.zeros((len(builder.titles), model.hidden_size), dtype=np.float32)
+    for shard in work.shards:
+        embeddings[np.concatenate(shard.batches)] = np.load(shard.path, allow_pickle=False)
+    return embeddings, work.cost
+
+
+def titles_work(
+    model: LanguageModel, builder: PromptBuilder, tokens_per_batch: int, folder: Path
+) -> ShardedWork[int]:
+    """Plans the work of `embed_titles_resumably`, which has the same arguments."""
     items = np.arange(1, len(builder.titles))
     lengths = np.array([len(builder.titles[item]) for item in items])
     shards = plan_shards(items.tolist(), lengths, tokens_per_batch, folder / "titles.npy")
@@ -42,11 +54,7 @@ def embed_titles_resumably(
         write_array(shard.path, np.concatenate(states))
         return shard.tokens
 
-    cost = compute_missing(shards, embed, "reading titles")
-    embeddings = np.zeros((len(builder.titles), model.hidden_size), dtype=np.float32)
-    for shard in shards:
-        embeddings[np.concatenate(shard.batches)] = np.load(shard.path, allow_pickle=False)
-    return embeddings, cost
+    return ShardedWork("reading titles", shards, embed)
 
 
 def embed_titles(

@@ -20,9 +20,9 @@ from training.teacher.budget import answered_rows
 from training.teacher.llm.language_model import LanguageModel
 from training.teacher.llm.pooling import pooled
 from training.teacher.llm.prompts import PROMPT_VERSION, PromptBuilder, prompt_builder
-from training.teacher.llm.shards import Cost, Shard, compute_missing, plan_shards
+from training.teacher.llm.shards import Cost, Shard, ShardedWork, compute_missing, plan_shards
 from training.teacher.llm.states import SETTINGS_OF_STATES, States, as_stored
-from training.teacher.llm.title_embeddings import embed_titles_resumably
+from training.teacher.llm.title_embeddings import embed_titles_resumably, titles_work
 from training.teacher.llm.windows import Window, plan_windows, prompt_batch, prompt_lengths
 
 
@@ -65,11 +65,44 @@ def encode_dataset(
         ConfigError: a prompt is longer than the LLM's context, or the budget allows no example.
     """
     builder = prompt_builder(model.tokenizer, dataset.catalog)
+    folder = _encoding_folder(dataset, config, folder, weights)
+    titles, title_cost = embed_titles_resumably(model, builder, config.tokens_per_batch, folder)
+    work = _histories_work(dataset, config, folder, model, builder)
+    compute_missing(work)
+    return EncodedDataset(_load_states(work.shards), titles, title_cost + work.cost, folder)
+
+
+def encoding_works(
+    dataset: Dataset,
+    config: TeacherConfig,
+    folder: Path,
+    model: LanguageModel,
+    weights: str | None = None,
+) -> tuple[ShardedWork[int], ShardedWork[Window]]:
+    """Plans the work of `encode_dataset`, which has the same arguments: titles, then histories."""
+    builder = prompt_builder(model.tokenizer, dataset.catalog)
+    folder = _encoding_folder(dataset, config, folder, weights)
+    titles = titles_work(model, builder, config.tokens_per_batch, folder)
+    return titles, _histories_work(dataset, config, folder, model, builder)
+
+
+def _encoding_folder(
+    dataset: Dataset, config: TeacherConfig, folder: Path, weights: str | None
+) -> Path:
     settings = config.fingerprint_settings(set(SETTINGS_OF_STATES), exclude_none=True)
     tuned = [weights] if weights else []
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, settings, *tuned)
     folder.mkdir(parents=True, exist_ok=True)
-    titles, title_cost = embed_titles_resumably(model, builder, config.tokens_per_batch, folder)
+    return folder
+
+
+def _histories_work(
+    dataset: Dataset,
+    config: TeacherConfig,
+    folder: Path,
+    model: LanguageModel,
+    builder: PromptBuilder,
+) -> ShardedWork[Window]:
     windows = plan_history_windows(dataset, builder, config)
     lengths = prompt_lengths(dataset, builder, windows)
     model.refuse_too_long(int(lengths.max()))
@@ -83,8 +116,7 @@ def encode_dataset(
         write_array(shard.path, np.concatenate(states))
         return shard.tokens
 
-    history_cost = compute_missing(shards, encode, "reading histories")
-    return EncodedDataset(_load_states(shards), titles, title_cost + history_cost, folder)
+    return ShardedWork("reading histories", shards, encode)
 
 
 def plan_history_windows(

@@ -30,8 +30,8 @@ from training.stage import fingerprint
 from training.teacher.budget import answered_rows
 from training.teacher.llm.language_model import LanguageModel
 from training.teacher.llm.prompts import PROMPT_VERSION, prompt_builder
-from training.teacher.llm.shards import Cost
-from training.teacher.llm.title_embeddings import embed_titles_resumably
+from training.teacher.llm.shards import Cost, ShardedWork
+from training.teacher.llm.title_embeddings import embed_titles_resumably, titles_work
 from training.teacher.titles.tf_idf import TfIdf
 from training.teacher.titles.word_vectors import WordVectors
 from training.teacher.titles.words import TitleEmbedder
@@ -90,11 +90,25 @@ def embed_catalog(
         them. They are rounded to half precision, as knowledge stores them.
     """
     builder = prompt_builder(model.tokenizer, dataset.catalog)
+    folder = _catalog_folder(dataset, config, folder)
+    embeddings, cost = embed_titles_resumably(model, builder, config.tokens_per_batch, folder)
+    return embeddings.astype(np.float16).astype(np.float32), cost
+
+
+def catalog_work(
+    dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
+) -> ShardedWork[int]:
+    """Plans the work of `embed_catalog`, which has the same arguments."""
+    builder = prompt_builder(model.tokenizer, dataset.catalog)
+    folder = _catalog_folder(dataset, config, folder)
+    return titles_work(model, builder, config.tokens_per_batch, folder)
+
+
+def _catalog_folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Path:
     settings = config.fingerprint_settings(set(SETTINGS_OF_TITLES))
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, "titles", settings)
     folder.mkdir(parents=True, exist_ok=True)
-    embeddings, cost = embed_titles_resumably(model, builder, config.tokens_per_batch, folder)
-    return embeddings.astype(np.float16).astype(np.float32), cost
+    return folder
 
 
 def embed_catalog_by_words(
