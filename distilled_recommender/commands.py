@@ -123,7 +123,7 @@ COMMANDS = (
     LazyCommand(
         "retrain",
         "distilled_recommender.retrain.program:command",
-        "Train on the events up to now, and publish the student if it is no worse.",
+        "Train on the events up to now; publish the student if it is no worse than the active one.",
         LEARNING,
         extra="train",
     ),

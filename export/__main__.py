@@ -124,8 +124,7 @@ class Choice:
     examples. A refit that has not seen them is then measured in its place.
 
     Attributes:
-        best: the student that validation has chosen: `served`, or the student whose refit `served`
-            is.
+        best: the student that validation has chosen; `served` is this student or a refit of it.
         served: the student to export.
         measured: the student whose metrics the manifest shows.
         made_from: fingerprint of everything that decides the bundle.

@@ -129,9 +129,10 @@ def check_parity(
     num_random: int = NUM_RANDOM_HISTORIES,
     seed: int = 0,
 ) -> ParityReport:
-    """Compares scores and top lists of exported graphs with those of their model.
+    """Compares scores and top lists of exported graphs with those of the model they were made from.
 
-    The histories have only items that the model reads, since graphs never get other items.
+    Model and graphs rank after the same edge-case and random histories. These have only items that
+    the model reads, since graphs never get other items.
 
     Args:
         reference: the model that the graphs were made from; a student is run in torch.
@@ -139,6 +140,10 @@ def check_parity(
         common_case_graph: the model's common-case graph; None if there is none.
         num_random: number of random histories to rank after, in addition to the edge cases.
         seed: random seed that decides the histories.
+
+    Returns:
+        The number of histories, the largest difference of scores, and the number of top lists that
+        differ only in the order of near ties.
 
     Raises:
         ParityError: a score differs by more than `MAX_SCORE_ERROR`, or two top lists differ in more
@@ -163,7 +168,10 @@ def check_parity(
 
 
 def torch_reference(student: Student) -> Reference:
-    """Returns a reference that scores with `student` in torch; switches `student` to `eval()`."""
+    """Wraps `student` as the reference of `check_parity`, with scores computed in torch.
+
+    Switches `student` to evaluation mode.
+    """
     student.eval()
 
     @torch.no_grad()
@@ -268,10 +276,10 @@ def _rankings(
 
 
 def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
-    """Returns a batch of three rows: `history` reversed, `history` sorted, `history` itself.
+    """Returns a batch, `[3, length]`: `history` reversed, `history` sorted, and `history` itself.
 
-    If `history` has at least `longest` items, the length of the window, two padding items precede
-    it, and the other two rows repeat items.
+    If `history` has at least `longest` items, the length of the window, the batch is two longer.
+    Then two padding items precede `history` in its row, and the other rows repeat two of its items.
     """
     width = len(history) + 2 * (len(history) >= longest)
     others = np.resize(history[::-1], width), np.resize(np.sort(history), width)
@@ -299,15 +307,16 @@ def _comparison(
     *,
     is_approximate: bool,
 ) -> Comparison:
-    """Compares a graph's results after one history with those of the student in torch.
+    """Compares a graph's results after one history with the scores of the reference.
 
     Args:
         name: name of the history, and how the graph was run on it.
         history: the history's item indices, oldest first.
-        expected: `[items + 1]`, scores of all items in torch.
-        scores: `[items + 1]`, scores of all items by the ranking graph in a batch.
+        expected: `[items + 1]`, scores of all items by the reference.
+        scores: `[items + 1]`, scores of all items by the ranking graph, run on a batch.
         ranking: the best unseen items by one of the graphs.
-        is_approximate: whether only the order of the items in `ranking` is compared.
+        is_approximate: whether `ranking` may lack some of the best items, so that only the order of
+            the items in it is compared.
     """
     unseen = expected.copy()
     unseen[[PADDING_INDEX, *history]] = -np.inf

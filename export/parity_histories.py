@@ -16,7 +16,8 @@ def edge_histories(
     """Yields edge-case histories as pairs of a name and item indices, oldest first.
 
     `longest` is the length of the window. The lengths of the histories are 1, a few near `longest`,
-    and three times `longest`. Some histories have padding or repeat one item.
+    and three times `longest`. Some histories have padding or repeat one item. Item indices are
+    between 1 and `num_items`, besides 0 for padding.
     """
     lengths = {1, longest - 1, longest, longest + 1, 3 * longest} - {0}
     for length in sorted(lengths):
@@ -33,8 +34,9 @@ def random_histories(
 ) -> Iterator[tuple[str, History]]:
     """Yields `count` random histories as pairs of a name and item indices, oldest first.
 
-    The lengths are from 1 to `2 * longest`. In every second history, each item is replaced by
-    padding with a probability of 0.1.
+    The lengths are from 1 to `2 * longest`, where `longest` is the length of the window. Items are
+    drawn from 1 to `num_items`. In every second history, each item is replaced by padding, 0, with
+    a probability of 0.1.
     """
     for number in range(count):
         history = generator.integers(1, num_items + 1, generator.integers(1, 2 * longest + 1))

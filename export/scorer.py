@@ -7,8 +7,8 @@ whose median time is shorter than that of the search with proof. If no search of
 qualifies, the search with proof is chosen.
 
 Recall is the share of the 20 best items that a search finds. It is measured without a filter, and
-with a filter that allows a tenth of the items. With this filter, a search by blocks needs most of
-the candidates that it trusts.
+with a filter that allows a tenth of the items. Such a filter is a hard case: it rejects most of the
+candidates that a search by blocks has found.
 """
 
 import time
@@ -121,9 +121,12 @@ def export_best_search(
 
 @dataclass(frozen=True)
 class _Answers:
-    """Item lists of a graph after several histories, without and with a filter.
+    """Lists of the best items by a graph after several histories, without and with a filter.
 
-    `milliseconds` has the CPU time of each list without a filter.
+    Attributes:
+        lists: for each history, item indices without a filter, best first.
+        filtered: the same with a filter that allows a tenth of the items.
+        milliseconds: CPU time of each list without a filter.
     """
 
     lists: Lists
@@ -150,9 +153,9 @@ def sampled(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def random_windows(items: NDArray[np.int64], longest: int) -> Lists:
-    """Draws histories of 1 to `longest` random items, for a model without real histories.
+    """Draws `NUM_QUERIES` histories of 1 to `longest` items each, at random from `items`.
 
-    The items are drawn from the item indices `items`.
+    They replace real histories for a model that has none. `items` has item indices.
     """
     generator = np.random.default_rng(SEED)
     lengths = generator.integers(1, longest + 1, NUM_QUERIES)

@@ -63,10 +63,11 @@ def served_ranker(
 
 
 def bundle_ranker(bundle: Bundle, dataset: Dataset) -> Ranker:
-    """Returns a ranker that applies a bundle to the examples of another dataset, `dataset`.
+    """Returns a ranker that uses a bundle of another dataset to rank after histories of `dataset`.
 
-    The ranker uses the service's code. Items are matched by id. Items of a history that the bundle
-    lacks are left out. A recommended item that `dataset` lacks is replaced by padding.
+    The ranker takes example rows of `dataset` and returns `[rows, LIST_LENGTH]`, item indices of
+    `dataset`, best first. It uses the service's code. Items are matched by id. Items of a history
+    that the bundle lacks are left out. A recommended item that `dataset` lacks becomes padding.
 
     Raises:
         BundleError: a graph has changed on disk since the bundle was loaded, or onnxruntime cannot
@@ -90,10 +91,10 @@ def bundle_ranker(bundle: Bundle, dataset: Dataset) -> Ranker:
 
 
 def _best_of(student: Student, catalog: Catalog) -> Callable[[list[int]], list[int]]:
-    """Returns a function from a history to at most LIST_LENGTH unseen items, best first.
+    """Returns a function that maps a history to its best unseen items, at most `LIST_LENGTH`.
 
-    The function takes and returns item indices. If the student reads no item of the history, it
-    returns the most popular items.
+    The function takes and returns item indices; its result is ordered best first. If the student
+    reads no item of the history, it returns the most popular items.
     """
 
     def best(history: list[int]) -> list[int]:

@@ -39,11 +39,20 @@ class RankingSession:
         allowed: NDArray[np.bool_] | None = None,
         added: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Runs the graph; returns item indices and scores, best first.
+        """Runs the graph; returns item indices and scores, `[batch, min(k, items + added)]` each.
 
-        Both arrays are `[batch, min(k, items + added)]`. `histories` and the other arguments are
-        the graph's inputs, which `export.contract.tensors.Tensors` describes. By default, no item
-        is excluded or added, and every item is allowed.
+        Items are ordered best first. If too few items are allowed, item index 0 and score -inf
+        fill the rest.
+
+        Args:
+            histories: `[batch, length]`, item indices, oldest first; 0 is padding.
+            k: number of items to return for each history.
+            mask_seen: whether to leave out the items of each history.
+            excluded: `[batch, excluded]`, item indices to leave out; None for none.
+            allowed: `[batch or 1, items + added + 1]`, whether each item may be returned; None
+                allows all.
+            added: `[added, hidden]`, item vectors of added items, which get the item indices after
+                those of the table; None for none.
         """
         added = self._nothing_added if added is None else added
         nothing = np.zeros((len(histories), 0), dtype=np.int64)
@@ -69,9 +78,13 @@ class CommonCaseSession:
     def rank(self, histories: IntArray, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Runs the graph; returns item indices of the best unseen items and their scores.
 
-        Both arrays are `[batch, k]`. `histories` is `[batch, length]` and must be common-case
-        queries, see `COMMON_CASE_TENSORS`. A score is -inf if the graph could not prove which item
-        belongs at this position.
+        Both arrays are `[batch, k]`, best first. A score is -inf if the graph could not prove which
+        item belongs at this position.
+
+        Args:
+            histories: `[batch, length]`, item indices, oldest first; padding only before them. The
+                student must read the same number of items, at least 1, of each history.
+            k: number of items, at most `MAX_COMMON_CASE_K` and the number of items in the table.
         """
         feeds = {TENSORS.history: histories.astype(np.int64), TENSORS.k: np.array([k])}
         item_indices, scores = self._session.run([TENSORS.item_indices, TENSORS.scores], feeds)

@@ -2,12 +2,16 @@
 
 Two services on one Redis, one of them with `EVENT_LOG=on`, get the same clicks of sessions with 50
 items, as fast as they answer. They take turns. Then the one with the log gets 1,000 requests a
-second.
+second, and a collector fetches what is in the log.
 """
 
 import json
 import statistics
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
+from resource import RUSAGE_CHILDREN, getrusage
+from tempfile import TemporaryDirectory
 
 from benchmarks.load.generator import run_in_process
 from benchmarks.load.plan import even
@@ -18,6 +22,8 @@ from benchmarks.subjects.loaded_service import WARM_UP_SECONDS
 from benchmarks.subjects.processes import RunningProgram, running_redis, running_service
 from proofs.fixtures.film_teacher import FILMS
 from proofs.record import Figure
+from training.events.log_folder import LogFolder
+from training.events.reading import read_copies
 
 AT_MOST = 1.15
 _CONNECTIONS = 16
@@ -47,6 +53,7 @@ def prove(
             for name, service in services[:: 1 if number % 2 else -1]:
                 runs[name].append(_cpu_us(redis, service, item_ids, seconds))
         p99 = _steady_p99(redis, with_log, item_ids, steady_seconds)
+        records, collector_seconds = _collected(redis)
     ratios = [b / a for a, b in zip(runs["without"], runs["with"], strict=True)]
     low, high = median_interval(ratios)
     for name, costs in runs.items():
@@ -54,6 +61,8 @@ def prove(
     yield Figure("with over without", "times", statistics.median(ratios), low, high)
     yield Figure("with over without, upper end", "times", high, at_most=AT_MOST)
     yield Figure(f"p99 with event log at {RATE:,} requests/s", "ms", p99, at_most=P99_MS)
+    yield Figure("collected records", "records", records)
+    yield Figure("collected by one core, start included", "records/s", records / collector_seconds)
 
 
 def _cpu_us(
@@ -79,3 +88,17 @@ def _steady_p99(
     if outcome.num_failed:
         raise RuntimeError(f"requests failed: {outcome.failures}")
     return outcome.percentile(99)
+
+
+def _collected(redis: RunningProgram) -> tuple[int, float]:
+    """Runs a collector once; returns the number of records in its log, and its CPU seconds."""
+    with TemporaryDirectory() as folder:
+        before = getrusage(RUSAGE_CHILDREN)
+        url = f"redis://127.0.0.1:{redis.port}"
+        command = [sys.executable, "-m", "distilled_recommender", "collect", "--redis-url", url]
+        subprocess.run([*command, "--once", folder], check=True, stdout=subprocess.DEVNULL)
+        after = getrusage(RUSAGE_CHILDREN)
+        log = LogFolder(folder)
+        records = sum(len(read_copies(log, kind)) for kind in ("event", "impression"))
+    user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
+    return records, user + system

@@ -12,7 +12,7 @@ from types import FrameType
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Serves until a signal ends the process.
+    """Serves until a signal ends the process; `arguments` are those of the command line.
 
     During the start, SIGTERM ends the process at once, with code 0.
     """

@@ -64,10 +64,7 @@ class UnauthorizedError(ServiceError):
 
 
 class ForbiddenError(ServiceError):
-    """A request whose key lacks the scope of the route.
-
-    Also a request without a key to a route that needs a key, if the service has no keys.
-    """
+    """A request whose key lacks the route's scope, or to a route for which no key is set."""
 
 
 class TooManyRequestsError(ServiceError):
@@ -127,9 +124,9 @@ class NoTeacherError(TeacherUnavailableError):
 
     def __init__(self) -> None:
         super().__init__(
-            "no teacher is connected: start one with "
-            "`python -m training.serve_teacher configs/movielens.toml` "
-            "and this service with TEACHER_URL=http://127.0.0.1:8100"
+            "no teacher is connected: start one with `distilled-recommender serve-teacher CONFIG`, "
+            "where CONFIG is your experiment's file, and this service with "
+            "TEACHER_URL=http://127.0.0.1:8100"
         )
 
 

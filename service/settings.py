@@ -193,7 +193,7 @@ class Settings(BundleSettings, AccessSettings, EventSettings, OutageSettings, Te
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Returns the sources of settings, highest precedence first.
 
-        These are the arguments, the secret files and the environment.
+        These are the arguments of the constructor, the secret files and the environment.
         """
         folder = os.environ.get("SECRETS_PATH")
         secrets = [SecretsSettingsSource(settings_cls, folder)] if folder else []

@@ -25,10 +25,12 @@ def links(path: Path) -> list[str]:
 
 
 def anchors(path: Path) -> set[str]:
-    """Returns the anchors of a document's headings, as GitHub and the site make them."""
-    headings = re.findall(r"^#+ +(.*)$", path.read_text("utf-8"), flags=re.MULTILINE)
+    """Returns the anchors of a document: of headings, as GitHub and the site make them, and own."""
+    text = path.read_text("utf-8")
+    headings = re.findall(r"^#+ +(.*)$", text, flags=re.MULTILINE)
     plain = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", each).lower() for each in headings)
-    return {re.sub(r"[^\w\- ]", "", each).replace(" ", "-") for each in plain}
+    own = re.findall(r'<a id="([\w-]+)"></a>', text)
+    return {*own, *(re.sub(r"[^\w\- ]", "", each).replace(" ", "-") for each in plain)}
 
 
 def test_the_readme_takes_four_minutes_to_read() -> None:

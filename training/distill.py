@@ -84,9 +84,7 @@ def distill(experiment: Experiment, workplace: Workplace, options: DistillOption
     leave_process_group()
 
 
-def _train(
-    jobs: Iterable[Job], checkpoints: Path, options: DistillOptions
-) -> Sequence[Checkpoint]:
+def _train(jobs: Iterable[Job], checkpoints: Path, options: DistillOptions) -> Sequence[Checkpoint]:
     """Trains the jobs whose checkpoint in the folder `checkpoints` is missing or out of date.
 
     Returns the new checkpoints, in order of completion.

@@ -135,7 +135,8 @@ class AfterShuffled:
     Attributes:
         evaluations: ranks of the test examples, by name of the checkpoint.
         rows: one row of the table of results per method variant.
-        changes: relative change of NDCG@20 by the shuffling, with its interval, by name of the row.
+        changes: by name of the row, the relative change of NDCG@20 by the shuffling: the fields
+            `mean`, `low` and `high` of an `Interval`.
     """
 
     evaluations: Mapping[str, Evaluation]

@@ -85,7 +85,7 @@ class Summary:
     refit_hashes: Mapping[Protocol, str] = field(default_factory=dict)
 
     def under(self, protocol: Protocol) -> "Summary":
-        """Returns the summary of what a student learns under `protocol`."""
+        """Returns a copy whose `taught_hash` is that of what a student learns under `protocol`."""
         return replace(self, taught_hash=self.refit_hashes.get(protocol, self.taught_hash))
 
 
@@ -114,7 +114,10 @@ class Knowledge:
     refits: Mapping[Protocol, Answers] = field(default_factory=dict)
 
     def under(self, protocol: Protocol) -> "Knowledge":
-        """Returns the knowledge that a student learns from under `protocol`."""
+        """Returns a copy whose `train` are the answers that a student learns from under `protocol`.
+
+        These are `refits[protocol]` if there are such answers, else the answers of this knowledge.
+        """
         return replace(self, train=self.refits.get(protocol, self.train))
 
     @cached_property

@@ -52,7 +52,7 @@ def record_of(content: bytes, place: Place, secret: str | None = None) -> Record
 
     Args:
         content: the message, a JSON object.
-        place: its place.
+        place: place of the message in its stream.
         secret: the service's SESSION_SECRET, for messages with ids of sessions or users.
 
     Raises:
@@ -102,7 +102,15 @@ def _defaults(kind: type[Record], place: Place) -> dict[str, Any]:
 
 
 def _with_refs(values: dict[str, Any], secret: str | None) -> dict[str, Any]:
-    """Returns the fields with refs in place of the ids of a session and a user."""
+    """Replaces the ids of a session and a user in `values` by refs, in place; returns `values`.
+
+    Args:
+        values: values of a record's fields by name, with any `session_id` and `user_id`.
+        secret: the service's SESSION_SECRET, from which refs are computed.
+
+    Raises:
+        EventLogError: an id is malformed, stands beside its ref, or lacks the secret that it needs.
+    """
     for name, (ref_name, ref_of) in _REFS.items():
         given, tenant = values.pop(name, None), values["tenant"]
         if given is None:

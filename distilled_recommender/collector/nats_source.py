@@ -96,7 +96,7 @@ class NatsSource:
 
     async def aclose(self) -> None:
         """Closes the connection. Messages that were not acknowledged are delivered again."""
-        client, self._client, self._inbox = self._client, None, None
+        client, self._client, self._inbox, self._error = self._client, None, None, None
         if client is not None:
             with suppress(NatsError, OSError, TimeoutError):
                 await client.close()
@@ -133,7 +133,10 @@ class NatsSource:
         return self._client, self._inbox
 
     async def _pull(self, client: Client, inbox: Subscription, count: int) -> list[Msg]:
-        """Asks for `count` messages, and returns those that the stream has at present."""
+        """Asks for `count` messages, and returns those that the stream has at present.
+
+        The server sends them to `inbox`, with a message of its own at the end if they are fewer.
+        """
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream.name}.{GROUP}"
         request = json.dumps({"batch": count, "no_wait": True}).encode()
         await client.publish(subject, request, reply=inbox.subject)
@@ -165,9 +168,11 @@ class NatsSource:
         try:
             yield
         except (NatsError, OSError, TimeoutError) as error:
+            # The library tells only that no server was left, or that a request that the server
+            # refused has timed out; its last error has the reason.
+            is_vague = isinstance(error, NoServersError | TimeoutError)
+            cause = self._error if is_vague and self._error is not None else error
             await self.aclose()
-            # The library tells only that no server was left; its last error has the reason.
-            cause = self._error if isinstance(error, NoServersError) and self._error else error
             message = f"NATS, stream {self._stream.name}: {type(cause).__name__}: {cause}"
             raise SourceError(message) from error
 
@@ -176,10 +181,12 @@ class NatsSource:
 
 
 def _check_end(message: Msg) -> None:
-    """Checks that a message without a place says that there are no more messages.
+    """Checks the server's own message that ends the answer to a pull request.
+
+    Its status must be 404 or 408: the stream has no further messages at present.
 
     Raises:
-        NatsError: the message tells another reason, such as a consumer that was deleted.
+        NatsError: the status is another one, for example since the consumer was deleted.
     """
     headers = message.headers or {}
     if (status := headers.get("Status", "")) not in ("404", "408"):

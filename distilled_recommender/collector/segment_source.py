@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Receipt(NamedTuple):
-    """The segment file of a batch, which `remove` deletes, or renames if a record is damaged."""
+    """The segment file of a batch; `SegmentSource.remove` deletes it, or renames a damaged one."""
 
     path: Path
     is_damaged: bool

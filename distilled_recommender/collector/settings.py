@@ -107,7 +107,8 @@ class CollectSettings:
     def session_secret(self) -> str | None:
         """The service's SESSION_SECRET: from a file in SECRETS_PATH, else from the environment.
 
-        None if neither is set. It is no option, since others see the options of a process.
+        None if neither is set. There is no command-line option for it, since other users of a
+        machine can read the options of a process.
         """
         return _secret("session_secret") or os.environ.get("SESSION_SECRET") or None
 

@@ -44,7 +44,7 @@ class Source(Protocol):
         ...
 
     async def remove(self, batches: Sequence[Batch]) -> None:
-        """Removes the entries of `batches`, whose records are on the disk now.
+        """Removes the entries of `batches` from the source; their records must be on the disk.
 
         Raises:
             SourceError: the source cannot be reached. `take` may return the entries again.

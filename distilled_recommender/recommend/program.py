@@ -99,8 +99,8 @@ def _opened(path: Path) -> pq.ParquetFile:
     """Opens a Parquet file of histories.
 
     Raises:
-        ConfigError: the file cannot be read, lacks a column of histories, or has a column of
-            `ANSWERS`.
+        ConfigError: the file cannot be read, lacks a column of histories, or has a column with a
+            name that the output needs (`ANSWERS`).
     """
     try:
         file = pq.ParquetFile(path)

@@ -15,9 +15,10 @@ _SHOWN_ITEMS = 3  # maximum number of lost items that a reason names
 
 
 def lost_items(champion: Bundle, table: Catalog, dataset: Catalog) -> Sequence[str]:
-    """Returns the ids of the items that the champion serves and `dataset` lacks, in its order.
+    """Returns the ids of the champion's items that `dataset` lacks, in the champion's order.
 
-    Items that are missing in `table`, the table of items, are not counted: the shop removed them.
+    `dataset` is the catalog of the challenger's dataset, and `table` the shop's table of items.
+    Items that `table` lacks are left out: the shop has removed them.
     """
     known, still_sold = dataset.index_by_id, table.index_by_id
     served = [item.item_id for item in champion.items]

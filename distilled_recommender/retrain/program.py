@@ -57,7 +57,7 @@ Bundles = Annotated[
 def command(
     config: Config, /, *, bundles: Bundles, work: Work = WORK, workers: Workers = None
 ) -> None:
-    """Train on the events up to now, and publish the student if it is no worse."""
+    """Train on the events up to now; publish the student if it is no worse than the active one."""
     experiment, workplace = open_experiment(config, work)
     if experiment.data.source != "events":
         raise ConfigError(
@@ -168,9 +168,13 @@ class Retraining:
         return _deposed(self.run, self.place) or self._compare(dataset, examples)
 
     def publish(self) -> Run:
-        """Exports the challenger's refit and publishes it; returns the run with its bundle.
+        """Exports the challenger's refit, and makes it the active bundle of the place.
 
-        If another bundle has become active meanwhile, returns the run as undecided.
+        Returns the run with the version of this bundle. If another bundle has become active
+        meanwhile, publishes nothing and returns the run as undecided.
+
+        Raises:
+            ConfigError: the place cannot be used; the message names it.
         """
         export(self.experiment, self.workplace, refit=True)
         try:
@@ -191,7 +195,7 @@ class Retraining:
             "challenger": twin.name,
             "metric": SELECTION_METRIC,
             "examples": examples,
-            "teacher_tokens": int(knowledge.provenance["tokens"]),
+            "teacher_tokens": self._tokens_read(knowledge),
         }
         if self.run.champion is None or self.champion is None:
             return decided(self.run, "published", "there was no active bundle", **figures)
@@ -205,7 +209,10 @@ class Retraining:
         return decided(self.run, outcome.decision, reason, **figures)
 
     def _lost(self, dataset: Dataset) -> str | None:
-        """Returns why the challenger's catalog is refused; None if it is accepted."""
+        """Returns a sentence that says why the challenger's catalog is refused; None if it is not.
+
+        It is refused if it lacks items of the champion, unless `retrain.may_lose_items` is true.
+        """
         data = self.given.data
         if self.champion is None or data.items is None or self.given.retrain.may_lose_items:
             return None
@@ -221,6 +228,11 @@ class Retraining:
     def _knowledge(self, dataset: Dataset) -> Knowledge:
         folder = knowledge_folder(self.experiment, self.workplace)
         return load_knowledge(folder, dataset, self.experiment.teacher)
+
+    def _tokens_read(self, knowledge: Knowledge) -> int:
+        """Returns the teacher's tokens of this run; 0 if an earlier run made the knowledge."""
+        made_at = knowledge_folder(self.experiment, self.workplace).stat().st_mtime
+        return int(knowledge.provenance["tokens"]) if made_at * 1000 >= self.run.until else 0
 
     def _events_missing(self) -> str | None:
         """Returns a message if there are too few events to train; None if there are enough."""

@@ -57,8 +57,8 @@ class Figure:
         row: name of the ranker in result tables.
         student: name of the student's architecture; empty if the ranker is not a student.
         teacher_free: whether the ranker was made without an LLM teacher.
-        protocol: the interactions that the ranker was trained on; `Manifest.protocol` lists the
-            values.
+        protocol: "validation" if the ranker was trained without the held-out interactions,
+            "refit" if it was trained again on held-out interactions, too.
         split: "validation" or "test".
         targets: which examples count, by their next items: "all", or a part such as "cold".
         metric: name of the metric, such as "NDCG@20".

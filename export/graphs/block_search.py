@@ -9,8 +9,9 @@
 The result is approximate: it can lack an item whose estimate was too low. `export.scorer` measures
 on the student's own queries how often that happens, and chooses this search only where it is rare.
 
-The list is made of the best candidates, the trusted ones. A filter or a large `k` can leave too few
-of them. Then all items that may be recommended are scored exactly.
+The list is made of the best candidates only, the trusted ones: worse items may lie in blocks that
+were not read. A filter or a large `k` can leave too few of them. Then all items that may be
+recommended are scored exactly.
 """
 
 from dataclasses import dataclass

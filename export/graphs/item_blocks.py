@@ -1,9 +1,9 @@
-"""Arranges item vectors for a search by blocks: short coordinates, and similar items side by side.
+"""Prepares item vectors for a search by blocks: turns their axes, and orders them by similarity.
 
 Most of a trained model's scores come from few directions. `Axes` turns item and query vectors so
 that the first coordinates, the head, carry as much of an average score as possible. The other
 coordinates are the tail. The product of two vectors does not change: it is the product of their
-heads plus the product of their tails.
+heads plus the product of their tails. `block_order` puts similar items into the same block.
 """
 
 from dataclasses import dataclass

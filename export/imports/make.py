@@ -73,9 +73,10 @@ class Sources:
 
     Attributes:
         encoder: ONNX file of the encoder.
-        items: table of the items.
-        vectors: .npy file of the item vectors, in the order of the items.
-        histories: table of interactions; None: the bundle has no figures.
+        items: table of the items: CSV, Parquet, or RecBole's `.item`.
+        vectors: .npy file of the item vectors, `[items, size]`, in the order of the items.
+        histories: table of interactions: CSV, Parquet, or RecBole's `.inter`; None: the bundle has
+            no figures.
         max_history_length: number of newest items that the encoder reads; None: the constant width
             of its windows.
         missing_titles: for an item without a title, "refuse" raises a DataError, and "placeholder"

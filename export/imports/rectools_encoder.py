@@ -71,9 +71,8 @@ def export(checkpoint: Path, out: Path) -> None:
     `items.json` (item ids) and `facts.json` (program, kind of model and length of the window).
 
     Raises:
-        ValueError: no bundle can rank as the model does, because its similarity is not the dot
-            product, it has tokens besides items and padding, or it changes item vectors before
-            scoring.
+        ValueError: no bundle can rank as the model does. Its similarity is not the dot product, or
+            it has tokens besides items and padding, or it changes item vectors before scoring.
     """
     model = SASRecModel.load_from_checkpoint(checkpoint, map_location="cpu")
     backbone = model.torch_model.eval()

@@ -37,7 +37,7 @@ OTHERS = {
 def page() -> str:
     """Returns the text of the page."""
     rows = sorted([*_errors(), *_others()])
-    return f"{INTRODUCTION}\n{table(('status', 'error', 'headers', 'when'), iter(rows))}\n"
+    return f"{INTRODUCTION}\n{table(('status', 'error', 'headers', 'cause'), iter(rows))}\n"
 
 
 def _errors() -> Iterator[tuple[str, ...]]:

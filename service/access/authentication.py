@@ -154,5 +154,5 @@ class Authentication:
 
 
 def _is_equal(one: bytes, other: bytes) -> bool:
-    """Returns whether two byte strings are equal; takes as long for any content of `other`."""
+    """Returns whether two byte strings are equal, in a time that does not depend on `other`."""
     return hmac.compare_digest(sha256(one).digest(), sha256(other).digest())

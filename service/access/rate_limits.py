@@ -184,7 +184,8 @@ class _KeyLimit:
 def _lease_size(limits: Limits) -> int:
     """Returns the number of tokens to lease at once, at least 1.
 
-    The number is small, so that few leased tokens stay unused.
+    These are the tokens of `_LEASE_SECONDS`, or less: the share `_LEASE_OF_A_DAY` of the daily
+    quota. A small lease leaves few tokens unused.
     """
     sizes = []
     if limits.requests_per_second:

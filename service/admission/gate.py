@@ -242,7 +242,7 @@ class Turn:
             self._gate.leave(self._units, time.monotonic() - self._began)
 
     def _reason_to_stop(self) -> str | None:
-        """Returns why work on the request must stop; None if it may go on."""
+        """Returns `left` or `deadline` if work on the request must stop; None if it may go on."""
         if self._caller.has_left():
             return "left"
         return "deadline" if time.monotonic() > self._until else None

@@ -20,7 +20,7 @@ class Strain:
         self._refused_at = 0.0
 
     def refused(self) -> None:
-        """Notes a refusal; must be called while an event loop runs."""
+        """Sets `is_on` for `_SECONDS` from now; must be called while an event loop runs."""
         loop = asyncio.get_running_loop()
         self._refused_at = loop.time()
         if not self.is_on:

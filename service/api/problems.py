@@ -227,8 +227,8 @@ def _allowed_methods(request: Request) -> str:
 def _unusable(fields: Sequence[FieldProblem], found: int = 1) -> Response:
     """Makes the 422 answer to a request with invalid values.
 
-    `fields`: the errors to name. `found`: number of all errors; the answer tells how many more
-    there are than those in `fields`.
+    `fields`: the errors to name. `found`: number of all errors; the answer says how many of them
+    it does not name.
     """
     detail = detail_of(fields)
     if found > len(fields):
@@ -250,7 +250,7 @@ def field_problem(error: Mapping[str, Any]) -> FieldProblem:
 
 
 def _shortened(field: str) -> str:
-    """Shortens a field name, since a client may send a key that is a megabyte long."""
+    """Cuts a field name to `_MAX_FIELD_LENGTH` characters; a client may send a very long one."""
     return field if len(field) <= _MAX_FIELD_LENGTH else f"{field[:_MAX_FIELD_LENGTH]}…"
 
 

@@ -134,7 +134,10 @@ def heavy_units(variant: ServedVariant, query: Query, *, explain: bool) -> int:
 
 
 def units_of_filters(variant: ServedVariant, query: Query) -> int:
-    """Returns the units that a query's filters cost on top of a light request."""
+    """Returns the units that a query's filters cost in the catalog of `variant`.
+
+    They come on top of a light request.
+    """
     filters = variant.recommender.catalog.filters
     return filter_units(filters.num_steps(query.allow, query.deny))
 
@@ -151,7 +154,10 @@ def _units_of_exclusions(variant: ServedVariant, query: Query) -> int:
 
 
 def units_of_rules(variant: ServedVariant, query: Query, rules: Rules) -> int:
-    """Returns the units that a query's rules cost on top of a light request."""
+    """Returns the units that `rules` cost for a query, in the catalog of `variant`.
+
+    They come on top of a light request.
+    """
     num_items = len(variant.recommender.catalog)
     pool = pool_size(query.k) if rules.diversity else 0
     searches = bool(rules.item_boosts or rules.attribute_boosts or rules.max_per)

@@ -59,7 +59,10 @@ class FollowedStore(Generic[R]):
             self._version = changes.version
 
     async def follow(self) -> None:
-        """Calls `refresh` every `poll_seconds` until cancelled; logs each outage once."""
+        """Passes on the changes in the store every `poll_seconds` until cancelled (`refresh`).
+
+        An outage of the store is logged once.
+        """
         is_lost = False
         while True:
             try:

@@ -110,7 +110,7 @@ class HotSwap:
         await asyncio.gather(*map(self._refresh, self._variants.slots))
 
     async def follow(self) -> None:
-        """Calls `refresh` every `poll_seconds` until cancelled."""
+        """Serves new bundles at the variants' paths every `poll_seconds` until cancelled."""
         while True:
             await asyncio.sleep(self._poll_seconds)
             try:

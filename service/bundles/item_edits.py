@@ -63,7 +63,10 @@ class ItemEdits:
         await self._followed.refresh()
 
     async def follow(self) -> None:
-        """Calls `refresh` every `poll_seconds` until cancelled; logs each outage once."""
+        """Applies the changes in the store every `poll_seconds` until cancelled (`refresh`).
+
+        An outage of the store is logged once.
+        """
         await self._followed.follow()
 
     async def close(self) -> None:

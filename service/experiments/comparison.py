@@ -126,7 +126,7 @@ def _compared(
 
 
 def _sum(variant: str, figures: Sequence[LiveFigures]) -> LiveFigures:
-    """Sums those of `figures` that are of `variant`, over its model versions and sources."""
+    """Returns the sum of the figures of `variant`, over its model versions and sources."""
     of_variant = [each for each in figures if each.variant == variant]
     names = ("impressions", "clicked", "converted", "value", "value_squares", "followed", "hits")
     totals = {name: sum(getattr(each, name) for each in of_variant) for name in names}

@@ -45,7 +45,8 @@ class LiveGauges:
     async def followed(self) -> AsyncIterator["LiveGauges"]:
         """Context manager: reads the file now, and every `_POLL_SECONDS` until the context ends.
 
-        If the first read takes more than `_SECONDS_AT_START`, the context opens before its end.
+        If the first read takes more than `_SECONDS_AT_START`, the context opens before that read
+        has ended.
         """
         if self._file is None:
             yield self

@@ -73,7 +73,7 @@ def check_skipped(
 def _unknown_dependencies(
     dependant: Any, provided: Collection[Callable[..., Any]]
 ) -> Iterator[str]:
-    """Yields a description of each dependency, and each parameter of one, that a lane lacks.
+    """Yields a text for each dependency, and each parameter of one, that a lane cannot provide.
 
     Nested dependencies are included. `provided`: the dependencies that a lane can provide.
     """

@@ -115,7 +115,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.data_received(data[start : start + _CHUNK])
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Stores a header; drops a trailer, a header after the body, whose length is unchecked."""
+        """Stores a header; drops one that comes after the body, because no limit covers it."""
         if not self._is_in_body:
             HttpToolsProtocol.on_header(self, name, value)
 

@@ -68,7 +68,7 @@ class Supervisor:
         return True
 
     def _has_failed(self, worker: Worker) -> bool:
-        """Returns whether a worker ended with an error before it served, and none serves now."""
+        """Returns whether `worker` ended with an error while no worker serves."""
         is_served = any(each.is_alive and each.is_started for each in self._workers)
         return not is_served and (worker.exit_code or 0) > 0
 

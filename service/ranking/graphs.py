@@ -108,10 +108,11 @@ class RankingGraph:
         self._bound_sessions = BoundSessions(session)
 
     def with_added(self, added: Vectors, hidden_items: Collection[int] = ()) -> "RankingGraph":
-        """Returns a copy that ranks the bundle's items and the items with the vectors `added`.
+        """Returns a copy with other added items and other hidden items.
 
-        `added` is `[added, hidden]` and replaces the vectors that were added before. `hidden_items`
-        replaces the items that were hidden before.
+        Args:
+            added: vectors of the added items, `[added, hidden size]`, in place of the former ones.
+            hidden_items: indices of the items to hide, in place of the former ones.
         """
         return RankingGraph(self._session, self._num_items, added, hidden_items)
 
@@ -147,7 +148,9 @@ class RankingGraph:
         return _ranking(*self._bound_sessions.run(query.history, num_answered, inputs))
 
     def rank_arrays(self, query: IndexQuery) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Returns the item indices and the scores of the best `k` items, as arrays.
+        """Returns the item indices and the scores of the best `k` items, as arrays, best first.
+
+        Both arrays are shorter than `k` if the query allows fewer items.
 
         Raises:
             StudentError: onnxruntime failed.

@@ -110,6 +110,8 @@ def shared_tables(bundle: Bundle) -> Tables:
 def run_session(session: ort.InferenceSession, outputs: Sequence[str], feeds: Feeds) -> list[Any]:
     """Runs a graph once and returns an array for each name in `outputs`, in this order.
 
+    `feeds`: an array for each input of the graph, by name.
+
     Raises:
         StudentError: onnxruntime failed.
     """

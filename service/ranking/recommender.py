@@ -206,7 +206,7 @@ class Recommender:
         return self._selector(query).select(Eligible(others, others), scorer)
 
     def _vectors_of(self, added: Sequence[AddedItem]) -> Vectors:
-        """Returns the item vectors of `added`, `[added, hidden]`; encodes only the new items."""
+        """Returns the vectors of `added`, `[added, hidden]`; encodes only those not known yet."""
         known, new = self._row_of_added, [each for each in added if each not in self._row_of_added]
         vectors = self.student.added
         if new:

@@ -182,7 +182,9 @@ class Student:
         return answer_by_group(queries, window_lengths, self._rank_alike)
 
     def rank_arrays(self, query: IndexQuery) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Returns the item indices and the scores of the best `k` items, as arrays.
+        """Returns the item indices and the scores of the best `k` items, as arrays, best first.
+
+        Both arrays are shorter than `k` if the query allows fewer items.
 
         Raises:
             StudentError: onnxruntime failed.

@@ -77,7 +77,7 @@ class EventSettings(BaseSettings):
 
     @property
     def history_type_names(self) -> frozenset[str]:
-        """The event types that are stored in histories."""
+        """The event types that are stored in histories: HISTORY_EVENT_TYPES, or all if unset."""
         return frozenset(_names(self.history_event_types or self.event_types))
 
     @model_validator(mode="after")

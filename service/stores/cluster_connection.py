@@ -130,9 +130,9 @@ class ClusterConnection:
         raise error
 
     async def _read_first_slots(self) -> None:
-        """Reads the slots, and waits for them until the deadline.
+        """Reads the slots, and waits for them at most `timeout_seconds`.
 
-        After the deadline, reading goes on in the background.
+        After this time, reading goes on in the background.
 
         Raises:
             RedisError: no node answers, or none in time.
@@ -171,7 +171,7 @@ class ClusterConnection:
             self._refreshing = None
 
     def _to_ask(self, failed: SharedConnection | None) -> list[SharedConnection]:
-        """Returns all nodes; each call begins with the next node, and `failed` comes last.
+        """Returns all nodes, `failed` last; each call begins one node later than the call before.
 
         A node that is cut off from the others still answers, with the slots of a past time.
         """

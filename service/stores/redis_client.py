@@ -90,6 +90,8 @@ class ClusterClient(RedisCluster):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Sends a command to the node that has its key; sends PING to all primary nodes.
 
+        `args` and `options` are those of redis-py: the words of the command, and keyword arguments.
+
         Raises:
             RedisError: Redis refuses the command or cannot be reached.
             TimeoutError: there was no reply within `wait_seconds`, including the time to wait for a
@@ -198,6 +200,8 @@ class RedisCommands(Protocol):
 
     async def execute_command(self, *parts: str | int) -> Any:
         """Sends one command and returns Redis' reply, with strings decoded.
+
+        `parts`: the name of the command, then its arguments.
 
         Raises:
             RedisError: Redis refuses the command, is too slow, or cannot be reached.

@@ -53,6 +53,8 @@ class SharedConnection:
     async def execute_command(self, *parts: str | int) -> Any:
         """Sends one command and returns Redis' reply, with strings decoded.
 
+        `parts`: the name of the command, then its arguments.
+
         Raises:
             RedisError: Redis refuses the command, is too slow, or cannot be reached.
         """
@@ -65,8 +67,8 @@ class SharedConnection:
     async def execute_asking(self, *parts: str | int) -> Any:
         """Sends ASKING and then a command; returns Redis' reply to the command.
 
-        A node of a cluster to which an ASK redirection points runs the command only after ASKING,
-        because the command's hash slot is still being moved to it.
+        Sent to the node of a cluster that an ASK redirection names. The hash slot is still being
+        moved to this node, so it runs the command only after ASKING.
 
         Raises:
             RedisError: Redis refuses the command, is too slow, or cannot be reached.

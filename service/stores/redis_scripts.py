@@ -16,7 +16,9 @@ class Script:
         self._sha = sha1(text.encode()).hexdigest()  # noqa: S324 - how Redis names scripts
 
     async def run(self, redis: RedisCommands, num_keys: int, *parts: str | int) -> Any:
-        """Runs the script and returns its result; sends its text only if Redis has not cached it.
+        """Runs the script in Redis; sends its text only if Redis has not cached it.
+
+        Returns the script's result, with strings decoded.
 
         Args:
             redis: client of the Redis that runs the script.

@@ -60,8 +60,8 @@ async def ask_teacher(
 def teacher_query_for(recommender: Recommender, query: Query) -> TeacherQuery:
     """Turns a query of the service into a query for the teacher.
 
-    The teacher does not know attributes. So the excluded ids get those of all hidden items, and of
-    all items of the catalog of `recommender` that the filters of `query` do not allow.
+    The teacher knows neither attributes nor hidden items. So the excluded ids get those of all
+    hidden items of the recommender's catalog, and of all items that the filters do not allow.
     """
     catalog = recommender.catalog
     mask = catalog.filters.mask(query.allow, query.deny)

@@ -7,8 +7,9 @@ from proofs.replica_memory import prove
 
 @pytest.mark.slow
 def test_the_memory_of_a_replica_is_read_when_ready_under_load_and_during_a_swap() -> None:
-    ready, used, peak, after = prove(sizes=(500,), num_requests=50)
+    started, ready, used, peak, after = prove(sizes=(500,), num_requests=50)
 
+    assert started.unit == "s"
     assert ready.name == "500 items, ready"
     assert 50 < ready.value <= used.value + 1
     assert used.value < peak.value, "the child process that checks the next bundle counts"

@@ -1,5 +1,6 @@
 """A student from the event log: the same, to the bit, as from a table of the same interactions."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -84,3 +85,26 @@ def test_the_log_and_a_table_of_its_events_give_the_same_student(shop: Path) -> 
             key for key in from_log if from_log[key].tobytes() != from_table[key].tobytes()
         ]
         assert differing == []
+
+
+def test_old_orders_and_the_log_become_one_table_as_the_document_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = Path(__file__).parents[2] / "docs" / "learning.md"
+    block = re.search(r"```python\n(.*?)```", document.read_text("utf-8"), re.DOTALL)
+    assert block
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    orders = "user_id,item_id,timestamp\nann,007,1700000000\nann,b,1700000002\n"
+    (tmp_path / "data" / "interactions.csv").write_text(orders)
+    write(LogFolder("work/log"), "event", [event("s", "b", 1_700_000_001_000)])
+
+    exec(block[1], {})  # noqa: S102 - the document's own program
+
+    lines = (tmp_path / "data" / "both.csv").read_text().splitlines()
+    assert lines == [
+        "user_id,item_id,timestamp",
+        "ann,007,1700000000000",
+        "s,b,1700000001000",
+        "ann,b,1700000002000",
+    ]

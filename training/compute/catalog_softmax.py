@@ -51,9 +51,9 @@ def softmax_of_catalog(
         queries: `[positions, hidden]`, query vectors.
         table: `[catalog rows, hidden]`, item vectors; row 0 is padding and left out.
         selected: `[positions, M]`, item indices; the score of padding is undefined.
-        k: rank of the K-th best score, from 1; 0 skips it. A result above the scores of all
-            selected items but the first may be too low, though still above these scores. Any
-            other result is exact.
+        k: rank of the K-th best score, from 1; 0 skips it. The result is exact unless it exceeds
+            the scores of all items in `selected[:, 1:]`. Then it may be too low, but still exceeds
+            them, so comparisons of these scores with it are right.
         max_stored: maximum number of scores to store for the backward pass. If there are more, the
             backward pass computes all of them again.
         upweighted: items that each count as several in the log-normaliser; None for no such items.
@@ -78,9 +78,10 @@ def _look_up_nothing(chunk: slice, scores: Tensor) -> None:
 class _Exponentials:
     """Unnormalised exponentials of the scores of all items for each query vector.
 
-    Only sums are divided, at the end, which is far cheaper than dividing every exponential. The
-    exponentials are first computed from the scores as they are. If a sum is out of range, all are
-    computed again, after the highest score of each query is subtracted from its scores.
+    Sums of exponentials are divided by the normaliser, instead of every exponential, which is far
+    cheaper. The exponentials are first computed from the scores as they are. If a sum is out of
+    range, all are computed again, after the highest score of each query is subtracted from its
+    scores.
 
     Args:
         queries: `[positions, hidden]`, query vectors.
@@ -114,10 +115,11 @@ class _Exponentials:
             self.stored = queries.new_empty(len(queries), len(items), dtype=self.dtype)
 
     def compute(self, look_up: _LookUp) -> None:
-        """Computes `sums` and `weighted_items` in chunks of scores.
+        """Computes `sums` and `weighted_items` in chunks of queries.
 
-        Calls `look_up` with each chunk of scores before exponentials overwrite the chunk. If a sum
-        is out of range, computes all chunks again and calls `look_up` with each of them again.
+        Calls `look_up` with each chunk and its scores, `[chunk, items]`, before exponentials
+        overwrite the scores. If a sum is out of range, repeats all chunks and these calls with
+        shifted exponentials.
         """
         self._sum_up(look_up)
         if not self._is_in_range():
@@ -130,9 +132,9 @@ class _Exponentials:
         return logarithms if self.shifts is None else logarithms + self.shifts
 
     def weighted_queries(self, scale: Tensor) -> Tensor:
-        """Returns, for each item, the sum of query vectors weighted by exponential and `scale`.
+        """Returns, for each item, the sum of all query vectors times exponential and `scale`.
 
-        `scale` is `[positions, 1]`; the result is `[items, hidden]`.
+        `scale` is `[positions, 1]`, one factor per query; the result is `[items, hidden]`.
         """
         weighed = (self.queries * scale).to(self.dtype)
         if self.stored is not None:
@@ -250,8 +252,9 @@ def kth_best_of(scores: Tensor, k: int, compared: Tensor | None = None) -> Tenso
     Args:
         scores: `[positions, items]`.
         k: rank of the score, from 1. With fewer than `k` items, the worst score is returned.
-        compared: `[positions]`, a threshold for each row. A result above its threshold may be lower
-            than the exact K-th best score, which saves time. With None, every result is exact.
+        compared: `[positions]`, a threshold for each row. To save time, the result may be lower
+            than the exact K-th best score, but only where it is still above the threshold. With
+            None, every result is exact.
     """
     k = min(k, scores.shape[1])
     size = scores.shape[1] // NUM_GROUPS

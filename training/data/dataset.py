@@ -100,7 +100,7 @@ class Dataset:
 
     @property
     def first_rows(self) -> NDArray[np.int64]:
-        """Number of the first row of each user that has rows, `[users]`."""
+        """Number of the first row of each user, ascending; users without rows are left out."""
         return self.user_offsets[:-1][np.diff(self.user_offsets) > 0]
 
     def history(self, row: int) -> NDArray[np.int32]:
@@ -161,7 +161,10 @@ class Dataset:
 
 
 def list_as_json(values: Sequence[object], *, ensure_ascii: bool = True) -> Iterator[str]:
-    """Yields `json.dumps(values, sort_keys=True)` in pieces of a few thousand values each."""
+    """Yields the text `json.dumps(values, sort_keys=True)` in pieces, to save memory.
+
+    Each piece holds a few thousand values. `ensure_ascii` is that of `json.dumps`.
+    """
     yield "["
     for start in range(0, len(values), _VALUES_A_PIECE):
         piece = list(values[start : start + _VALUES_A_PIECE])
@@ -206,7 +209,8 @@ def make_dataset(
 ) -> Dataset:
     """Builds a dataset and computes its fingerprint.
 
-    The arguments are the attributes of `Dataset`; arrays of any integer type are converted.
+    The arguments are the attributes of `Dataset` with the same names. Arrays of other integer types
+    are converted to int32 (`item_indices`), int64 (`user_offsets`) and uint8 (`splits`).
     """
     dataset = Dataset(
         name=name,

@@ -46,9 +46,10 @@ def new_array(length: int, dtype: type[Scalar] | np.dtype[Scalar]) -> NDArray[Sc
 
 @contextmanager
 def temporary_space(num_bytes: int) -> Iterator[None]:
-    """Context manager: raises DataError if the disk has no space for `num_bytes` temporary bytes.
+    """Context manager for writing a temporary file: turns an OSError into a DataError.
 
-    Every OSError in the context becomes this DataError. So the context should only write the bytes.
+    The error says that the disk has no space for `num_bytes` bytes. Every OSError gets this
+    message, so the context should do nothing else than write the file.
     """
     try:
         yield
@@ -60,7 +61,7 @@ def temporary_space(num_bytes: int) -> Iterator[None]:
 
 
 def _reserve(file: int, num_bytes: int) -> None:
-    """Makes an open file `num_bytes` long.
+    """Extends the file with the descriptor `file` to `num_bytes` bytes.
 
     On Linux, the space on disk is reserved, too. Otherwise a write to a mapped page would kill the
     process when the disk is full.

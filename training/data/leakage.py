@@ -103,8 +103,9 @@ class _Check:
 
         Args:
             rows: the rows to check.
-            wrong: for each of these rows, whether it must not follow the row before it; row 0 of
-                the dataset has no value. Ignored if the two rows belong to different users.
+            wrong: for each of these rows, whether it must not follow the row before it. Ignored if
+                the two rows belong to different users. If `rows` begins with row 0 of the dataset,
+                `wrong` has no value for it.
             reason: reason for the message.
         """
         is_wrong = np.concatenate([np.zeros(rows.stop - rows.start - len(wrong), np.bool_), wrong])

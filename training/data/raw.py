@@ -29,7 +29,11 @@ class Origin:
     first_rows: tuple[int, ...] = ()
 
     def row(self, source_row: int) -> str:
-        """Describes the row with number `source_row`, which counts from 1 over all files."""
+        """Returns a text such as `data row 7 of part-0.csv`, for messages.
+
+        `source_row` is the row's number, counted from 1 over all files. The number in the text
+        counts from 1 within the file.
+        """
         if not self.files:
             return f"data row {source_row}"
         file = int(np.searchsorted(self.first_rows, source_row, side="right")) - 1

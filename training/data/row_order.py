@@ -52,9 +52,16 @@ class SourceRows:
         positions: Times | None = None,
         splits: NDArray[np.uint8] | None = None,
     ) -> None:
-        """Adds a batch of rows; the arguments are those of `order_by_user`.
+        """Adds a batch of rows, in the order of the source.
 
-        Every batch must have the same optional arguments.
+        Arrays are `[rows]`. Every batch must have the same optional arguments.
+
+        Args:
+            user_ids: user id of each row.
+            item_indices: item_index of each row.
+            timestamps: time of each row.
+            positions: numbers that order a user's rows, after the timestamps if there are any.
+            splits: `Split` value of each row.
 
         Raises:
             DataError: the disk does not have enough space.
@@ -72,7 +79,10 @@ class SourceRows:
         self._num_batches += 1
 
     def ordered(self, origin: Origin, catalog: Catalog) -> RawData:
-        """Returns all rows in the order of `order_by_user`; call this once, after all batches.
+        """Returns all rows, ordered by user, then timestamp, then position, then as in the source.
+
+        Users have the order of their first rows. Call this method once, after all batches. `origin`
+        and `catalog` become attributes of the result.
 
         Raises:
             DataError: the disk does not have enough space.
@@ -172,7 +182,10 @@ def order_by_user(
 
 
 def _sort(columns: Columns, rows: slice) -> None:
-    """Sorts a group of rows in place by user, then from old to new, then as in the source."""
+    """Sorts a group of rows of the arrays `columns`, in place.
+
+    The order is by user, then from old to new, then as in the source.
+    """
     keys = [columns[name][rows] for name in _SORT_KEYS if name in columns]
     order = np.lexsort(keys)  # stable
     for values in columns.values():

@@ -45,7 +45,7 @@ class Batch:
         return int(self.is_predicted.sum())
 
     def by_length(self, num_parts: int) -> Iterator["Batch"]:
-        """Splits a batch that is not packed into at most `num_parts` batches of similar windows.
+        """Splits a batch that is not packed into at most `num_parts` batches, by length of window.
 
         Windows are sorted by length, and each part is padded to its own longest window. This saves
         most of the padding, since most windows are far shorter than the longest one.

@@ -103,7 +103,7 @@ def place_by_donors(
     The offset and the projection that cold items share are set to 0.
 
     Args:
-        student: the trained student, which is changed.
+        student: the trained student; the vectors of its cold items are replaced.
         dataset: the dataset of the examples.
         rows: the examples to compute query vectors of. At most `MAX_QUERY_VECTORS` of them, evenly
             spaced, are used.

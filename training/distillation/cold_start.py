@@ -116,12 +116,14 @@ def place_cold_items(
 ) -> float | None:
     """Gives vectors to the `untouched` items, with the best bonus that the price allows.
 
-    Two fits are made, one on each half of the validation users. A bonus is tried with each fit on
-    the other half. The mean of the two fits is used. NDCG@20 is not measured for that mean, since
-    no examples are left for it.
+    The validation users are divided into two halves, and one fit is made on each half. To measure a
+    bonus, the examples of each half are ranked with the fit on the other half. The vectors are then
+    made with the mean of the two fits. NDCG@20 is not measured for that mean, since no examples
+    are left for it.
 
     Args:
-        student: a trained student with LLM embeddings; it is changed.
+        student: a trained student with LLM embeddings; the vectors of its cold items are replaced,
+            unless None is returned.
         dataset: the dataset on whose validation examples the fits and the choice are made.
         untouched: mask `[items]` of the items that training neither read nor predicted.
         price: share of the NDCG@20 of warm next items that may be lost.
@@ -158,7 +160,10 @@ def place_cold_items(
 
 
 def untouched_items(dataset: Dataset, windows: TrainingWindows) -> Tensor:
-    """Returns a mask `[items]` of the items that training neither reads nor predicts."""
+    """Returns a mask `[items]` of the items that training on `windows` neither reads nor predicts.
+
+    `dataset` is the dataset that the windows are cut from.
+    """
     touched = np.zeros(dataset.catalog.num_rows, dtype=np.bool_)
     touched[dataset.item_indices[windows.rows[windows.read]]] = True
     touched[dataset.item_indices[windows.rows[windows.predicted]]] = True
@@ -272,9 +277,10 @@ def _outcome_with(
     fits: Sequence[ColdFit],
     bonus: float,
 ) -> BonusOutcome:
-    """Evaluates `bonus` on all validation users: on each half, with the fit on the other half.
+    """Measures `bonus` on all validation examples, each half ranked with the fit on the other half.
 
-    `fits` has one fit for each of `two_halves`, in the same order. `student` is changed.
+    `fits` has one fit for each of `two_halves`, in the same order. The cold items of `student` are
+    left with the vectors of the last fit.
     """
     table, donors = student.item_table, donors_for(untouched, dataset)
     evaluations = []
@@ -303,7 +309,7 @@ def pooled_outcome(
 def two_halves(dataset: Dataset) -> tuple[Rows, Rows]:
     """Splits the validation examples into two halves by user; returns dataset rows of each half.
 
-    Users are assigned to the halves alternately.
+    The first validation user belongs to the first half, the next one to the second, and so on.
     """
     rows = dataset.example_rows(Split.VALIDATION)
     users = np.unique(dataset.user_of_row[rows], return_inverse=True)[1]

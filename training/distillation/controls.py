@@ -21,7 +21,7 @@ ListMaker = Callable[[Knowledge, Dataset, int], Answers]
 
 
 def teachers_lists(knowledge: Knowledge, _: Dataset, __: int) -> Answers:
-    """Returns the teacher's own answers to the training examples, which are not a control."""
+    """Returns the teacher's answers to the training examples, unchanged; this is no control."""
     return knowledge.train
 
 

@@ -126,7 +126,7 @@ class Job:
 
     @property
     def former_stamp(self) -> str:
-        """Stamp that earlier versions gave this job; students of these versions read every item."""
+        """Stamp of this job in earlier versions, in which every student read all items."""
         return self._stamp(self.settings, reads_all=True)
 
     @property
@@ -315,7 +315,7 @@ class Job:
 
 
 def run_job(job: Job, folder: Path) -> Checkpoint:
-    """Calls `job.run(folder)`, as a module-level function that a worker process can import."""
+    """Trains the student of `job` and stores it in `folder`; worker processes can import this."""
     return job.run(folder)
 
 

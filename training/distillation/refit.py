@@ -67,9 +67,12 @@ class Refit:
         return ["refit", REFIT_VERSION, self.epochs, *cold_parts]
 
     def place_after_training(self, trainer: Trainer) -> float | None:
-        """Places the cold items of the refitted student with the validation run's fit and bonus.
+        """Places the cold items of the trainer's student with the validation run's fit and bonus.
 
         The student with placed cold items replaces the best one of `trainer.progress`.
+
+        Args:
+            trainer: the trainer of the refit, after its last epoch.
 
         Returns:
             The bonus. None if no cold items were placed: `cold_bonus` is None, or the refit read or
@@ -118,7 +121,8 @@ class Refit:
     def _rotated(self, trainer: Trainer, direction: Tensor) -> ColdFit:
         """Returns the validation run's fit of cold items, rotated to the refitted student's space.
 
-        `direction` becomes the attribute `direction` of the result.
+        The refitted student is that of `trainer`. `direction` is put
+        into the result as it is, without rotation.
 
         Raises:
             CheckpointError: the checkpoint of the validation run is missing or damaged.
@@ -135,17 +139,20 @@ class Refit:
         return ColdFit(turn @ projection, turn @ offset, direction)
 
     def _touched_before(self, trainer: Trainer) -> Tensor:
-        """Returns a mask `[items]` of the items that the validation run read or predicted."""
+        """Returns a mask `[items]` of the items that the validation run read or predicted.
+
+        `trainer` is that of the refit, whose windows have the sizes of the validation run's.
+        """
         windows = TrainingWindows(self.dataset, trainer.windows.length, trainer.windows.batch_size)
         return ~untouched_items(self.dataset, windows)
 
 
 def rotation(before: ItemTable, after: ItemTable, items: Tensor) -> Tensor:
-    """Returns the rotation `[hidden, hidden]` that best maps item vectors of `before` to `after`.
+    """Returns the matrix `[hidden, hidden]` that best maps item vectors of `before` to `after`.
 
-    It is the orthogonal matrix that minimises the sum of squared distances between mapped vectors
-    of `before` and vectors of `after` (orthogonal Procrustes problem). The sum is over the items in
-    the mask `items`, which has no entry for padding.
+    A vector `v` of `before` is mapped to `rotation @ v`. The matrix is orthogonal and minimises the
+    sum of squared distances between mapped vectors and vectors of `after` (orthogonal Procrustes
+    problem). The sum is over the items in the mask `items`, which has no entry for padding.
     """
     selected = items.to(before.padding.device)
     old, new = (table.eval()()[1:][selected].double() for table in (before, after))

@@ -123,7 +123,7 @@ class Trainer:
     """Trains one student, for a fixed number of epochs or until validation stops the training.
 
     Args:
-        student: the student to train, in place.
+        student: the student to train; its weights are changed.
         dataset: the dataset to train and validate on.
         config: settings of the training.
         seed: random seed of batches and dropout.

@@ -25,8 +25,8 @@ class MethodVariant:
     Attributes:
         ranking: whether the student learns from ranking lists.
         embeddings: whether item vectors contain the projected LLM embeddings.
-        without: parts that are off even if the experiment has them on.
-        plus: parts that are on even if the experiment has them off.
+        without: distillation settings that are off even if the experiment has them on.
+        plus: distillation settings that are on even if the experiment has them off.
         lists: source of the ranking lists; every source except the teacher is a control.
         list_loss: loss of the lists; None takes the experiment's setting.
         shuffled_embeddings: whether embeddings are permuted over the items, as a control.
@@ -50,7 +50,11 @@ class MethodVariant:
         return self.ranking or self.embeddings
 
     def settings(self, config: DistillationConfig) -> DistillationConfig:
-        """Returns `config` with the parts of this variant switched on and off."""
+        """Returns `config` with the parts of this variant switched on and off.
+
+        Without ranking lists, `ranking_weight` becomes 0. Without embeddings, the offset is on,
+        since an item vector then has no other part.
+        """
         embeddings = config.embeddings and self.embeddings
         update: dict[str, object] = {}
         update |= dict.fromkeys(self.without, False)

@@ -54,10 +54,11 @@ class Report:
 
 
 def compact(log: LogFolder, keep_days: float | None = None) -> Report:
-    """Merges files, and removes erased records and files older than `keep_days` days.
+    """Merges the files of each partition, and removes erased records and old files.
 
-    With `keep_days` None, files of any age are kept. Files of tombstones are kept a week longer.
-    Returns the report, which is also written to the log's folder `reports`.
+    Files whose hour ended more than `keep_days` days ago are removed; None keeps files of any age.
+    Files of tombstones are kept a week longer. Returns the report, which is also written to the
+    log's folder `reports`.
 
     Raises:
         DataError: a file is damaged.
@@ -92,7 +93,8 @@ def compact(log: LogFolder, keep_days: float | None = None) -> Report:
 class _Run:
     """One compaction of the log, which removes erased records and copies.
 
-    Skips a file that an earlier compaction with the same tombstones has already checked.
+    If a partition has only one file and the last compaction, with the same tombstones, left that
+    file without erased records and copies, it is skipped.
     """
 
     def __init__(self, log: LogFolder, deadlines: Deadlines) -> None:
@@ -148,10 +150,10 @@ def _checked(log: LogFolder, of_deadlines: str) -> frozenset[str]:
 
 
 def _with_derived(log: LogFolder, deadlines: Deadlines) -> Deadlines:
-    """Adds a deadline for each session of an erased user, and saves new ones as tombstones.
+    """Returns `deadlines` with one more for each session of an erased user.
 
-    Impressions do not name their user. Once the user's events are erased, only these tombstones
-    tell which impressions to erase. Returns all deadlines.
+    New deadlines are saved as tombstones in `log`. Impressions do not name their user. Once the
+    user's events are erased, only these tombstones tell which impressions to erase.
     """
     if not any(each.startswith(USER) for each in deadlines):
         return deadlines

@@ -21,15 +21,18 @@ class Deadline:
     """The time and the entry number up to which records of a session or a user are erased.
 
     Attributes:
-        at: time of the latest tombstone in ms since 1970.
-        sequence: highest entry number of a tombstone in the log.
+        at: time of the latest tombstone of the session or user, in ms since 1970.
+        sequence: highest entry number of such a tombstone in the log.
     """
 
     at: int
     sequence: int
 
     def joined(self, other: "Deadline | None") -> "Deadline":
-        """Returns a deadline that erases all that this or `other` erases; None erases nothing."""
+        """Returns the deadline that erases all that this one or `other` erases.
+
+        It has the later time and the higher entry number of the two. None stands for no other one.
+        """
         if other is None:
             return self
         return Deadline(max(self.at, other.at), max(self.sequence, other.sequence))
@@ -40,7 +43,11 @@ Deadlines = Mapping[str, Deadline]
 
 
 def deadlines_of(tombstones: pa.Table) -> dict[str, Deadline]:
-    """Returns the deadline of each session and user in a table of tombstones, by digest."""
+    """Returns the joined deadline of all tombstones of each session and user, by digest.
+
+    `tombstones` is a table with the columns of tombstones. A digest is a value of its column
+    `erased` (`digest_of`).
+    """
     found: dict[str, Deadline] = {}
     for each in tombstones.select(["erased", "at", "sequence"]).to_pylist():
         deadline = Deadline(each["at"], each["sequence"])
@@ -96,7 +103,7 @@ def _deadlines_by_row(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Returns `at` and `sequence` of each record's deadline, `[records]` each.
 
-    Both are `_NEVER` for a record without a deadline.
+    Both are `_NEVER`, the smallest int64, for a record without a deadline.
 
     Args:
         records: table of records.

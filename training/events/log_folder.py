@@ -90,7 +90,7 @@ class LogFolder:
     def write(self, kind: Kind, hour: int, records: pa.Table) -> Part:
         """Writes records of one partition as a new file, named by the hash of its content.
 
-        Writing equal records a second time changes nothing.
+        `hour` is in hours since 1970. Writing equal records a second time changes nothing.
 
         Raises:
             OSError: the file cannot be written.
@@ -135,7 +135,10 @@ class LogFolder:
                     folder.parent.rmdir()
 
     def remove_leftovers(self) -> None:
-        """Removes old temporary files of killed processes; does nothing if the log is not local."""
+        """Removes temporary files that are over 10 minutes old, as killed processes leave them.
+
+        Does nothing if the log is not local.
+        """
         if not self._is_local:
             return
         oldest = time.time() - _PARTIAL_SECONDS

@@ -26,7 +26,10 @@ class Window:
     end: int | None = None
 
     def holds(self, records: pa.Table, column: str) -> pa.Table:
-        """Returns the records whose time, in `column`, lies in the window."""
+        """Returns the records whose time lies in the window.
+
+        `column` is the name of the column of times, in ms since 1970.
+        """
         if self.begin is not None:
             records = records.filter(pc.greater_equal(records[column], self.begin))
         if self.end is not None:
@@ -55,7 +58,7 @@ def read_events(log: LogFolder, window: Window = ALL_TIME) -> pa.Table:
 def read_records(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Table:
     """Returns the records of one kind in a window, each once, without erased records.
 
-    The records have the order that `in_order` gives.
+    They are ordered by time and then by sequence, see `in_order`.
 
     Raises:
         DataError: a file is damaged.
@@ -71,7 +74,7 @@ def read_records(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Ta
 
 
 def read_deadlines(log: LogFolder) -> Deadlines:
-    """Returns the deadline of each erased session and user, by digest; see `deadlines_of`.
+    """Returns the deadline of each erased session and user, by its digest in tombstones.
 
     Raises:
         DataError: a file is damaged.
@@ -83,7 +86,7 @@ def read_copies(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Tab
     """Returns all stored records in the partitions of a window, copies and erased ones included.
 
     Raises:
-        DataError: a file is damaged, or files vanish faster than they are read.
+        DataError: a file is damaged, or each of `_ATTEMPTS` attempts met a file that had vanished.
     """
     begin = None if window.begin is None else hour_of(window.begin)
     end = None if window.end is None else hour_of(window.end - 1) + 1

@@ -18,7 +18,10 @@ _KINDS: Mapping[type[Record], Kind] = {
 
 
 def tables_by_partition(records: Iterable[Record]) -> dict[tuple[Kind, int], pa.Table]:
-    """Returns the records as one table per partition, by kind and hours since 1970."""
+    """Converts records to one table per partition, keyed by kind and hour.
+
+    The hour is in hours since 1970.
+    """
     rows: dict[tuple[Kind, int], list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         kind, row = _KINDS[type(record)], _row(record)

@@ -91,7 +91,8 @@ def digest_of(tenant: str, *, session_ref: str | None = None, user_ref: str | No
 def in_order(kind: Kind, records: pa.Table, *, joins_entries: bool = True) -> pa.Table:
     """Returns the records in the order of the log, each once.
 
-    Events are ordered by timestamp and then by sequence. Of several copies, the first is kept.
+    Records are ordered by time (`timestamp`, `shown_at` or `at`) and then by sequence. Of several
+    copies, the first is kept.
 
     Args:
         kind: kind of the records.
@@ -109,5 +110,5 @@ def in_order(kind: Kind, records: pa.Table, *, joins_entries: bool = True) -> pa
 
 
 def table_of(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Converts rows to a table with the columns of their kind."""
+    """Converts rows, mappings by column name, to a table with the columns of `kind`."""
     return pa.Table.from_pylist(list(rows), schema=SCHEMAS[kind])

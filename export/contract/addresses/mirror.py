@@ -240,7 +240,7 @@ class _Refusal:
 
     @property
     def is_recent(self) -> bool:
-        """Whether it is too early to download the bundle again."""
+        """Whether it is too early to try again; the wait doubles with each refusal in a row."""
         doubled = _SECONDS_UNTIL_RETRY * 2.0 ** min(self.times - 1, 16)
         return time.monotonic() < self.at + min(doubled, _MAX_SECONDS_UNTIL_RETRY) * self.jitter
 

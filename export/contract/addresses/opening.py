@@ -10,8 +10,8 @@ def open_store(address: str) -> ObjectStore:
     """Opens the store at `address`; most stores connect at the first request.
 
     Raises:
-        BundleError: `address` is not an address, its options cannot be used, or the library that
-            its scheme needs is not installed.
+        BundleError: `address` is malformed, the library that its scheme needs is not installed, or
+            an environment variable that this library reads has a wrong value.
     """
     found = ADDRESS.fullmatch(address)
     if found is None:

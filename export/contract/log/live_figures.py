@@ -1,4 +1,4 @@
-"""Live figures: counts of shown lists, of the clicks that followed, and of drift, as JSON.
+"""Live figures, as JSON: counts of shown lists, of the clicks that followed, and of signs of drift.
 
 A program counts them in the event log and writes a file. The service reads the file and returns the
 figures with intervals. This module imports the standard library only.

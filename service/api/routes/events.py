@@ -58,7 +58,8 @@ async def _store_all(
 ) -> Sequence[Outcome]:
     """Stores the valid events, those of each session in their order.
 
-    Returns the outcome of each event: the fields of an EventOutcome.
+    `parsed`: each event, or the error message for an invalid one. Returns the outcome of each: the
+    fields of an EventOutcome.
     """
     outcomes: list[Outcome] = [_invalid(each) for each in parsed]
     places: dict[str, list[int]] = defaultdict(list)

@@ -107,7 +107,10 @@ async def _ask_student(
 
 
 def _student_answer(variant: ServedVariant, query: Query, degraded: bool) -> Slices[StudentAnswer]:
-    """Answers a query with the student and makes the query to the teacher, in two slices."""
+    """Answers a query with the student and makes the query to the teacher, in two slices.
+
+    `degraded`: whether the history store did not answer.
+    """
     started = perf_counter()
     recommendations = variant.recommender.recommend(query)
     seconds = perf_counter() - started

@@ -33,10 +33,10 @@ def by_similarity(vectors: ItemVectors, item_indices: Sequence[int]) -> Scorer:
 
 
 def by_popularity(catalog: Catalog) -> Scorer:
-    """Returns a scorer that ranks by the logarithm of one plus the number of interactions.
+    """Returns a scorer that gives an item with n training interactions the score log(1 + n).
 
-    A boost of b multiplies one plus the number of interactions by e^b. Added to a student's score,
-    it likewise multiplies the odds of the item by e^b.
+    So a boost of b has the effect of multiplying 1 + n by e^b. In a student's ranking, the same
+    boost multiplies the odds of the item by e^b.
     """
 
     def score(allowed: Mask, number: int) -> Scored:

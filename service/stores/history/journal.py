@@ -90,8 +90,9 @@ class Journal:
     async def set_aside(self, record: Record, reason: str) -> None:
         """Writes a record that the store rejects into the file `REJECTED`, next to the journals.
 
-        So the record does not prevent the replay of later records. If the process is killed before
-        the segment of the record is removed, the record is set aside twice.
+        `reason`, why the store rejects it, is written too. So the record does not prevent the
+        replay of later ones. If the process is killed before the segment of the record is removed,
+        the record is set aside twice.
 
         Raises:
             OSError: the file cannot be written, or has the maximum size of the journals.

@@ -115,10 +115,10 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
     server.kill()
 
 
-def started_nats(folder: Path) -> NatsServer:
+def started_nats(folder: Path, *options: str) -> NatsServer:
     """A server with its streams in `folder`; skips the test if there is no such program."""
     try:
-        return NatsServer(folder)
+        return NatsServer(folder, *options)
     except FileNotFoundError as error:
         pytest.skip(str(error))
 

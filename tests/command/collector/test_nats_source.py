@@ -7,6 +7,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from distilled_recommender.collector.source import Source, SourceError
 from service.stores.session_refs import session_ref
 from tests.command.collector.conftest import (
     PATIENCE_SECONDS,
+    Streams,
     click,
     erased,
     ids,
@@ -26,6 +28,7 @@ from tests.command.collector.conftest import (
     until,
 )
 from tests.command.collector.nats_stream import NatsStreams
+from tests.conftest import RedisServer
 from training.events.compaction import compact
 from training.events.log_folder import LogFolder
 from training.events.reading import read_copies, read_events
@@ -174,12 +177,16 @@ def test_once_collects_by_the_secret_files_of_the_service(
     assert found["event_id"].to_pylist() == ["events:1"]
 
 
+def blocks(language: str) -> list[str]:
+    """Returns the blocks of code of the how-to in a language."""
+    text = HOW_TO.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
 def test_the_how_to_publishes_what_is_collected_and_erased(
     nats_streams: NatsStreams, log: LogFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = HOW_TO.read_text(encoding="utf-8")
-    (program,) = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    (order,) = re.findall(r"^```json\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    (program,), (order,) = blocks("python"), blocks("json")
     assert ADDRESS in program
     (tmp_path / "program.py").write_text(program.replace(ADDRESS, nats_streams.server.url))
     monkeypatch.setenv("SESSION_SECRET", SECRET)
@@ -194,6 +201,47 @@ def test_the_how_to_publishes_what_is_collected_and_erased(
     nats_streams.publish(json.loads(order), subject="shop.events")
     assert main(command) == 0
     assert len(read_copies(log, "event")) == 0
+
+
+def test_a_user_with_the_permissions_of_the_how_to_collects(tmp_path: Path, log: LogFolder) -> None:
+    (permissions,) = blocks("text")
+    collector = f"{{user: collector, password: hidden, permissions: {{{permissions}}}}}"
+    users = f"{{user: shop, password: hidden}}, {collector}, {{user: nobody, password: hidden}}"
+    refused = '{publish: nothing, subscribe: "_INBOX.>"}'
+    users = users.replace("{user: nobody,", f"{{user: nobody, permissions: {refused},")
+    (tmp_path / "server.conf").write_text(f"authorization {{users: [{users}]}}\n")
+    server = started_nats(tmp_path, "--config", str(tmp_path / "server.conf"))
+    address = server.url
+    try:
+        server.url = address.replace("//", "//shop:hidden@")
+        streams = NatsStreams(server)
+        streams.add(click("ann", 1))
+        server.url = address.replace("//", "//collector:hidden@")
+        run(collect(streams.source(), log))
+        server.url = address.replace("//", "//nobody:hidden@")
+        with pytest.raises(SourceError, match="permissions violation for publish to"):
+            run(collect(streams.source(), log))
+    finally:
+        server.kill()
+
+    assert ids(log) == ["ann-1"]
+
+
+def test_an_erasure_at_the_service_erases_what_came_before_it_from_nats(
+    nats_streams: NatsStreams, redis_server: RedisServer, log: LogFolder
+) -> None:
+    service = Streams(redis_server)
+    event = {"session_ref": "ann", "item_id": "a", "event_type": "click"}
+    nats_streams.publish({**event, "event_id": "before"})
+    time.sleep(0.002)  # within one millisecond, the two sources have no order
+    service.add(erased(time.time_ns() // 1_000_000, "ann"))
+    service.client.close()
+    nats_streams.publish({**event, "event_id": "after"})
+
+    run(collect(service.source(), log))
+    run(collect(nats_streams.source(), log))
+
+    assert ids(log) == ["after"]
 
 
 @pytest.fixture

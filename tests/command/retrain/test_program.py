@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,10 @@ from export.contract.addresses.place import LocalPlace, place_of
 from export.contract.bundle import load_bundle
 from export.contract.bundles_folder import LINK_NAME, BundleLink, publish
 from tests.command.retrain.conftest import HOUR, Shop, now_ms
+from training import teach
 from training.settings.experiment import Experiment
+from training.teacher.llm.shards import Cost
+from training.teacher.titles.teach import embed_catalog_by_words
 from training.workplace import Workplace
 
 
@@ -107,6 +111,28 @@ def test_a_run_that_is_killed_at_a_stage_goes_on_with_the_same_window(
 
 def _die(*_: object, **__: object) -> None:
     raise Killed
+
+
+@pytest.mark.slow
+def test_teacher_tokens_are_told_by_the_run_that_made_the_knowledge_and_no_later_one(
+    shop: Shop, save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*arguments: Any) -> tuple[object, Cost]:
+        return embed_catalog_by_words(*arguments)[0], Cost(7, 0.0)
+
+    monkeypatch.setattr(teach, "embed_catalog_by_words", read)
+    shop.write_config(learning_rate=1e-9, max_epochs=1)
+    shop.visit(60, now_ms() - HOUR)
+    publish(save_bundle_with(), shop.bundles)
+    with monkeypatch.context() as dying:
+        dying.setattr(program, "distill", _die)
+        with pytest.raises(Killed):
+            main(["retrain", *shop.arguments])
+
+    resumed, later = retrain(shop), retrain(shop)
+
+    assert (resumed.decision, later.decision) == ("worse", "worse")
+    assert (resumed.teacher_tokens, later.teacher_tokens) == (7, 0)
 
 
 @pytest.mark.slow

@@ -236,7 +236,7 @@ async def test_without_a_teacher_the_answer_says_how_to_connect_one(
         "application/problem+json",
     )
     detail = response.json()["detail"]
-    assert "python -m training.serve_teacher configs/movielens.toml" in detail
+    assert "serve-teacher CONFIG`, where CONFIG is your experiment's file" in detail
     assert "TEACHER_URL=http" in detail
 
 

@@ -38,12 +38,13 @@ def read_event_log(
     missing_titles: MissingTitles = "refuse",
     say: Say | None = None,
 ) -> RawData:
-    """Reads the events that `config` selects, as interactions.
+    """Reads the events that `config` selects, as interactions, and the table of items.
 
     Args:
         config: settings of the event log.
         items_path: table of items.
-        missing_titles: treatment of an item without a title, see `MissingTitles`.
+        missing_titles: "refuse" raises a DataError for an item without a title; "placeholder" gives
+            it a title made from its id.
         say: function that is called with a message on what each filter leaves out; None for no
             messages.
 
@@ -88,7 +89,11 @@ def events_stamp(config: EventsConfig) -> str:
 
 
 def window_of(config: EventsConfig, log: LogFolder) -> Window:
-    """Returns the window of time that `config` selects from `log`."""
+    """Returns the window of time whose events `config` selects from `log`.
+
+    It lies between `since` and `until`. With `last_days`, it begins that number of days before
+    `until`; without `until`, before the end of the newest hour with an event.
+    """
     end = None if config.until is None else round(config.until.timestamp() * 1000)
     begin = None if config.since is None else round(config.since.timestamp() * 1000)
     if config.last_days is not None:

@@ -28,8 +28,10 @@ _ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
 def read_items(path: Path, missing_titles: MissingTitles = "refuse") -> Catalog:
     """Reads the table of items; item indices follow its order.
 
-    `missing_titles` decides what happens to an item without a title. In `items.jsonl`, every item
-    must have a title.
+    Args:
+        path: the table.
+        missing_titles: "refuse" raises a DataError for an item without a title; "placeholder" gives
+            it the title `Untitled item <item_id>`. In `items.jsonl`, every item must have a title.
 
     Raises:
         DataError: the table is missing or malformed, or rows are wrong; the message names file,

@@ -60,7 +60,8 @@ def table_stamps(path: Path) -> list[str]:
     Each hash is the SHA-256 of the content, or of content and partition in a partitioned folder.
 
     Raises:
-        DataError: see `find_table_files`.
+        DataError: there is no such file, a file is empty or not readable, or its suffix is not one
+            of `SUFFIXES`.
     """
     return [_stamp(file) for file in find_table_files(path)]
 

@@ -46,7 +46,8 @@ def read_tables(
     Args:
         interactions_path: table of interactions: a file, a folder of files or a pattern.
         items_path: table of items.
-        missing_titles: treatment of an item without a title, see `MissingTitles`.
+        missing_titles: "refuse" raises a DataError for an item without a title; "placeholder" gives
+            it a title made from its id.
 
     Raises:
         DataError: a table is missing or malformed, or rows are wrong; the message names file, data
@@ -103,7 +104,7 @@ class _InteractionReader:
         self._has_numbers = False  # whether any timestamp is a number
 
     def read(self, batch: pd.DataFrame) -> dict[str, Any]:
-        """Returns the columns of `batch` as arguments of `SourceRows.append`.
+        """Returns the columns of `batch` by the names of the arguments of `SourceRows.append`.
 
         The columns are valid only if `found_wrong_rows` is false.
         """
@@ -125,7 +126,7 @@ class _InteractionReader:
         }
 
     def refuse_wrong_rows(self, origin: Origin) -> None:
-        """Raises DataError if any row is wrong."""
+        """Raises DataError if any row so far is wrong; `origin` names the table in the message."""
         # A table in which any timestamp is a number has no other timestamps.
         self._wrong.forget(_NO_TIME if self._has_numbers else _NO_NUMBER)
         self._wrong.refuse(origin)

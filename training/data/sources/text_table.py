@@ -48,7 +48,14 @@ class TextBatch:
 def read_text_table(
     path: Path, required: Sequence[str], optional: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Reads columns of a table as text, all rows at once; see `read_text_batches`."""
+    """Reads a whole table as text: the columns `required`, and those of `optional` that exist.
+
+    With `optional` None, all columns are read. Missing values stay missing.
+
+    Raises:
+        DataError: a file or a required column is missing, or for another reason of
+            `read_text_batches`.
+    """
     batches = read_text_batches(path, required, optional)
     return pd.concat([batch.rows for batch in batches], ignore_index=True)
 
@@ -91,7 +98,10 @@ def is_blank(values: "pd.Series[str]") -> "pd.Series[bool]":
 
 
 def _read_file(file: TableFile, required: Sequence[str], optional: Sequence[str] | None) -> Batches:
-    """Reads a file batch by batch; adds the values of its partition as columns."""
+    """Yields the rows of a file as text, batch by batch, with its partition's values as columns.
+
+    Each batch comes with the number of the file's bytes read so far.
+    """
 
     def is_wanted(name: str) -> bool:
         return optional is None or name in required or name in optional

@@ -22,7 +22,7 @@ from training.settings.experiment import TrainingConfig
 
 
 class NextItemLoss(Protocol):
-    """Interface of the loss of one batch, which turns scores of next and listed items into losses.
+    """Interface of a batch's loss: turns scores of next items, and of teacher lists, into losses.
 
     An implementation holds what those scores are compared with: a normaliser or the scores of
     negatives.
@@ -30,7 +30,7 @@ class NextItemLoss(Protocol):
 
     @property
     def kth_best(self) -> Tensor | None:
-        """The student's K-th best score at each position, `[positions]`.
+        """The student's K-th best score at each position, `[positions]`; K is a list's length.
 
         It is None unless the loss computes it as a by-product.
         """
@@ -142,11 +142,14 @@ def score_and_loss(
 ) -> ScoreAndLoss:
     """Returns a function that scores items and builds the loss that `config.loss` names.
 
+    The function takes query vectors, an item table and items, see `ScoreAndLoss`.
+
     Args:
         config: settings of the loss and of the sampling of negatives.
         train_counts: `[catalog rows]`, number of training interactions of each item.
         list_negative: whether the binary loss of a listed item has a negative term.
-        k: rank of the K-th best score, which the full softmax computes, too; 0 skips it.
+        k: rank of the K-th best score, which the full softmax computes, too; 0 skips it. Other
+            losses never compute this score.
         device: device of the query vectors; None is the CPU.
     """
     if config.loss == "sampled-cross-entropy":
@@ -231,7 +234,7 @@ def log_others(
 
 
 def other_items(items: Tensor, num_rows: int) -> Tensor:
-    """Draws a different item for each of `items`, uniformly; the result has the same shape.
+    """Draws, for each of `items`, one of the other items, uniformly; returns the same shape.
 
     `num_rows` is the number of catalog rows, padding included. It must be at least 3, so that there
     are two items.

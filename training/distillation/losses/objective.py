@@ -90,7 +90,11 @@ class DistillationObjective(nn.Module):
             return self._loss(panels)
 
     def _panels(self, batch: Batch) -> Iterable[Batch]:
-        """Returns `batch` packed, or split by window length, so that little padding is left."""
+        """Rearranges `batch` so that little padding is left; returns one or more batches.
+
+        Packs the windows into few rows if `training.packed_windows` is on and the student can read
+        packed windows. Otherwise splits the batch by window length.
+        """
         if self.config.packed_windows and self.student.packs_windows:
             return [batch.packed()]
         return batch.by_length(NUM_PANELS)
@@ -132,7 +136,10 @@ class DistillationObjective(nn.Module):
     def _scored_among_some(
         self, thinned: ThinnedCatalog, panels: Sequence[Batch], items: Tensor
     ) -> _Scored:
-        """Scores `items` as `_scored` does, but with a loss over only a part of the candidates."""
+        """Scores `items` as `_scored` does, but the loss compares only some of the candidates.
+
+        `thinned` selects these candidates.
+        """
         read = torch.cat([each.histories.flatten() for each in panels])
         step = thinned.draw(torch.cat([read, items.flatten()]))
         item_table = self.student.item_table

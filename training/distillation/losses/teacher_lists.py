@@ -49,7 +49,7 @@ class RankingLists:
         )
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Looks up the ranking lists of dataset rows.
+        """Looks up the ranking lists of the dataset rows `rows`, a vector.
 
         Returns:
             Rankings and weights, `[rows, K]` each, and the weight of the distillation loss in the
@@ -80,9 +80,14 @@ class RankingLists:
         return self.weighting.while_training(weights, rankings, consistent)
 
     def loss(self, list_losses: Tensor, weights: Tensor) -> Tensor:
-        """Combines the losses of the items of each list, as `distillation.list_loss` says.
+        """Returns the loss of each list, `[positions]`, from the losses of its items.
 
-        Both arguments are `[positions, K]`; the result is `[positions]`.
+        With `distillation.list_loss = "ranking"`, it is their weighted sum. With "distribution", it
+        is the cross-entropy of the teacher's and the student's distribution.
+
+        Args:
+            list_losses: `[positions, K]`, unweighted losses of the listed items.
+            weights: `[positions, K]`, importance weights or, for "distribution", probabilities.
         """
         if self.config.list_loss == "distribution":
             return distribution_loss(list_losses, weights)

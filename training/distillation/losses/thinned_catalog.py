@@ -21,17 +21,17 @@ POPULAR_PART = 0.5  # part of the share that is given to the most popular candid
 
 @dataclass(frozen=True)
 class StepItems:
-    """The items of one training step, numbered by step indices; 0 is padding.
+    """The items of one training step, numbered by *step indices* from 1; 0 is padding.
 
-    The items that compete are those in the softmax of the step.
+    They are the items that the batch reads and the items in the softmax of the step.
 
     Attributes:
-        rows: `[step indices]`, item index of each step index. The order is: padding, items that are
-            only read, items that compete and were not drawn at random, drawn items.
+        rows: `[items of the step + 1]`, item index of each step index. The order is: padding, items
+            that are only read, items in the softmax that were not drawn at random, drawn items.
         index_of_row: `[catalog rows]`, step index of each item; 0 if it is not in the step.
         num_only_read: number of items that the batch reads, but that are not candidates.
-        num_certain: number of items that compete and were not drawn at random.
-        log_weight: logarithm of the number of items that each drawn item stands for.
+        num_certain: number of items in the softmax that were not drawn at random.
+        log_weight: natural logarithm of the number of items that each drawn item stands for.
     """
 
     rows: Tensor
@@ -41,23 +41,26 @@ class StepItems:
     log_weight: float
 
     def competing(self, table: Tensor) -> Tensor:
-        """Selects the vectors of the items that compete from those of all items of the step.
+        """Selects the item vectors that the softmax of the step compares.
 
-        `table` is `[step indices, hidden]`. The result is `[competing + 1, hidden]`; row 0 is
-        padding with arbitrary values.
+        Args:
+            table: `[items of the step + 1, hidden]`, item vectors by step index.
+
+        Returns:
+            `[items in the softmax + 1, hidden]`; row 0 is padding, with arbitrary values.
         """
         return table[self.num_only_read :]
 
     def competing_rows(self, items: Tensor) -> Tensor:
         """Converts item indices, of any shape, to rows of the table that `competing` returns.
 
-        An item that does not compete becomes 0.
+        An item that is not in the softmax of the step becomes 0, the row of padding.
         """
         return (self.index_of_row[items] - self.num_only_read).clamp(min=0)
 
     @property
     def drawn(self) -> Upweighted:
-        """The range of competing items that were drawn at random, with their softmax weight."""
+        """The items in the softmax that were drawn at random, with the number each stands for."""
         return Upweighted(self.num_certain, self.log_weight)
 
 

@@ -32,7 +32,8 @@ class OrderedSettings:
         num_neighbours: number of most similar sessions whose items are scored.
         history_length: number of latest distinct items of the history that sessions are compared
             with.
-        length_exponent: exponent of a session's length, by which the similarity is divided.
+        length_exponent: power of a session's length by which the similarity is divided: 0 ignores
+            the length, 1 divides by it.
         reach: distance from the match, in items, over which a vote falls to `1 / e`.
         backward: factor for the vote for an item that comes before the match in its session.
     """
@@ -55,10 +56,10 @@ class OrderedNeighbours:
     neighbours `n` are the sessions with the highest similarity.
 
     `score(i) = log(sessions / sessions with i) * sum_n vote(n, i)`, summed over the neighbours that
-    have `i`. `vote(n, i) = similarity(n) * weight * exp(-distance / reach)`, times `backward` if
-    `i` comes before the match; `weight` is that of the match. The `p`-th latest of `l` items of the
-    history has the weight `1 - (p - 1) / l`. `similarity(n)` sums the weights of the shared items,
-    divided by `length(n) ** length_exponent`.
+    have `i`. `vote(n, i) = similarity(n) * weight * exp(-distance / reach)`, times `backward`
+    unless `i` comes after the match; `weight` is that of the match. The `p`-th latest of `l` items
+    of the history has the weight `1 - (p - 1) / l`. `similarity(n)` sums the weights of the shared
+    items, divided by `length(n) ** length_exponent`.
     """
 
     def __init__(self, dataset: Dataset, settings: OrderedSettings) -> None:

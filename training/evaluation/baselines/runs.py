@@ -38,7 +38,7 @@ class BaselineRun:
     tuned_on: Dataset | None = None
 
     def refitted(self) -> "BaselineRun":
-        """Returns the run of the refit: tuned as before, and fitted on validation rows, too."""
+        """Returns the refit of this run: tuned as before, and fitted on validation rows, too."""
         return BaselineRun(self.name, self.dataset.under("refit"), self.dataset)
 
     @property

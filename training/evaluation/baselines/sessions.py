@@ -55,7 +55,8 @@ class Sessions:
     def popularity(self) -> NDArray[np.float64]:
         """Popularity of each item, `[catalog rows]`, scaled down so that it only breaks ties.
 
-        The values lie between 0 and `TIE_BREAK`. Items that no neighbouring session has are tied.
+        The values lie between 0 and `TIE_BREAK`. Added to the scores, they order the items that no
+        neighbouring session has, whose scores are all 0.
         """
         shares: NDArray[np.float64] = self.sessions_with / max(self.sessions_with.max(), 1)
         return TIE_BREAK * shares

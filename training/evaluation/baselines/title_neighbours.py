@@ -18,7 +18,7 @@ class TitleNeighbours:
     """Scores an item by the negative distance of its title from the titles of the history.
 
     Titles are compared by their standardised embeddings, scaled to unit length. The vector of a
-    history is the weighted sum of its titles' vectors, scaled to unit length again.
+    history is the weighted sum of its newest `DEPTH` titles' vectors, scaled to unit length again.
 
     Args:
         dataset: dataset of the histories.
@@ -53,7 +53,7 @@ class TitleNeighbours:
     def distances_after(self, histories: Sequence[IntArray]) -> NDArray[np.float32]:
         """Returns distances of all items from each history, `[histories, catalog rows]`.
 
-        Distances are between 0 and 2.
+        Distances are between 0 and 2. A history is an array of item indices, oldest first.
         """
         return distances_of_cosines(self._queries(histories) @ self.directions.T)
 

@@ -81,9 +81,9 @@ class Plan:
         A teacher that cannot teach the row is skipped, by these rules:
 
         - A row with distributions is taught by fusion teachers only.
-        - A row with ranking lists needs, of each teacher but the first, answers to training
+        - For a row with ranking lists, a teacher after the first needs answers to training
           examples.
-        - A row with embeddings only skips fusion teachers, except the first teacher. Their
+        - For a row without lists, fusion teachers after the first are skipped, since their
           embeddings are those of the titles teacher.
         """
         first, *others = self.teachers

@@ -133,7 +133,7 @@ def _between(line: Measured, figures: Figures) -> Iterator[str]:
 
 
 def _choices_table(lines: Sequence[Measured]) -> str:
-    """Returns the table of each line's chosen settings, best epochs and cold bonuses."""
+    """Returns a Markdown table of each line's chosen settings, best epochs and cold bonuses."""
     cells = [_choice_cells(line) for line in lines if line.settings]
     headings = ("student", "row", "teacher", "trials", "settings", "epochs", "cold bonuses")
     return as_table(headings, cells)

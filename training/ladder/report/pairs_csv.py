@@ -51,8 +51,8 @@ def save_pairs(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
 def _are_compared(line: Measured, other: Measured) -> bool:
     """Returns whether the file has records of the difference `line - other`.
 
-    `line` must be a student's, and must share the protocol and a seed with `other`. The head of
-    this module says which other lines it is compared with.
+    `line` must be a student's, and must share the protocol with `other`; if both have seeds, also
+    a seed. The head of this module says which other lines it is compared with.
     """
     is_other = line is not other and line.protocol == other.protocol
     if not line.student or not is_other or not line.can_be_compared(other):

@@ -21,9 +21,9 @@ def save_report(
     folder: Path,
     name: str,
 ) -> None:
-    """Writes `<name>.md`, `<name>.csv`, `<name>-pairs.csv` and `<name>-*.png` into `folder`.
+    """Writes the report of `lines` into `folder`, and prints the path of the Markdown file.
 
-    Prints the path of the Markdown file.
+    The files are `<name>.md`, `<name>.csv`, `<name>-pairs.csv` and the plots `<name>-*.png`.
 
     Args:
         lines: the measured rankers.

@@ -50,7 +50,10 @@ def perform(run: Run, store: RunStore) -> str:
 
 
 def _mix(run: MixedRun, store: RunStore) -> None:
-    """Measures a mixture; trains its students again if their training states were removed."""
+    """Measures a mixture, and saves its ranks and the settings of its fusion in `store`.
+
+    A student whose training state was removed is trained again.
+    """
     began = time.perf_counter()
     scorers: list[Scorer] = [
         StudentScorer(_trained(job, store).student, job.dataset) for job in run.jobs

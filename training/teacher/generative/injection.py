@@ -140,10 +140,11 @@ def with_signals(distances: Distances, signals: Signals, exponents: Exponents) -
 def choose_exponents(
     distances: Distances, signals: Signals, dataset: Dataset, config: TeacherConfig
 ) -> Exponents:
-    """Chooses the exponents with which the teacher has the best NDCG@20 on validation examples.
+    """Chooses the exponents of popularity and transitions that give the best validation NDCG@20.
 
-    The pairs of `EXPONENTS` are tried in order, and a tie goes to the first. A signal that
-    `config.writing` switches off gets exponent 0. `distances` are those before injection.
+    The teacher's distances are divided by powers of 1 + signal, for these two signals. The pairs
+    of `EXPONENTS` are tried in order, and a tie goes to the first. A signal that `config.writing`
+    switches off gets exponent 0. `distances` are those before the division.
     """
     rows = held_out_rows(dataset, config, Split.VALIDATION, at_most=NUM_VALIDATION_EXAMPLES)
     off = (0.0,)

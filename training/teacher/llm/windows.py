@@ -1,6 +1,6 @@
 """Prompt windows: parts of each user's interactions, each short enough for one prompt.
 
-Together, the windows predict each example once.
+Windows may overlap, but the next item of each example is predicted in exactly one of them.
 """
 
 from collections.abc import Iterator, Sequence
