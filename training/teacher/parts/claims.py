@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Thread
 
-from export.contract.addresses.object_store import LostRaceError, ObjectStore, Stored, StoreError
+from export.contract.addresses.object_store import LostRaceError, ObjectStore, Stored
+from export.contract.records import BundleError
 from training.teacher.parts.shard_store import MAX_RECORD_BYTES, store_errors
 
 _RENEWALS_PER_TAKEOVER = 4
@@ -88,7 +89,7 @@ class Claims:
                 self._write(name, found)
             except LostRaceError:
                 return
-            except StoreError:
+            except (BundleError, OSError):
                 continue  # the store may answer before another takes over
 
     def _write(self, name: str, found: Stored | None) -> None:

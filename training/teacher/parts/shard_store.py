@@ -68,10 +68,10 @@ def open_shards(place: str) -> ObjectStore:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Context manager that turns an error of the store into a ShardError."""
+    """Context manager that turns an error of the store, or of a file, into a ShardError."""
     try:
         yield
-    except BundleError as error:
+    except (BundleError, OSError) as error:
         raise ShardError(str(error)) from None
 
 

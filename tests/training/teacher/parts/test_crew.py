@@ -200,9 +200,16 @@ def test_a_damaged_ledger_is_refused(tmp_path: Path) -> None:
             run(joined(str(place), None), shards_of(tmp_path, "all"), [])
 
 
-def test_a_store_that_cannot_be_written_is_named() -> None:
+def test_a_store_that_cannot_be_opened_is_named() -> None:
     with pytest.raises(ShardError, match="gopher"):
         join_crew("gopher://shop", None, TAKEOVER_SECONDS)
+
+
+def test_a_store_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file in the place of the folder")
+    with pytest.raises(ShardError, match="store"):
+        run(joined(str(tmp_path / "store"), "1/1"), shards_of(tmp_path, "1"), [])
+    assert not list(tmp_path.rglob("*.json"))  # nothing was computed
 
 
 def test_the_ledger_has_the_hash_of_the_result(tmp_path: Path) -> None:
