@@ -2,7 +2,8 @@
 
 Each version and each choice of settings has a process and a thread of its own. They take turns of a
 few steps, so a busy machine slows all of them. The dataset is amazon-games if it is in the work
-folder, else MovieLens. Students have no teacher; `epoch_cost` measures what a teacher adds.
+folder, else MovieLens, for which there is no target. Students have no teacher; `epoch_cost`
+measures what a teacher adds.
 """
 
 import io
@@ -36,7 +37,8 @@ SETTINGS: Mapping[str, Mapping[str, float]] = {
     PACKED: {"packed_windows": True},
     THINNED: {"packed_windows": True, "scored_share": 0.4},
 }
-TARGETS = {THINNED: 0.5}
+# For amazon-games: with a catalog as small as MovieLens', there is less to leave out.
+TARGETS: Mapping[str, Mapping[str, float]] = {CONFIGS[0]: {THINNED: 0.5}}
 
 
 @dataclass(frozen=True)
@@ -84,16 +86,20 @@ def measure(options: Options) -> Findings:
                 stepper.take_turn(turn)
         turns = {subject: each.milliseconds[1:] for subject, each in steppers.items()}
     conditions = {"threads": 1, "dataset": name, "steps a turn": STEPS_PER_TURN}
-    return Findings(figures=tuple(figures(turns, num_turns)), conditions=conditions)
+    made = figures(turns, num_turns, TARGETS.get(name, {}))
+    return Findings(figures=tuple(made), conditions=conditions)
 
 
-def figures(turns: Mapping[str, Sequence[float]], num_turns: int) -> Iterator[Figure]:
+def figures(
+    turns: Mapping[str, Sequence[float]], num_turns: int, targets: Mapping[str, float]
+) -> Iterator[Figure]:
     """Yields the cost of a step of each subject, then its ratio to that of the earlier commit.
 
     Args:
         turns: CPU milliseconds of a step in each turn, by subject. Turns of one number were
             measured one after the other.
         num_turns: number of turns that make a run, whose value is their median.
+        targets: the largest ratio that is good enough, by subject.
     """
     for subject, milliseconds in turns.items():
         runs = _medians(milliseconds, num_turns)
@@ -102,7 +108,7 @@ def figures(turns: Mapping[str, Sequence[float]], num_turns: int) -> Iterator[Fi
         pairs = zip(turns[subject], turns[REFERENCE], strict=True)
         runs = _medians([now / before for now, before in pairs], num_turns)
         name = f"training step over that of {REFERENCE}, {subject}"
-        yield Figure(name=name, unit="times", runs=runs, at_most=TARGETS.get(subject))
+        yield Figure(name=name, unit="times", runs=runs, at_most=targets.get(subject))
 
 
 def stepper_of(process: "subprocess.Popen[bytes]") -> Stepper:

@@ -19,7 +19,7 @@ def test_a_step_is_compared_with_the_one_that_was_measured_beside_it() -> None:
         "packed windows, 40 % scored": [40.0, 90.0, 50.0, 40.0, 40.0, 20.0],
     }
 
-    before, now, ratio = step_cost.figures(turns, 3)
+    before, now, ratio = step_cost.figures(turns, 3, step_cost.TARGETS["amazon-games-cpu"])
 
     assert (before.name, before.unit, before.runs) == (
         "training step, c4abec0",
