@@ -42,7 +42,8 @@ class DistillOptions:
         str | None,
         Parameter(
             choices=tuple(VARIANTS),
-            help=f"Train only this variant; by default {' and '.join(DEFAULT_VARIANTS)}.",
+            help=f"Train only this variant; by default {' and '.join(DEFAULT_VARIANTS)}, both of "
+            "which `evaluate` needs.",
         ),
     ] = None
     refit: bool = False

@@ -13,6 +13,12 @@ TrainingError
 └── EndpointError    an LLM server that is unreachable, refuses or answers something unexpected
 """
 
+# Programs that a message asks to run, as documents name them; CONFIG is the experiment's file.
+PREPARE = "`distilled-recommender prepare CONFIG`"
+TEACH = "`distilled-recommender teach CONFIG`"
+DISTILL = "`distilled-recommender distill CONFIG`"
+DISTILL_REFIT = "`distilled-recommender distill CONFIG --refit`"
+
 
 class TrainingError(Exception):
     """Base class of errors that a user of the offline programs can cause and fix."""

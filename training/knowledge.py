@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from training.data.dataset import Dataset, Protocol
-from training.errors import KnowledgeError
+from training.errors import TEACH, KnowledgeError
 from training.provenance import without_addresses
 from training.settings.section import without_passwords
 from training.settings.teacher import REMOTE_PREFIX, TeacherConfig, TeacherKind
@@ -204,7 +204,7 @@ def load_knowledge(
     if answered_dataset != dataset.fingerprint:
         raise KnowledgeError(
             f"{folder}: made for a dataset with fingerprint {answered_dataset}, but that of "
-            f"{dataset.name!r} is {dataset.fingerprint}; make it with `python -m training.teach`"
+            f"{dataset.name!r} is {dataset.fingerprint}; make it with {TEACH}"
         )
     for name, expected in description["sha256"].items():
         _verify(folder / name, expected)
@@ -250,7 +250,7 @@ def _refuse_other_teacher(
             raise KnowledgeError(
                 f"{folder}: made with teacher.{name} = {actual.get(name)!r}, but the experiment "
                 f"has {value!r}; choose another folder with the setting `knowledge`, or make the "
-                "knowledge with `python -m training.teach`"
+                f"knowledge with {TEACH}"
             )
 
 
@@ -283,15 +283,12 @@ def _read_description(folder: Path) -> dict[str, Any]:
     try:
         description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise KnowledgeError(f"{path}: missing; make it with `python -m training.teach`") from None
+        raise KnowledgeError(f"{path}: missing; make it with {TEACH}") from None
     except ValueError as error:
-        raise KnowledgeError(
-            f"{path}: damaged ({error}); make it again with `python -m training.teach`"
-        ) from None
+        raise KnowledgeError(f"{path}: damaged ({error}); make it again with {TEACH}") from None
     if missing := {"dataset_fingerprint", "provenance", "sha256"} - set(description):
         raise KnowledgeError(
-            f"{path}: missing keys: {', '.join(sorted(missing))}; make it again with "
-            "`python -m training.teach`"
+            f"{path}: missing keys: {', '.join(sorted(missing))}; make it again with {TEACH}"
         )
     return description
 
@@ -300,11 +297,11 @@ def _verify(path: Path, expected: str) -> None:
     try:
         actual = _sha256(path)
     except FileNotFoundError:
-        raise KnowledgeError(f"{path}: missing; make it with `python -m training.teach`") from None
+        raise KnowledgeError(f"{path}: missing; make it with {TEACH}") from None
     if actual != expected:
         raise KnowledgeError(
             f"{path}: damaged (sha256 {actual[:12]}…, expected {expected[:12]}…); make it again "
-            "with `python -m training.teach`"
+            f"with {TEACH}"
         )
 
 

@@ -206,7 +206,7 @@ def test_without_a_refit_the_command_that_makes_it_is_named(
     train(workplace, checkpoint, "distilled", 0, 0.1)
     train(workplace, checkpoint, "distilled", 1, 0.2)
     assert export(workplace, "--refit") == 2
-    assert "run `python -m training.distill --refit`" in capsys.readouterr().err
+    assert "run `distilled-recommender distill CONFIG --refit`" in capsys.readouterr().err
     assert not workplace.bundle.exists()
 
 

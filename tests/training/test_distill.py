@@ -158,4 +158,4 @@ def test_evaluate_without_checkpoints_says_what_to_run(
     chain_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_evaluate(chain_config) == 2
-    assert "python -m training.distill" in capsys.readouterr().err
+    assert "run `distilled-recommender distill CONFIG`" in capsys.readouterr().err

@@ -186,7 +186,7 @@ def test_a_description_without_its_keys_is_refused(tmp_path: Path, tiny_dataset:
 
 
 def test_no_knowledge_at_all_says_how_to_make_it(tmp_path: Path, tiny_dataset: Dataset) -> None:
-    with pytest.raises(KnowledgeError, match=r"python -m training\.teach"):
+    with pytest.raises(KnowledgeError, match="distilled-recommender teach CONFIG"):
         load_knowledge(tmp_path / "nowhere", tiny_dataset)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, list_as_json
-from training.errors import DataError
+from training.errors import PREPARE, DataError
 from training.stage import readable_folder
 
 
@@ -125,7 +125,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError(f"{path}: missing; run `python -m training.prepare` first") from None
+        raise DataError(f"{path}: missing; run {PREPARE} first") from None
     except ValueError as error:
         raise _damaged(path, f"not JSON ({error})") from None
     if not isinstance(manifest, dict) or manifest.keys() != {"name", "fingerprint", "sha256"}:
@@ -143,9 +143,7 @@ def _verify(path: Path, expected: object) -> None:
 
 
 def _damaged(path: Path, reason: str) -> DataError:
-    return DataError(
-        f"{path}: {reason}; delete {path.parent} and run `python -m training.prepare` again"
-    )
+    return DataError(f"{path}: {reason}; delete {path.parent} and run {PREPARE} again")
 
 
 def _sha256(path: Path) -> str:

@@ -16,7 +16,7 @@ from training.compute.tensor_file import read_tensors, write_tensors
 from training.data.dataset import Dataset, Protocol
 from training.distillation.batches import num_steps
 from training.distillation.variants import TEACHER_FREE
-from training.errors import CheckpointError, TensorFileError
+from training.errors import DISTILL, CheckpointError, TensorFileError
 from training.evaluation.undertraining import signs_of_undertraining
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.settings.experiment import Experiment
@@ -138,9 +138,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             Description.model_validate_json(text), read_tensors(folder / WEIGHTS_NAME)
         )
     except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{error.filename}: missing; run `python -m training.distill` first"
-        ) from None
+        raise CheckpointError(f"{error.filename}: missing; run {DISTILL} first") from None
     except (ValidationError, TensorFileError) as error:
         raise CheckpointError(f"{folder}: damaged ({error}); delete it and train again") from None
 
@@ -155,7 +153,7 @@ def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Check
     """
     of_variant = [each for each in checkpoints if each.description.variant == variant]
     if not of_variant:
-        raise CheckpointError(f"no {variant} checkpoint; run `python -m training.distill` first")
+        raise CheckpointError(f"no {variant} checkpoint; run {DISTILL} first")
     return max(of_variant, key=_on_validation)
 
 

@@ -24,7 +24,7 @@ from training.distillation.losses.teacher_lists import RankingLists, ranking_lis
 from training.distillation.refit import Refit
 from training.distillation.trainer import Trainer, TrainingState
 from training.distillation.variants import VARIANTS
-from training.errors import CheckpointError, KnowledgeError
+from training.errors import DISTILL, DISTILL_REFIT, TEACH, CheckpointError, KnowledgeError
 from training.knowledge import Knowledge, Summary
 from training.settings.experiment import DistillationConfig, Experiment, TrainingConfig
 from training.stage import fingerprint
@@ -243,7 +243,7 @@ class Job:
             kind = self.knowledge.provenance.get("teacher", "")
             raise KnowledgeError(
                 f"the {kind} teacher's knowledge: only a summary is here, which cannot be learned "
-                "from; make the knowledge again with `python -m training.teach`"
+                f"from; make the knowledge again with {TEACH}"
             )
         return self.knowledge
 
@@ -340,9 +340,6 @@ def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
 
 def _current_checkpoint(job: Job, folder: Path) -> Checkpoint:
     if not is_trained(folder, job.stamp):
-        option = " --refit" if job.refit else ""
-        raise CheckpointError(
-            f"{folder}: missing or trained with other settings; "
-            f"run `python -m training.distill{option}`"
-        )
+        program = DISTILL_REFIT if job.refit else DISTILL
+        raise CheckpointError(f"{folder}: missing or trained with other settings; run {program}")
     return load_checkpoint(folder)

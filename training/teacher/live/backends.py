@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
-from training.errors import ConfigError, KnowledgeError
+from training.errors import TEACH, ConfigError, KnowledgeError
 from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.knowledge import DESCRIPTION_NAME, Knowledge, load_knowledge
 from training.settings.experiment import Experiment
@@ -245,7 +245,7 @@ def _load_titles(
     if decay is None:
         raise KnowledgeError(
             f"{folder}: made when a titles teacher had no ranking lists yet; make it again with "
-            "`python -m training.teach`"
+            f"{TEACH}"
         )
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, decay)
     if config.kind in WORDS_KINDS:
@@ -277,5 +277,5 @@ def _refuse_other_weights(knowledge: Knowledge, folder: Path, weights: str | Non
     if made_with != weights:
         raise KnowledgeError(
             f"{folder}: made with the tuned weights {made_with or 'none'}, but the LLM here has "
-            f"{weights or 'none'}; make it again with `python -m training.teach`"
+            f"{weights or 'none'}; make it again with {TEACH}"
         )

@@ -162,7 +162,9 @@ def test_a_generative_teacher_without_injection_needs_no_knowledge(
 def test_a_generative_teacher_with_injection_needs_knowledge(
     prepared: Callable[[str], Path],
 ) -> None:
-    with pytest.raises(KnowledgeError, match=r"missing; make it with `python -m training\.teach`"):
+    with pytest.raises(
+        KnowledgeError, match="missing; make it with `distilled-recommender teach CONFIG`"
+    ):
         live(prepared(f'kind = "generative"\n{SIGNALS}'))
 
 
