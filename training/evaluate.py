@@ -1,7 +1,8 @@
 """Measures every ranker of an experiment on the test examples, and writes a verdict.
 
 The table shows the baselines, the teacher and the students. The verdict compares the student that
-is to be exported with the baselines. Both are written to `work/<name>/results`.
+is to be exported with the baselines, and with the best student that had no teacher. Table and
+verdict are written to `work/<name>/results`.
 
 python -m training.evaluate configs/movielens.toml
 """
@@ -25,7 +26,7 @@ from training.distillation.checkpoint import (
     signs_in,
 )
 from training.distillation.job import current_checkpoints, jobs_of
-from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
+from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, TEACHER_FREE, VARIANTS
 from training.evaluation.baselines.runs import BySplit, baseline_evaluations
 from training.evaluation.intervals import Interval
 from training.evaluation.rank_files import RankFile, split_key
@@ -33,7 +34,13 @@ from training.evaluation.row_names import row_name
 from training.evaluation.shuffled import relative_change, with_shuffled_histories
 from training.evaluation.stored import answers_ranker
 from training.evaluation.table import ResultRow, as_text, save_results
-from training.evaluation.verdict import METRIC, best_baseline, differences_to, verdict
+from training.evaluation.verdict import (
+    METRIC,
+    best_baseline,
+    differences_to,
+    verdict,
+    without_teacher,
+)
 from training.evaluation.yardstick import Evaluation, Ranker, evaluate, ranker_of
 from training.knowledge import Knowledge, load_knowledge
 from training.progress import ProgressBar, counting
@@ -89,8 +96,9 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool
         *teacher_rows(f"teacher {experiment.teacher.kind}", knowledge, dataset),
         *student_rows(checkpoints, students, loss),
     ]
+    compared = [*rows_of_baselines, row_without_teacher(checkpoints, students)]
     differences = differences_to_baselines(
-        students[chosen.name], rows_of_baselines, dataset, experiment.ladder.num_resamples
+        students[chosen.name], compared, dataset, experiment.ladder.num_resamples
     )
     sentence = verdict(
         f"{display_name(chosen, loss)} (seed {chosen.description.seed})",
@@ -116,6 +124,21 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool
 def baseline_rows(evaluations: Mapping[str, BySplit]) -> list[ResultRow]:
     """Returns one row per baseline for the table of results, on the test examples."""
     return [ResultRow(name, (each[Split.TEST],)) for name, each in evaluations.items()]
+
+
+def row_without_teacher(
+    checkpoints: Sequence[Checkpoint], evaluations: Mapping[str, Evaluation]
+) -> ResultRow:
+    """Returns the row of the student without a teacher that is best on validation.
+
+    It is the counterpart of the distilled student to export, which is chosen in the same way.
+
+    Args:
+        checkpoints: checkpoints of any variants and seeds.
+        evaluations: ranks of each checkpoint, by its name.
+    """
+    best = best_on_validation(checkpoints, TEACHER_FREE)
+    return ResultRow(without_teacher(best.description.seed), (evaluations[best.name],))
 
 
 def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[ResultRow]:

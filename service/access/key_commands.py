@@ -89,8 +89,9 @@ def list_keys(path: Path) -> Iterator[str]:
         KeysFileError: the file is unusable.
     """
     for each in read_keys(path).keys:
+        burst = f", burst {each.burst}" if each.burst else ""
         limits = [
-            f"{each.requests_per_second:g}/s" if each.requests_per_second else "",
+            f"{each.requests_per_second:g}/s{burst}" if each.requests_per_second else "",
             f"{each.requests_per_day}/day" if each.requests_per_day else "",
         ]
         state = each.refusal(datetime.now(UTC)) or (

@@ -23,6 +23,19 @@ def test_a_key_is_printed_once_and_listed_without_its_secret(
     assert [each.revoked for each in read_keys(path).keys] == [True]
 
 
+def test_a_listed_key_has_its_rate_with_the_burst(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = ["--file", str(tmp_path / "keys.json")]
+    limits = ["--requests-per-second", "5", "--burst", "20", "--requests-per-day", "900"]
+    assert main(["key", "create", "--scopes", "read", *limits, *file]) == 0
+    key_id = capsys.readouterr().out.partition(".")[0]
+
+    assert main(["key", "list", *file]) == 0
+    listed = f"{key_id}  default  read  5/s, burst 20  900/day  valid\n"
+    assert capsys.readouterr().out == listed
+
+
 def test_the_file_is_that_of_the_service_unless_another_one_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

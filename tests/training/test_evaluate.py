@@ -66,12 +66,32 @@ def test_the_verdict_compares_the_exported_seed_with_every_baseline(trained: Pat
     assert of_students.count(of_student) == 1
     differences = results["differences"]
     assert isinstance(differences, list)
-    assert [each["against"] for each in differences] == list(BASELINES)
-    for each in differences:
+    *of_baselines, _ = differences
+    assert [each["against"] for each in of_baselines] == list(BASELINES)
+    for each in of_baselines:
         of_baseline = rows[each["against"]]["metrics"]["NDCG@20"]["mean"]
         assert each["mean"] == pytest.approx(of_student - of_baseline)
         assert each["low"] <= each["mean"] <= each["high"]
         assert each["against"] in str(results["verdict"])
+
+
+def test_the_verdict_says_whether_the_teacher_helped(trained: Path) -> None:
+    results = run_evaluate(trained)
+
+    students = results["students"]
+    assert isinstance(students, dict)
+    plain = {
+        each["seed"]: each["validation"]["NDCG@20"]
+        for each in students.values()
+        if each["variant"] == "plain"
+    }
+    seed = max(plain, key=lambda each: plain[each])  # validation chooses, as for the distilled one
+    rows = {row["name"]: row for row in results["rows"]}  # type: ignore[attr-defined]
+    of_student = rows["SASRec DLLM2Rec"]["runs"][int(str(results["export"])[-1])]["NDCG@20"]
+    *_, last = results["differences"]  # type: ignore[misc]
+    assert last["against"] == f"the same student without a teacher (seed {seed})"
+    assert last["mean"] == pytest.approx(of_student - rows["SASRec CE"]["runs"][seed]["NDCG@20"])
+    assert last["against"] in str(results["verdict"])
 
 
 @pytest.mark.slow

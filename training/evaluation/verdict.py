@@ -81,12 +81,21 @@ def best_baseline(validation: Mapping[str, Ranks]) -> str:
     return max(validation, key=lambda name: metric_values(validation[name], METRIC).mean())
 
 
+def without_teacher(seed: int) -> str:
+    """Returns the name, in a verdict, of a student that learned without a teacher.
+
+    `seed`: seed of its training.
+    """
+    return f"the same student without a teacher (seed {seed})"
+
+
 def verdict(
     student: str, differences: Mapping[str, Interval], num_examples: int, best: str = ""
 ) -> str:
     """Returns a sentence on the baselines that the student beats, or that beat it, in test NDCG@20.
 
-    A baseline whose interval contains zero is named as not shown to differ.
+    A baseline whose interval contains zero is named as not shown to differ. The student without a
+    teacher may be among the baselines, under its name by `without_teacher`.
 
     Args:
         student: name of the student, with the seed if there are several.

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from training.evaluation.intervals import Interval
-from training.evaluation.verdict import best_baseline, differences_to, metric_interval, verdict
+from training.evaluation.verdict import (
+    best_baseline,
+    differences_to,
+    metric_interval,
+    verdict,
+    without_teacher,
+)
 
 ABOVE = Interval(0.012, 0.008, 0.016)
 BELOW = Interval(-0.02, -0.03, -0.01)
@@ -70,6 +76,19 @@ def test_a_verdict_names_the_baselines_above_and_those_not_shown() -> None:
         "not shown to differ from VMIS-kNN (+0.0010 [-0.0030, +0.0050]); "
         "brackets hold 95 % intervals."
     )
+
+
+def test_what_the_teacher_adds_is_told_after_the_baselines() -> None:
+    plain, a_place = without_teacher(seed=2), 1 - 1 / math.log2(3)
+    # Ranks 1 and 2 for every user: the interval has no width.
+    gain = differences_to(FIRST, {"a": ABSENT, plain: FIRST + 1}, USERS, num_draws=100)
+
+    assert gain[plain] == Interval(*[pytest.approx(a_place)] * 3)
+    text = sentence(**gain)
+    assert " is above a by 1.0000 [1.0000, 1.0000] and the same student without a teacher" in text
+    assert " without a teacher (seed 2) by 0.3691 [0.3691, 0.3691]; brackets" in text
+    assert f" is below {plain} by 0.0200 [0.0100, 0.0300];" in sentence(**{plain: BELOW})
+    assert f" is not shown to differ from {plain} (" in sentence(**{plain: UNDECIDED})
 
 
 def test_three_baselines_on_one_side_are_listed() -> None:
