@@ -138,7 +138,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             Description.model_validate_json(text), read_tensors(folder / WEIGHTS_NAME)
         )
     except FileNotFoundError as error:
-        raise CheckpointError(f"{error.filename}: missing; run {DISTILL} first") from None
+        missing = error.filename or folder / WEIGHTS_NAME  # safetensors names no file
+        raise CheckpointError(f"{missing}: missing; run {DISTILL} first") from None
     except (ValidationError, TensorFileError) as error:
         raise CheckpointError(f"{folder}: damaged ({error}); delete it and train again") from None
 

@@ -38,7 +38,7 @@ def is_late(best_epoch: int, config: TrainingConfig) -> bool:
 
 def _late_epochs(best_epochs: Mapping[str, int], config: TrainingConfig) -> Sequence[str]:
     late = {name: epoch for name, epoch in best_epochs.items() if is_late(epoch, config)}
-    if not late:
+    if 2 * len(late) <= len(best_epochs):  # one seed in several is late by chance
         return []
     named = ", ".join(f"{name} ({epoch})" for name, epoch in late.items())
     return [

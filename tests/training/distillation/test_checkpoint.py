@@ -78,8 +78,16 @@ def test_a_checkpoint_from_before_cold_items_had_a_projection_loads_without_one(
 
 
 def test_a_missing_checkpoint_is_refused_with_the_program_to_run(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"training\.distill"):
+    with pytest.raises(CheckpointError, match="distilled-recommender distill CONFIG"):
         load_checkpoint(tmp_path / "none")
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    save_checkpoint(checkpoint(), tmp_path / "it", "stamp")
+    (tmp_path / "it" / "student.safetensors").unlink()
+
+    with pytest.raises(CheckpointError, match=r"it/student\.safetensors: missing"):
+        load_checkpoint(tmp_path / "it")
 
 
 @pytest.mark.parametrize("name", ["student.safetensors", "checkpoint.json"])

@@ -39,6 +39,12 @@ def test_students_that_were_best_at_the_end_are_named_in_one_line() -> None:
     ]
 
 
+def test_a_student_that_was_best_at_the_end_by_chance_is_not_remarked_upon() -> None:
+    best_epochs = {"distilled-0": 25, "distilled-1": 12}
+
+    assert not signs_of_undertraining(best_epochs, 400, LARGE_SHOP)
+
+
 def test_an_epoch_of_few_steps_is_told_with_the_size_of_its_batches() -> None:
     assert signs_of_undertraining({"plain-0": 12}, 3, LARGE_SHOP) == [
         "few steps: an epoch has 3 of 128 histories each; lower [training] batch_size, or raise "
