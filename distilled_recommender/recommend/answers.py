@@ -28,7 +28,7 @@ _BATCH = 32  # histories of about the same length; larger batches are slower
 
 
 @dataclass(frozen=True)
-class Question:
+class QueryOptions:
     """The part of a query that is the same for all histories.
 
     Attributes:
@@ -51,7 +51,7 @@ class Question:
 class Answering:
     """Callable that maps a table of histories to one with recommendations, by one loaded bundle."""
 
-    def __init__(self, bundle: Path, question: Question) -> None:
+    def __init__(self, bundle: Path, question: QueryOptions) -> None:
         """Loads and checks the bundle, and checks the filters of `question`.
 
         `question` is asked for every history.

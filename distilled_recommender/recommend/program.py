@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from cyclopts import Parameter
 
-from distilled_recommender.recommend.answers import ANSWERS, HISTORY, Answering, Question
+from distilled_recommender.recommend.answers import ANSWERS, HISTORY, Answering, QueryOptions
 from distilled_recommender.recommend.parts import Parts
 from distilled_recommender.recommend.workers import Task, answered
 from export.contract.bundle import load_bundle
@@ -57,7 +57,7 @@ def command(
     """Recommend for every history of a Parquet file, with the ranking of the service."""
     if k < 1:
         raise ConfigError(f"--k: must be at least 1, not {k}")
-    question = Question(k, _values("allow", allow), _values("deny", deny), not with_seen)
+    question = QueryOptions(k, _values("allow", allow), _values("deny", deny), not with_seen)
     if out.exists():
         raise ConfigError(f"{out} exists: remove it, or choose another output file")
     with _opened(histories) as file:
@@ -123,7 +123,7 @@ def _is_list_of_texts(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
 
 
-def _stamp(path: Path, file: pq.ParquetFile, version: str, question: Question) -> str:
+def _stamp(path: Path, file: pq.ParquetFile, version: str, question: QueryOptions) -> str:
     """Returns a hash of all that decides the content of the parts: file, bundle and question.
 
     The file enters by its size, time of change and number of rows. `version` is the bundle's.

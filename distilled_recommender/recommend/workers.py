@@ -13,7 +13,7 @@ from threading import Thread
 
 import pyarrow as pa
 
-from distilled_recommender.recommend.answers import Answering, Question
+from distilled_recommender.recommend.answers import Answering, QueryOptions
 from distilled_recommender.recommend.parts import Parts
 from training.errors import WorkerError
 
@@ -26,7 +26,7 @@ _state: list[tuple[Answering, Parts]] = []
 
 
 def answered(
-    tasks: Iterable[Task], parts: Parts, bundle: Path, question: Question, num_workers: int
+    tasks: Iterable[Task], parts: Parts, bundle: Path, question: QueryOptions, num_workers: int
 ) -> Iterator[int]:
     """Answers and writes parts of a file in `num_workers` processes.
 
@@ -62,7 +62,7 @@ def answered(
         pool.shutdown(cancel_futures=True)
 
 
-def _start(bundle: Path, question: Question, parts: Parts, pipe: Connection) -> None:
+def _start(bundle: Path, question: QueryOptions, parts: Parts, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which closes the pipe
     Thread(target=_exit_with_parent, args=(pipe,), daemon=True).start()
     _state.append((Answering(bundle, question), parts))

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.access.route_table import ROUTE_KEY
 from service.http.body_limit import MAX_BODY_BYTES, BodyLimit, replayed, whole_body
 from service.http.body_structure import has_too_much_structure
-from service.http.lane_rules import FastLaneError, check_route
+from service.http.lane_rules import FastLaneError, check_first, check_route
 
 Provided = Mapping[Callable[..., Any], Callable[[Scope], Any]]
 """Maps a dependency to a function that gets its value from the ASGI scope of a request."""
@@ -202,9 +202,12 @@ def open_lane(
         FastLaneError: there is no such route, or a lane would skip work that FastAPI does for the
             route.
     """
+    before: list[RouteContext] = []
     for route in iter_route_contexts(app.routes):
         if route.endpoint is handler:
+            check_first(route, before)
             return FastLane(route, provided, max_body_bytes)
+        before.append(route)
     raise FastLaneError(
         f"no route calls {handler.__qualname__}: remove its lane (service/api/lanes.py)"
     )

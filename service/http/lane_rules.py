@@ -49,6 +49,20 @@ def check_route(route: RouteContext, provided: Collection[Callable[..., Any]]) -
         )
 
 
+def check_first(route: RouteContext, before: Sequence[RouteContext]) -> None:
+    """Raises FastLaneError if FastAPI would answer requests to `route` by a route before it.
+
+    `before`: the routes that the application tries before `route`.
+    """
+    for each in before:
+        pattern, methods = getattr(each, "path_regex", None), each.methods or {_METHOD}
+        if pattern is not None and _METHOD in methods and pattern.match(route.path or ""):
+            raise FastLaneError(
+                f"{_METHOD} {route.path} has a fast lane, but FastAPI answers by {each.path}, "
+                "which comes first: move it behind, or remove the lane (service/api/lanes.py)"
+            )
+
+
 def check_skipped(
     middlewares: Sequence[Middleware], lanes: object, honoured: Collection[object]
 ) -> None:

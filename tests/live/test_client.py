@@ -22,13 +22,13 @@ from typing import (
 import httpx
 import pytest
 
-from recommender_client import AsyncClient, Client, Question, RefusedError, answers, questions
+from recommender_client import ApiRequest, AsyncClient, Client, RefusedError, answers, questions
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from tests.live.conftest import Serve
 
-MakeQuestion = Callable[..., Question[Any]]
+MakeQuestion = Callable[..., ApiRequest[Any]]
 Operation = tuple[str, str]
 ANSWERS = {name: kind for name, kind in vars(answers).items() if is_typeddict(kind)}
 JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}

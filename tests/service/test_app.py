@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from export.contract.bundle import BundleError
 from service import app as composition
+from service.access.hosts import AnswerKnownHosts
 from service.admission.middleware import AdmitByCost
 from service.api.authorization import AuthorizeByKey
 from service.api.problems import STATUS
@@ -56,9 +58,12 @@ async def test_a_service_without_a_bundle_does_not_start(
 
 
 def test_middlewares_see_a_request_in_the_order_that_service_app_explains() -> None:
-    assert middlewares(Settings(log_requests=True)) == [
+    settings = Settings(log_requests=True, cors_origins="https://shop.example")
+    assert middlewares(settings, checks_host=True) == [
         RequestTiming,
+        AnswerKnownHosts,
         CloseWhileDraining,
+        CORSMiddleware,
         RequestLog,
         AuthorizeByKey,
         FastLanes,
@@ -72,9 +77,10 @@ def test_requests_are_logged_only_where_the_settings_ask_for_it() -> None:
     assert middlewares(Settings()) == [each for each in with_log if each is not RequestLog]
 
 
-def middlewares(settings: Settings) -> list[object]:
+def middlewares(settings: Settings, *, checks_host: bool = False) -> list[object]:
     """The middlewares of the service, outermost first."""
-    return [each.cls for each in create_app(settings).user_middleware]
+    app = create_app(settings, checks_host=checks_host)
+    return [each.cls for each in app.user_middleware]
 
 
 def test_the_service_refuses_to_start_with_a_middleware_that_fast_lanes_would_skip(

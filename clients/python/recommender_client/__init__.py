@@ -1,7 +1,7 @@
 """Typed client of a distilled recommender.
 
-The module `questions` has a function for each route of the service. It makes a `Question`, which is
-a request that has not been sent yet. `Client` and `AsyncClient` send a question and return the
+The module `questions` has a function for each route of the service. It makes an `ApiRequest`,
+which has not been sent yet. `Client` and `AsyncClient` send a question and return the
 answer, a typed dictionary of the module `answers`. If the service refuses a request, they raise
 `RefusedError`.
 
@@ -14,6 +14,6 @@ Examples:
 
 from recommender_client import answers, questions
 from recommender_client.client import AsyncClient, Client, RefusedError
-from recommender_client.questions import Question
+from recommender_client.questions import ApiRequest
 
-__all__ = ["AsyncClient", "Client", "Question", "RefusedError", "answers", "questions"]
+__all__ = ["ApiRequest", "AsyncClient", "Client", "RefusedError", "answers", "questions"]

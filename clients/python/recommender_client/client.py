@@ -9,7 +9,7 @@ import httpx
 from httpx import codes
 
 from recommender_client.answers import Problem
-from recommender_client.questions import Question
+from recommender_client.questions import ApiRequest
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class Client:
             else service
         )
 
-    def ask(self, question: Question[T]) -> T:
+    def ask(self, question: ApiRequest[T]) -> T:
         """Sends a request and returns the answer.
 
         Args:
@@ -138,7 +138,7 @@ class AsyncClient:
             else service
         )
 
-    async def ask(self, question: Question[T]) -> T:
+    async def ask(self, question: ApiRequest[T]) -> T:
         """Sends a request and returns the answer; arguments and exceptions as in `Client.ask`."""
         return cast("T", _content(await self._http.request(**_request(question, self._key))))
 
@@ -166,7 +166,7 @@ class _RequestArguments(TypedDict):
     headers: Mapping[str, str]
 
 
-def _request(question: Question[T], client_key: str | None) -> _RequestArguments:
+def _request(question: ApiRequest[T], client_key: str | None) -> _RequestArguments:
     key = question.admin_key or client_key
     ids = {name: _path_segment(each) for name, each in question.ids.items()}
     return {

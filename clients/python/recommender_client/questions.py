@@ -1,6 +1,6 @@
-"""Requests to the service: one function for each route, which returns a `Question`.
+"""Requests to the service: one function for each route, which returns an `ApiRequest`.
 
-`Client.ask` sends a `Question[T]` and returns a `T`. A question can be sent more than once.
+`Client.ask` sends an `ApiRequest[T]` and returns a `T`. A question can be sent more than once.
 Arguments that are left out are not sent, so the defaults of the service apply.
 
 The service refuses a request with an invalid argument with status 422. Other statuses of refusals
@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Unpack
 
 from recommender_client import answers
+from recommender_client.api_request import ApiRequest as ApiRequest
+from recommender_client.api_request import T
 from recommender_client.arguments import Attributes as Attributes
 from recommender_client.arguments import Event as Event
 from recommender_client.arguments import ExplainedQuery as ExplainedQuery
@@ -21,11 +23,9 @@ from recommender_client.arguments import Query as Query
 from recommender_client.arguments import RuledQuery as RuledQuery
 from recommender_client.arguments import SessionEvent as SessionEvent
 from recommender_client.arguments import SimilarQuery as SimilarQuery
-from recommender_client.question import Question as Question
-from recommender_client.question import T
 
 
-def recommend(**query: Unpack[ExplainedQuery]) -> Question[answers.RecommendationAnswer]:
+def recommend(**query: Unpack[ExplainedQuery]) -> ApiRequest[answers.RecommendationAnswer]:
     """Recommends the next items for a history.
 
     Args:
@@ -35,10 +35,10 @@ def recommend(**query: Unpack[ExplainedQuery]) -> Question[answers.Recommendatio
         >>> recommend(history=["1", "260"], k=5, allow={"genres": ["Drama"]}, explain=True)
         >>> recommend(history=["1"], max_per={"genres": 2}, boost={"items": {"260": 0.7}})
     """
-    return Question("POST", "/v1/recommendations", body=query)
+    return ApiRequest("POST", "/v1/recommendations", body=query)
 
 
-def recommend_batch(requests: Sequence[RuledQuery]) -> Question[answers.BatchAnswer]:
+def recommend_batch(requests: Sequence[RuledQuery]) -> ApiRequest[answers.BatchAnswer]:
     """Recommends the next items for many histories in one request.
 
     Args:
@@ -47,10 +47,10 @@ def recommend_batch(requests: Sequence[RuledQuery]) -> Question[answers.BatchAns
     Examples:
         >>> recommend_batch([{"history": ["1"], "k": 5}, {"session_id": "visit-1"}])
     """
-    return Question("POST", "/v1/recommendations/batch", body={"requests": requests})
+    return ApiRequest("POST", "/v1/recommendations/batch", body={"requests": requests})
 
 
-def recommend_by_teacher(**query: Unpack[Query]) -> Question[answers.TeacherRecommendationAnswer]:
+def recommend_by_teacher(**query: Unpack[Query]) -> ApiRequest[answers.TeacherRecommendationAnswer]:
     """Recommends the next items by the LLM teacher, which takes seconds.
 
     If the teacher fails or is late, the student answers, and `degraded` is True in the answer.
@@ -59,19 +59,19 @@ def recommend_by_teacher(**query: Unpack[Query]) -> Question[answers.TeacherReco
     Args:
         **query: the fields of `Query`; `history`, `session_id` or both are required.
     """
-    return Question("POST", "/v1/teacher/recommendations", body=query)
+    return ApiRequest("POST", "/v1/teacher/recommendations", body=query)
 
 
-def compare(**query: Unpack[Query]) -> Question[answers.ComparisonAnswer]:
+def compare(**query: Unpack[Query]) -> ApiRequest[answers.ComparisonAnswer]:
     """Recommends by student and teacher, and measures how far they agree.
 
     Args:
         **query: the fields of `Query`; `history`, `session_id` or both are required.
     """
-    return Question("POST", "/v1/compare", body=query)
+    return ApiRequest("POST", "/v1/compare", body=query)
 
 
-def append_event(session_id: str, **event: Unpack[Event]) -> Question[answers.EventAnswer]:
+def append_event(session_id: str, **event: Unpack[Event]) -> ApiRequest[answers.EventAnswer]:
     """Appends an event to the history of a session.
 
     If the history store does not answer, `stored` is False in the answer: send the event again.
@@ -86,7 +86,7 @@ def append_event(session_id: str, **event: Unpack[Event]) -> Question[answers.Ev
     return _session("POST", "/events", session_id, body=event)
 
 
-def append_events(events: Sequence[SessionEvent]) -> Question[answers.EventsAnswer]:
+def append_events(events: Sequence[SessionEvent]) -> ApiRequest[answers.EventsAnswer]:
     """Appends events of many sessions; the answer says of each whether it is stored.
 
     Args:
@@ -96,12 +96,12 @@ def append_events(events: Sequence[SessionEvent]) -> Question[answers.EventsAnsw
     Example:
         >>> append_events([{"session_id": "visit-1", "item_id": "260", "event_id": "click-1"}])
     """
-    return Question("POST", "/v1/events", body={"events": events})
+    return ApiRequest("POST", "/v1/events", body={"events": events})
 
 
 def append_event_and_recommend(
     session_id: str, k: int, **event: Unpack[Event]
-) -> Question[answers.EventRecommendationAnswer]:
+) -> ApiRequest[answers.EventRecommendationAnswer]:
     """Appends an event to the history of a session and recommends the next items.
 
     Args:
@@ -122,7 +122,7 @@ def recommend_for_session(
     mask_seen: bool | None = None,
     explain: bool | None = None,
     consent: bool | None = None,
-) -> Question[answers.RecommendationAnswer]:
+) -> ApiRequest[answers.RecommendationAnswer]:
     """Recommends the next items for a session, or popular items if the session is unknown.
 
     Args:
@@ -136,12 +136,12 @@ def recommend_for_session(
     return _session("GET", "/recommendations", session_id, parameters)
 
 
-def read_session(session_id: str) -> Question[answers.SessionAnswer]:
+def read_session(session_id: str) -> ApiRequest[answers.SessionAnswer]:
     """Reads the stored history of a session; refused with 404 if nothing is stored."""
     return _session("GET", "", session_id)
 
 
-def forget_session(session_id: str) -> Question[None]:
+def forget_session(session_id: str) -> ApiRequest[None]:
     """Deletes everything that is stored of a session.
 
     Succeeds for an unknown session, too. Refused with 503 if the history store does not answer.
@@ -149,14 +149,14 @@ def forget_session(session_id: str) -> Question[None]:
     return _session("DELETE", "", session_id)
 
 
-def forget_user(user_id: str) -> Question[None]:
+def forget_user(user_id: str) -> ApiRequest[None]:
     """Deletes all sessions with an event of a user, as `forget_session` deletes one."""
-    return Question("DELETE", "/v1/users/{user_id}", {"user_id": user_id})
+    return ApiRequest("DELETE", "/v1/users/{user_id}", {"user_id": user_id})
 
 
 def search_items(
     query: str | None = None, *, limit: int | None = None
-) -> Question[answers.ItemsAnswer]:
+) -> ApiRequest[answers.ItemsAnswer]:
     """Finds items by words of their titles, the most popular first.
 
     Args:
@@ -166,12 +166,12 @@ def search_items(
     Examples:
         >>> search_items("star wars", limit=3)
     """
-    return Question("GET", "/v1/items", parameters=_given(query=query, limit=limit))
+    return ApiRequest("GET", "/v1/items", parameters=_given(query=query, limit=limit))
 
 
 def add_item(
     *, admin_key: str | None = None, **item: Unpack[NewItem]
-) -> Question[answers.AddedItemAnswer]:
+) -> ApiRequest[answers.AddedItemAnswer]:
     """Adds an item to the catalog without training; replaces an added item with the same id.
 
     Refused with 401 or 403 if the admin key is missing or wrong. Refused with 409 if the item is in
@@ -185,17 +185,17 @@ def add_item(
     Examples:
         >>> add_item(item_id="new-1", title="Brand new", attributes={"genres": ["Drama"]})
     """
-    return Question("POST", "/v1/items", body=item, admin_key=admin_key)
+    return ApiRequest("POST", "/v1/items", body=item, admin_key=admin_key)
 
 
-def read_item(item_id: str) -> Question[answers.ItemAnswer]:
+def read_item(item_id: str) -> ApiRequest[answers.ItemAnswer]:
     """Reads an item; refused with 404 if it is not in the catalog."""
-    return Question("GET", "/v1/items/{item_id}", {"item_id": item_id})
+    return ApiRequest("GET", "/v1/items/{item_id}", {"item_id": item_id})
 
 
 def edit_item(
     item_id: str, *, admin_key: str | None = None, **patch: Unpack[ItemPatch]
-) -> Question[answers.ItemEditAnswer]:
+) -> ApiRequest[answers.ItemEditAnswer]:
     """Hides an item of the bundle or an added one, or changes its title or attributes.
 
     Refused with 401 or 403 if the admin key is missing or wrong, with 404 if there is no such item,
@@ -209,12 +209,12 @@ def edit_item(
     Example:
         >>> edit_item("260", hidden=True)
     """
-    return Question(
+    return ApiRequest(
         "PATCH", "/v1/items/{item_id}", {"item_id": item_id}, body=patch, admin_key=admin_key
     )
 
 
-def remove_item(item_id: str, *, admin_key: str | None = None) -> Question[None]:
+def remove_item(item_id: str, *, admin_key: str | None = None) -> ApiRequest[None]:
     """Removes an added item; succeeds if there is no such item, too.
 
     Refused with 401 or 403 if the admin key is missing or wrong, with 409 if the item is in the
@@ -224,12 +224,12 @@ def remove_item(item_id: str, *, admin_key: str | None = None) -> Question[None]
         item_id: id of the item.
         admin_key: the service's ADMIN_KEY; None if the service has none.
     """
-    return Question("DELETE", "/v1/items/{item_id}", {"item_id": item_id}, admin_key=admin_key)
+    return ApiRequest("DELETE", "/v1/items/{item_id}", {"item_id": item_id}, admin_key=admin_key)
 
 
 def read_similar_items(
     item_id: str, *, k: int | None = None
-) -> Question[answers.SimilarItemsAnswer]:
+) -> ApiRequest[answers.SimilarItemsAnswer]:
     """Finds the items whose vectors have the largest cosine with that of an item.
 
     Refused with 404 if the item is not in the catalog.
@@ -238,12 +238,12 @@ def read_similar_items(
         item_id: id of the item.
         k: number of items.
     """
-    return Question("GET", "/v1/items/{item_id}/similar", {"item_id": item_id}, _given(k=k))
+    return ApiRequest("GET", "/v1/items/{item_id}/similar", {"item_id": item_id}, _given(k=k))
 
 
 def select_similar_items(
     item_id: str, **query: Unpack[SimilarQuery]
-) -> Question[answers.SimilarItemsAnswer]:
+) -> ApiRequest[answers.SimilarItemsAnswer]:
     """Finds the items that filters and rules allow and whose vectors have the largest cosine.
 
     Refused with 404 if the item is not in the catalog. `query`: the fields of `SimilarQuery`.
@@ -251,20 +251,20 @@ def select_similar_items(
     Example:
         >>> select_similar_items("260", k=5, deny={"genres": ["Horror"]}, diversity=0.3)
     """
-    return Question("POST", "/v1/items/{item_id}/similar", {"item_id": item_id}, body=query)
+    return ApiRequest("POST", "/v1/items/{item_id}/similar", {"item_id": item_id}, body=query)
 
 
-def read_examples() -> Question[answers.ExamplesAnswer]:
+def read_examples() -> ApiRequest[answers.ExamplesAnswer]:
     """Reads the example histories of the bundle, which are real ones, to try the service with."""
-    return Question("GET", "/v1/examples")
+    return ApiRequest("GET", "/v1/examples")
 
 
-def read_model() -> Question[answers.ModelAnswer]:
+def read_model() -> ApiRequest[answers.ModelAnswer]:
     """Reads the manifest of the served bundle, and all variants."""
-    return Question("GET", "/v1/model")
+    return ApiRequest("GET", "/v1/model")
 
 
-def read_experiments(*, admin_key: str | None = None) -> Question[answers.ExperimentsAnswer]:
+def read_experiments(*, admin_key: str | None = None) -> ApiRequest[answers.ExperimentsAnswer]:
     """Reads live figures of the variants, and which one is ahead.
 
     Refused with 404 if the service has no figures.
@@ -272,12 +272,12 @@ def read_experiments(*, admin_key: str | None = None) -> Question[answers.Experi
     Args:
         admin_key: the service's ADMIN_KEY, or a key with scope *admin*.
     """
-    return Question("GET", "/v1/experiments", admin_key=admin_key)
+    return ApiRequest("GET", "/v1/experiments", admin_key=admin_key)
 
 
 def activate_model(
     admin_key: str, *, bundle: str, variant: str | None = None
-) -> Question[answers.VariantAnswer]:
+) -> ApiRequest[answers.VariantAnswer]:
     """Replaces the served bundle by another one, in all workers.
 
     Refused with 401 or 403 if the admin key is wrong, with 404 if there is no such variant, with
@@ -290,12 +290,12 @@ def activate_model(
         variant: name of the variant whose bundle is replaced; None is the control.
     """
     body = _given(bundle=bundle, variant=variant)
-    return Question("POST", "/v1/model/activate", body=body, admin_key=admin_key)
+    return ApiRequest("POST", "/v1/model/activate", body=body, admin_key=admin_key)
 
 
 def rollback_model(
     admin_key: str, *, variant: str | None = None
-) -> Question[answers.VariantAnswer]:
+) -> ApiRequest[answers.VariantAnswer]:
     """Serves the previous bundle again; a second call undoes the first.
 
     Refused with 401 or 403 if the admin key is wrong, with 404 if there is no such variant, with
@@ -306,22 +306,22 @@ def rollback_model(
         variant: name of the variant whose bundle is replaced; None is the control.
     """
     body = _given(variant=variant)
-    return Question("POST", "/v1/model/rollback", body=body, admin_key=admin_key)
+    return ApiRequest("POST", "/v1/model/rollback", body=body, admin_key=admin_key)
 
 
-def is_alive() -> Question[answers.HealthAnswer]:
+def is_alive() -> ApiRequest[answers.HealthAnswer]:
     """Checks whether the process runs."""
-    return Question("GET", "/healthz")
+    return ApiRequest("GET", "/healthz")
 
 
-def is_ready() -> Question[answers.ReadinessAnswer]:
+def is_ready() -> ApiRequest[answers.ReadinessAnswer]:
     """Checks whether the service accepts requests; refused with 503 while it shuts down."""
-    return Question("GET", "/readyz")
+    return ApiRequest("GET", "/readyz")
 
 
-def read_metrics() -> Question[str]:
+def read_metrics() -> ApiRequest[str]:
     """Reads the metrics of all workers, as text in the Prometheus format."""
-    return Question("GET", "/metrics")
+    return ApiRequest("GET", "/metrics")
 
 
 def _session(
@@ -330,9 +330,9 @@ def _session(
     session_id: str,
     parameters: Mapping[str, str | int] | None = None,
     body: Mapping[str, object] | None = None,
-) -> Question[T]:
+) -> ApiRequest[T]:
     path = "/v1/sessions/{session_id}" + rest
-    return Question(method, path, {"session_id": session_id}, parameters or {}, body)
+    return ApiRequest(method, path, {"session_id": session_id}, parameters or {}, body)
 
 
 def _given(**fields: str | int | None) -> Mapping[str, str | int]:

@@ -75,6 +75,16 @@ def test_a_dependency_of_the_whole_application_is_one_of_the_route() -> None:
         open_lane(app, click, PROVIDED)
 
 
+@pytest.mark.parametrize("path", ["/clicks", "/{anything}"])
+def test_a_lane_for_a_route_that_another_one_hides_is_refused(path: str) -> None:
+    app = FastAPI()
+    app.get("/clicks")(known)  # another method hides nothing
+    app.post(path, dependencies=[Depends(check_quota)])(click_checked)
+    app.post("/clicks")(click)
+    with pytest.raises(FastLaneError, match=r"FastAPI answers by /\S+, which comes first"):
+        open_lane(app, click, PROVIDED)
+
+
 async def get_tenant(x_tenant: Annotated[str, Header()]) -> str:
     return x_tenant
 

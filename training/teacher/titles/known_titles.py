@@ -16,7 +16,7 @@ from training.data.catalog import Catalog
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 from training.settings.teacher import TeacherConfig
-from training.stage import fingerprint, whole_folder
+from training.stage import fingerprint, readable_folder, whole_folder
 from training.teacher.llm.language_model import LanguageModel
 from training.teacher.llm.prompts import PROMPT_VERSION, prompt_builder
 from training.teacher.llm.shards import Cost
@@ -72,6 +72,7 @@ def _embed(
 
 
 def _load(folder: Path) -> Mapping[str, NDArray[np.float16]]:
+    folder = readable_folder(folder)  # its predecessor, if a writer was killed between two renames
     if not folder.exists():
         return {}
     try:

@@ -52,6 +52,19 @@ def test_embeddings_are_those_of_the_whole_catalog_but_for_rounding(
     np.testing.assert_allclose(kept, whole, atol=2e-3)
 
 
+def test_a_kill_while_known_titles_are_replaced_loses_none(
+    tmp_path: Path, tiny_dataset: Dataset, tiny_language_model: LanguageModel
+) -> None:
+    dataset = with_titles(tiny_dataset, "Alien")
+    embed_new_titles(dataset, CONFIG, tmp_path, tiny_language_model)
+    (kept,) = tmp_path.glob("known-*")
+    kept.rename(kept.with_name(f".{kept.name}.replaced"))  # as between the two renames
+
+    _, cost = embed_new_titles(dataset, CONFIG, tmp_path, tiny_language_model)
+
+    assert cost.tokens == 0
+
+
 def test_damaged_embeddings_are_an_error_that_says_what_to_do(
     tmp_path: Path, tiny_dataset: Dataset, tiny_language_model: LanguageModel
 ) -> None:

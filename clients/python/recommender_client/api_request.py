@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Question(Generic[T]):
+class ApiRequest(Generic[T]):
     """A request whose answer is a `T`.
 
     Attributes:
