@@ -1,0 +1,116 @@
+"""Stores at addresses: whole uploads, bounded reads, and failures told from missing objects."""
+
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from export.contract.addresses import fsspec_store, local_store
+from export.contract.addresses.mirror import Mirror
+from export.contract.addresses.object_store import StoreError
+from export.contract.addresses.opening import open_store
+from export.contract.addresses.pointer import read_pointer
+from export.contract.addresses.publishing import publish_at
+from export.contract.bundle import BundleError
+from export.contract.reading import copy_file
+from tests.export.contract.addresses.conftest import MIB, Place, files_of, save
+
+
+def test_two_uploads_of_one_object_at_once_leave_the_whole_content_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"file://{tmp_path}/store")
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"first")
+    second.write_bytes(b"second")
+
+    def copy_while_another_uploads(path: Path, target: Path, at_most: int) -> None:
+        copy_file(path, target, at_most)
+        monkeypatch.setattr(local_store, "copy_file", copy_file)
+        store.upload("1/model.onnx", second)
+
+    monkeypatch.setattr(local_store, "copy_file", copy_while_another_uploads)
+    store.upload("1/model.onnx", first)
+    assert files_of(tmp_path / "store" / "1") == {"model.onnx": b"first"}
+
+
+def test_an_upload_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="missing"):
+        open_store(f"file://{tmp_path}/store").upload("1/model.onnx", tmp_path / "no-such-file")
+    assert files_of(tmp_path / "store" / "1") == {}
+
+
+def test_a_large_object_is_not_read(place: Place, one: Path) -> None:
+    place.store.upload("large", one / "model.onnx")
+    with pytest.raises(BundleError, match="5 bytes, at most 4 are read"):
+        place.store.read("large", 4)
+    assert place.store.read("large", 5) is not None
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_lost_store_says_nothing_about_a_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(StoreError, match="the store fails or refuses"):
+        read_pointer(open_store("s3://bucket/shop"))
+
+
+def test_a_folder_that_the_system_cannot_read_is_a_lost_store_and_not_an_empty_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    long = tmp_path / ("x" * 300)  # longer than the name of a file may be
+    for folder, reason in ((long, "File name too long"), (tmp_path / "file", "Not a directory")):
+        store = open_store(f"file://{folder}")
+        for lost in (
+            lambda store=store: store.read("active.json", 9),
+            lambda store=store: list(store.blocks("active.json", 9)),
+            lambda store=store: Mirror(store, tmp_path / "cache", MIB).refresh(),
+        ):
+            with pytest.raises(StoreError, match=reason):
+                lost()
+    assert open_store(f"file://{tmp_path}/nothing").read("active.json", 9) is None
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_bucket_that_does_not_exist_has_no_bundle(tmp_path: Path) -> None:
+    mirror = Mirror(open_store("s3://no-such-bucket/shop"), tmp_path / "cache", MIB)
+    with pytest.raises(BundleError, match="no-such-bucket"):
+        mirror.refresh()
+
+
+def test_any_address_of_fsspec_can_be_followed_but_not_published_to(
+    one: Path, tmp_path: Path
+) -> None:
+    import fsspec
+
+    local = open_store(f"file://{tmp_path}/store")
+    publish_at(local, one)
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{tmp_path}/store/", "/shop/", recursive=True)
+    mirror = Mirror(open_store("memory://shop"), tmp_path / "cache", MIB)
+    mirror.refresh()
+    assert files_of(mirror.link.path) == files_of(one)
+    with pytest.raises(BundleError, match="it has no conditional write; publish to s3://"):
+        publish_at(open_store("memory://shop"), save(tmp_path / "new", "Jaws"))
+    memory.rm("/shop", recursive=True)
+
+
+def test_a_hanging_read_of_fsspec_is_a_lost_store_and_few_threads_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fsspec_store, "_REQUEST_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts and never answers
+        store = open_store(f"ftp://127.0.0.1:{server.getsockname()[1]}/shop")
+        threads = threading.active_count()
+        for number in range(12):
+            reason = "no answer within" if number < 8 else "8 requests before have not ended"
+            with pytest.raises(StoreError, match=reason):
+                store.read("active.json", 9)
+        assert threading.active_count() - threads <= 10
+
+
+@pytest.mark.parametrize("address", ["bundles", "file://host/x", "nowhere://x", "s3://"])
+def test_what_is_no_address_is_refused_by_name(address: str) -> None:
+    with pytest.raises(BundleError, match=address):
+        open_store(address)
