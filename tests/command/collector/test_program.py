@@ -4,12 +4,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from distilled_recommender.app import main
+from distilled_recommender.collector.source import GROUP
+from export.contract.log.events import STREAMS
 from tests.command.collector.conftest import Streams, click, erased, ids
 from tests.conftest import RedisServer
 from training.events.log_folder import LogFolder
@@ -101,6 +103,13 @@ def start(log: LogFolder, streams: Streams) -> Iterator[Callable[[], subprocess.
         each.wait()
 
 
+def read_by(streams: Streams, collectors: Sequence[subprocess.Popen[bytes]]) -> bool:
+    """Whether all collectors have started to read; before, SIGTERM would just end them."""
+    consumers = streams.client.xinfo_consumers(STREAMS[0], GROUP)
+    names = [each["name"] for each in consumers]
+    return all(any(f"-{each.pid}-" in name for name in names) for each in collectors)
+
+
 def test_collectors_that_are_killed_lose_and_double_nothing(
     streams: Streams, log: LogFolder, start: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
@@ -116,7 +125,8 @@ def test_collectors_that_are_killed_lose_and_double_nothing(
             collectors[0].wait()
             collectors[0] = start()
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while len(ids(log)) < len(expected) and time.monotonic() < deadline:
+    while not (len(ids(log)) == len(expected) and read_by(streams, collectors)):
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     for each in collectors:
         each.send_signal(signal.SIGTERM)

@@ -165,7 +165,7 @@ def test_keys_are_listed_with_their_state(tmp_path: Path) -> None:
     ids = [create_key(path, each).partition(".")[0] for each in (new, NewKey(frozenset(Scope)))]
     revoke_key(path, ids[1])
     assert list(list_keys(path)) == [
-        f"{ids[0]}  shop  read,write  2.5/s  1000/day  expired",
+        f"{ids[0]}  shop  read,write  2.5/s, burst 5  1000/day  expired",
         f"{ids[1]}  default  read,write,teacher,admin  revoked",
     ]
 
