@@ -3,7 +3,6 @@
 import statistics
 
 from matplotlib.axes import Axes
-from tqdm import tqdm
 
 from benchmarks.load.generator import run_in_process
 from benchmarks.load.workloads import SERVICE, closed_loop, visitors
@@ -12,6 +11,7 @@ from benchmarks.results.figures import Figure, Findings, Report, sum_failures
 from benchmarks.results.plots import BLUE
 from benchmarks.subjects.processes import running_redis, running_service
 from benchmarks.subjects.subject import make_subject
+from training.progress import ProgressBar
 
 NUM_REQUESTS = 1_000_000
 NUM_REQUESTS_QUICK = 10_000
@@ -25,8 +25,12 @@ def measure(options: Options) -> Findings:
     subject = make_subject(options)
     count = options.pick(NUM_REQUESTS, quick=NUM_REQUESTS_QUICK) // NUM_PARTS
     resident_mib, failures, rates = [], [], []
-    with running_redis() as redis, running_service(subject.bundle, redis) as service:
-        for part in tqdm(range(NUM_PARTS), desc="memory", unit=f"{count:,} requests"):
+    with (
+        running_redis() as redis,
+        running_service(subject.bundle, redis) as service,
+        ProgressBar("memory", count * NUM_PARTS, "request") as bar,
+    ):
+        for part in range(NUM_PARTS):
             clicks = visitors(subject.item_ids, count, part)
             outcome = run_in_process(
                 closed_loop(clicks, SERVICE, service.port, connections=CONNECTIONS)
@@ -34,6 +38,7 @@ def measure(options: Options) -> Findings:
             failures.append(outcome.failures)
             rates.append(outcome.rate)
             resident_mib.append(service.resident_mib())
+            bar.advance(count)
     fifth = NUM_PARTS // 5
     settled, last = resident_mib[fifth : 2 * fifth], resident_mib[-fifth:]
     failed = sum_failures(failures)

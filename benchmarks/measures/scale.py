@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from matplotlib.axes import Axes
-from tqdm import tqdm
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.load.cpu_time import cpu_us
@@ -20,6 +19,7 @@ from benchmarks.subjects.searches import search_figures
 from benchmarks.subjects.subject import random_student
 from export.graphs.common_case_graph import MAX_ROWS, export_common_case
 from export.graphs.ranking_graph import export_student
+from training.progress import ProgressBar
 from training.students.student import Student
 
 SIZES = (10_000, 100_000, 300_000, 1_000_000)
@@ -38,7 +38,8 @@ def measure(options: Options) -> Findings:
     """
     trained = tuple(search_figures(options, options.pick(TRAINED_SIZES, quick=())))
     sizes, rounds = options.pick(SIZES, quick=SIZES_QUICK), options.pick(3, quick=1)
-    runs = {size: tuple(_costs(size, rounds)) for size in tqdm(sizes, "catalogs")}
+    with ProgressBar("catalogs", len(sizes) * rounds, "round") as bar:
+        runs = {size: tuple(_costs(size, rounds, bar)) for size in sizes}
     return Findings(
         figures=tuple(
             Figure(name=f"an answer from {size:,} items", unit="ms CPU", runs=costs)
@@ -65,7 +66,7 @@ def draw(axes: Axes, report: Report) -> None:
     axes.set_title("an answer from the shipped graph, by the size of the catalog")
 
 
-def _costs(num_items: int, rounds: int) -> Iterator[float]:
+def _costs(num_items: int, rounds: int, bar: ProgressBar) -> Iterator[float]:
     """Yields the CPU time of an answer in milliseconds, once for each of `rounds`."""
     history = np.random.default_rng(0).integers(1, num_items + 1, HISTORY_LENGTH).tolist()
     with TemporaryDirectory() as folder:
@@ -74,6 +75,7 @@ def _costs(num_items: int, rounds: int) -> Iterator[float]:
         raise BenchmarkError(f"the graph finds fewer than {K} of {num_items:,} items")
     for _ in range(rounds):
         (cost,) = cpu_us({"answer": lambda: run(history, K)}, num_blocks=5).values()
+        bar.advance()
         yield cost / 1_000
 
 

@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.options import Options
@@ -29,6 +28,7 @@ from service.ranking.types import IndexQuery
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint, load_checkpoint
 from training.distillation.variants import DISTILLED
+from training.progress import ProgressBar
 from training.workplace import Workplace
 
 BARS = {1_000_000: (3.0, 10.0)}  # p50 and p99 in milliseconds
@@ -54,8 +54,10 @@ def search_figures(options: Options, sizes: Sequence[int]) -> Iterator[Figure]:
     Raises:
         BenchmarkError: there is no demo bundle, or a size is too small for a choice.
     """
-    for size in tqdm(sizes, "catalogs of the demo's student"):
-        yield from _figures(size, _measured(demo_workplace(options), size))
+    with ProgressBar("catalogs of the demo's student", len(sizes), "catalog") as bar:
+        for size in sizes:
+            yield from _figures(size, _measured(demo_workplace(options), size))
+            bar.advance()
 
 
 def _measured(workplace: Workplace, num_items: int) -> Measured:
