@@ -48,7 +48,9 @@ async def test_a_service_on_a_cluster_that_lost_a_node_answers_every_session(
     async with connect(Settings.model_validate(settings.model_dump() | chosen)) as client:
         mortal_cluster.nodes[2].kill()
         answers = []
-        with anyio.fail_after(PATIENCE_SECONDS):  # on a busy machine, living nodes are late at first
+        with anyio.fail_after(
+            PATIENCE_SECONDS
+        ):  # on a busy machine, living nodes are late at first
             while {answer["degraded"] for answer in answers} != {True, False}:
                 for number in range(20):
                     path = f"/v1/sessions/{number}/events?k=2"
