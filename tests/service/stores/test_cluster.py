@@ -1,7 +1,7 @@
 """The service on a Redis Cluster."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -47,7 +47,7 @@ async def test_a_service_on_a_cluster_that_lost_a_node_answers_every_session(
     chosen = {"redis_url": mortal_cluster.url, "redis_pause_seconds": 0.05}
     async with connect(Settings.model_validate(settings.model_dump() | chosen)) as client:
         mortal_cluster.nodes[2].kill()
-        answers = []
+        answers: list[dict[str, Any]] = []
         with anyio.fail_after(
             PATIENCE_SECONDS
         ):  # on a busy machine, living nodes are late at first
