@@ -12,7 +12,7 @@ from export.contract.log.events import (
     SCHEMA,
     Event,
     EventLogError,
-    Impression,
+    ImpressionRecord,
     Record,
     Tombstone,
     record_from,
@@ -24,7 +24,7 @@ from service.stores.session_refs import session_ref, user_ref
 
 _KINDS: Mapping[str, type[Record]] = {
     "event": Event,
-    "impression": Impression,
+    "impression": ImpressionRecord,
     "tombstone": Tombstone,
 }
 _REFS = {"session_id": ("session_ref", session_ref), "user_id": ("user_ref", user_ref)}
@@ -95,7 +95,7 @@ def _defaults(kind: type[Record], place: Place) -> dict[str, Any]:
         return {**shared, "session_ref": None, "user_ref": None, "at": place.stored_at}
     defaults = {**shared, **kind._field_defaults}
     del defaults["sequence"]
-    if kind is Impression:
+    if kind is ImpressionRecord:
         return {**defaults, "session_ref": None, "shown_at": place.stored_at}
     times = dict.fromkeys(("timestamp", "received_at"), place.stored_at)
     return {**defaults, **times, "event_id": f"{place.stream}:{place.number}"}

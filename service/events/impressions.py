@@ -17,7 +17,7 @@ from export.contract.log.events import (
     MAX_SHOWN_ITEMS,
     MAX_TEXT_BYTES,
     SCHEMA,
-    Impression,
+    ImpressionRecord,
     row_of,
 )
 from service.events.ids import SortableIds
@@ -66,7 +66,7 @@ class Impressions:
         self._log = log
         self._share = 0.0 if log is None else share
         self._count_left_out = count_left_out
-        self._waiting: list[Impression] = []
+        self._waiting: list[ImpressionRecord] = []
         self._writing = asyncio.Lock()
 
     @property
@@ -97,7 +97,7 @@ class Impressions:
         made = self._ids.recommendation_id()
         if audience is not None and self._is_chosen():
             filters = _filters(audience.query)
-            impression = Impression(
+            impression = ImpressionRecord(
                 SCHEMA,
                 made,
                 audience.tenant,

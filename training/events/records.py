@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from export.contract.log.events import Event, Impression, Record, Tombstone
+from export.contract.log.events import Event, ImpressionRecord, Record, Tombstone
 from training.events.layout import TIME_COLUMNS, Kind, hour_of
 from training.events.schema import digest_of, table_of
 
 _KINDS: Mapping[type[Record], Kind] = {
     Event: "event",
-    Impression: "impression",
+    ImpressionRecord: "impression",
     Tombstone: "tombstone",
 }
 

@@ -1,6 +1,6 @@
 """Columns of the Parquet files of the event log.
 
-The columns of events and impressions are the fields of `Event` and `Impression` in
+The columns of events and impressions are the fields of `Event` and `ImpressionRecord` in
 `export.contract.log.events`. A tombstone has only a digest of the session or user that it erases.
 Once a compaction has erased their records, the log no longer names the session or user.
 """

@@ -95,7 +95,7 @@ class Event(NamedTuple):
     sequence: int = 0
 
 
-class Impression(NamedTuple):
+class ImpressionRecord(NamedTuple):
     """A list of recommendations that the service answered.
 
     Attributes:
@@ -147,7 +147,7 @@ class Tombstone(NamedTuple):
     sequence: int = 0
 
 
-Record = Event | Impression | Tombstone
+Record = Event | ImpressionRecord | Tombstone
 
 _TEXT, _MS = text_of(256, at_least=1), whole_number(-_MAX_MS, _MAX_MS, "a time in ms since 1970")
 _NUMBER = Check(
@@ -180,8 +180,12 @@ _CHECKS: Checks = {
     "filters": text_of(MAX_FILTERS_LENGTH),
     "at": _MS,
 }
-_OPTIONAL = {(Event, "recommendation_id"), (Impression, "session_ref"), (Tombstone, "session_ref")}
-_KINDS: dict[object, type[Record]] = {"e": Event, "i": Impression, "t": Tombstone}
+_OPTIONAL = {
+    (Event, "recommendation_id"),
+    (ImpressionRecord, "session_ref"),
+    (Tombstone, "session_ref"),
+}
+_KINDS: dict[object, type[Record]] = {"e": Event, "i": ImpressionRecord, "t": Tombstone}
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 
 
@@ -317,7 +321,7 @@ def identity_of(event: Event) -> tuple[str, str, str]:
     return event.tenant, event.session_ref, event.event_id
 
 
-def erases(tombstone: Tombstone, record: Event | Impression) -> bool:
+def erases(tombstone: Tombstone, record: Event | ImpressionRecord) -> bool:
     """Returns whether a tombstone erases a record.
 
     A tombstone erases the records of its session, or the events of its user, except later ones. A

@@ -14,7 +14,7 @@ from export.contract.log.events import (
     STREAM_FIELD,
     STREAMS,
     Event,
-    Impression,
+    ImpressionRecord,
     Record,
     Tombstone,
     text_of_entry,
@@ -39,8 +39,8 @@ def click(session_ref: str, number: int, **fields: Any) -> Event:
     return event._replace(**fields)
 
 
-def shown(session_ref: str | None, recommendation_id: str, at: int = 1) -> Impression:
-    return Impression(
+def shown(session_ref: str | None, recommendation_id: str, at: int = 1) -> ImpressionRecord:
+    return ImpressionRecord(
         1, recommendation_id, "default", session_ref, at, ["a"], "main", "v", "student", False
     )
 

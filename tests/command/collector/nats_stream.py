@@ -10,13 +10,13 @@ from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy
 
 from distilled_recommender.collector.nats_source import NatsSource, NatsStream
-from export.contract.log.events import Event, Impression, Record, Tombstone
+from export.contract.log.events import Event, ImpressionRecord, Record, Tombstone
 from proofs.fixtures.nats_server import NatsServer
 
 T = TypeVar("T")
 
 STREAM = "events"
-KINDS = {Event: "event", Impression: "impression", Tombstone: "tombstone"}
+KINDS = {Event: "event", ImpressionRecord: "impression", Tombstone: "tombstone"}
 
 
 class NatsStreams:

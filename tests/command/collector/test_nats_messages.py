@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from distilled_recommender.collector.nats_messages import Place, record_of
-from export.contract.log.events import Event, EventLogError, Impression, Tombstone
+from export.contract.log.events import Event, EventLogError, ImpressionRecord, Tombstone
 from service.stores.session_refs import session_ref, user_ref
 
 PLACE = Place("events", number=7, stored_at=1_700_000_000_000)
@@ -55,7 +55,7 @@ def test_a_list_that_was_shown_and_an_erasure_are_records_too() -> None:
         degraded=False,
     )
     at = PLACE.stored_at
-    assert shown == Impression(
+    assert shown == ImpressionRecord(
         *(1, "r1", "default", None, at, ["a", "b"], "main", "v", "student", False, "", SEQUENCE)
     )
     assert record(kind="tombstone", session_ref="ann") == Tombstone(

@@ -15,7 +15,7 @@ from export.contract.log.events import (
     STREAMS,
     Entry,
     Event,
-    Impression,
+    ImpressionRecord,
     Record,
     entry_of,
     records_of,
@@ -77,8 +77,8 @@ class Log:
     def events(self) -> list[Event]:
         return [each for each in self.records() if isinstance(each, Event)]
 
-    def impressions(self) -> list[Impression]:
-        return [each for each in self.records() if isinstance(each, Impression)]
+    def impressions(self) -> list[ImpressionRecord]:
+        return [each for each in self.records() if isinstance(each, ImpressionRecord)]
 
 
 @pytest.fixture(params=["disk", "redis", "cluster"])

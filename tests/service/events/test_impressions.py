@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from export.contract.items import Item
-from export.contract.log.events import Entry, Impression, records_of
+from export.contract.log.events import Entry, ImpressionRecord, records_of
 from service.events.ids import SortableIds
 from service.events.impressions import Audience, Impressions
 from service.ranking.recommender import Query, Recommendations
@@ -26,7 +26,9 @@ class Written:
         return None
 
 
-async def written(lists: Sequence[Sequence[str]]) -> tuple[list[list[Impression]], list[object]]:
+async def written(
+    lists: Sequence[Sequence[str]],
+) -> tuple[list[list[ImpressionRecord]], list[object]]:
     """The impressions of each entry, as readers read it, and what was left out."""
     log, left_out = Written(), list[object]()
     impressions = Impressions(SortableIds(), log, 1.0, lambda *what: left_out.append(what))
@@ -36,7 +38,9 @@ async def written(lists: Sequence[Sequence[str]]) -> tuple[list[list[Impression]
         impressions.shown("v", "m", shown, Audience("t", None, Query([], 1)), degraded=False)
     await impressions.write()
     entries = [records_of(Entry(1, text)) for text in log.texts]
-    return [[each for each in entry if isinstance(each, Impression)] for entry in entries], left_out
+    return [
+        [each for each in entry if isinstance(each, ImpressionRecord)] for entry in entries
+    ], left_out
 
 
 async def test_an_entry_has_as_many_impressions_as_readers_accept() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.contract.log.events import Event, Impression
+from export.contract.log.events import Event, ImpressionRecord
 from export.contract.log.live_figures import (
     SCHEMA,
     LiveFigures,
@@ -22,9 +22,9 @@ from training.events.schema import table_of
 FIGURES = LiveFigures("a", "v", "student", 3, 2, 1, 9.5, 90.25, [1, 1] + [0] * 18, 2, 1)
 
 
-def shown(number: int, items: str, at: int, **more: Any) -> Impression:
+def shown(number: int, items: str, at: int, **more: Any) -> ImpressionRecord:
     fields = {"session_ref": "s", "variant": "a", "source": "student", **more}
-    return Impression(
+    return ImpressionRecord(
         1, f"r{number}", "t", fields["session_ref"], at, list(items), fields["variant"], "v",
         fields["source"], False, "", number,
     )  # fmt: skip
@@ -39,7 +39,7 @@ def event(number: int, item: str, at: int, shown_by: int | None = None, **more: 
     )  # fmt: skip
 
 
-def counted(events: list[Event], impressions: list[Impression], **outcomes: Any) -> Any:
+def counted(events: list[Event], impressions: list[ImpressionRecord], **outcomes: Any) -> Any:
     return live_figures(
         table_of("event", [each._asdict() for each in events]),
         table_of("impression", [each._asdict() for each in impressions]),

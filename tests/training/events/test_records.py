@@ -5,19 +5,21 @@ from itertools import product
 import pyarrow as pa
 import pytest
 
-from export.contract.log.events import Event, Impression, Tombstone, erases
+from export.contract.log.events import Event, ImpressionRecord, Tombstone, erases
 from training.events.erasure import deadlines_of, is_erased, with_sessions_of_users
 from training.events.layout import HOUR_MS, Kind
 from training.events.records import tables_by_partition
 from training.events.schema import SCHEMAS
 
 EVENT = Event(1, "e", "t", "s", "click", "a", 1, 2, 1.5, "r", "u", 7)
-IMPRESSION = Impression(1, "r", "t", "s", HOUR_MS, ["a", "b"], "m", "v", "student", False, "", 8)
+IMPRESSION = ImpressionRecord(
+    1, "r", "t", "s", HOUR_MS, ["a", "b"], "m", "v", "student", False, "", 8
+)
 
 
 def test_the_columns_of_the_log_are_the_fields_of_the_contract() -> None:
     assert tuple(SCHEMAS["event"].names) == Event._fields
-    assert tuple(SCHEMAS["impression"].names) == Impression._fields
+    assert tuple(SCHEMAS["impression"].names) == ImpressionRecord._fields
 
 
 def test_records_are_divided_by_kind_and_hour() -> None:
@@ -31,12 +33,12 @@ def test_records_are_divided_by_kind_and_hour() -> None:
         ("event", 1): 1,
     }
     assert Event(**tables["event", 0].to_pylist()[0]) == EVENT
-    assert Impression(**tables["impression", 1].to_pylist()[0]) == IMPRESSION
+    assert ImpressionRecord(**tables["impression", 1].to_pylist()[0]) == IMPRESSION
 
 
 @pytest.mark.parametrize("kind", ["event", "impression"])
 def test_a_tombstone_of_a_session_erases_as_the_contract_says(kind: Kind) -> None:
-    records: list[Event | Impression] = []
+    records: list[Event | ImpressionRecord] = []
     for tenant, ref, at, number in product("tx", "sy", (4, 5, 6), (4, 5, 6)):
         if kind == "event":
             event = EVENT._replace(tenant=tenant, session_ref=ref, timestamp=at, received_at=at)

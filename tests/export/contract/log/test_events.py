@@ -12,7 +12,7 @@ from export.contract.log.events import (
     Entry,
     Event,
     EventLogError,
-    Impression,
+    ImpressionRecord,
     Record,
     Tombstone,
     entry_of,
@@ -29,7 +29,9 @@ from export.contract.log.segments import read_segment
 from service.stores.history.redis_keys import keys_of
 
 CLICK = Event(1, "e1", "shop", "v1.ann", "click", "260", 1_000, 1_001, 9.5, "r1", "v1.u", 7)
-SHOWN = Impression(1, "r1", "shop", "v1.ann", 900, ["260", "é"], "b", "v", "student", False, "", 6)
+SHOWN = ImpressionRecord(
+    1, "r1", "shop", "v1.ann", 900, ["260", "é"], "b", "v", "student", False, "", 6
+)
 ERASED = Tombstone(1, "shop", "v1.ann", None, 2_000, 8)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64)
 
@@ -139,7 +141,7 @@ def test_copies_of_an_event_have_one_identity() -> None:
     ],
 )
 def test_a_tombstone_erases_what_its_session_did_before(
-    record: Event | Impression, is_erased: bool
+    record: Event | ImpressionRecord, is_erased: bool
 ) -> None:
     assert erases(ERASED, record) is is_erased
 
