@@ -4,11 +4,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
 from proofs.chaos.cluster import running_nodes
-from proofs.chaos.stack import RedisNode, ServiceProcess, free_ports
+from proofs.chaos.stack import RedisNode, ServiceProcess, free_ports, wait_until
 from training.events.log_folder import LogFolder
 
 PATIENCE_SECONDS = 900
@@ -65,12 +66,16 @@ class Stack:
             self.service.start()
 
     def collect_the_rest(self) -> None:
-        """Stops service and collector, and collects what they have left."""
+        """Stops service and collector, and collects what they have left.
+
+        A collector that fails since a node of a cluster was killed just before is started again.
+        """
         self.collector.terminate()
         self.collector.wait(PATIENCE_SECONDS)
         self.service.end()
         command = [*self._command, "--once", "--claim-seconds", "0"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        collected = partial(subprocess.call, command, stdout=subprocess.DEVNULL)
+        wait_until(lambda: collected() == 0)
 
     def end(self) -> None:
         """Kills the service and the collector if they still run."""
