@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from export import __main__ as export
-from export.contract.bundle import Item, load_bundle, save_bundle
+from export.contract.bundle import load_bundle
 from export.contract.bundles_folder import publish
 from export.contract.folders import readable_folder
 from export.freeze import Graphs, export_graphs
+from tests.export.contract.small_bundle import save_small_bundle
 from tests.exported_once import exported_once
 from tests.training.kills import Killed, kill_at_rename
 from tests.training.teacher.conftest import prepare_chain, random_llama, saved
@@ -217,23 +218,9 @@ def graphs_exported_once(folder: Path) -> Callable[..., Graphs]:
 
 def publish_stage(request: pytest.FixtureRequest) -> Stage:
     folder: Path = request.getfixturevalue("tmp_path")
-    (folder / "exported.onnx").write_bytes(b"graph")
-
-    def save(title: str) -> None:
-        save_bundle(
-            folder / "bundle",
-            folder / "exported.onnx",
-            [Item("up", title)],
-            student="sasrec",
-            max_history_length=50,
-            metrics={},
-            parity_error=0.0,
-            provenance={},
-        )
-
-    save("Up")
+    save_small_bundle(folder / "bundle", "Up")
     link = publish(folder / "bundle", folder / "bundles")
-    save("Down")
+    save_small_bundle(folder / "bundle", "Down")
     return Stage(
         folder / "bundles",
         link.path,

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from export.contract.bundle import BundleError, BundleLayout, Item, load_bundle, save_bundle
+from export.contract.bundle import BundleError, BundleLayout, Item, load_bundle
 from export.contract.bundles_folder import BundleLink, publish, publish_first
 from export.contract.publish import main
+from tests.export.contract.small_bundle import save_small_bundle
 
 # Publishes and dies, as by `kill -9`, before the given step that touches the folder of bundles.
 KILLED_PUBLISH = """
@@ -30,28 +31,13 @@ publish(Path(bundle), Path(folder))
 """
 
 
-def save(folder: Path, title: str) -> str:
-    """Saves a bundle; returns its version."""
-    (folder.parent / "exported.onnx").write_bytes(b"graph")
-    return save_bundle(
-        folder,
-        folder.parent / "exported.onnx",
-        [Item("up", title)],
-        student="sasrec",
-        max_history_length=50,
-        metrics={},
-        parity_error=0.0,
-        provenance={},
-    ).model_version
-
-
 @pytest.fixture
 def bundles(tmp_path: Path) -> Path:
     return tmp_path / "bundles"
 
 
 def test_a_published_bundle_is_a_whole_copy_behind_the_link(tmp_path: Path, bundles: Path) -> None:
-    version = save(tmp_path / "bundle", "Up")
+    version = save_small_bundle(tmp_path / "bundle", "Up")
     link = publish(tmp_path / "bundle", bundles)
     assert (link.path, link.bundle, link.previous) == (bundles / "active", version, None)
     BundleLayout(tmp_path / "bundle").model.unlink()
@@ -61,7 +47,7 @@ def test_a_published_bundle_is_a_whole_copy_behind_the_link(tmp_path: Path, bund
 def test_processes_that_publish_a_first_bundle_at_once_leave_one_and_nothing_else(
     tmp_path: Path, bundles: Path
 ) -> None:
-    version = save(tmp_path / "bundle", "Up")
+    version = save_small_bundle(tmp_path / "bundle", "Up")
     program = [sys.executable, "-m", "export.contract.publish", "--first"]
     started = [
         subprocess.Popen([*program, tmp_path / "bundle", bundles], stdout=subprocess.PIPE)
@@ -75,15 +61,15 @@ def test_processes_that_publish_a_first_bundle_at_once_leave_one_and_nothing_els
 def test_a_first_bundle_changes_nothing_where_another_is_active(
     tmp_path: Path, bundles: Path
 ) -> None:
-    active = save(tmp_path / "one", "Up")
+    active = save_small_bundle(tmp_path / "one", "Up")
     publish(tmp_path / "one", bundles)
-    save(tmp_path / "two", "Down")
+    save_small_bundle(tmp_path / "two", "Down")
     assert publish_first(tmp_path / "two", bundles).bundle == active
     assert {each.name for each in bundles.iterdir()} == {active, "active"}
 
 
 def test_the_bundles_folder_may_be_moved_as_a_whole(tmp_path: Path, bundles: Path) -> None:
-    version = save(tmp_path / "bundle", "Up")
+    version = save_small_bundle(tmp_path / "bundle", "Up")
     publish(tmp_path / "bundle", bundles)
     moved = bundles.rename(tmp_path / "elsewhere")
     assert load_bundle(moved / "active").manifest.model_version == version
@@ -93,7 +79,10 @@ def test_the_link_remembers_the_bundle_before_until_it_is_moved_again(
     tmp_path: Path, bundles: Path
 ) -> None:
     link = BundleLink(bundles / "active")
-    one, two = save(tmp_path / "one", "Up"), save(tmp_path / "two", "Down")
+    one, two = (
+        save_small_bundle(tmp_path / "one", "Up"),
+        save_small_bundle(tmp_path / "two", "Down"),
+    )
     for bundle in ("one", "two", "two"):
         publish(tmp_path / bundle, bundles)
     assert (link.bundle, link.previous) == (two, one)
@@ -103,8 +92,8 @@ def test_the_link_remembers_the_bundle_before_until_it_is_moved_again(
 
 
 def test_a_damaged_bundle_is_not_published(tmp_path: Path, bundles: Path) -> None:
-    version = save(tmp_path / "one", "Up")
-    save(tmp_path / "two", "Down")
+    version = save_small_bundle(tmp_path / "one", "Up")
+    save_small_bundle(tmp_path / "two", "Down")
     link = publish(tmp_path / "one", bundles)
     BundleLayout(tmp_path / "two").items.write_text("")
     with pytest.raises(BundleError, match=r"two/items\.jsonl"):
@@ -113,7 +102,7 @@ def test_a_damaged_bundle_is_not_published(tmp_path: Path, bundles: Path) -> Non
 
 
 def test_a_damaged_copy_is_replaced(tmp_path: Path, bundles: Path) -> None:
-    save(tmp_path / "bundle", "Up")
+    save_small_bundle(tmp_path / "bundle", "Up")
     link = publish(tmp_path / "bundle", bundles)
     BundleLayout(link.path).items.write_text("")
     publish(tmp_path / "bundle", bundles)
@@ -124,7 +113,10 @@ def test_a_damaged_copy_is_replaced(tmp_path: Path, bundles: Path) -> None:
 def test_a_kill_at_any_step_leaves_the_old_bundle_or_the_new_one_behind_the_link(
     tmp_path: Path, bundles: Path
 ) -> None:
-    one, two = save(tmp_path / "one", "Up"), save(tmp_path / "two", "Down")
+    one, two = (
+        save_small_bundle(tmp_path / "one", "Up"),
+        save_small_bundle(tmp_path / "two", "Down"),
+    )
     link = publish(tmp_path / "one", bundles)
     found = set()
     for steps in count():
@@ -142,7 +134,7 @@ def test_a_kill_at_any_step_leaves_the_old_bundle_or_the_new_one_behind_the_link
 def test_the_program_publishes_and_prints_the_active_bundle(
     tmp_path: Path, bundles: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    version = save(tmp_path / "bundle", "Up")
+    version = save_small_bundle(tmp_path / "bundle", "Up")
     assert main([str(tmp_path / "bundle"), str(bundles)]) == 0
     assert capsys.readouterr().out == f"{bundles}/active is {version} now\n"
     assert main([str(tmp_path / "nothing"), str(bundles)]) == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import httpx
 import pytest
 import redis
 
@@ -150,6 +151,21 @@ async def test_a_share_of_what_was_shown_is_logged(
     assert len(log.events()) == 100
 
 
+def with_small_log(log: Log, bundle_path: Path) -> Settings:
+    small = {"bundle_path": bundle_path, "event_log_max_bytes": 8 << 20}
+    return Settings.model_validate(log.settings | small)
+
+
+async def fill_stream(client: "httpx.AsyncClient") -> list[dict[str, Any]]:
+    """Sends 300 long events of one session, more than its stream can hold; returns the answers."""
+    return [await post(client, "a" * 250, event_id="e" * 100 + f"{n}") for n in range(300)]
+
+
+def redis_of(log: Log) -> Any:
+    kind = redis.RedisCluster if log.settings["redis_cluster"] else redis.Redis
+    return kind.from_url(log.settings["redis_url"])
+
+
 @pytest.mark.parametrize("server", ["redis_server", "redis_cluster"])
 async def test_with_a_full_stream_events_are_stored_and_what_is_left_out_is_counted(
     tmp_path: Path,
@@ -159,9 +175,8 @@ async def test_with_a_full_stream_events_are_stored_and_what_is_left_out_is_coun
     server: str,
 ) -> None:
     log = Log(tmp_path, request.getfixturevalue(server))
-    settings = log.settings | {"bundle_path": bundle_path, "event_log_max_bytes": 8 << 20}
-    async with connect(Settings.model_validate(settings)) as client:
-        answers = [await post(client, "a" * 250, event_id="e" * 100 + f"{n}") for n in range(300)]
+    async with connect(with_small_log(log, bundle_path)) as client:
+        answers = await fill_stream(client)
         assert all(each["stored"] for each in answers)
         logged = sum(each["logged"] for each in answers)
         assert 150 < logged < 300
@@ -174,8 +189,7 @@ async def test_with_a_full_stream_events_are_stored_and_what_is_left_out_is_coun
         assert left_out in metrics
         # The last eighth of a stream is for tombstones.
         assert (await client.delete("/v1/sessions/ann")).status_code == 204
-    kind = redis.RedisCluster if log.settings["redis_cluster"] else redis.Redis
-    with kind.from_url(log.settings["redis_url"]) as raw:
+    with redis_of(log) as raw:
         assert 7 << 14 < raw.memory_usage(stream_of(REF)) < 8 << 14
     assert (len(log.events()), len(log.records())) == (logged, logged + 1)
 
@@ -189,12 +203,10 @@ async def test_an_event_that_a_full_log_left_out_is_logged_once_when_sent_again_
     server: str,
 ) -> None:
     log = Log(tmp_path, request.getfixturevalue(server))
-    settings = log.settings | {"bundle_path": bundle_path, "event_log_max_bytes": 8 << 20}
-    kind = redis.RedisCluster if log.settings["redis_cluster"] else redis.Redis
-    async with connect(Settings.model_validate(settings)) as client:
-        answers = [await post(client, "a" * 250, event_id="e" * 100 + f"{n}") for n in range(300)]
+    async with connect(with_small_log(log, bundle_path)) as client:
+        answers = await fill_stream(client)
         assert answers[-1]["logged"] is False
-        with kind.from_url(log.settings["redis_url"]) as raw:
+        with redis_of(log) as raw:
             raw.xtrim(stream_of(REF), maxlen=0)  # as a collector empties it
         for _ in range(2):
             again = await post(client, "a" * 250, event_id="e" * 100 + "299")

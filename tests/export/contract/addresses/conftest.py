@@ -7,7 +7,8 @@ import pytest
 
 from export.contract.addresses.mirror import Mirror
 from export.contract.addresses.opening import open_store
-from export.contract.bundle import Item, load_bundle, save_bundle
+from export.contract.bundle import load_bundle
+from tests.export.contract.small_bundle import save_small_bundle
 
 if TYPE_CHECKING:
     from tests.conftest import S3
@@ -16,18 +17,8 @@ MIB = 2**20
 
 
 def save(folder: Path, title: str) -> Path:
-    """Saves a bundle."""
-    (folder.parent / "exported.onnx").write_bytes(b"graph")
-    save_bundle(
-        folder,
-        folder.parent / "exported.onnx",
-        [Item("up", title)],
-        student="sasrec",
-        max_history_length=50,
-        metrics={},
-        parity_error=0.0,
-        provenance={},
-    )
+    """Saves a bundle; returns its folder."""
+    save_small_bundle(folder, title)
     return folder
 
 

@@ -33,7 +33,7 @@ def test_votes_become_the_logarithms_of_their_shares(neighbours: OrderedNeighbou
 
 
 def test_the_votes_of_a_training_example_are_those_of_other_users() -> None:
-    """Of two sessions that begin with a, one is the example's own: its x has no vote."""
+    """Only bob's y counts: ann's x belongs to the example itself."""
     dataset = make_dataset(
         name="two",
         catalog=Catalog(("a", "x", "y"), ("A", "X", "Y"), ({}, {}, {})),
