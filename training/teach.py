@@ -83,8 +83,8 @@ def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -
     folder, the knowledge there is only verified. With `options.again`, the knowledge is always made
     again. With `options.part`, only shards are computed.
     """
-    _refuse_unusable(options)
     experiment = with_teacher(experiment, options.kind)
+    _refuse_unusable(options, experiment.knowledge)
     dataset = load_dataset(workplace.dataset)
     if options.part:
         _compute_part(dataset, experiment.teacher, workplace, options)
@@ -155,7 +155,12 @@ def _compute_part(
     say(f"{options.store}: all shards are complete, {crew.computed} by part {part}")
 
 
-def _refuse_unusable(options: TeachOptions) -> None:
+def _refuse_unusable(options: TeachOptions, ready_made: Path | None) -> None:
+    if options.store and not options.again and ready_made is not None and ready_made.exists():
+        raise ConfigError(
+            f"--store: knowledge = {ready_made} is ready-made, so nobody would read the shards; "
+            "leave `knowledge` out of the experiment, or add --again"
+        )
     if options.part and not options.store:
         raise ConfigError(
             f"--part {options.part}: needs --store, the folder or address where parts share shards"

@@ -27,7 +27,7 @@ SIZES_QUICK = (10_000,)
 # Sizes at which the demo's trained student is measured too: `export` chooses among searches there.
 TRAINED_SIZES = (300_000, 1_000_000)
 
-IN_QUICK_RUN = False  # none of its figures has a target
+IN_QUICK_RUN = False  # only large catalogs have targets
 
 
 def measure(options: Options) -> Findings:

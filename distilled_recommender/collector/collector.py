@@ -6,12 +6,15 @@ the log count it once.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from distilled_recommender.collector.source import Batch, Source
 from training.events.log_folder import LogFolder
 from training.events.records import tables_by_partition
+
+_MAX_REMEMBERED = 100_000
+"""Maximum number of unreadable entries of which a collector remembers that it has seen them."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Collector:
         source: source of the entries.
         log: folder of the Parquet files.
         limits: limits of the waiting records.
-        say: function that prints a message about an entry that cannot be read.
+        say: function that prints a message about an entry that cannot be read, once for each.
         num_written: number of records that this collector has written, copies included.
         num_files: number of files that this collector has written.
     """
@@ -48,12 +51,14 @@ class Collector:
     num_files: int = 0
     _waiting: list[Batch] = field(default_factory=list)
     _waits_since: float = 0.0
+    _unreadable: set[str] = field(default_factory=set)  # messages about the entries seen so far
 
     async def step(self) -> bool:
         """Takes entries from the source, and writes all waiting records if a limit is reached.
 
         Returns:
-            True if at least one record was taken.
+            True if the source may have more: at least one record was taken, or an unreadable entry
+            that was not seen before.
 
         Raises:
             SourceError: the source cannot be reached.
@@ -64,12 +69,11 @@ class Collector:
         if batches and not self._waiting:
             self._waits_since = time.monotonic()
         self._waiting += batches
-        for message in (each for batch in batches for each in batch.unreadable):
-            self.say(f"not collected: {message}")
+        is_any_new = self._tell_unreadable(batches)
         waited = time.monotonic() - self._waits_since
         if self._num_waiting >= self.limits.max_records or waited >= self.limits.max_seconds:
             await self.flush()
-        return any(batch.records for batch in batches)
+        return is_any_new or any(batch.records for batch in batches)
 
     async def flush(self) -> None:
         """Writes all waiting records, and removes their entries from the source.
@@ -85,6 +89,18 @@ class Collector:
         self.num_written += len(records)
         written, self._waiting = self._waiting, []
         await self.source.remove(written)
+
+    def _tell_unreadable(self, batches: Sequence[Batch]) -> bool:
+        """Prints each unreadable entry that was not seen before; returns whether there is one.
+
+        A source returns such an entry again and again, since it is never removed.
+        """
+        told = len(self._unreadable)
+        for message in (each for batch in batches for each in batch.unreadable):
+            if message not in self._unreadable and len(self._unreadable) < _MAX_REMEMBERED:
+                self._unreadable.add(message)
+                self.say(f"not collected: {message}")
+        return len(self._unreadable) > told
 
     @property
     def _num_waiting(self) -> int:

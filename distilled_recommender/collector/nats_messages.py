@@ -98,7 +98,7 @@ def _defaults(kind: type[Record], place: Place) -> dict[str, Any]:
     if kind is ImpressionRecord:
         return {**defaults, "session_ref": None, "shown_at": place.stored_at}
     times = dict.fromkeys(("timestamp", "received_at"), place.stored_at)
-    return {**defaults, **times, "event_id": f"{place.stream}:{place.number}"}
+    return {**defaults, **times, "event_id": f"{place.stream}:{place.number}:{place.stored_at}"}
 
 
 def _with_refs(values: dict[str, Any], secret: str | None) -> dict[str, Any]:

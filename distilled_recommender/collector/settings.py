@@ -1,6 +1,7 @@
 """Settings of the collector: options of its command, each with an environment variable."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,8 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from training.errors import ConfigError
+
+_STREAM_NAME = re.compile(r"[^\s.*>/\\]{1,64}")  # NATS' rule; names are part of event ids
 
 
 def _option(env_var: str, text: str, *, least: float | None = None) -> Parameter:
@@ -116,7 +119,8 @@ class CollectSettings:
         """Checks that the settings name exactly one source, and that its folder exists.
 
         Raises:
-            ConfigError: the settings name no source or two, or a folder that does not exist.
+            ConfigError: the settings name no source or two, a folder that does not exist, or
+                a stream whose name NATS refuses.
         """
         sources = (self.redis_address, self.segments, self.nats_address)
         if sum(each is not None for each in sources) != 1:
@@ -124,6 +128,11 @@ class CollectSettings:
                 "name one source: --redis-url for a service with Redis, --segments with the "
                 "folder of its event log for a service without, or --nats-url for events of other "
                 "programs"
+            )
+        if self.nats_address is not None and not _STREAM_NAME.fullmatch(self.nats_stream):
+            raise ConfigError(
+                f"--nats-stream {self.nats_stream!r}: expected the name of a stream, at most 64 "
+                "characters without spaces, dots, slashes, * or >"
             )
         if self.segments is not None and not self.segments.is_dir():
             raise ConfigError(

@@ -58,7 +58,7 @@ offset_dropout = 0.1
 """Teacher and seed as in configs/learn.toml, student as in configs/movielens.toml, fewer steps."""
 
 _DAY_SECONDS = 86_400
-_MINUTES = 30.0  # a retraining on a core of its own takes a fifth of it
+_MINUTES = 30.0
 
 
 def prove(*, days: int = 365, seed: int = 1) -> Iterator[Figure]:

@@ -97,7 +97,9 @@ def test_old_orders_and_the_log_become_one_table_as_the_document_shows(
     (tmp_path / "data").mkdir()
     orders = "user_id,item_id,timestamp\nann,007,1700000000\nann,b,1700000002\n"
     (tmp_path / "data" / "interactions.csv").write_text(orders)
-    write(LogFolder("work/log"), "event", [event("s", "b", 1_700_000_001_000)])
+    (tmp_path / "data" / "items.csv").write_text("item_id,title\n007,Seven\nb,B\n")
+    clicks = [event("s", "b", 1_700_000_001_000), event("s", "added-live", 1_700_000_001_001)]
+    write(LogFolder("work/log"), "event", clicks)
 
     exec(block[1], {})  # noqa: S102 - the document's own program
 

@@ -101,7 +101,7 @@ class JournalledEvents:
         )
         try:
             await self._store.insert(record.ref, event, record.at)
-        except NotLoggedError:
-            self._count_left_out("event", "log_full", 1)
+        except NotLoggedError as error:
+            self._count_left_out("event", error.reason, int(error.is_new))
         except HistoryRejectionError as error:
             await self._journal.set_aside(record, str(error))

@@ -179,8 +179,8 @@ class RedisHistoryStore:
                     f"Redis rejects the event: {error.__cause__}"
                 ) from error
             raise
-        if is_logged == 0:
-            raise NotLoggedError([])
+        if is_logged is not None and is_logged < 1:
+            raise NotLoggedError([], is_new=is_logged == 0)
 
     async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
         """Implements `HistoryStore.forget`."""

@@ -131,11 +131,13 @@ _INSERT = """
 local events, event_ids, event_id, at = KEYS[1], KEYS[2], ARGV[1], ARGV[3]
 local erased = redis.call('GET', KEYS[3])
 if erased and tonumber(erased) >= tonumber(at) then return end
-local begun = redis.call('ZSCORE', event_ids, event_id)
-if begun and tonumber(begun) > tonumber(at) - $window then return end
-redis.call('ZADD', event_ids, at, event_id)
-local logged = 1
+local begun, logged = redis.call('ZSCORE', event_ids, event_id), 1
 $define_log
+if begun and tonumber(begun) > tonumber(at) - $window then
+  $log_again
+  return logged
+end
+redis.call('ZADD', event_ids, at, event_id)
 $write_log
 redis.call('PEXPIRE', event_ids, $ttl)
 if not ($is_for_history) then return logged end
@@ -213,7 +215,7 @@ def insert_script(retention: Retention, bounds: LogBounds | None) -> Script:
     """Makes the script that inserts an event into a history, at its place by time.
 
     The script implements `ReplayableStore.insert`. It returns 0 if the event is stored, but left
-    out of a full event log.
+    out of a full event log, and -1 if it was stored and left out before, and is so again.
 
     Args:
         retention: limits on the stored data of a session, which are constants in the script.

@@ -22,7 +22,18 @@ def record(secret: str | None = None, **fields: Any) -> object:
 def test_an_event_needs_session_item_and_type_only() -> None:
     at = PLACE.stored_at
     expected = Event(
-        1, "events:7", "default", "ann", "click", "a", at, at, None, None, None, SEQUENCE
+        1,
+        "events:7:1700000000000",
+        "default",
+        "ann",
+        "click",
+        "a",
+        at,
+        at,
+        None,
+        None,
+        None,
+        SEQUENCE,
     )
     assert record(**CLICK) == expected
 

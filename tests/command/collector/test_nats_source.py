@@ -84,6 +84,41 @@ def test_a_message_that_is_no_record_stays_and_stops_no_other(
     ]
 
 
+def test_many_messages_that_are_no_records_hide_none_behind_them(
+    nats_streams: NatsStreams, log: LogFolder
+) -> None:
+    for _ in range(251):  # more than the source takes at once
+        nats_streams.publish({"kind": "order"})
+    nats_streams.add(click("ann", 1))
+    said: list[str] = []
+
+    run(collect(nats_streams.source(), log, said))
+
+    assert ids(log) == ["ann-1"]
+    assert len(said) == 251
+
+
+def test_an_event_without_an_id_in_a_stream_that_was_made_anew_is_another_event(
+    nats_streams: NatsStreams, log: LogFolder
+) -> None:
+    event = {"session_ref": "ann", "event_type": "click"}
+    for item in "ab":
+        nats_streams.publish({**event, "item_id": item})  # number 1 in both streams
+        run(collect(nats_streams.source(), log))
+        nats_streams.make_anew()
+
+    assert read_events(log)["item_id"].to_pylist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["a.b", "a b", "*", "", "n" * 65])
+def test_a_name_that_no_stream_can_have_is_refused(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["collect", str(tmp_path / "log"), "--nats-url", "nats://127.0.0.1:1"]
+    assert main([*command, "--nats-stream", name]) == 2
+    assert f"--nats-stream {name!r}: expected the name of a stream" in capsys.readouterr().err
+
+
 def test_a_header_that_looks_like_one_of_the_server_ends_nothing(
     nats_streams: NatsStreams, log: LogFolder
 ) -> None:
@@ -175,7 +210,8 @@ def test_once_collects_by_the_secret_files_of_the_service(
 
     found = read_events(log)
     assert found["session_ref"].to_pylist() == [session_ref(SECRET, "default", "s1")]
-    assert found["event_id"].to_pylist() == ["events:1"]
+    (event_id,) = found["event_id"].to_pylist()
+    assert re.fullmatch(r"events:1:\d{13}", event_id)  # stream, number, time in ms
 
 
 def blocks(language: str) -> list[str]:

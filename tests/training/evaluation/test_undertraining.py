@@ -55,3 +55,5 @@ def test_an_epoch_of_few_steps_is_told_with_the_size_of_its_batches() -> None:
 def test_students_that_were_trained_enough_are_not_remarked_upon() -> None:
     assert not signs_of_undertraining({"plain-0": 12}, 10, LARGE_SHOP)
     assert not signs_of_undertraining({}, 3, LARGE_SHOP)
+    one_at_a_time = TrainingConfig(batch_size=1, max_epochs=25, patience=5)
+    assert not signs_of_undertraining({"plain-0": 12}, 3, one_at_a_time)

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from service.stores.event_log.protocol import LogBounds, NotLoggedError
 from service.stores.history.cluster_store import ClusterHistoryStore
 from service.stores.history.protocol import Event, Retention, Session
-from service.stores.history.redis_keys import keys_of
+from service.stores.history.redis_keys import keys_of, stream_of
 from service.stores.history.redis_store import RedisHistoryStore, now
 from service.stores.redis_client import connect_cluster, connect_shared
 
@@ -66,6 +67,29 @@ async def test_an_inserted_event_that_is_sent_again_is_not_stored_again(
 ) -> None:
     await store.insert("v1.ann", Event("a", "e1"), now())
     assert await store.append(ANN, Event("a", "e1")) == ["a"]
+
+
+async def test_an_event_left_out_of_a_full_log_is_logged_by_the_replay_of_its_repetition(
+    redis_server: "RedisServer",
+) -> None:
+    limits = Retention(max_length=3, ttl_seconds=60, event_id_seconds=60)
+    client = connect_shared(redis_server.url, timeout_seconds=5)
+    store = RedisHistoryStore(client, limits, has_journals=True, log=LogBounds(1, 1, 1))
+    events = [Event("a", f"e{number}", log_text=f"[{number}]") for number in range(17)]
+    for event in events[:16]:  # the stream is measured at every 16th entry
+        await store.append(ANN, event)
+    with pytest.raises(NotLoggedError):
+        await store.append(ANN, events[16])
+    with pytest.raises(NotLoggedError) as again:
+        await store.insert("v1.ann", events[16], now())
+    assert not again.value.is_new
+
+    await client.execute_command("XTRIM", stream_of("v1.ann"), "MAXLEN", 0)
+    for _ in range(2):
+        await store.insert("v1.ann", events[16], now())
+
+    assert await client.execute_command("XLEN", stream_of("v1.ann")) == 1
+    await store.close()
 
 
 async def test_an_erased_session_is_not_brought_back(store: RedisHistoryStore) -> None:

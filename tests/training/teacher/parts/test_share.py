@@ -67,6 +67,22 @@ def test_a_part_makes_no_knowledge(prepared: Prepared, tmp_path: Path) -> None:
     assert not knowledge_folder(*open_experiment(path, path.parent / "work")).exists()
 
 
+@pytest.mark.parametrize("options", [["--part", "1/2"], []])
+def test_shards_that_ready_made_knowledge_leaves_unread_are_refused(
+    options: list[str], prepared: Prepared, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = prepared('kind = "titles"')
+    assert teach_with(path) == 0
+    made = knowledge_folder(*open_experiment(path, path.parent / "work"))
+    path.write_text(f'knowledge = "{made}"\n{path.read_text()}')
+
+    assert teach_with(path, *options, "--store", str(tmp_path / "store")) == 2
+
+    assert "is ready-made, so nobody would read the shards" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+    assert teach_with(path, "--part", "1/2", "--store", str(tmp_path / "store"), "--again") == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "options", "problem"),
     [
