@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from handbook.reference.json_schema import one_line, table
 from service.api.problems import HEADERS, STATUS
+from service.reason_phrases import reason_phrase
 
 INTRODUCTION = """\
 # Problems
@@ -16,7 +17,7 @@ invalid field. `type` is always `about:blank`: the status tells the kind.
 ```json
 {
   "type": "about:blank",
-  "title": "Unprocessable Entity",
+  "title": "Unprocessable Content",
   "status": 422,
   "detail": "k: must be at most 100, not 1000",
   "errors": [{"field": "k", "message": "must be at most 100, not 1000"}]
@@ -52,7 +53,7 @@ def _others() -> Iterator[tuple[str, ...]]:
 
 
 def _status(status: HTTPStatus) -> str:
-    return f"{status.value} {status.phrase}"
+    return f"{status.value} {reason_phrase(status)}"
 
 
 def _headers(status: HTTPStatus) -> str:

@@ -1,13 +1,13 @@
 """Writes docs/reference/rest.md: every route of the service, its parameters and bodies."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from handbook.reference.example_service import example_service
 from handbook.reference.json_schema import field_rows, one_line, table, type_in_words
 from service.api.costs import COSTS
 from service.api.scopes import OPEN, SCOPES
+from service.reason_phrases import reason_phrase
 
 INTRODUCTION = """\
 # REST
@@ -68,7 +68,7 @@ def _answers(responses: Mapping[str, Any]) -> Iterator[str]:
     for status, response in sorted(responses.items()):
         answer = _content(response) or "no body"
         if "[Problem]" in answer:
-            answer = HTTPStatus(int(status)).phrase
+            answer = reason_phrase(int(status))
         yield f"{status} {answer}"
 
 

@@ -27,6 +27,7 @@ from service.errors import (
     UnauthorizedError,
 )
 from service.http.request_ids import HEADER
+from service.reason_phrases import reason_phrase
 from service.telemetry.logs import request_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -115,7 +116,7 @@ def problem(status: int, detail: str, errors: Sequence[FieldProblem] = ()) -> Pr
 
     `detail`: the reason, for people. `errors`: the values of the request that cannot be used.
     """
-    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    return Problem(title=reason_phrase(status), status=status, detail=detail, errors=errors)
 
 
 def detail_of(errors: Sequence[FieldProblem]) -> str:
@@ -125,9 +126,9 @@ def detail_of(errors: Sequence[FieldProblem]) -> str:
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Returns the OpenAPI `responses` of a route that can answer with problems of `statuses`."""
-    schema = {"$ref": "#/components/schemas/Problem"}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status.value: {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        status.value: {"description": reason_phrase(status), "content": content}
         for status in statuses
     }
 

@@ -21,6 +21,7 @@ from service.errors import OverloadedError
 from service.http.body_limit import MAX_BODY_BYTES, announced_length
 from service.http.connections import NEVER, Connections, EarlyAdmission, connections_of
 from service.http.uvicorn_parts import Answered, LazyFlow, OneWriteCycle, Pipeline
+from service.reason_phrases import reason_phrase
 
 MAX_URL_BYTES = 8 << 10
 
@@ -336,7 +337,8 @@ def _problem(
 
     `retry_after`: seconds before a retry, for 503. `keep_alive`: whether the connection stays open.
     """
-    content = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
+    phrase = reason_phrase(status)
+    content = {"type": "about:blank", "title": phrase, "status": status, "detail": detail}
     body = json.dumps({**content, "errors": []}).encode()
     headers = {
         "content-type": "application/problem+json",
@@ -345,6 +347,6 @@ def _problem(
         **({} if keep_alive else {"connection": "close"}),
         **{name.decode(): value.decode() for name, value in (NOSNIFF, NO_STORE)},
     }
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
+    lines = [f"HTTP/1.1 {status.value} {phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body

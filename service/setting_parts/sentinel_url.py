@@ -3,6 +3,7 @@
 Its form is `redis+sentinel://HOST:PORT,HOST:PORT/NAME/DATABASE`.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
 _FORM = "redis+sentinel://[USER:PASSWORD@]HOST:PORT[,HOST:PORT ...]/NAME[/DATABASE]"
 _DEFAULT_PORT = 26_379
+_AUTHORITY_END = re.compile("[/?#]")
 
 
 class SentinelUrl(NamedTuple):
@@ -34,8 +36,9 @@ def parse_sentinel_url(url: str) -> SentinelUrl:
         ValueError: the address has another form. The message does not quote the address, because
             it can contain a password.
     """
-    parts = urlsplit(url)
-    login, at, hosts = parts.netloc.rpartition("@")
+    scheme, _, rest = url.partition("://")
+    login, at, hosts = _AUTHORITY_END.split(rest, maxsplit=1)[0].rpartition("@")
+    parts = urlsplit(f"//{rest[len(login + at + hosts) :]}")  # without hosts: it refuses several
     name, _, database = parts.path.strip("/").partition("/")
     try:
         sentinels = [_host_and_port(each) for each in hosts.split(",")]
@@ -43,7 +46,7 @@ def parse_sentinel_url(url: str) -> SentinelUrl:
         raise ValueError(f"must have the form {_FORM}") from None
     if not name or "/" in database:
         raise ValueError(f"must have the form {_FORM}")
-    scheme = parts.scheme.removesuffix("+sentinel")
+    scheme = scheme.removesuffix("+sentinel")
     query = f"?{parts.query}" if parts.query else ""
     return SentinelUrl(
         sentinels, unquote(name), f"{scheme}://{login}{at}localhost/{database}{query}"
