@@ -1,7 +1,7 @@
 """Compares the CPU time of a request with event log and impressions with that of one without.
 
 Two services on one Redis, one of them with `EVENT_LOG=on`, get the same clicks of sessions with 50
-items, as fast as they answer. They take turns. Then the one with the log gets 1,000 requests a
+items, as fast as they answer. They take turns. Then a service with the log gets 1,000 requests a
 second, and a collector fetches what is in the log.
 """
 
@@ -10,8 +10,11 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from resource import RUSAGE_CHILDREN, getrusage
 from tempfile import TemporaryDirectory
+
+from tqdm import tqdm
 
 from benchmarks.load.generator import run_in_process
 from benchmarks.load.plan import even
@@ -31,32 +34,34 @@ _REQUESTS_A_SECOND = 8_000  # more than a worker answers
 
 
 def prove(
-    *, pairs: int = 45, seconds: float = 1.0, steady_seconds: float = 30.0
+    *, starts: int = 15, turns: int = 3, seconds: float = 1.0, steady_seconds: float = 30.0
 ) -> Iterator[Figure]:
     """Measures the CPU time of both services in turns, then latency at a constant rate.
 
+    The place of a process in memory changes its CPU time by several percent, which further turns of
+    the same process do not average out. So both services are started several times, and each start
+    gives one ratio.
+
     Args:
-        pairs: number of turns.
+        starts: number of starts of both services.
+        turns: number of measurements of each service after a start.
         seconds: time of a measurement of CPU time.
         steady_seconds: time of the measurement at a constant rate.
     """
     lines = (FILMS / "items.jsonl").read_text(encoding="utf-8").splitlines()
     item_ids = [json.loads(line)["item_id"] for line in lines]
-    runs: dict[str, list[float]] = {"without": [], "with": []}
-    with (
-        running_redis() as redis,
-        running_service(FILMS, redis) as without,
-        running_service(FILMS, redis, EVENT_LOG="on") as with_log,
-    ):
-        services = [("without", without), ("with", with_log)]
-        for number in range(pairs):
-            for name, service in services[:: 1 if number % 2 else -1]:
-                runs[name].append(_cpu_us(redis, service, item_ids, seconds))
-        p99 = _steady_p99(redis, with_log, item_ids, steady_seconds)
+    pairs: list[tuple[float, float]] = []
+    with running_redis() as redis:
+        for _ in tqdm(range(starts), "starts", mininterval=1, maxinterval=5):
+            with _both_services(redis) as (without, with_log):
+                fill_regulars(redis.port, without.port, SERVICE, item_ids)
+                pairs.append(_cpu_us((without, with_log), item_ids, turns, seconds))
+        with running_service(FILMS, redis, EVENT_LOG="on") as service:
+            p99 = _steady_p99(redis, service, item_ids, steady_seconds)
         records, collector_seconds = _collected(redis)
-    ratios = [b / a for a, b in zip(runs["without"], runs["with"], strict=True)]
+    ratios = [with_log / without for without, with_log in pairs]
     low, high = median_interval(ratios)
-    for name, costs in runs.items():
+    for name, costs in zip(("without", "with"), zip(*pairs, strict=True), strict=True):
         yield Figure(f"request {name} event log", "µs CPU", statistics.median(costs))
     yield Figure("with over without", "times", statistics.median(ratios), low, high)
     yield Figure("with over without, upper end", "times", high, at_most=AT_MOST)
@@ -65,11 +70,35 @@ def prove(
     yield Figure("collected by one core, start included", "records/s", records / collector_seconds)
 
 
+@contextmanager
+def _both_services(redis: RunningProgram) -> Iterator[tuple[RunningProgram, RunningProgram]]:
+    """Runs a service without event log and one with it, for the duration of a `with` block."""
+    with (
+        running_service(FILMS, redis) as without,
+        running_service(FILMS, redis, EVENT_LOG="on") as with_log,
+    ):
+        yield without, with_log
+
+
 def _cpu_us(
-    redis: RunningProgram, service: RunningProgram, item_ids: Sequence[str], seconds: float
-) -> float:
-    """Returns the CPU time of the service for a request, in µs."""
-    fill_regulars(redis.port, service.port, SERVICE, item_ids)
+    services: tuple[RunningProgram, RunningProgram],
+    item_ids: Sequence[str],
+    turns: int,
+    seconds: float,
+) -> tuple[float, float]:
+    """Returns the CPU time of each of two services for a request, in µs: the median of its turns.
+
+    The services take turns, and each of them comes first in every other turn.
+    """
+    costs: list[list[float]] = [[], []]
+    for turn in range(turns):
+        for at in (0, 1) if turn % 2 else (1, 0):
+            costs[at].append(_cpu_us_of(services[at], item_ids, seconds))
+    return statistics.median(costs[0]), statistics.median(costs[1])
+
+
+def _cpu_us_of(service: RunningProgram, item_ids: Sequence[str], seconds: float) -> float:
+    """Returns the CPU time of a service for a request, in µs."""
     clicks = regulars(item_ids, round(seconds * _REQUESTS_A_SECOND))
     plan = closed_loop(clicks, SERVICE, service.port, seconds=seconds, connections=_CONNECTIONS)
     before = service.cpu_seconds()
