@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from resource import RUSAGE_CHILDREN, getrusage
 from tempfile import TemporaryDirectory
 
-from tqdm import tqdm
-
 from benchmarks.load.generator import run_in_process
 from benchmarks.load.plan import even
 from benchmarks.load.workloads import RATE, SERVICE, closed_loop, fill_regulars, open_loop, regulars
@@ -27,6 +25,7 @@ from proofs.fixtures.film_teacher import FILMS
 from proofs.record import Figure
 from training.events.log_folder import LogFolder
 from training.events.reading import read_copies
+from training.progress import ProgressBar
 
 AT_MOST = 1.15
 _CONNECTIONS = 16
@@ -52,10 +51,12 @@ def prove(
     item_ids = [json.loads(line)["item_id"] for line in lines]
     pairs: list[tuple[float, float]] = []
     with running_redis() as redis:
-        for _ in tqdm(range(starts), "starts", mininterval=1, maxinterval=5):
-            with _both_services(redis) as (without, with_log):
-                fill_regulars(redis.port, without.port, SERVICE, item_ids)
-                pairs.append(_cpu_us((without, with_log), item_ids, turns, seconds))
+        with ProgressBar("measuring CPU time", starts, "start") as bar:
+            for _ in range(starts):
+                with _both_services(redis) as (without, with_log):
+                    fill_regulars(redis.port, without.port, SERVICE, item_ids)
+                    pairs.append(_cpu_us((without, with_log), item_ids, turns, seconds))
+                bar.advance()
         with running_service(FILMS, redis, EVENT_LOG="on") as service:
             p99 = _steady_p99(redis, service, item_ids, steady_seconds)
         records, collector_seconds = _collected(redis)

@@ -31,6 +31,7 @@ from proofs.chaos.stack import RedisNode
 from proofs.fuzz import EXAMPLE
 from proofs.record import Figure
 from proofs.wheel import free_port
+from training.progress import ProgressBar
 
 DRAIN_SECONDS = 1.0
 END_SECONDS = 2.0
@@ -210,12 +211,18 @@ async def run(moments: int, workers: int, chance: random.Random, redis: RedisNod
     }
     seconds = await start_seconds(settings | {"PORT": str(free_port())})
     ends = []
-    for number in range(moments):
-        in_start = number % 2 == 0
-        moment = chance.uniform(0, seconds if in_start else MAX_SECONDS_READY)
-        port = {"PORT": str(free_port())}
-        ends.append(await end_at(moment, settings | port, in_start=in_start))
+    with ProgressBar(f"ending {_named(workers)}", moments, "SIGTERM") as bar:
+        for number in range(moments):
+            in_start = number % 2 == 0
+            moment = chance.uniform(0, seconds if in_start else MAX_SECONDS_READY)
+            port = {"PORT": str(free_port())}
+            ends.append(await end_at(moment, settings | port, in_start=in_start))
+            bar.advance()
     return ends
+
+
+def _named(workers: int) -> str:
+    return f"{workers} worker{'s' if workers > 1 else ''}"
 
 
 def prove(
@@ -236,7 +243,7 @@ def prove(
 
 
 def _figures(workers: int, ends: Sequence[End]) -> Iterator[Figure]:
-    name = f"{workers} worker{'s' if workers > 1 else ''}"
+    name = _named(workers)
     yield Figure(f"{name}: SIGTERMs", "runs", len(ends))
     others = sum(each.exit_code != 0 for each in ends)
     yield Figure(f"{name}: other exit code than 0", "runs", others, at_most=0)
