@@ -51,8 +51,22 @@ class RunningProgram:
         """Returns the resident memory of the program and its child processes, in MiB."""
         return sum(resident for _, resident in self._usage()) / 2**20
 
+    def proportional_mib(self) -> float:
+        """Returns the proportional set size of the program and its child processes, in MiB.
+
+        A page of memory that several processes share counts in equal parts for each. Linux only.
+        """
+        sizes = 0
+        for each in self._processes():
+            with suppress(psutil.NoSuchProcess):  # a child that has just ended
+                sizes += each.memory_full_info().pss
+        return sizes / 2**20
+
+    def _processes(self) -> list[psutil.Process]:
+        return [self._process, *self._process.children(recursive=True)]
+
     def _usage(self) -> Iterator[tuple[float, int]]:
-        for each in [self._process, *self._process.children(recursive=True)]:
+        for each in self._processes():
             times = each.cpu_times()
             yield times.user + times.system, each.memory_info().rss
 

@@ -161,4 +161,5 @@ def _save_bundle(
             metrics={},
             parity_error=graphs.parity_error,
             provenance=provenance,
+            scorer=graphs.scorer,
         )
