@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _NUMBER = r"[+-]?\d[\d,]*(?:\.\d+)?"
-_CLAIM = re.compile(
+CLAIM = re.compile(
     rf"(?P<value>{_NUMBER})(?P<percent> ?%)? \[(?P<low>{_NUMBER})(?: ?%)?,\s+"
     rf"(?P<high>{_NUMBER})(?:\s?%)?\]"
 )
@@ -39,7 +39,13 @@ class Claim:
     @property
     def names_a_commit(self) -> bool:
         """Whether its sentence names the commit at which it can be read, as its report is gone."""
-        return _COMMIT.search(self.sentence) is not None
+        return self.commit is not None
+
+    @property
+    def commit(self) -> str | None:
+        """The commit that its sentence names, abbreviated; None if it names none."""
+        found = _COMMIT.search(self.sentence)
+        return found and found[0]
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Measured:
 def claims(text: str) -> Iterator[Claim]:
     """Yields the claims of a document, in order."""
     flat = re.sub(r"\s+", " ", text)
-    for match in _CLAIM.finditer(flat):
+    for match in CLAIM.finditer(flat):
         numbers = (match["value"], match["low"], match["high"])
         begin = max(flat.rfind(". ", 0, match.start()), flat.rfind(" - ", 0, match.start()), 0)
         end = flat.find(". ", match.end())

@@ -1,4 +1,4 @@
-"""Writes measured figures into README.md and docs/performance.md, between pairs of comments.
+"""Writes measured figures into README.md and two documents, between pairs of comments.
 
 The figures come from the reports in `benchmarks/out` and `docs/results`.
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.options import ROOT
 from benchmarks.results.figures import Figure, Report, load_report
+from benchmarks.results.findings_tables import ROWS, findings_table
 from benchmarks.results.markdown import format_number, markdown_table
 from benchmarks.results.ranking_figures import RankingFigures
 from training.stage import write_text
@@ -18,6 +19,7 @@ from training.stage import write_text
 OUT = ROOT / "benchmarks" / "out"
 LADDER_REPORTS = ROOT / "docs" / "results"
 README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "performance.md"
+FINDINGS = ROOT / "docs" / "findings.md"
 
 # Beginnings of figure names in the report `student_vs_teacher`, each with its column heading.
 COLUMNS = (
@@ -35,6 +37,17 @@ SPEED = (
     ("peers", "throughput over", "throughput over the fastest other server of the same graph"),
     ("cold_start", "process start to ready", "from start to ready"),
     ("cold_start", "resident when ready", "memory when ready"),
+)
+# Measures, each with the report that has its gain, the figure without it, and the figure with it.
+GAINS = (
+    ("graph instead of a naive export, 1 item", "graph", "naive, 1 items", "shipped, 1 items"),
+    ("the same, 50 items", "graph", "naive, 50 items", "shipped, 50 items"),
+    (
+        "blocks of similar items, of 1,000,000 (without: random weights; with: the demo's student)",
+        "scale",
+        "an answer from 1,000,000 items",
+        "p50 of an answer from 1,000,000 items",
+    ),
 )
 DATA = {
     "movielens": "[MovieLens](docs/results/movielens.md)",
@@ -148,13 +161,34 @@ def targets_section(reports: Mapping[str, Report]) -> str:
     return f"{table}\n\n<sub>{'; '.join(_origins(reports.values()))}</sub>"
 
 
+def gains_section(reports: Mapping[str, Report]) -> str:
+    """Returns the table of CPU time without and with each measure of `GAINS`."""
+    rows = []
+    for label, name, *sides in GAINS:
+        report = reports[name]
+        figures = {each.name: each for each in report.figures}
+        without, with_it = (figures[side] for side in sides)
+        ratio = f"{format_number(with_it.value / without.value)} times"
+        rows.append([label, _cell(without), _cell(with_it), ratio, f"`{report.command}`"])
+    return markdown_table(("measure", "without", "with", "with over without", "command"), rows)
+
+
+def _findings_section(name: str) -> Section:
+    return lambda _: findings_table(LADDER_REPORTS, name)
+
+
 SECTIONS: Mapping[Path, Mapping[str, Section]] = {
     README: {
         "summary": summary_section,
         "worth it": worth_section,
         "how fast": speed_section,
     },
-    PERFORMANCE: {"student and teachers": comparison_section, "targets": targets_section},
+    PERFORMANCE: {
+        "student and teachers": comparison_section,
+        "targets": targets_section,
+        "gains": gains_section,
+    },
+    FINDINGS: {name: _findings_section(name) for name in ROWS},
 }
 
 

@@ -1,5 +1,8 @@
 """No figure with an interval in the documents differs from what was measured."""
 
+import io
+import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,27 @@ def test_figures_with_intervals_are_those_of_the_reports(
     found = claims((ROOT / name).read_text(encoding="utf-8"))
     wrong = [each for each in found if not (each.names_a_commit or is_measured(each, figures))]
     assert [(each.text, each.sentence) for each in wrong] == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_figure_of_a_commit_is_that_of_the_reports_of_that_commit(
+    name: str, tmp_path: Path
+) -> None:
+    found = [each for each in claims((ROOT / name).read_text("utf-8")) if each.names_a_commit]
+    for each in found:
+        assert each.commit is not None
+        extract_reports(each.commit, tmp_path / each.commit)
+        assert is_measured(each, measured_figures(tmp_path / each.commit)), each.text
+
+
+def extract_reports(commit: str, folder: Path) -> None:
+    """Extracts the reports of a commit; skips the test in a clone that lacks its history."""
+    reports = ("archive", "--format=tar", f"{commit}:docs/results", ":(glob)*.md")
+    finished = subprocess.run(["git", "-C", str(ROOT), *reports], capture_output=True, check=False)
+    if finished.returncode:
+        pytest.skip(f"commit {commit} is not in the history of this clone")
+    with tarfile.open(fileobj=io.BytesIO(finished.stdout)) as reports_of_commit:
+        reports_of_commit.extractall(folder, filter="data")
 
 
 def test_readme_and_findings_state_many_figures() -> None:

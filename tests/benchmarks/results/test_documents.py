@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.results.documents import (
+    FINDINGS,
     PERFORMANCE,
     README,
     comparison_section,
@@ -52,6 +53,6 @@ def test_figures_replace_the_old_ones_and_nothing_else() -> None:
         replace_section(text, "b", "new")
 
 
-@pytest.mark.parametrize("path", [README, PERFORMANCE], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [README, PERFORMANCE, FINDINGS], ids=lambda path: path.name)
 def test_a_document_has_the_figures_of_the_reports(path: Path) -> None:
     assert documents(load_reports())[path].split() == path.read_text(encoding="utf-8").split()

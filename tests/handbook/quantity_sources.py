@@ -1,0 +1,214 @@
+"""The source of each quantity in README, performance, findings and scale, by section.
+
+`RECORDS` names the figures of records and reports that a section quotes. `STATED` has the other
+quantities: settings of the code, results of arithmetic with records, and definitions. They are
+numbers in base units: seconds, bytes and shares.
+"""
+
+import csv
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.__main__ import BenchOptions
+from benchmarks.load.workloads import RATE
+from benchmarks.subjects.subject import NUM_ITEMS
+from export.graphs.block_search import NUM_CANDIDATES
+from export.scorer import BLOCKS_FROM, MIN_RECALL
+from proofs.prepare import MILLIONS, PER_ITEM, PER_USER
+from service.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+README, PERFORMANCE = "README.md", "docs/performance.md"
+FINDINGS, SCALE = "docs/findings.md", "docs/scale.md"
+DOCUMENTS = (README, PERFORMANCE, FINDINGS, SCALE)
+
+Place = tuple[str, str]
+"""Path of a document, and the heading of a section."""
+
+
+def _value(report: str, name: str) -> float:
+    """Returns the value of a figure of a report or record."""
+    figures = json.loads((ROOT / report).read_text("utf-8"))["figures"]
+    (found,) = (each for each in figures if each["name"] == name)
+    return float(found["value"])
+
+
+def ndcg(dataset: str, row: str) -> float:
+    """Returns test NDCG@20 of SASRec's `row` in the report of `dataset`."""
+    with (ROOT / "docs" / "results" / f"{dataset}.csv").open(encoding="utf-8", newline="") as file:
+        keys = ("row", "student", "split", "targets", "metric", "protocol")
+        wanted = (row, "SASRec", "test", "all", "NDCG@20", "train")
+        (mean,) = (
+            each["mean"] for each in csv.DictReader(file) if tuple(map(each.get, keys)) == wanted
+        )
+    return float(mean)
+
+
+def demo_lines() -> list[str]:
+    """Returns the lines of the recorded output of `make demo`."""
+    picture = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
+    texts = re.findall(r"<text [^>]*>(.*?)</text>", picture)
+    return [html.unescape(each).replace("\N{NO-BREAK SPACE}", " ") for each in texts]
+
+
+def _of_demo(row: str) -> float:
+    """Returns test NDCG@20 of a row of the demo, the mean of its last column."""
+    (line,) = (each for each in demo_lines() if each.startswith(f"{row} "))
+    return float(line.split(" ± ")[-2].split()[-1])
+
+
+PREPARE, SCALES = "docs/proofs/prepare.json", "benchmarks/out/scale.json"
+REQUEST_COST = "benchmarks/out/request_cost.json"
+CONSTANT_RATE = "benchmarks/out/constant_rate.json"
+STUDENT_AND_TEACHERS = "benchmarks/out/student_vs_teacher.json"
+STORED = "docs/proofs/stored_runs.json"
+EPOCH_COST, STEP_COST = "benchmarks/out/epoch_cost.json", "benchmarks/out/step_cost.json"
+_STORED_P90 = tuple(
+    (STORED, f"p90 at 1,000 requests/s, regulars: {each}") for each in ("smallest", "largest")
+)
+
+RECORDS: Mapping[Place, Sequence[tuple[str, str]]] = {
+    (README, "How fast"): _STORED_P90,
+    (PERFORMANCE, "Student and teachers"): ((STUDENT_AND_TEACHERS, "NDCG@20, student"),),
+    (PERFORMANCE, "How far to trust it"): (
+        *_STORED_P90,
+        (STORED, "throughput over the best peer's: smallest"),
+        (STORED, "throughput over the best peer's: largest"),
+        (CONSTANT_RATE, "p90 at 1,000 requests/s, regulars"),
+        ("docs/proofs/access.json", "with a key"),
+        (REQUEST_COST, "service at 1,000 requests/s over bare graph + bare Redis"),
+    ),
+    (FINDINGS, "The cost of a training step"): (
+        (STEP_COST, "training step over that of c4abec0, packed windows"),
+        (STEP_COST, "training step over that of c4abec0, packed windows, 40 % scored"),
+        (EPOCH_COST, "distilled epoch over plain, amazon-games, as configured"),
+        (EPOCH_COST, "distilled epoch over plain, movielens, all three weights"),
+    ),
+    (SCALE, "Scale"): tuple(
+        (PREPARE, f"{millions:g} million interactions: {name}")
+        for millions in MILLIONS
+        for name in ("peak resident memory", "peak private memory")
+    ),
+    (SCALE, "A billion events a day, a hundred million items"): (
+        (SCALES, "an answer from 10,000 items"),
+        (SCALES, "an answer from 100,000 items"),
+        (SCALES, "p50 of an answer from 300,000 items"),
+        (SCALES, "p50 of an answer from 1,000,000 items"),
+        (CONSTANT_RATE, "Redis CPU"),
+        (EPOCH_COST, "an epoch of amazon-games, plain"),
+        (EPOCH_COST, "an epoch of amazon-games, as configured"),
+    ),
+}
+"""The figures that a section quotes: path of a report or record, and name of the figure."""
+
+
+def _prepare_table() -> dict[str, float]:
+    """Returns what the table of `prepare` derives from its record: sizes, minutes and rates."""
+    cells = {}
+    for millions in map(int, MILLIONS):
+        count, of = millions * 1_000_000, f"{millions} million interactions: "
+        minutes = _value(PREPARE, f"{of}processor time") / 60
+        rate = _value(PREPARE, f"{of}interactions a second of one core")
+        numbers = [count / PER_USER, count / PER_ITEM, round(rate, -3)]
+        cells |= {f"{number:,.0f}": number for number in numbers} | {f"{minutes:.2f}": minutes}
+    return cells
+
+
+def _per_million(name: str) -> float:
+    """Returns what a further million interactions adds to a figure, from 10 to 50 million."""
+    ten, fifty = (_value(PREPARE, f"{each} million interactions: {name}") for each in (10, 50))
+    return (fifty - ten) / 40
+
+
+def _large_shop() -> dict[str, float]:
+    """Returns the arithmetic of a billion events a day and a hundred million items."""
+    events, items, sessions, history = 1e9 / 86_400, 1e8, 1e8, 30e9
+    peak = 3 * events
+    rest = 1e-6 * (_value(REQUEST_COST, "service, saturated") - _value(REQUEST_COST, "bare graph"))
+    search = 1e-3 * _value(SCALES, "p50 of an answer from 1,000,000 items")
+    per_event = 250  # bytes, as `EVENT_LOG_MAX_BYTES` is documented
+    on_disk = 36  # bytes of an interaction in temporary files
+    session = 390 + 10 * (22 + 10 + 2 * 36)  # docs/operations.md, with item ids of ten bytes
+    names = 2.5e6 + 1e6  # users and items of the largest dataset of the record
+    private = _value(PREPARE, "50 million interactions: peak private memory") * 2**30 / names
+    log_bytes = float(Settings.model_fields["event_log_max_bytes"].default)
+    prepare = _per_million("processor time")
+    return {
+        "34,700": peak,
+        "60 %": 0.6,
+        "0.6": 0.6,
+        "10,000": 10_000,
+        "100,000": 100_000,
+        "300,000": 300_000,
+        "1,000,000": 1_000_000,
+        "0.1 ms": rest,
+        "0.27 s": search * items / 1e6,
+        "16,000 cores": peak * search * items / 1e6 / 0.6,
+        "4 bytes": 4,
+        "320 bytes": 4 * 64 * 1.25,
+        "32 GB": 4 * 64 * 1.25 * items,
+        "64 GB": 2 * 4 * 64 * 1.25 * items,
+        "140 GB": session * sessions,
+        "250 bytes": per_event,
+        "2.9 MB": per_event * events,
+        "8.7 MB": per_event * peak,
+        "64 MiB": log_bytes,
+        "8 s": log_bytes / (per_event * peak),
+        "3.8 s": prepare,
+        "36 bytes": on_disk,
+        "32 hours": history / 1e6 * prepare,
+        "1.1 TB": history * on_disk,
+        "340 bytes": private,
+        "68 GB": private * 200e6,
+        "17,332": NUM_ITEMS,
+        "12 bytes": 12,
+        "77 GB": 12 * items * 64,
+        "2.8 ms": rest + search,
+        "160 cores": peak * (rest + search) / 0.6,
+        "20 minutes": history / 100 / 1e6 * prepare,
+        "11 GB": history / 100 * on_disk,
+    }
+
+
+STATED: Mapping[Place, Mapping[str, float]] = {
+    (README, "Distilled recommender"): {
+        "3,496": 3_496,  # items of MovieLens: the line "films" of the report
+        "95 %": 0.95,
+        "0.04 $": BenchOptions().core_hour,
+    },
+    (README, "Try it"): {"3.11": 3.11, "3.13": 3.13},  # `requires-python`
+    (README, "Is it worth it?"): {"95 %": 0.95, "0.0541": _of_demo("SASRec CE")},
+    (README, "How fast"): {"1,000": RATE},
+    (README, "Status"): {"1.0": 1.0},
+    (PERFORMANCE, "Student and teachers"): {
+        "0.04 $": BenchOptions().core_hour,
+        "0.0581": _of_demo("SASRec DLLM2Rec"),
+        "0.0541": _of_demo("SASRec CE"),
+        "0.0586": ndcg("movielens", "DLLM2Rec"),
+        "0.0504": ndcg("movielens", "CE"),
+    },
+    (PERFORMANCE, "Targets"): {"17,332": NUM_ITEMS},
+    (PERFORMANCE, "How far to trust it"): {"1,000": RATE},
+    (PERFORMANCE, "In the graph"): {
+        "262,144": BLOCKS_FROM,
+        "1,024": NUM_CANDIDATES,
+        "99.5 %": MIN_RECALL,
+    },
+    (FINDINGS, "How to read the figures"): {"95 %": 0.95},
+    # The three figures of the paper: Cui et al., RecSys 2024.
+    (FINDINGS, "The method beside the paper's claim"): {"47.97 %": 0.4797},
+    (FINDINGS, "The paper's Amazon video games"): {"0.0331": 0.0331, "0.0751": 0.0751},
+    (FINDINGS, "Its cold items"): {"2 %": 0.02},  # within the interval beside it
+    (FINDINGS, "The cost of a training step"): {"40 %": 0.4},  # `scored_share` of the figure
+    (SCALE, "Scale"): {
+        **_prepare_table(),
+        "0.014 GiB": _per_million("peak private memory") * 2**30,
+        "0.05 GiB": _per_million("peak resident memory") * 2**30,
+        "3.8 s": _per_million("processor time"),
+    },
+    (SCALE, "Prepare"): {"262,144": 262_144},
+    (SCALE, "A billion events a day, a hundred million items"): _large_shop(),
+}
