@@ -6,7 +6,6 @@ The folder can be on a mounted volume.
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from secrets import token_hex
 from urllib.parse import unquote, urlsplit
 
 from export.contract.addresses.object_store import LostRaceError, Stored, StoreError, missing
@@ -21,10 +20,15 @@ from export.contract.reading import (
 from export.contract.records import BundleError
 
 _MAX_UPLOAD = 2**40
+_PARTIAL_NAME = ".upload.partial"
+"""Temporary name of an upload, one in each folder: a killed upload's is overwritten by the next."""
 
 
 class LocalStore:
-    """The files under a local folder, as a store; a conditional write locks the folder."""
+    """The files under a local folder, as a store.
+
+    A conditional write locks this folder, an upload locks the folder of the object.
+    """
 
     def __init__(self, address: str) -> None:
         """Takes an address such as `file:///mnt/shop`; the folder need not exist.
@@ -60,15 +64,15 @@ class LocalStore:
     def upload(self, name: str, path: Path) -> None:
         """Implements `ObjectStore.upload`."""
         target = self._folder / name
-        # A random name, because two programs may publish the same bundle at the same time.
-        partial = target.with_name(f".{target.name}.{token_hex(8)}.partial")
+        partial = target.with_name(_PARTIAL_NAME)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                copy_file(path, partial, _MAX_UPLOAD)
-                partial.replace(target)
-            finally:
-                partial.unlink(missing_ok=True)
+            with locked(target.parent):
+                try:
+                    copy_file(path, partial, _MAX_UPLOAD)
+                    partial.replace(target)
+                finally:
+                    partial.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{self.address}/{name}: {error.strerror}") from None
 

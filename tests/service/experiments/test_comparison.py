@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from export.contract.log.live_figures import SCHEMA, LiveFigures, LiveReport, save_report
+from service.experiments import comparison
 from service.experiments.comparison import content_of
 from service.experiments.intervals import proportion
 from service.settings import Settings
@@ -65,6 +66,23 @@ def test_sources_and_versions_of_a_variant_are_compared_together() -> None:
     split = content_of(report(figures("a", 10_000, 1_000), *parts), "a")
     whole = content_of(report(figures("a", 10_000, 1_000), figures("b", 10_000, 1_500)), "a")
     assert split["comparisons"] == whole["comparisons"]
+
+
+def test_the_needed_impressions_are_computed_once_for_a_thousand_variants(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[float] = []
+
+    def needed(rate: float, *_: float) -> int:
+        asked.append(rate)
+        return 7
+
+    monkeypatch.setattr(comparison, "trials_to_show", needed)
+    variants = [figures(f"b{number}", 100, 12) for number in range(999)]
+    content = content_of(report(figures("a", 100, 10), *variants), "a")
+    of_clicks = [each for each in content["comparisons"] if each["metric"] == "click_through"]
+    assert [each["impressions_for_a_tenth"] for each in of_clicks] == [7] * 999
+    assert asked == [0.1]  # it depends on the control alone
 
 
 @pytest.mark.anyio
