@@ -1,10 +1,12 @@
 """The program `collect`, as a process of its own."""
 
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -86,14 +88,19 @@ def test_the_address_of_redis_may_be_a_secret_file(
 
 
 @pytest.fixture
-def start(log: LogFolder, streams: Streams) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def command(log: LogFolder) -> list[str]:
+    """Words that start a collector, but for the name of its source."""
+    return [sys.executable, "-m", "distilled_recommender", "collect", log.address]
+
+
+@pytest.fixture
+def start(command: list[str], streams: Streams) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
     """Starts a collector; kills all that still run at the end."""
     options = ["--flush-seconds", "0.1", "--claim-seconds", "0.2", "--compact-minutes", "0.02"]
-    command = [sys.executable, "-m", "distilled_recommender", "collect", log.address, *options]
     started = []
 
     def start_one() -> subprocess.Popen[bytes]:
-        words = [*command, "--redis-url", streams.server.url]
+        words = [*command, *options, "--redis-url", streams.server.url]
         started.append(subprocess.Popen(words, stdout=subprocess.DEVNULL))
         return started[-1]
 
@@ -133,3 +140,37 @@ def test_collectors_that_are_killed_lose_and_double_nothing(
 
     assert [each.wait(PATIENCE_SECONDS) for each in collectors] == [0, 0]
     assert ids(log) == expected
+
+
+@contextmanager
+def killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_sigterm_ends_a_collector_that_is_still_importing_with_code_0(
+    streams: Streams, command: Sequence[str]
+) -> None:
+    # The command inherits a blocked SIGTERM, and unblocks it when it can handle it.
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        process = subprocess.Popen([*command, "--redis-url", streams.server.url])
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+    process.terminate()
+    with killed_at_the_end(process):
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert streams.client.exists(STREAMS[0]) == 0  # it had not begun to read
+
+
+def test_sigterm_does_not_make_half_of_a_collection_a_success(command: Sequence[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen([*command, "--redis-url", url, "--once"])
+        silent.settimeout(PATIENCE_SECONDS)
+        with killed_at_the_end(process), silent.accept()[0]:  # it waits for an answer
+            process.terminate()
+            assert process.wait(PATIENCE_SECONDS) == -signal.SIGTERM

@@ -2,13 +2,21 @@
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from export.contract.addresses.object_store import (
+    LostRaceError,
+    ObjectStore,
+    Stored,
+    StoreError,
+)
 from training.errors import ConfigError, ShardError
 from training.stage import write_text
 from training.teacher.llm.shards import Shard
@@ -160,6 +168,78 @@ def test_a_claim_is_renewed_while_its_shard_is_computed(place: str) -> None:
             found = claims.objects.read("content/long.claim", 4_096)
             versions.add(found.version if found else None)
     assert len(versions) == 4
+
+
+def test_a_claim_that_another_process_has_taken_over_is_not_taken_back(tmp_path: Path) -> None:
+    claims = joined(str(tmp_path / "store"), "1/2").claims
+    before = threading.enumerate()
+    with claims.claimed("content/long"):
+        (renewing,) = [each for each in threading.enumerate() if each not in before]
+        taken = take_over(claims.objects, "content/long.claim")
+        while renewing.is_alive() and content_of(claims.objects, "content/long.claim") == taken:
+            time.sleep(0.01)
+    assert content_of(claims.objects, "content/long.claim") == taken
+
+
+def take_over(objects: ObjectStore, name: str) -> bytes:
+    """Writes the claim of another process, though the present one is renewed; returns it."""
+    claim = json.dumps({"part": "2/2", "token": "another"}).encode()
+    while True:
+        found = objects.read(name, 4_096)
+        with suppress(LostRaceError):
+            objects.replace(name, claim, found.version if found else None)
+            return claim
+
+
+def content_of(objects: ObjectStore, name: str) -> bytes:
+    found = objects.read(name, 4_096)
+    assert found is not None
+    return found.content
+
+
+def test_a_claim_is_renewed_again_after_a_store_that_did_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = joined(str(tmp_path / "store"), "1/2").claims
+    lost = threading.Event()
+    read = claims.objects.read
+
+    def read_once_lost(name: str, at_most: int) -> Stored | None:
+        if not lost.is_set():
+            lost.set()
+            raise StoreError("no answer")
+        return read(name, at_most)
+
+    with claims.claimed("content/long"):
+        first = content_of(claims.objects, "content/long.claim")
+        monkeypatch.setattr(claims.objects, "read", read_once_lost)
+        assert lost.wait(60)
+        deadline = time.monotonic() + 60
+        while content_of(claims.objects, "content/long.claim") == first:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_a_shard_that_another_completes_just_before_the_claim_is_not_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(tmp_path / "store")
+    ours, theirs = (shards_of(tmp_path, who)[:1] for who in ("ours", "theirs"))
+    crew, other = joined(place, None), joined(place, "2/2")
+    claim = crew.claims.objects.replace
+
+    def claim_after_another_completes(name: str, content: bytes, expected: str | None) -> None:
+        if not theirs[0].ledger.exists():
+            computing([])(theirs[0])
+            theirs[0].path.write_bytes(b"theirs")
+            other.store.publish(theirs[0])
+        claim(name, content, expected)
+
+    monkeypatch.setattr(crew.claims.objects, "replace", claim_after_another_completes)
+    done: list[str] = []
+    assert run(crew, ours, done) == ["titles-00000"]
+    assert (done, crew.computed) == ([], 0)
+    assert ours[0].path.read_bytes() == b"theirs"
 
 
 def test_of_two_results_the_first_counts_for_everyone(place: str, tmp_path: Path) -> None:
