@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from service.bundles.loading import load_recommender
@@ -75,26 +76,39 @@ class Answering:
         """
         lists = [each or [] for each in histories.column(HISTORY).to_pylist()]
         answers = _in_batches(self._recommender, [self._question.about(each) for each in lists])
-        columns = [
-            [each.item_ids for each in answers],
-            [[score for _, score in each.ranking] for each in answers],
-            [each.source for each in answers],
-        ]
         table = histories.drop_columns([HISTORY])
-        for column, values in zip(ANSWERS, columns, strict=True):
-            table = table.append_column(column, pa.array(values, column.type))
+        for name in ANSWERS.names:
+            table = table.append_column(name, answers.column(name))
         return table
 
 
-def _in_batches(recommender: Recommender, queries: Sequence[Query]) -> list[Recommendations]:
-    """Answers queries in batches of similar history lengths.
+def _in_batches(recommender: Recommender, queries: Sequence[Query]) -> pa.Table:
+    """Answers queries in batches of about the same number of items that the catalog has.
 
-    The answers are in the order of the queries.
+    Such histories share an inference of the common-case graph. Returns a table of `ANSWERS` with
+    a row for each query, in the order of the queries.
     """
-    order = sorted(range(len(queries)), key=lambda number: len(queries[number].history))
-    answer_of: dict[int, Recommendations] = {}
-    for start in range(0, len(order), _BATCH):
-        numbers = order[start : start + _BATCH]
-        answers = recommender.recommend_many([queries[each] for each in numbers])
-        answer_of.update(zip(numbers, answers, strict=True))
-    return [answer_of[number] for number in range(len(queries))]
+    known = recommender.catalog.known_indices
+    order = np.argsort([len(known(each.history)) for each in queries], kind="stable")
+    # Answers become columns batch by batch: millions of small objects would occupy the garbage
+    # collector.
+    tables = [
+        _as_table(recommender.recommend_many([queries[number] for number in numbers]))
+        for numbers in np.split(order, range(_BATCH, len(order), _BATCH))
+        if len(numbers)
+    ]
+    rows = np.argsort(order)
+    return pa.concat_tables([ANSWERS.empty_table(), *tables]).combine_chunks().take(rows)
+
+
+def _as_table(answers: Sequence[Recommendations]) -> pa.Table:
+    """Returns answers as a table of `ANSWERS`."""
+    ends = np.cumsum([0, *(len(each.ranking) for each in answers)], dtype=np.int32)
+    item_ids = [item.item_id for each in answers for item, _ in each.ranking]
+    scores = [score for each in answers for _, score in each.ranking]
+    columns = [
+        pa.ListArray.from_arrays(ends, pa.array(item_ids, pa.string())),
+        pa.ListArray.from_arrays(ends, pa.array(scores, pa.float32())),
+        pa.array([each.source for each in answers], pa.string()),
+    ]
+    return pa.Table.from_arrays(columns, schema=ANSWERS)

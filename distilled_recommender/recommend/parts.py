@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from training.errors import ConfigError
+from training.progress import Advance, ignore_progress
 
 _STAMP = "stamp"
 
@@ -55,21 +56,43 @@ class Parts:
 
     def write(self, number: int, table: pa.Table) -> None:
         """Writes `table` as the part with the number `number`, atomically."""
-        _replace(self.path(number), lambda unfinished: pq.write_table(table, unfinished))
+        repeating = _repeating(table.schema)
+        _replace(
+            self.path(number),
+            lambda unfinished: pq.write_table(table, unfinished, use_dictionary=repeating),
+        )
 
-    def join(self, numbers: Sequence[int]) -> None:
+    def join(self, numbers: Sequence[int], advance: Advance = ignore_progress) -> None:
         """Writes the output file from the parts `numbers`, in this order, and removes all parts.
 
-        Only one part at a time is in memory.
+        Only one part at a time is in memory. `advance` counts the rows.
         """
 
         def copy(unfinished: Path) -> None:
-            with pq.ParquetWriter(unfinished, pq.read_schema(self.path(numbers[0]))) as writer:
+            schema = pq.read_schema(self.path(numbers[0]))
+            repeating = _repeating(schema)
+            with pq.ParquetWriter(unfinished, schema, use_dictionary=repeating) as writer:
                 for number in numbers:
-                    writer.write_table(pq.read_table(self.path(number)))
+                    part = pq.read_table(self.path(number))
+                    writer.write_table(part)
+                    advance(len(part))
 
         _replace(self.out, copy)
         shutil.rmtree(self.folder)
+
+
+def _repeating(schema: pa.Schema) -> list[str]:
+    """Returns the Parquet names of the columns whose values are stored once, and then by number.
+
+    Those are all but columns of floats or of lists of floats. Their values rarely repeat, and to
+    find that out would take most of the time of writing.
+    """
+    names = []
+    for field in schema:
+        is_list = pa.types.is_list(field.type)
+        if not pa.types.is_floating(field.type.value_type if is_list else field.type):
+            names.append(f"{field.name}.list.element" if is_list else field.name)
+    return names
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:

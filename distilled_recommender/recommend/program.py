@@ -74,7 +74,8 @@ def command(
                 bar.advance(number)
     if not numbers:
         parts.write(0, _empty(file.schema_arrow))
-    parts.join(numbers or range(1))
+    with ProgressBar("joining parts", num_rows, "history") as bar:
+        parts.join(numbers or range(1), bar.advance)
     say(f"written: {out}, {num_rows:,} histories")
 
 

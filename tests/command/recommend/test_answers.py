@@ -1,0 +1,54 @@
+"""Batches of histories, and the order of their answers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from distilled_recommender.recommend.answers import ANSWERS, Answering, QueryOptions
+from service.ranking.recommender import Query, Recommendations, Recommender
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BUNDLE = Path(__file__).parents[3] / "assets/movielens/bundle"
+
+
+@pytest.fixture(scope="module")
+def answering() -> Answering:
+    return Answering(BUNDLE, QueryOptions(3))
+
+
+def of(histories: "Sequence[Sequence[str]]") -> pa.Table:
+    return pa.table({"history": pa.array(histories, pa.list_(pa.string()))})
+
+
+def test_histories_with_as_many_known_items_share_a_batch(
+    answering: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[list[Sequence[str]]] = []
+    recommend_many = Recommender.recommend_many
+
+    def seen(self: Recommender, queries: "Sequence[Query]") -> list[Recommendations]:
+        batches.append([each.history for each in queries])
+        return recommend_many(self, queries)
+
+    monkeypatch.setattr(Recommender, "recommend_many", seen)
+    answering(of([["260"], ["no such", "260", "1196"], ["no such", "260"], ["260", "1196"]] * 16))
+    assert batches == [
+        [["260"], ["no such", "260"]] * 16,
+        [["no such", "260", "1196"], ["260", "1196"]] * 16,
+    ]
+
+
+def test_answers_are_in_the_order_of_the_histories(answering: Answering) -> None:
+    histories = [["260", "1196"], [], ["1196"], ["no such", "260"]]
+    together = answering(of(histories))
+    alone = pa.concat_tables([answering(of([each])) for each in histories])
+    assert together.column("item_ids").to_pylist() == alone.column("item_ids").to_pylist()
+    assert together.column("source").to_pylist() == ["student", "popular", "student", "student"]
+
+
+def test_no_histories_have_no_answers(answering: Answering) -> None:
+    assert answering(of([])).schema.equals(ANSWERS)
