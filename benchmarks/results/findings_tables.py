@@ -58,6 +58,15 @@ ROWS: Mapping[str, Sequence[Key]] = {
         ("control title neighbours", "", "first 6 layers"),
         ("control title neighbours of the history", "", "first 6 layers"),
     ),
+    "amazon-games-next": (
+        _KNN,
+        ("VMIS-kNN", "", ""),
+        ("last-item", "", ""),
+        ("teacher titles", "", "titles"),
+        ("CE", "SASRec", ""),
+        ("DLLM2Rec", "SASRec", "titles"),
+        ("control title neighbours of the history", "", "first 6 layers"),
+    ),
 }
 """Rows of the table of each dataset."""
 
@@ -86,19 +95,32 @@ def findings_table(folder: Path, dataset: str) -> str:
 
 
 def _read(path: Path) -> Figures:
-    names = ("row", "student", "teacher", "split", "targets", "metric")
+    """Reads a report; where it has test figures of refits, they take the place of the others.
+
+    The cold targets of refits are those of the others: no training interaction has the item.
+    """
+    names = ("row", "student", "teacher", "split", "metric")
+    figures: dict[tuple[str, ...], Mapping[str, str]] = {}
     with path.open(encoding="utf-8", newline="") as file:
-        records = [each for each in csv.DictReader(file) if each["protocol"] == "train"]
-    return {tuple(each[name] for name in names): each for each in records}
+        records = list(csv.DictReader(file))
+    for each in sorted(records, key=lambda record: record["protocol"] == "refit"):
+        targets = each["targets"]
+        if each["protocol"] == "refit":
+            targets = {"cold": "cold, refitted", "cold-train": "cold"}.get(targets, targets)
+        *key, metric = (each[name] for name in names)
+        figures[(*key, targets, metric)] = each
+    return figures
 
 
 def _cells(path: Path, figures: Figures, key: Key) -> Iterator[str]:
     yield from key
     for split, targets, metric, _ in COLUMNS:
-        if (record := figures.get((*key, split, targets, metric))) is None:
+        record = figures.get((*key, split, targets, metric))
+        if record is None:
             raise ValueError(f"{path}: no row {key[0]!r} of student {key[1]!r}, teacher {key[2]!r}")
         yield _cell(record, has_interval=split == "test")
-    yield record["seeds"]
+        seeds = record["seeds"]
+    yield seeds
 
 
 def _cell(record: Mapping[str, str], *, has_interval: bool) -> str:

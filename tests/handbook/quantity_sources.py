@@ -107,7 +107,7 @@ RECORDS: Mapping[Place, Sequence[tuple[str, str]]] = {
 
 def _prepare_table() -> dict[str, float]:
     """Returns what the table of `prepare` derives from its record: sizes, minutes and rates."""
-    cells = {}
+    cells: dict[str, float] = {}
     for millions in map(int, MILLIONS):
         count, of = millions * 1_000_000, f"{millions} million interactions: "
         minutes = _value(PREPARE, f"{of}processor time") / 60
