@@ -41,12 +41,11 @@ from service.api.routes import (
 )
 from service.api.scopes import scope_table
 from service.bundles.hot_swap import WhileLoading
-from service.errors import OverloadedError
 from service.http.body_limit import BodyLimit
 from service.http.connections import connections_of
 from service.http.draining import CloseWhileDraining, Drain
-from service.http.fast_lane import HONOURED, FastLane, FastLanes
-from service.http.lane_rules import check_skipped
+from service.http.lanes.fast_lane import HONOURED, FastLane, FastLanes
+from service.http.lanes.lane_rules import check_skipped
 from service.http.request_log import RequestLog
 from service.http.timing import RequestTiming
 from service.runtime import open_runtime
@@ -140,7 +139,7 @@ def create_app(
 def _admitting(admission: Admission) -> Iterator[None]:
     """Context manager: lets `admission` accept or refuse each request while the context is open."""
     connections = connections_of(asyncio.get_running_loop())
-    connections.refused = lambda seconds: refusal_response(OverloadedError(seconds))
+    connections.refused = refusal_response
     connections.admission = admission
     yield
     connections.admission = None

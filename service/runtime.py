@@ -203,8 +203,7 @@ async def open_runtime(
         connected_teacher(settings, metrics) as teacher,
         _live_figures(settings, variants) as (experiments, live_gauges),
     ):
-        key_of = access.authentication.key_id
-        admission = Admission(settings, costs, variants.num_items, metrics, history.waiting, key_of)
+        admission = Admission(settings, costs, variants.num_items, metrics, history.waiting, access)
         runtime = Runtime(
             settings,
             variants,

@@ -22,7 +22,7 @@ from starlette.types import Message
 
 from proofs.record import Figure
 from service.app import create_app
-from service.http.fast_lane import FastLanes
+from service.http.lanes.fast_lane import FastLanes
 from service.settings import Settings
 
 _IGNORED = {b"x-request-id", b"server-timing"}

@@ -30,11 +30,14 @@ class Answer:
         sent: time at which the request was sent, by `time.perf_counter`.
         seconds: time from then to the end.
         status: HTTP status, or `NO_ANSWER`.
+        is_early: whether the request was sent on a connection before the time that its last refusal
+            named in `Retry-After`.
     """
 
     sent: float
     seconds: float
     status: int
+    is_early: bool = False
 
 
 @dataclass
@@ -114,7 +117,8 @@ class Stream:
         If `is_open`, the connection can be used for another request.
         """
         now = time.perf_counter()
-        self.answers.append(Answer(connection.sent, now - connection.sent, status))
+        is_early = connection.sent < connection.next_at
+        self.answers.append(Answer(connection.sent, now - connection.sent, status, is_early))
         if is_open:
             self._idle.append(connection)
 
@@ -130,10 +134,11 @@ class _Connection(asyncio.Protocol):
 
     Attributes:
         sent: time at which the last request was sent, by `time.perf_counter`.
+        next_at: earliest time for another request, by the refusal before the last answer.
     """
 
     def __init__(self, stream: Stream) -> None:
-        self.sent = 0.0
+        self.sent = self.next_at = 0.0
         self._stream = stream
         self._is_waiting = False
         self._buffer = self._head = b""
@@ -166,9 +171,12 @@ class _Connection(asyncio.Protocol):
     def _end(self) -> None:
         head, self._head, self._is_waiting = self._head, b"", False
         status = int(head[9:12])
-        if status == REFUSED and b"\r\nretry-after: " not in head:
+        wait = head.partition(b"\r\nretry-after: ")[2].partition(b"\r\n")[0]
+        if status == REFUSED and not wait:
             status = NO_ANSWER
         self._stream.answered(self, status, is_open=True)
+        if wait:
+            self.next_at = time.perf_counter() + int(wait)
 
     def connection_lost(self, _: Exception | None) -> None:
         if self._is_waiting:

@@ -56,6 +56,7 @@ class RateLimits:
         self._clock = clock
         self._unix = unix
         self._keys: dict[str, _KeyLimit] = {}
+        self._noted: Callable[[], None] = _nothing
         self._shared_again_at = 0.0
 
     def share(self, execute: Execute) -> None:
@@ -64,6 +65,17 @@ class RateLimits:
         `execute`: sends a command to that Redis.
         """
         self._execute = execute
+
+    def note_refusals(self, noted: Callable[[], None]) -> None:
+        """Calls `noted` at each refusal from now on."""
+        self._noted = noted
+
+    def seconds_over(self, principal: Principal) -> float:
+        """Returns the seconds until the key may send again; 0 if it may now. Takes no token."""
+        key = self._keys.get(principal.key_id)
+        if key is None or key.limits != principal.limits:
+            return 0.0
+        return key.seconds_over(self._clock())
 
     def take_at_once(self, principal: Principal) -> bool:
         """Takes a token for one request without a call to Redis; returns whether that succeeded.
@@ -80,13 +92,13 @@ class RateLimits:
         if key is None or (key.limits is not limits and key.limits != limits):
             key = self._keys[principal.key_id] = _KeyLimit(limits)
         now = self._clock()
-        if key.use_lease(now):
+        if self._use_lease(key, now):
             return True
         if self._execute is not None and now >= self._shared_again_at:
             return False
         want, unused = _lease_size(limits), key.give_back()
         key.renew(key.bucket.take(limits, want, unused, self._unix()), now)
-        return key.use_lease(now)
+        return self._use_lease(key, now)
 
     async def take(self, principal: Principal) -> None:
         """Takes a token for one request; if necessary, first waits for a new lease from Redis.
@@ -101,6 +113,13 @@ class RateLimits:
                 key.asking = asyncio.ensure_future(ask)
             # Shielded, because a client that leaves must not cancel a call that others wait for.
             await asyncio.shield(key.asking)
+
+    def _use_lease(self, key: "_KeyLimit", now: float) -> bool:
+        try:
+            return key.use_lease(now)
+        except TooManyRequestsError:
+            self._noted()
+            raise
 
     async def _ask(self, key_id: str, key: "_KeyLimit", execute: Execute) -> None:
         """Returns the unused tokens of a key to Redis and takes a new lease for the key.
@@ -164,6 +183,11 @@ class _KeyLimit:
             raise TooManyRequestsError(self._refused_until - now)
         return False
 
+    def seconds_over(self, now: float) -> float:
+        """Returns the seconds until the next token is due; 0 if one can be had now."""
+        has_token = self._lease > 0 and now < self._lease_ends_at
+        return 0.0 if has_token or now >= self._may_ask_at else self._refused_until - now
+
     def give_back(self) -> int:
         """Ends the lease and returns the number of its unused tokens."""
         unused, self._lease = self._lease, 0
@@ -179,6 +203,10 @@ class _KeyLimit:
         wait = 0.0 if grant.tokens else grant.wait_seconds
         self._refused_until = now + wait
         self._may_ask_at = now + min(wait, _MAX_REFUSAL_SECONDS)
+
+
+def _nothing() -> None:
+    """Stands for a function that learns of refusals."""
 
 
 def _lease_size(limits: Limits) -> int:

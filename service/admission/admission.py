@@ -1,29 +1,33 @@
-"""Bounds the requests of one worker, by kind of work, and the bytes of incomplete bodies."""
+"""Accepts or refuses the requests of one worker, by kind of work, key and bounds."""
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily
-from starlette.types import Message, Receive
 
+from service.access.access import Access
 from service.access.route_table import RouteTable
+from service.admission.bounds import Bodies, Bound
 from service.admission.caller import wait_seconds
 from service.admission.costs import TURN_KINDS, Cost, Kind, kind_of
-from service.admission.gate import Gate, Refusal
+from service.admission.gate import Gate
 from service.admission.light_shares import LightShares
 from service.admission.long_requests import Exchange, LongRequests, is_long
+from service.admission.refusal_pace import RefusalPace
 from service.admission.strain import Strain
-from service.errors import OverloadedError
-from service.http.body_limit import announced_length, whole_body
+from service.errors import OverloadedError, TooManyRequestsError, UnauthorizedError
+from service.http.body_limit import announced_length
+from service.http.connections import EarlyRefusal, Headers
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
-REASONS = ("busy", "share", "full", "deadline", "left", "teacher", "admin", "receiving")
+REASONS = ("busy", "share", "limit", "full", "deadline", "left", "teacher", "admin", "receiving")
 """Reasons of refusals, as the metrics name them.
 
 - `busy`: there is too much light work.
 - `share`: there is much light work, and the key sends more than its share of the requests.
+- `limit`: the key is over its rate or its daily quota, and was refused for that a moment ago.
 - `full`: the queue of heavy work is full, or the request's turn would come too late.
 - `deadline`: the time of the request is over.
 - `left`: the client has closed the connection.
@@ -31,13 +35,11 @@ REASONS = ("busy", "share", "full", "deadline", "left", "teacher", "admin", "rec
 - `receiving`: incomplete bodies have too many bytes.
 """
 
-Headers = Sequence[tuple[bytes, bytes]]
-
-_MAX_RECEIVING_BYTES = 64 << 20
-"""Maximum total of bytes in the incomplete bodies of heavy, teacher and admin requests."""
-
 _MAX_ADMIN_REQUESTS = 256
 """Maximum number of requests that change bundles or items; they are handled one at a time."""
+
+_NO_ROUTE = Cost("light", is_limited=False)
+"""Cost of a request that no route answers."""
 
 _ASKS_FOR_REASONS = re.compile(rb'"explain"\s*:\s*true')
 
@@ -49,93 +51,14 @@ answer later.
 """
 
 
-class Bound:
-    """Bounds the number of requests of one kind; a request counts until its answer begins.
-
-    Attributes:
-        requests: number of requests that have a place.
-    """
-
-    def __init__(self, reason: str, max_requests: int, refused: Refusal) -> None:
-        self.requests = 0
-        self._reason = reason
-        self._max_requests = max_requests
-        self._refused = refused
-
-    def is_refused(self) -> bool:
-        """Returns whether all places are taken; counts a refusal if they are. Takes no place."""
-        is_full = self.requests >= self._max_requests
-        if is_full:
-            self._refused(self._reason)
-        return is_full
-
-    def check(self) -> None:
-        """Raises OverloadedError if no place is free; does not take a place."""
-        if self.is_refused():
-            raise OverloadedError
-
-    def enter(self) -> "Place":
-        """Takes a place for one request; raises OverloadedError if none is free."""
-        self.check()
-        self.requests += 1
-        return Place(self)
-
-
-class Place:
-    """The place of one request within a bound, until `end` is called."""
-
-    def __init__(self, bound: Bound) -> None:
-        self._bound = bound
-        self._is_over = False
-
-    def end(self) -> None:
-        """Gives the place back; a second call does nothing."""
-        if not self._is_over:
-            self._is_over = True
-            self._bound.requests -= 1
-
-
-class Bodies:
-    """Receives whole request bodies, and bounds the total bytes of incomplete ones."""
-
-    def __init__(self, refused: Refusal, max_bytes: int = _MAX_RECEIVING_BYTES) -> None:
-        self._bytes = 0
-        self._max_bytes = max_bytes
-        self._refused = refused
-
-    async def receive(self, receive: Receive) -> Message:
-        """Receives the whole body of one request, and returns it as one ASGI message.
-
-        Raises:
-            HTTPException: 413, the body is too long.
-            OverloadedError: the incomplete bodies of all requests have too many bytes.
-        """
-        received = 0
-
-        async def receive_counted() -> Message:
-            nonlocal received
-            message = await receive()
-            length = len(message.get("body", b""))
-            received += length
-            self._bytes += length
-            if self._bytes > self._max_bytes:
-                self._refused("receiving")
-                raise OverloadedError
-            return message
-
-        try:
-            return await whole_body(receive_counted)
-        finally:
-            self._bytes -= received
-
-
 class Admission:
     """Accepts or refuses the requests of one worker, by its bounds.
 
     Attributes:
         accepts_below: number of requests in progress below which no light request is refused; 0 for
             a moment after a light request was refused.
-        is_strained: whether heavy, teacher or admin requests were refused in the last 0.25 s.
+        is_strained: whether, in the last 0.25 s, heavy, teacher or admin requests were refused, or
+            a key that is over its limits.
         heavy: the gate of heavy work.
         bodies: receives the bodies of heavy, teacher and admin requests.
         waiting_kinds: the bounds of teacher and admin requests, by kind.
@@ -148,7 +71,7 @@ class Admission:
         num_items: Callable[[], int],
         metrics: Metrics,
         waiting_for_store: Callable[[], int],
-        key_of: Callable[[Headers], str],
+        access: Access,
     ) -> None:
         """Makes the bounds of one worker.
 
@@ -159,7 +82,7 @@ class Admission:
             metrics: counts the refusals by reason.
             waiting_for_store: returns the number of commands that the history store has yet to
                 answer.
-            key_of: returns the key id of a request from its headers; empty without a valid key.
+            access: the keys of the service, and the limits of each key.
         """
         metrics.announce_refusals(REASONS)
         self._count_refusal = metrics.count_refusal
@@ -171,17 +94,34 @@ class Admission:
         }
         self._waiting_bounds = tuple(self.waiting_kinds.values())
         self._light_requests = settings.light_requests
-        self._shares = LightShares() if settings.keys_file else None
+        self._keys, self._limits = access.authentication, access.limits
+        self._key_of = self._keys.key_id
+        self._pace = RefusalPace(self._keys) if settings.keys_file else None
+        self._shares = LightShares(self._pace) if self._pace else None
         self._long_requests = LongRequests()
         self._strain_of_light = Strain(self._bound_light)
         self._strain_of_keys = Strain(self._bound_light)
         self._bound_light()
         self.is_strained = False
-        self._strain = Strain(self._note_strain)
-        self._key_of = key_of
+        self._strain, self._strain_of_limits = Strain(self._note_strain), Strain(self._note_strain)
+        self._limits.note_refusals(self._strain_of_limits.refused)
         self._costs = costs
         self._num_items = num_items
         self._waiting_for_store = waiting_for_store
+
+    def refusal(
+        self, in_progress: int, method: bytes, url: bytes, headers: Headers
+    ) -> EarlyRefusal | None:
+        """Decides on a new request: returns None if it is accepted, else the reason to refuse it.
+
+        The arguments are those of `retry_after`.
+        """
+        if self._strain_of_limits.is_on and (over := self._seconds_over(method, url, headers)):
+            self._count_refusal("limit")
+            self._strain_of_limits.refused()
+            return TooManyRequestsError(over)
+        seconds = self.retry_after(in_progress, method, url, headers)
+        return OverloadedError(seconds) if seconds else None
 
     def retry_after(self, in_progress: int, method: bytes, url: bytes, headers: Headers) -> int:
         """Decides on a new request: returns 0 if it is accepted, else the seconds before a retry.
@@ -198,33 +138,39 @@ class Admission:
         working = in_progress - self._waiting()
         if working < self.accepts_below and not self.is_strained:
             return 0
-        found = self._costs.find(method.decode("latin-1"), url.partition(b"?")[0].decode("latin-1"))
-        cost = found.value if found else Cost("light")
+        cost = self._cost_of(method, url)
         if cost.kind == "free":
             return 0
         if self._has_too_much_light_work(working, cost, headers):
             return 1
         return self._seconds_to_a_place(cost, headers) if self.is_strained else 0
 
-    def retry_after_body(self, exchange: Exchange) -> int:
-        """Returns 0 if a request with a complete body is accepted, else the seconds before a retry.
+    def refusal_of_body(self, exchange: Exchange) -> EarlyRefusal | None:
+        """Returns None if a request with a complete body is accepted, else the reason to refuse it.
 
         Refuses only requests for explanations. They need a turn of heavy work although their route
         is light, and only their body shows this. Counts a refusal in the metrics. `exchange`: the
         request.
         """
         if not _ASKS_FOR_REASONS.search(exchange.body):
-            return 0
+            return None
         scope = exchange.scope
         found = self._costs.find(scope["method"], scope["path"])
         if found is None or found.value.kind != "light":
-            return 0
-        headers = scope["headers"]
-        return self.heavy.retry_after(self._key_of(headers), wait_seconds(headers), units=1)
+            return None
+        key, headers = self._key_of(scope["headers"]), scope["headers"]
+        seconds = self.heavy.retry_after(key, wait_seconds(headers), units=1)
+        return OverloadedError(seconds) if seconds else None
+
+    def pause_seconds(self, address: str, headers: Headers, before: Headers | None) -> float:
+        """Implements `EarlyAdmission.pause_seconds`; 0 if the service has no keys."""
+        if self._pace is None:
+            return 0.0
+        return self._pace.pause_seconds(address, headers, before, time.monotonic())
 
     def is_refusing_light(self) -> bool:
-        """Returns whether light requests were refused a moment ago."""
-        return not self.accepts_below
+        """Returns whether light requests were refused a moment ago, and none of a greedy key."""
+        return self._strain_of_light.is_on and not self._strain_of_keys.is_on
 
     def started(self, exchange: Exchange) -> None:
         """Counts a request among the long requests if it is light and its body is long.
@@ -238,11 +184,24 @@ class Admission:
             if found and kind_of(found.value.kind, length) == "light":
                 self._long_requests.add(exchange)
 
+    def _cost_of(self, method: bytes, url: bytes) -> Cost:
+        found = self._costs.find(method.decode("latin-1"), url.partition(b"?")[0].decode("latin-1"))
+        return found.value if found else _NO_ROUTE
+
+    def _seconds_over(self, method: bytes, url: bytes, headers: Headers) -> float:
+        """Returns the seconds until the key of a request may send again; 0 if it may now."""
+        try:
+            principal = self._keys.principal(headers)
+        except UnauthorizedError:
+            return 0.0
+        over = principal.limits and self._limits.seconds_over(principal)
+        return over if over and self._cost_of(method, url).is_limited else 0.0
+
     def _has_too_much_light_work(self, working: int, cost: Cost, headers: Headers) -> bool:
         if self._shares and working >= self._shared_from:
-            key = self._key_of(headers)
-            if not self._shares.admits(key, time.monotonic()):
-                if self._shares.is_greedy(key):
+            key, now = self._key_of(headers), time.monotonic()
+            if not self._shares.admits(key, now):
+                if self._shares.is_greedy(key, now):
                     self._strain_of_keys.refused()
                 self._refused("share")
                 return True
@@ -279,7 +238,7 @@ class Admission:
         return self.heavy.retry_after(self._key_of(headers), wait_seconds(headers), units)
 
     def _note_strain(self) -> None:
-        self.is_strained = self._strain.is_on
+        self.is_strained = self._strain.is_on or self._strain_of_limits.is_on
 
     def _bound_light(self) -> None:
         """Sets the bound of light requests: LIGHT_REQUESTS, or a reduced bound under strain.

@@ -42,10 +42,12 @@ class Cost:
         kind: the kind of the route.
         units: function that returns the units of a heavy request. Its arguments are the number of
             bytes in the body and the number of items in the catalog.
+        is_limited: whether the requests count towards the limits of their keys.
     """
 
     kind: Kind
     units: Callable[[int, int], int] = lambda length, num_items: 1 + body_units(length)  # noqa: ARG005
+    is_limited: bool = True
 
 
 def kind_of(kind: Kind, length: int) -> Kind:

@@ -62,6 +62,10 @@ class FairQueue(Generic[Entry]):
         self._tags[key] += self._entries[key][0][0]
         return self._take(key, newest=False)[1]
 
+    def charge(self, key: str, units: int) -> None:
+        """Counts `units` as served to `key`, in addition to those of its entries."""
+        self._tags[key] = max(self._turn, self._tags.get(key, 0)) + units
+
     def units_before(self, key: str, units: int) -> int:
         """Estimates how many units would be served before a new entry of `key` with `units`."""
         until = self._units_of[key] + units

@@ -136,6 +136,11 @@ class Gate:
             else:
                 self._grant(waiting)
 
+    def charge(self, key: str, units: int) -> None:
+        """Adds `units` to the cost of a request of `key` that has a turn."""
+        self.running_units += units
+        self._queue.charge(key, units)
+
     def refusal(self, reason: str) -> OverloadedError:
         """Counts a refused or dropped request by `reason`; returns the error to raise."""
         self._refused(reason)
@@ -234,6 +239,11 @@ class Turn:
             os.sched_yield()  # lets the event loop run if it waits for the interpreter or a core
             if reason := self._reason_to_stop():
                 raise _StoppedError(reason)
+
+    def charge(self, units: int) -> None:
+        """Adds `units` to the cost of the request, as its parsed body shows."""
+        self._units += units
+        self._gate.charge(self._caller.key, units)
 
     def end(self) -> None:
         """Ends the turn; a second call does nothing."""

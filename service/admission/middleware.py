@@ -6,7 +6,8 @@ from fastapi import HTTPException, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access.route_table import ROUTE_KEY
-from service.admission.admission import Admission, Place
+from service.admission.admission import Admission
+from service.admission.bounds import Place
 from service.admission.caller import caller_of
 from service.admission.costs import TURN_KINDS, Cost, kind_of
 from service.admission.gate import Turn

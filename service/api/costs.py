@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fastapi import FastAPI
 
 from service.access.route_table import RouteTable
 from service.admission.costs import Cost, batch_units, catalog_units, event_units
-from service.api.scopes import SCOPES, served_routes
+from service.api.scopes import OPEN, SCOPES, served_routes
 
 _FREE, _LIGHT, _TEACHER, _ADMIN = Cost("free"), Cost("light"), Cost("teacher"), Cost("admin")
 _CATALOG = Cost("heavy", catalog_units)
@@ -67,4 +68,7 @@ def cost_table(app: FastAPI) -> RouteTable[Cost]:
     if COSTS.keys() != SCOPES.keys():
         differ = ", ".join(sorted(COSTS.keys() ^ SCOPES.keys()))
         raise CostError(f"routes without a cost, or costs without a route: {differ}")
-    return RouteTable(served_routes(app), COSTS)
+    costs = {
+        name: replace(cost, is_limited=SCOPES[name] is not OPEN) for name, cost in COSTS.items()
+    }
+    return RouteTable(served_routes(app), costs)

@@ -16,8 +16,8 @@ from service.api.costs import COSTS
 from service.api.requests import get_scope
 from service.api.routes.recommendations import recommend
 from service.api.routes.sessions import append_event
-from service.http.fast_lane import FastLane, Provided, open_lane
-from service.http.lane_rules import FastLaneError
+from service.http.lanes.fast_lane import FastLane, Provided, open_lane
+from service.http.lanes.lane_rules import FastLaneError
 from service.runtime import get_runtime
 from service.telemetry.stopwatch import get_stopwatch
 

@@ -161,7 +161,7 @@ def service_problem(error: ServiceError) -> Response:
     return problem_response(status, str(error), fields, headers)
 
 
-def refusal_response(error: OverloadedError | HTTPException) -> Response:
+def refusal_response(error: ServiceError | HTTPException) -> Response:
     """Makes the problem answer to a request that a middleware refused with `error`."""
     if isinstance(error, HTTPException):
         return problem_response(error.status_code, error.detail)

@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from export.contract.manifest import NUM_TRUSTED, is_approximate
 from service.access.principal import Principal
+from service.admission.caller import caller_of
 from service.admission.costs import filter_units, rule_units, scoring_units
 from service.admission.gate import Turn
 from service.api.schemas.bodies import RecommendationQuery
@@ -123,14 +124,23 @@ def heavy_units(variant: ServedVariant, query: Query, *, explain: bool) -> int:
     each recommended item gets its reasons.
     """
     units = units_of_filters(variant, query) if query.allow or query.deny else 0
-    if is_approximate(variant.recommender.manifest.scorer):
-        units += _units_of_exclusions(variant, query)
+    units += units_of_search(variant, query)
     if query.rules is not None:
         units += units_of_rules(variant, query, query.rules)
     if explain:  # ranks once for each item of the window
         window = variant.recommender.manifest.max_history_length
         units += 1 + min(len(query.history), window) // 2
     return units
+
+
+def check_turn(runtime: Runtime, variant: ServedVariant, scope: Scope) -> None:
+    """Raises OverloadedError if no turn is free in time for a query that may turn out to be heavy.
+
+    Called before an event is stored, since a refusal afterwards would hide that it was. The stored
+    history can make such a query heavy in a catalog that is searched by blocks.
+    """
+    if is_approximate(variant.recommender.manifest.scorer):
+        runtime.admission.heavy.check(caller_of(scope), units=1)
 
 
 def units_of_filters(variant: ServedVariant, query: Query) -> int:
@@ -142,15 +152,20 @@ def units_of_filters(variant: ServedVariant, query: Query) -> int:
     return filter_units(filters.num_steps(query.allow, query.deny))
 
 
-def _units_of_exclusions(variant: ServedVariant, query: Query) -> int:
-    """Returns the units of scoring all items if the exclusions can make this necessary, else 0.
+def units_of_search(variant: ServedVariant, query: Query) -> int:
+    """Returns the units of scoring all items if the query can make this necessary, else 0.
 
     An approximate search trusts only the NUM_TRUSTED best items that it finds. It scores all items
-    if exclusions and seen items leave fewer than `k` of those.
+    if fewer than `k` of those may be recommended. Each excluded or seen item may be one of them,
+    and a filter may leave none of them. Hidden items are taken as spread evenly over the catalog.
     """
-    closed = {*query.exclude, *(query.history if query.mask_seen else ())}
-    may_score_all = query.k + len(closed) > NUM_TRUSTED
-    return scoring_units(len(variant.recommender.catalog)) if may_score_all else 0
+    if not is_approximate(variant.recommender.manifest.scorer):
+        return 0
+    catalog = variant.recommender.catalog
+    closed = len({*query.exclude, *(query.history if query.mask_seen else ())})
+    num_trusted = NUM_TRUSTED * (1 - len(catalog.hidden) / len(catalog))
+    may_score_all = bool(query.allow or query.deny) or query.k + closed > num_trusted
+    return scoring_units(len(catalog)) if may_score_all else 0
 
 
 def units_of_rules(variant: ServedVariant, query: Query, rules: Rules) -> int:

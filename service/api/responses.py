@@ -7,12 +7,9 @@ import orjson
 from fastapi import Response
 
 from export.contract.bundle import Item
-from service.admission.gate import Slices, Turn
 from service.bundles.variants import ServedVariant
-from service.errors import StudentError
 from service.events.impressions import Audience
-from service.ranking.explanations import Reasons, explain_in_slices
-from service.ranking.recommender import Query, Recommendations
+from service.ranking.recommender import Recommendations
 from service.ranking.rules.types import Selection
 from service.runtime import Runtime
 from service.stores.history.guarded import StoredHistory
@@ -127,77 +124,6 @@ def recommendation_response(
     return json_response(content, {"Server-Timing": stopwatch.header()})
 
 
-async def response_in_turn(
-    runtime: Runtime,
-    variant: ServedVariant,
-    query: Query,
-    stopwatch: Stopwatch,
-    turn: Turn,
-    audience: Audience | None,
-    *,
-    explain: bool,
-    degraded: bool,
-) -> Response:
-    """Ranks a query in its turn of heavy work; returns the response with a RecommendationAnswer.
-
-    Offers the answer to shadow traffic.
-
-    Args:
-        runtime: the runtime, which gives the answer its id.
-        variant: the variant that answers.
-        query: the query to rank.
-        stopwatch: the stopwatch of the request, which also measures ranking and explaining.
-        turn: the turn of the request.
-        audience: the receiver of the answer, for its impression; None: no impression.
-        explain: whether each item gets its reasons.
-        degraded: whether the history store did not answer.
-
-    Raises:
-        OverloadedError: the time of the request is over, or its sender has left.
-    """
-    answer, response = await turn.run_slices(
-        _in_slices(runtime, variant, query, stopwatch, audience, explain=explain, degraded=degraded)
-    )
-    runtime.offer_to_shadow(variant, query, answer)
-    return response
-
-
-def _in_slices(
-    runtime: Runtime,
-    variant: ServedVariant,
-    query: Query,
-    stopwatch: Stopwatch,
-    audience: Audience | None,
-    *,
-    explain: bool,
-    degraded: bool,
-) -> Slices[tuple[Recommendations, Response]]:
-    """Ranks a query in slices; returns the recommendations and the response with them.
-
-    If `explain`, each item gets its reasons. If the student fails to explain, `reasons` are empty
-    and the answer is degraded. `degraded`: whether the history store did not answer.
-    """
-    with stopwatch.time("infer"):
-        answer = variant.recommender.recommend(query)
-    items = ranking_content(answer.ranking)
-    yield
-    if explain:
-        with stopwatch.time("explain"):
-            try:
-                reasons = yield from explain_in_slices(variant.recommender, query, answer)
-            except StudentError:
-                degraded, reasons = True, [[] for _ in items]
-        for item, item_reasons in zip(items, reasons, strict=True):
-            item["reasons"] = _reasons(item_reasons)
-        yield
-    encoded = encoded_items(items)
-    yield
-    # Last, because from here on the answer counts as shown.
-    return answer, recommendation_response(
-        runtime, variant, answer, stopwatch, audience, degraded=degraded, items=encoded
-    )
-
-
 def event_response(
     variant: ServedVariant,
     stored: StoredHistory,
@@ -234,9 +160,3 @@ def event_outcome(stored: StoredHistory, *, consent: bool) -> Outcome:
     if stored.is_logged is None:
         return _STORED
     return _LOGGED if stored.is_logged else {**_STORED, "logged": False}
-
-
-def _reasons(reasons: Reasons) -> Sequence[Mapping[str, Any]]:
-    return [
-        {"item_id": item.item_id, "title": item.title, "score_drop": drop} for item, drop in reasons
-    ]

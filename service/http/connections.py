@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from service.errors import OverloadedError, TooManyRequestsError
+
 MAX_CONNECTIONS = 4096
 """Maximum number of open connections of a worker."""
 
@@ -23,6 +25,12 @@ _EXPIRED_AT_ONCE = 100  # more answers in one turn would delay other requests
 
 
 T = TypeVar("T")
+
+EarlyRefusal = OverloadedError | TooManyRequestsError
+"""A refusal of a request before the application sees it."""
+
+Headers = Sequence[tuple[bytes, bytes]]
+"""Names and values of a request's headers."""
 
 
 class Connection(Protocol):
@@ -55,26 +63,36 @@ class EarlyAdmission(Protocol):
     Attributes:
         accepts_below: number of requests in progress below which no light request is refused; 0
             while light requests are refused. Then `started` must be called for each request.
-        is_strained: whether heavy, teacher or admin requests may be refused now.
+        is_strained: whether requests may be refused for other reasons now.
     """
 
     accepts_below: int
     is_strained: bool
 
-    def retry_after(
-        self, in_progress: int, method: bytes, url: bytes, headers: Sequence[tuple[bytes, bytes]]
-    ) -> int:
-        """Returns 0 if the request is accepted, else the seconds until the client may try again.
+    def refusal(
+        self, in_progress: int, method: bytes, url: bytes, headers: Headers
+    ) -> EarlyRefusal | None:
+        """Returns None if the request is accepted, else the reason to refuse it.
 
         `in_progress`: number of requests that the worker has still to answer, without those in
         `Connections.waiting`. The other arguments are the head of the new request.
         """
         ...
 
-    def retry_after_body(self, exchange: Any) -> int:
-        """Returns 0 if a request with a complete body is accepted, else the seconds before a retry.
+    def refusal_of_body(self, exchange: Any) -> EarlyRefusal | None:
+        """Returns None if a request with a complete body is accepted, else the reason to refuse it.
 
         `exchange`: the request, whose head was accepted.
+        """
+        ...
+
+    def pause_seconds(self, address: str, headers: Headers, before: Headers | None) -> float:
+        """Returns the seconds for which a connection is not read after a refusal, often 0.
+
+        Args:
+            address: IP address of the client.
+            headers: headers of the refused request.
+            before: headers of the request before it on the same connection; None: unknown.
         """
         ...
 
@@ -96,8 +114,7 @@ class Connections:
         waiting: number of requests that wait for their clients: for the rest of the body, or until
             the answer is read. Each connection adds and subtracts its own requests.
         admission: decides which requests are accepted; None: all requests are accepted.
-        refused: makes the ASGI application that answers a refused pipelined request. Its argument
-            is the number of seconds after which the client may try again.
+        refused: makes the ASGI application that answers a refused pipelined request.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -107,7 +124,7 @@ class Connections:
         self._is_sweeping = False
         self.waiting = 0
         self.admission: EarlyAdmission | None = None
-        self.refused: Callable[[int], Any]
+        self.refused: Callable[[EarlyRefusal], Any]
         self._servers: dict[object, Any] = {}
         # For each connection, the answer that its client has not read yet, and since when.
         self._unread: dict[Connection, tuple[object, float]] = {}

@@ -7,8 +7,6 @@ much of a body after its answer, this module closes the connection.
 """
 
 import asyncio
-import json
-from functools import cache
 from http import HTTPStatus
 from itertools import chain
 from typing import Any
@@ -16,12 +14,17 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from service.access.security_headers import NO_STORE, NOSNIFF
-from service.errors import OverloadedError
 from service.http.body_limit import MAX_BODY_BYTES, announced_length
-from service.http.connections import NEVER, Connections, EarlyAdmission, connections_of
-from service.http.uvicorn_parts import Answered, LazyFlow, OneWriteCycle, Pipeline
-from service.reason_phrases import reason_phrase
+from service.http.connections import (
+    NEVER,
+    Connections,
+    EarlyAdmission,
+    EarlyRefusal,
+    Headers,
+    connections_of,
+)
+from service.http.server_answers import Answered, problem, refusal
+from service.http.uvicorn_parts import LazyFlow, OneWriteCycle, Pipeline
 
 MAX_URL_BYTES = 8 << 10
 
@@ -41,6 +44,7 @@ _MAX_PIPELINED = 256
 """Maximum number of requests of a connection that wait for an earlier answer."""
 
 _LEAVING_SECONDS = 0.3
+_UNREAD_SECONDS = 0.01  # the event loop polls its sockets at least once
 _ENDING_SECONDS = 0.1
 _CHUNK = MAX_HEADER_BYTES
 _MAX_HEAD_BYTES = MAX_URL_BYTES + 2 * MAX_HEADER_BYTES  # separators between headers count too
@@ -87,12 +91,13 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accepts the connection; answers 503 and closes it if there are too many connections."""
         super().connection_made(transport)
-        self.flow = LazyFlow(transport)
+        self.flow: LazyFlow = LazyFlow(transport)
         self._all = connections_of(self.loop)
         self.server = self._all.shared(self.server)
         self.deadline = self.loop.time() + HEADER_SECONDS
-        if not self._all.add(self, self.client[0] if self.client else ""):
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: try again later")
+        if not self._all.add(self, self._address()):
+            detail = "too many connections: try again later"
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after=1)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Removes the connection and its waiting requests from the counts."""
@@ -137,8 +142,10 @@ class LimitedProtocol(HttpToolsProtocol):
         is_busy = admission and (
             admission.is_strained or len(self.tasks) >= admission.accepts_below
         )
-        if admission and is_busy and (seconds := self._retry_after(admission)):
-            self._answer_overloaded(seconds)
+        # `_at_start` checks a pipelined request, which waits for an earlier answer.
+        is_checked = is_busy and (self.cycle is None or self.cycle.response_complete)
+        if admission and is_checked and (error := self._refusal_of(admission)):
+            self._answer_refused(error)
         else:
             HttpToolsProtocol.on_headers_complete(self)
             self.scope["connection"] = self  # type: ignore[typeddict-unknown-key]
@@ -167,7 +174,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(*(self._refusal or (HTTPStatus.BAD_REQUEST, msg)))
 
     def shutdown(self) -> None:
-        """Begins the shutdown; refuses a request that is incomplete after `_LEAVING_SECONDS`."""
+        """Begins the shutdown; refuses a request that is incomplete after `_LEAVING_SECONDS`.
+
+        If reading is held, first reads and answers the request that may have arrived meanwhile.
+        """
+        if self.flow.is_held:
+            self.flow.stop_holding()
+            self.loop.call_later(_UNREAD_SECONDS, self.shutdown)
+            return
         super().shutdown()
         if self.deadline < NEVER:
             self.loop.call_later(_LEAVING_SECONDS, self._leave)
@@ -216,11 +230,11 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         (cycle, app), self._held = self._held, None
         if admission := self._all.admission:
-            seconds = self._seconds_of(admission) if is_late else 0
-            if admission.is_strained and not seconds:
-                seconds = admission.retry_after_body(cycle)
-            if seconds:
-                self._answer_overloaded(seconds)
+            error = self._refusal_of(admission) if is_late else None
+            if admission.is_strained and error is None:
+                error = admission.refusal_of_body(cycle)
+            if error:
+                self._answer_refused(error)
                 return
         self._start(cycle, app)
 
@@ -237,26 +251,23 @@ class LimitedProtocol(HttpToolsProtocol):
         """
         return self.expect_100_continue or announced_length(self.headers) > _MAX_HELD_BYTES
 
-    def _retry_after(self, admission: EarlyAdmission) -> int:
-        """Returns 0 if the request is accepted, else the seconds until the client may try again.
-
-        Accepts a pipelined request that waits for an earlier answer: `_at_start` checks it later.
-        """
-        is_first = self.cycle is None or self.cycle.response_complete
-        return self._seconds_of(admission) if is_first else 0
-
-    def _seconds_of(self, admission: EarlyAdmission) -> int:
+    def _refusal_of(self, admission: EarlyAdmission) -> EarlyRefusal | None:
+        """Returns the reason to refuse the present request by its head; None if it is accepted."""
         method = self.parser.get_method()
-        return admission.retry_after(self._in_progress(), method, self.url, self.headers)
+        return admission.refusal(self._in_progress(), method, self.url, self.headers)
 
     def _at_start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:
-        """Returns `app`, or an application that answers 503 if the pipelined request is refused."""
+        """Returns `app`, or an application that refuses the pipelined request."""
         if (admission := self._all.admission) is None:
             return app
         method, scope = cycle.scope["method"].encode(), cycle.scope
         working = self._in_progress() - 1  # the task of the earlier request is about to end
-        seconds = admission.retry_after(working, method, scope["raw_path"], [*scope["headers"]])
-        return self._all.refused(seconds) if seconds else app
+        error = admission.refusal(working, method, scope["raw_path"], [*scope["headers"]])
+        if error is None:
+            return app
+        self._hold_back([*scope["headers"]], None)
+        refused: ASGI3Application = self._all.refused(error)
+        return refused
 
     def _in_progress(self) -> int:
         """Returns the number of requests that the worker must still answer, minus `waiting`.
@@ -265,18 +276,32 @@ class LimitedProtocol(HttpToolsProtocol):
         """
         return [each.done() for each in self.tasks].count(False) - self._all.waiting
 
-    def _answer_overloaded(self, retry_after: int) -> None:
-        """Answers 503 without calling the application, and skips the body of the request.
-
-        `retry_after`: seconds after which the client may try again.
-        """
+    def _answer_refused(self, error: EarlyRefusal) -> None:
+        """Answers without calling the application, and skips the body of the request."""
         keep_alive = self.parser.should_keep_alive()
-        self.transport.write(_overloaded(retry_after, keep_alive=keep_alive))
-        self.cycle = Answered()  # type: ignore[assignment] # has the attributes in use
+        self.transport.write(refusal(error, keep_alive=keep_alive))
+        before = self.cycle
+        self.cycle = Answered(self.scope)  # type: ignore[assignment] # has the attributes in use
         if keep_alive:
+            self._hold_back(self.headers, before)
             HttpToolsProtocol.on_response_complete(self)
         else:
             self.transport.close()
+
+    def _hold_back(self, headers: Headers, before: RequestResponseCycle | None) -> None:
+        """Stops reading for a moment after a refusal, if the key of the request has many of them.
+
+        `headers`: those of the refused request. `before`: the earlier request of this connection.
+        """
+        admission = self._all.admission
+        if admission is None or self.transport.is_closing():
+            return
+        earlier = [*before.scope["headers"]] if before else None
+        if seconds := admission.pause_seconds(self._address(), headers, earlier):
+            self.flow.hold_reading(self.loop, seconds)
+
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
 
     def pause_writing(self) -> None:
         """Counts the request as waiting, because its client does not read the answer."""
@@ -314,39 +339,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refusal = status, detail
         raise RefusedError
 
-    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+    def _refuse(self, status: HTTPStatus, detail: str, retry_after: int | None = None) -> None:
         """Closes the connection; first sends a problem with `status` if no answer has begun."""
         if self.transport.is_closing():
             return
         is_answering = self.cycle is not None and not self.cycle.response_complete
         if not is_answering or (self._is_in_body and not self.cycle.response_started):
-            self.transport.write(_problem(status, detail))
+            self.transport.write(problem(status, detail, retry_after))
         self.transport.close()
-
-
-@cache
-def _overloaded(retry_after: int, *, keep_alive: bool) -> bytes:
-    detail = str(OverloadedError(retry_after))
-    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after, keep_alive=keep_alive)
-
-
-def _problem(
-    status: HTTPStatus, detail: str, retry_after: int = 1, *, keep_alive: bool = False
-) -> bytes:
-    """Returns the bytes of an HTTP response with an `application/problem+json` body.
-
-    `retry_after`: seconds before a retry, for 503. `keep_alive`: whether the connection stays open.
-    """
-    phrase = reason_phrase(status)
-    content = {"type": "about:blank", "title": phrase, "status": status, "detail": detail}
-    body = json.dumps({**content, "errors": []}).encode()
-    headers = {
-        "content-type": "application/problem+json",
-        "content-length": len(body),
-        **({"retry-after": retry_after} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}),
-        **({} if keep_alive else {"connection": "close"}),
-        **{name.decode(): value.decode() for name, value in (NOSNIFF, NO_STORE)},
-    }
-    lines = [f"HTTP/1.1 {status.value} {phrase}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body

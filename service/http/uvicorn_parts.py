@@ -31,7 +31,12 @@ class LazyFlow(FlowControl):
     Attributes:
         read_paused: whether reading from the transport is paused.
         write_paused: whether the transport's buffer is full, so that the answer must wait.
+        is_held: whether reading is paused by `hold_reading`.
     """
+
+    is_held = False
+    _can_be_held = True
+    _must_wait = False  # whether the server itself wants reading to be paused
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -43,23 +48,40 @@ class LazyFlow(FlowControl):
         if self.write_paused:
             await self._is_writable_event.wait()
 
+    def pause_reading(self) -> None:
+        """Pauses reading until `resume_reading` is called."""
+        self._must_wait = True
+        super().pause_reading()
+
+    def resume_reading(self) -> None:
+        """Resumes reading; while it is held, only at the end of that time."""
+        if self.read_paused:
+            self._must_wait = False
+            if not self.is_held:
+                super().resume_reading()
+
+    def hold_reading(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        """Pauses reading for `seconds`, unless it is held already or `stop_holding` was called."""
+        if not self.is_held and self._can_be_held:
+            self.is_held = True
+            super().pause_reading()
+            loop.call_later(seconds, self._release)
+
+    def stop_holding(self) -> None:
+        """Ends the time for which reading is held; it is not held again."""
+        self._can_be_held = False
+        self._release()
+
+    def _release(self) -> None:
+        self.is_held = False
+        if not self._must_wait and not self._transport.is_closing():
+            super().resume_reading()
+
     def pause_writing(self) -> None:
         """Makes `drain` wait until `resume_writing` is called."""
         if not self.write_paused:
             self.write_paused = True
             self._is_writable_event = asyncio.Event()
-
-
-class Answered:
-    """Stand-in for uvicorn's RequestResponseCycle, for a request that is answered already.
-
-    The answer was sent without calling the application.
-    """
-
-    response_complete = True
-    response_started = True
-    disconnected = False
-    message_event = asyncio.Event()
 
 
 class Pipeline(list[Any]):

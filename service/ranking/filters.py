@@ -105,9 +105,18 @@ class Filters:
         return mask
 
     def num_steps(self, allow: AttributeFilter, deny: AttributeFilter) -> int:
-        """Returns the number of mask entries that `mask(allow, deny)` would write, its cost."""
+        """Returns the maximum number of mask entries that `mask(allow, deny)` writes, its cost.
+
+        Counts edited items by their old attributes too, so that it looks at no single item.
+        """
         attributes = [*allow.items(), *deny.items()]
-        found = (len(each) for attribute in attributes for each in self.items_with(*attribute))
+        indexes = [*self._indexes, *([self._edited] if self._edited else ())]
+        found = (
+            len(each)
+            for name, values in attributes
+            for index in indexes
+            for each in index.items_with(name, set(values))
+        )
         return len(attributes) * self._mask_length + sum(found)
 
     def check(self, allow: AttributeFilter, deny: AttributeFilter) -> None:

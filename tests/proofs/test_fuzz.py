@@ -4,7 +4,7 @@ import pytest
 
 from proofs.fuzz import EXAMPLE
 from proofs.fuzz.lanes import compare
-from service.http import fast_lane
+from service.http.lanes import fast_lane
 
 
 def test_a_lane_answers_generated_requests_as_fastapi_does() -> None:

@@ -20,8 +20,8 @@ from service.app import create_app
 from service.errors import ServiceError
 from service.http.body_limit import BodyLimit
 from service.http.draining import CloseWhileDraining
-from service.http.fast_lane import FastLanes
-from service.http.lane_rules import FastLaneError
+from service.http.lanes.fast_lane import FastLanes
+from service.http.lanes.lane_rules import FastLaneError
 from service.http.request_log import RequestLog
 from service.http.timing import RequestTiming
 from service.settings import Settings

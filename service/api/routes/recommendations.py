@@ -7,6 +7,7 @@ from http import HTTPStatus
 import orjson
 from fastapi import APIRouter, Response
 
+from service.api.answering import ranked_response
 from service.api.authorization import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
@@ -23,8 +24,6 @@ from service.api.responses import (
     json_response,
     ranking_content,
     recommendation_content,
-    recommendation_response,
-    response_in_turn,
 )
 from service.api.schemas.bodies import BatchAnswer, RecommendationAnswer
 from service.api.schemas.queries import BatchRequest, RecommendationRequest
@@ -61,24 +60,16 @@ async def recommend(
     audience = runtime.audience(
         request.session_id, principal.tenant, query, consent=request.consent
     )
-    if units := heavy_units(variant, query, explain=request.explain):
-        async with runtime.admission.heavy.turn(scope, units) as turn:
-            return await response_in_turn(
-                runtime,
-                variant,
-                query,
-                stopwatch,
-                turn,
-                audience,
-                explain=request.explain,
-                degraded=stored.degraded,
-            )
-    with stopwatch.time("infer"):
-        answer = await runtime.micro_batcher.recommend(variant.recommender, query)
-    if request.consent:
-        runtime.offer_to_shadow(variant, query, answer)
-    return recommendation_response(
-        runtime, variant, answer, stopwatch, audience, degraded=stored.degraded
+    return await ranked_response(
+        runtime,
+        variant,
+        query,
+        scope,
+        stopwatch,
+        audience,
+        consent=request.consent,
+        degraded=stored.degraded,
+        explain=request.explain,
     )
 
 
@@ -103,6 +94,10 @@ async def recommend_batch(
         runtime.audience(request.session_id, principal.tenant, query, consent=request.consent)
         for request, query in zip(batch.requests, queries, strict=True)
     ]
+    # The body's length alone does not show which queries cost more than a plain one.
+    turn.charge(
+        sum(heavy_units(*each, explain=False) for each in zip(served, queries, strict=True))
+    )
     answers, response = await turn.run_slices(
         _in_slices(runtime, served, queries, stored, audiences, stopwatch)
     )

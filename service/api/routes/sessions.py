@@ -4,17 +4,12 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 
+from service.api.answering import ranked_response
 from service.api.authorization import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
-from service.api.requests import ScopeDep, heavy_units
-from service.api.responses import (
-    event_outcome,
-    event_response,
-    json_response,
-    recommendation_response,
-    response_in_turn,
-)
+from service.api.requests import ScopeDep, check_turn
+from service.api.responses import event_outcome, event_response, json_response
 from service.api.schemas.bodies import KInQuery, RecommendationAnswer, SessionAnswer
 from service.api.schemas.events import EventAnswer, EventRecommendationAnswer, NewEvent
 from service.errors import NotFoundError
@@ -40,12 +35,14 @@ async def append_event(
     runtime: RuntimeDep,
     principal: PrincipalDep,
     stopwatch: StopwatchDep,
+    scope: ScopeDep,
     k: KInQuery | None = None,
 ) -> Response:
     """Stores an event of a session; with `k`, also recommends the next `k` items."""
+    variant = runtime.variants.for_session(session_id)
     if k is not None:
         runtime.check_k(k)
-    variant = runtime.variants.for_session(session_id)
+        check_turn(runtime, variant, scope)
     session = runtime.session(session_id, principal.tenant) if event.consent else None
     user_ref = runtime.user_ref(event.user_id, principal.tenant)
     new_event = runtime.intake.event_of(event, session, principal.tenant, user_ref)
@@ -57,16 +54,14 @@ async def append_event(
     if k is None:
         return event_response(variant, stored, stopwatch, outcome)
     query = Query(stored.history, k)
-    with stopwatch.time("infer"):
-        recommendations = await runtime.micro_batcher.recommend(variant.recommender, query)
-    if event.consent:
-        runtime.offer_to_shadow(variant, query, recommendations)
-    return recommendation_response(
+    return await ranked_response(
         runtime,
         variant,
-        recommendations,
+        query,
+        scope,
         stopwatch,
         runtime.audience(session_id, principal.tenant, query, consent=event.consent),
+        consent=event.consent,
         degraded=stored.degraded,
         more=outcome,
     )
@@ -100,24 +95,16 @@ async def recommend_for_session(
         stored = await runtime.history.read(runtime.session(session_id, principal.tenant))
     query = Query(stored.history, k, mask_seen=mask_seen)
     audience = runtime.audience(session_id, principal.tenant, query, consent=consent)
-    if units := heavy_units(variant, query, explain=explain):
-        async with runtime.admission.heavy.turn(scope, units) as turn:
-            return await response_in_turn(
-                runtime,
-                variant,
-                query,
-                stopwatch,
-                turn,
-                audience,
-                explain=explain,
-                degraded=stored.degraded,
-            )
-    with stopwatch.time("infer"):
-        answer = await runtime.micro_batcher.recommend(variant.recommender, query)
-    if consent:
-        runtime.offer_to_shadow(variant, query, answer)
-    return recommendation_response(
-        runtime, variant, answer, stopwatch, audience, degraded=stored.degraded
+    return await ranked_response(
+        runtime,
+        variant,
+        query,
+        scope,
+        stopwatch,
+        audience,
+        consent=consent,
+        degraded=stored.degraded,
+        explain=explain,
     )
 
 

@@ -18,6 +18,7 @@ from service.api.requests import (
     query_of,
     stored_history_of,
     units_of_filters,
+    units_of_search,
 )
 from service.api.responses import json_response, ranking_content, recommendation_content
 from service.api.schemas.bodies import RecommendationQuery
@@ -98,7 +99,7 @@ async def _ask_student(
     with stopwatch.time("history"):
         stored = await stored_history_of(runtime, body, principal)
     query = query_of(body, stored)
-    units = 1 + _FILTERS_WEIGH * units_of_filters(variant, query)
+    units = 1 + _FILTERS_WEIGH * units_of_filters(variant, query) + units_of_search(variant, query)
     with stopwatch.time("infer"):
         async with runtime.admission.heavy.turn(scope, units) as turn:
             answer = await turn.run_slices(_student_answer(variant, query, stored.degraded))

@@ -12,8 +12,11 @@ from fastapi import FastAPI
 from starlette.types import Message, Receive
 
 from service.admission import strain
-from service.admission.admission import Admission, Bodies
+from service.admission.admission import Admission
+from service.admission.bounds import Bodies
 from service.admission.caller import Caller
+from service.admission.gate import Turn
+from service.api import requests
 from service.errors import OverloadedError
 from service.settings import Settings
 from tests.service.admission.sockets import GET, WHOLE, answer_of, runtime_of
@@ -42,9 +45,9 @@ def admission_of(client: httpx.AsyncClient) -> Admission:
 
 
 @asynccontextmanager
-async def busy(client: httpx.AsyncClient) -> AsyncIterator[None]:
+async def busy(client: httpx.AsyncClient, units: int = 1) -> AsyncIterator[None]:
     """A request has the only turn of heavy work while the context is open."""
-    turn = await admission_of(client).heavy.enter(Caller("", 60, lambda: False), 1)
+    turn = await admission_of(client).heavy.enter(Caller("", 60, lambda: False), units)
     yield
     turn.end()
 
@@ -98,9 +101,12 @@ async def test_light_and_free_requests_pass_while_heavy_work_waits(
         ("approximate", {"exclude": EXCLUDED[:-3], "mask_seen": False}, 200),
         ("approximate", {"exclude": EXCLUDED[:-4], "history": ["c", "d"]}, 503),
         ("approximate", {"exclude": ["x"] * 1_000}, 200),
+        ("pruned", {"allow": {"letter": ["a"]}}, 200),
+        ("approximate", {"allow": {"letter": ["a"]}}, 503),
+        ("approximate", {"deny": {"letter": ["a"]}}, 503),
     ],
 )
-async def test_exclusions_are_heavy_where_an_approximate_search_may_have_to_score_all_items(
+async def test_a_query_is_heavy_where_an_approximate_search_may_have_to_score_all_items(
     save_bundle_with: Callable[..., Path],
     connect: "Connect",
     kind: str,
@@ -112,6 +118,69 @@ async def test_exclusions_are_heavy_where_an_approximate_search_may_have_to_scor
         body = HISTORY | query
         answer = await client.post("/v1/recommendations", json=body, headers=ONE_SECOND)
     assert answer.status_code == status
+
+
+async def test_hidden_items_leave_an_approximate_search_fewer_items_to_choose_from(
+    save_bundle_with: Callable[..., Path], connect: "Connect", tmp_path: Path
+) -> None:
+    path = save_bundle_with(scorer={"kind": "approximate"})
+    settings = Settings(bundle_path=path, items_path=tmp_path / "items.jsonl")
+    async with connect(settings) as client, busy(client):
+        body = HISTORY | {"exclude": EXCLUDED[:200]}  # 3 items and 201 closed ones of 256
+
+        async def status() -> int:
+            return (
+                await client.post("/v1/recommendations", json=body, headers=ONE_SECOND)
+            ).status_code
+
+        assert await status() == 200
+        for item_id in ("g", "h"):
+            await client.patch(f"/v1/items/{item_id}", json={"hidden": True})
+        assert await status() == 503  # of 192: two of eight items are hidden
+
+
+@pytest.mark.parametrize(("kind", "status"), [("pruned", 200), ("approximate", 503)])
+async def test_recommending_after_an_event_needs_a_turn_if_it_may_have_to_score_all_items(
+    save_bundle_with: Callable[..., Path],
+    connect: "Connect",
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    status: int,
+) -> None:
+    monkeypatch.setattr(requests, "NUM_TRUSTED", 4)
+    path = save_bundle_with(scorer={"kind": kind})
+    async with connect(Settings(bundle_path=path)) as client, busy(client):
+
+        async def answer_to(item_id: str) -> int:
+            url, body = "/v1/sessions/ann/events?k=3", {"item_id": item_id}
+            return (await client.post(url, json=body, headers=ONE_SECOND)).status_code
+
+        assert await answer_to("c") == 200  # one seen item and three to recommend
+        assert await answer_to("d") == status
+
+
+async def test_an_event_is_not_stored_if_the_turn_to_recommend_after_it_would_come_too_late(
+    save_bundle_with: Callable[..., Path], connect: "Connect"
+) -> None:
+    path = save_bundle_with(scorer={"kind": "approximate"})
+    async with connect(Settings(bundle_path=path)) as client, busy(client, units=10_000):
+        url, body = "/v1/sessions/ann/events", {"item_id": "c"}
+        assert (await client.post(f"{url}?k=3", json=body)).status_code == 503
+        assert (await client.get("/v1/sessions/ann")).status_code == 404
+        assert (await client.post(url, json=body)).status_code == 200
+
+
+async def test_a_batch_is_charged_for_what_its_queries_cost_beyond_plain_ones(
+    save_bundle_with: Callable[..., Path], connect: "Connect", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charged: list[int] = []
+    monkeypatch.setattr(Turn, "charge", lambda _, units: charged.append(units))
+    path = save_bundle_with(scorer={"kind": "approximate"})
+    filtered = HISTORY | {"allow": {"letter": ["a"]}}
+    async with connect(Settings(bundle_path=path)) as client:
+        body = {"requests": [filtered, HISTORY, filtered]}
+        assert (await client.post("/v1/recommendations/batch", json=body)).status_code == 200
+    assert charged == [2]  # to score eight items is a unit
 
 
 async def test_a_heavy_request_that_finds_the_queue_full_is_refused_before_its_time_is_over(

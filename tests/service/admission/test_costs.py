@@ -9,7 +9,7 @@ from service.admission.costs import Cost, batch_units, catalog_units, filter_uni
 from service.api import costs
 from service.api.costs import COSTS, CostError
 from service.app import create_app
-from service.http.lane_rules import FastLaneError
+from service.http.lanes.lane_rules import FastLaneError
 from service.ranking.filters import AttributeIndex, Filters
 from service.settings import Settings
 

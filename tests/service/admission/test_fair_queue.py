@@ -28,6 +28,16 @@ def test_keys_take_turns_by_the_units_that_they_have_had() -> None:
     assert emptied(queue) == ["g1", "m1", "m2", "m3", "g2"]
 
 
+def test_units_that_a_key_is_charged_later_count_as_if_it_had_had_them() -> None:
+    queue = FairQueue[str](100)
+    for key in ("ann", "ben"):
+        for number in (1, 2):
+            queue.push(key, 10, f"{key}{number}")
+    assert queue.pop() == "ann1"
+    queue.charge("ann", 15)  # so that it has had 25, and ben 0 and 10
+    assert emptied(queue) == ["ben1", "ben2", "ann2"]
+
+
 def test_a_key_that_was_idle_gets_no_turns_in_return() -> None:
     queue = FairQueue[str](1000)
     for number in range(5):

@@ -177,3 +177,12 @@ async def test_a_greedy_key_does_not_delay_the_turn_of_another() -> None:
     turn.end()
     await asyncio.gather(*tasks)
     assert order.index("modest") <= 1
+
+
+async def test_a_turn_can_turn_out_to_cost_more() -> None:
+    stage = Stage()
+    turn = await stage.gate.enter(stage.caller(), 3)
+    turn.charge(4)
+    assert stage.gate.running_units == 7
+    turn.end()
+    assert stage.gate.running_units == 0

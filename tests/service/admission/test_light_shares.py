@@ -1,15 +1,24 @@
 """While there is much work, a key with more than its share of light requests is refused first."""
 
+from pathlib import Path
+
+from service.access.authentication import Authentication
 from service.admission.light_shares import LightShares
+from service.admission.refusal_pace import RefusalPace
+from tests.service.admission.test_refusal_pace import Paced
+
+
+def shares_of(pace: RefusalPace | None = None) -> LightShares:
+    return LightShares(pace or RefusalPace(Authentication(None, None, frozenset())))
 
 
 def test_a_key_that_is_alone_has_all() -> None:
-    shares = LightShares()
+    shares = shares_of()
     assert all(shares.admits("ann", 0.0) for _ in range(100))
 
 
 def test_a_greedy_key_is_refused_and_a_modest_one_is_not() -> None:
-    shares = LightShares()
+    shares = shares_of()
     for _ in range(20):
         shares.admits("greedy", 0.0)
     # 21 requests of two keys: the share is 10.5, and 4 more are tolerated.
@@ -19,12 +28,12 @@ def test_a_greedy_key_is_refused_and_a_modest_one_is_not() -> None:
 
 
 def test_keys_that_send_alike_are_not_refused() -> None:
-    shares = LightShares()
+    shares = shares_of()
     assert all(shares.admits(key, 0.0) for _ in range(50) for key in ("ann", "ben", "cy"))
 
 
 def test_what_a_key_sent_before_is_forgotten_after_a_quarter_of_a_second() -> None:
-    shares = LightShares()
+    shares = shares_of()
     for _ in range(20):
         shares.admits("ann", 0.0)
     shares.admits("ben", 0.1)
@@ -34,19 +43,35 @@ def test_what_a_key_sent_before_is_forgotten_after_a_quarter_of_a_second() -> No
 
 
 def test_a_key_that_sends_three_times_as_much_as_the_others_is_greedy() -> None:
-    shares = LightShares()
+    shares = shares_of()
     for key, number in {"greedy": 39, "ann": 13, "ben": 13}.items():
         for _ in range(number):
             shares.admits(key, 0.0)
-    assert shares.is_greedy("greedy")  # over twice 13 and 4 more
-    assert not shares.is_greedy("ann")
+    assert shares.is_greedy("greedy", 0.0)  # over twice 13 and 4 more
+    assert not shares.is_greedy("ann", 0.0)
 
 
 def test_a_key_that_sends_a_little_more_than_the_others_or_is_alone_is_not_greedy() -> None:
-    shares = LightShares()
+    shares = shares_of()
     for _ in range(30):
         shares.admits("ann", 0.0)
-    assert not shares.is_greedy("ann")
+    assert not shares.is_greedy("ann", 0.0)
     for _ in range(13):
         shares.admits("ben", 0.0)
-    assert not shares.is_greedy("ann")  # not over twice 13 and 4 more
+    assert not shares.is_greedy("ann", 0.0)  # not over twice 13 and 4 more
+
+
+def test_while_a_key_is_slowed_down_it_alone_is_refused_though_it_sends_less(
+    tmp_path: Path,
+) -> None:
+    paced = Paced(tmp_path)
+    shares = shares_of(paced.pace)
+    for _ in range(51):
+        paced.refuse("greedy", 0.0)
+    greedy, modest = paced.ids["greedy"], paced.ids["modest"]
+    for _ in range(100):
+        assert shares.admits(modest, 0.0)
+    assert not shares.admits(greedy, 0.0)
+    assert shares.is_greedy(greedy, 0.0)
+    assert not shares.is_greedy(modest, 0.0)
+    assert shares.admits(greedy, 0.3)  # no longer, and as an equal in a new period

@@ -8,7 +8,8 @@ import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.http.uvicorn_parts import OneWriteCycle
+from service.http.uvicorn_parts import LazyFlow, OneWriteCycle
+from tests.service.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -24,6 +25,13 @@ class FakeTransport(asyncio.Transport):
         super().__init__()
         self.written: list[bytes] = []
         self.is_closed = False
+        self.is_read = True
+
+    def pause_reading(self) -> None:
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        self.is_read = True
 
     def write(self, data: Any) -> None:
         self.written.append(bytes(data))
@@ -134,3 +142,30 @@ async def test_an_error_between_head_and_body_is_answered_with_500() -> None:
     cycle, transport = cycle_of(OneWriteCycle)
     await cycle.run_asgi(app)
     assert transport.written[0].startswith(b"HTTP/1.1 500 ")
+
+
+async def test_a_connection_is_read_again_when_neither_the_server_nor_a_hold_pauses_it() -> None:
+    transport = FakeTransport()
+    flow = LazyFlow(transport)
+    flow.hold_reading(asyncio.get_running_loop(), 0.05)
+    flow.pause_reading()
+    flow.resume_reading()
+    assert not transport.is_read  # the hold
+    flow.pause_reading()
+    await until(lambda: not flow.is_held)
+    assert not transport.is_read  # the server
+    flow.resume_reading()
+    assert transport.is_read
+
+
+async def test_a_connection_that_the_server_does_not_pause_is_read_when_its_hold_ends() -> None:
+    transport = FakeTransport()
+    flow = LazyFlow(transport)
+    flow.hold_reading(asyncio.get_running_loop(), 0.05)
+    assert not transport.is_read
+    await until(lambda: transport.is_read)
+    flow.hold_reading(asyncio.get_running_loop(), 60)
+    flow.stop_holding()
+    assert transport.is_read
+    flow.hold_reading(asyncio.get_running_loop(), 60)
+    assert transport.is_read

@@ -178,6 +178,31 @@ async def test_the_slots_are_read_from_other_nodes_than_the_one_that_fails(
             assert asked == []
 
 
+async def test_the_slots_are_not_always_read_from_the_same_other_node(
+    shared: ClusterConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await set_all(shared, KEYS, "1")
+    asked, send = [], SharedConnection.execute_command
+
+    async def fail(self: SharedConnection, *parts: str | int) -> Any:
+        if parts[:2] == ("CLUSTER", "SLOTS"):
+            asked.append(self)
+        elif self is failing:
+            raise LostError("lost")
+        return await send(self, *parts)
+
+    failing, *others = dict.fromkeys(shared._node_of_slot)
+    monkeypatch.setattr(SharedConnection, "execute_command", fail)
+    monkeypatch.setattr(cluster_connection, "SECONDS_BETWEEN_REFRESHES", 0)
+    for _ in range(3):  # as many as there are nodes to begin with
+        with pytest.raises(LostError):
+            await shared.execute_command("PING")
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while shared._refreshing:
+                await anyio.sleep(0)
+    assert {*asked} == {*others}  # one of them may be cut off from the rest of the cluster
+
+
 async def test_a_redirection_without_a_host_leads_to_the_host_that_answered(
     redis_cluster: "RedisCluster", monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -307,6 +307,7 @@ async def test_without_consent_the_teacher_is_not_asked(
     await shadowed_client.post("/v1/sessions/s/events?k=2", json=event)
     query = {"history": ["c"], "k": 2, "consent": False}
     await shadowed_client.post("/v1/recommendations", json=query)
+    await shadowed_client.post("/v1/recommendations", json=query | {"explain": True})
     await shadowed_client.post("/v1/recommendations/batch", json={"requests": [query]})
     await shadowed_client.post("/v1/sessions/s/events?k=2", json={"item_id": "d"})
     with anyio.fail_after(60):

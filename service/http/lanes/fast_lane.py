@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.access.route_table import ROUTE_KEY
 from service.http.body_limit import MAX_BODY_BYTES, BodyLimit, replayed, whole_body
 from service.http.body_structure import has_too_much_structure
-from service.http.lane_rules import FastLaneError, check_first, check_route
+from service.http.lanes.lane_rules import FastLaneError, check_first, check_route
 
 Provided = Mapping[Callable[..., Any], Callable[[Scope], Any]]
 """Maps a dependency to a function that gets its value from the ASGI scope of a request."""

@@ -16,8 +16,8 @@ from starlette.middleware.gzip import GZipMiddleware
 from service.api.routes import sessions
 from service.app import create_app
 from service.http.body_limit import MAX_BODY_BYTES, BodyLimit
-from service.http.fast_lane import HONOURED, FastLane, FastLanes, Provided, open_lane
-from service.http.lane_rules import FastLaneError, check_skipped
+from service.http.lanes.fast_lane import HONOURED, FastLane, FastLanes, Provided, open_lane
+from service.http.lanes.lane_rules import FastLaneError, check_skipped
 from service.settings import Settings
 
 
@@ -82,6 +82,14 @@ def test_a_lane_for_a_route_that_another_one_hides_is_refused(path: str) -> None
     app.post(path, dependencies=[Depends(check_quota)])(click_checked)
     app.post("/clicks")(click)
     with pytest.raises(FastLaneError, match=r"FastAPI answers by /\S+, which comes first"):
+        open_lane(app, click, PROVIDED)
+
+
+def test_a_lane_for_a_route_that_a_mounted_application_hides_is_refused() -> None:
+    app = FastAPI()
+    app.mount("/clicks", FastAPI())
+    app.post("/clicks/{item_id}")(click)
+    with pytest.raises(FastLaneError, match="FastAPI answers by /clicks, which comes first"):
         open_lane(app, click, PROVIDED)
 
 

@@ -1,0 +1,90 @@
+"""Bounds the number of requests of one kind, and the bytes of incomplete bodies."""
+
+from starlette.types import Message, Receive
+
+from service.admission.gate import Refusal
+from service.errors import OverloadedError
+from service.http.body_limit import whole_body
+
+_MAX_RECEIVING_BYTES = 64 << 20
+"""Maximum total of bytes in the incomplete bodies of heavy, teacher and admin requests."""
+
+
+class Bound:
+    """Bounds the number of requests of one kind; a request counts until its answer begins.
+
+    Attributes:
+        requests: number of requests that have a place.
+    """
+
+    def __init__(self, reason: str, max_requests: int, refused: Refusal) -> None:
+        self.requests = 0
+        self._reason = reason
+        self._max_requests = max_requests
+        self._refused = refused
+
+    def is_refused(self) -> bool:
+        """Returns whether all places are taken; counts a refusal if they are. Takes no place."""
+        is_full = self.requests >= self._max_requests
+        if is_full:
+            self._refused(self._reason)
+        return is_full
+
+    def check(self) -> None:
+        """Raises OverloadedError if no place is free; does not take a place."""
+        if self.is_refused():
+            raise OverloadedError
+
+    def enter(self) -> "Place":
+        """Takes a place for one request; raises OverloadedError if none is free."""
+        self.check()
+        self.requests += 1
+        return Place(self)
+
+
+class Place:
+    """The place of one request within a bound, until `end` is called."""
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        self._is_over = False
+
+    def end(self) -> None:
+        """Gives the place back; a second call does nothing."""
+        if not self._is_over:
+            self._is_over = True
+            self._bound.requests -= 1
+
+
+class Bodies:
+    """Receives whole request bodies, and bounds the total bytes of incomplete ones."""
+
+    def __init__(self, refused: Refusal, max_bytes: int = _MAX_RECEIVING_BYTES) -> None:
+        self._bytes = 0
+        self._max_bytes = max_bytes
+        self._refused = refused
+
+    async def receive(self, receive: Receive) -> Message:
+        """Receives the whole body of one request, and returns it as one ASGI message.
+
+        Raises:
+            HTTPException: 413, the body is too long.
+            OverloadedError: the incomplete bodies of all requests have too many bytes.
+        """
+        received = 0
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            length = len(message.get("body", b""))
+            received += length
+            self._bytes += length
+            if self._bytes > self._max_bytes:
+                self._refused("receiving")
+                raise OverloadedError
+            return message
+
+        try:
+            return await whole_body(receive_counted)
+        finally:
+            self._bytes -= received

@@ -1,0 +1,104 @@
+"""A client that sends on after refusals is read later; it alone waits, and it loses nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from service.access.key_commands import NewKey, create_key
+from service.access.principal import Scope
+from service.admission import refusal_pace
+from service.settings import Settings
+from tests.service.admission.sockets import GET, answer_of, working
+from tests.service.http.test_protocol import serving, status_of
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _no_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal pauses its connection for a minute."""
+    monkeypatch.setattr(refusal_pace, "_BURST", 0)
+    monkeypatch.setattr(refusal_pace, "_PER_SECOND", 1 / 60)
+    monkeypatch.setattr(refusal_pace, "_MAX_PAUSE_SECONDS", 60)
+
+
+class Keys:
+    """The encoded requests of two keys."""
+
+    def __init__(self, path: Path) -> None:
+        new = NewKey(frozenset({Scope.READ}))
+        self.path = path
+        self.greedy, self.modest = (
+            b"Authorization: Bearer %b\r\n" % create_key(path, new).encode() for _ in range(2)
+        )
+
+    def asking(self, key: bytes, path: bytes = b"/v1/model") -> bytes:
+        return GET[:-2] % path + key + b"\r\n"
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return Keys(tmp_path / "keys.json")
+
+
+@asynccontextmanager
+async def busy(bundle_path: Path, keys: Keys) -> AsyncIterator[tuple[int, uvicorn.Server]]:
+    """A service that refuses light requests while the context is open."""
+    settings = Settings(bundle_path=bundle_path, light_requests=1, keys_file=keys.path)
+    async with (
+        serving(settings) as (port, server),
+        working(server, port, keys.modest),
+    ):
+        yield port, server
+
+
+async def test_after_a_refusal_the_key_s_next_request_is_read_later_and_others_at_once(
+    bundle_path: Path, keys: Keys
+) -> None:
+    async with busy(bundle_path, keys) as (port, _):
+        (greedy, sending), (modest, other), (new, again) = [
+            await asyncio.open_connection("127.0.0.1", port) for _ in range(3)
+        ]
+        sending.write(keys.asking(keys.greedy))
+        assert status_of(await answer_of(greedy)) == 503
+        late = asyncio.ensure_future(answer_of(greedy))
+        sending.write(keys.asking(keys.greedy, b"/healthz"))
+        for _ in range(5):
+            other.write(keys.asking(keys.modest, b"/healthz"))
+            assert status_of(await answer_of(modest)) == 200
+        again.write(keys.asking(keys.greedy, b"/healthz"))
+        assert status_of(await answer_of(new)) == 200  # a connection without refusals
+        assert not late.done()
+        late.cancel()
+        for each in (sending, other, again):
+            each.close()
+
+
+async def test_a_worker_that_ends_answers_the_requests_that_wait_unread(
+    bundle_path: Path, keys: Keys
+) -> None:
+    async with busy(bundle_path, keys) as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(keys.asking(keys.greedy))
+        assert status_of(await answer_of(reader)) == 503
+        writer.write(keys.asking(keys.greedy, b"/healthz"))
+    assert status_of(await answer_of(reader)) == 200
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_on_a_connection_of_two_keys_nobody_is_read_later(
+    bundle_path: Path, keys: Keys
+) -> None:
+    async with busy(bundle_path, keys) as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(keys.asking(keys.modest, b"/healthz"))
+        assert status_of(await answer_of(reader)) == 200
+        for _ in range(3):
+            writer.write(keys.asking(keys.greedy))
+            assert status_of(await answer_of(reader)) == 503
+        writer.close()

@@ -1,0 +1,106 @@
+"""Clients that send on after refusals are slowed down by their keys; no others are."""
+
+from pathlib import Path
+
+import pytest
+
+from service.access.authentication import Authentication
+from service.access.key_commands import NewKey, create_key
+from service.access.principal import Scope
+from service.admission.refusal_pace import RefusalPace
+from service.http.connections import Headers
+
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+
+class Paced:
+    """A pace that knows the keys `greedy` and `modest`."""
+
+    def __init__(self, folder: Path, for_all: frozenset[Scope] = frozenset()) -> None:
+        path, new = folder / "keys.json", NewKey(frozenset({Scope.READ}))
+        keys = {name: create_key(path, new) for name in ("greedy", "modest")}
+        self.ids = {name: key.partition(".")[0] for name, key in keys.items()}
+        self._headers: dict[str, Headers] = {
+            name: [(b"authorization", b"Bearer " + key.encode())] for name, key in keys.items()
+        }
+        self._headers |= {"wrong": [(b"authorization", b"Bearer no.key")], "none": []}
+        authentication = Authentication(path, None, for_all)
+        authentication.load()
+        self.pace = RefusalPace(authentication)
+
+    def refuse(
+        self, name: str, now: float, before: str | None = None, address: str = HERE
+    ) -> float:
+        """Returns the pause after a refusal of `name`; `before`: who sent the request before."""
+        earlier = None if before is None else self._headers[before]
+        return self.pace.pause_seconds(address, self._headers[name], earlier, now)
+
+
+@pytest.fixture
+def paced(tmp_path: Path) -> Paced:
+    return Paced(tmp_path)
+
+
+def test_refusals_beyond_a_burst_pause_their_connections_ever_longer_up_to_a_second(
+    paced: Paced,
+) -> None:
+    assert [paced.refuse("greedy", 9.0) for _ in range(50)] == pytest.approx([0] * 50)
+    # At 200 a second, the next ones are due after 5, 10 and 15 ms.
+    pauses = [paced.refuse("greedy", 9.0) for _ in range(3)]
+    assert pauses == pytest.approx([0.005, 0.01, 0.015])
+    assert max(paced.refuse("greedy", 9.0) for _ in range(300)) == pytest.approx(1)
+
+
+def test_a_key_that_is_refused_200_times_a_second_is_not_paused(paced: Paced) -> None:
+    assert not any(paced.refuse("greedy", 9 + number / 200) for number in range(400))
+
+
+def test_a_key_is_not_paused_for_the_refusals_of_another(paced: Paced) -> None:
+    for _ in range(300):
+        paced.refuse("greedy", 9.0)
+    assert paced.refuse("modest", 9.0) == 0
+    assert paced.pace.slows(paced.ids["greedy"], 9.9)
+    assert not paced.pace.slows(paced.ids["modest"], 9.9)
+
+
+def test_a_second_and_a_quarter_after_its_last_refusal_a_key_has_its_burst_again(
+    paced: Paced,
+) -> None:
+    for _ in range(300):
+        paced.refuse("greedy", 9.0)
+    assert paced.pace.slows_any(9.9)
+    assert not paced.pace.slows_any(10.1)
+    assert max(paced.refuse("greedy", 10.25) for _ in range(50)) == pytest.approx(0)
+    assert paced.refuse("greedy", 10.25) == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize("name", ["wrong", "none"])
+def test_requests_without_a_valid_key_are_not_paused(paced: Paced, name: str) -> None:
+    assert not any(paced.refuse(name, 9.0) for _ in range(300))
+
+
+def test_connections_from_an_address_are_not_paused_after_two_keys_have_shared_one(
+    paced: Paced,
+) -> None:
+    for _ in range(300):
+        paced.refuse("greedy", 9.0, before="greedy")
+    assert paced.refuse("greedy", 9.0, before="greedy")
+    assert paced.refuse("greedy", 9.0, before="modest") == 0
+    assert paced.refuse("greedy", 9.0, before="greedy") == 0
+    assert paced.refuse("greedy", 9.0, before="greedy", address=THERE)
+    for _ in range(300):
+        paced.refuse("greedy", 700.0)
+    assert paced.refuse("greedy", 700.0)  # ten minutes later
+
+
+def test_a_wrong_key_on_a_connection_makes_its_address_no_proxy(paced: Paced) -> None:
+    for _ in range(300):
+        paced.refuse("greedy", 9.0, before="wrong")
+    assert paced.refuse("greedy", 9.0, before="none")
+
+
+def test_requests_without_a_key_share_a_connection_if_they_are_allowed(tmp_path: Path) -> None:
+    paced = Paced(tmp_path, frozenset({Scope.READ}))
+    for _ in range(300):
+        paced.refuse("greedy", 9.0)
+    assert paced.refuse("greedy", 9.0, before="none") == 0
