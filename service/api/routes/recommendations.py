@@ -7,6 +7,7 @@ from http import HTTPStatus
 import orjson
 from fastapi import APIRouter, Response
 
+from service.access.principal import Principal
 from service.api.answering import ranked_response
 from service.api.authorization import PrincipalDep
 from service.api.openapi import TIMED
@@ -82,13 +83,12 @@ async def recommend_batch(
     turn: TurnDep,
 ) -> Response:
     """Answers several queries, in their order. If one query is invalid, none is answered."""
+    await asyncio.sleep(0)  # other requests pass between parsing, checking and ranking
     served = [runtime.variants.for_session(request.session_id) for request in batch.requests]
     for number, request in enumerate(batch.requests):
         check_query(runtime, served[number], request, f"requests[{number}].")
     with stopwatch.time("history"):
-        stored = await asyncio.gather(
-            *(stored_history_of(runtime, request, principal) for request in batch.requests)
-        )
+        stored = await _stored_histories(runtime, batch, principal)
     queries = list(map(query_of, batch.requests, stored))
     audiences = [
         runtime.audience(request.session_id, principal.tenant, query, consent=request.consent)
@@ -107,6 +107,21 @@ async def recommend_batch(
         if request.consent:
             runtime.offer_to_shadow(variant, query, answer)
     return response
+
+
+async def _stored_histories(
+    runtime: Runtime, batch: BatchRequest, principal: Principal
+) -> Sequence[StoredHistory]:
+    """Reads the stored history of the session of each query, all at once; `principal`: the sender.
+
+    A history is empty if its query names no session.
+    """
+    if not any(request.session_id for request in batch.requests):
+        await asyncio.sleep(0)
+        return [StoredHistory([]) for _ in batch.requests]  # a task for each would cost far more
+    return await asyncio.gather(
+        *(stored_history_of(runtime, request, principal) for request in batch.requests)
+    )
 
 
 def _in_slices(
