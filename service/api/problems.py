@@ -126,9 +126,12 @@ def detail_of(errors: Sequence[FieldProblem]) -> str:
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Returns the OpenAPI `responses` of a route that can answer with problems of `statuses`."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    schema = {"$ref": "#/components/schemas/Problem"}
     return {
-        status.value: {"description": reason_phrase(status), "content": content}
+        status.value: {
+            "description": reason_phrase(status),
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
         for status in statuses
     }
 

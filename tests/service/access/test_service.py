@@ -47,8 +47,10 @@ async def test_a_key_over_its_limit_is_answered_429_in_lanes_and_by_fastapi_alik
         open_to_all = await client.get("/readyz", headers=headers)
     assert [each.status_code for each in first] == [200, 200, 200]
     for each in refused:
-        assert (each.status_code, each.headers["retry-after"]) == (429, "100")
-        assert each.json()["detail"] == "this key is over its limit: send again in 100 s"
+        assert each.status_code == 429
+        seconds = each.headers["retry-after"]
+        assert 80 <= int(seconds) <= 100  # 100 at first; a busy machine takes a moment
+        assert each.json()["detail"] == f"this key is over its limit: send again in {seconds} s"
     assert open_to_all.status_code == 200
 
 
