@@ -116,6 +116,8 @@ class Admission:
 
         The arguments are those of `retry_after`.
         """
+        if self._pace:
+            self._pace.note(self._key_of(headers), time.monotonic())
         if self._strain_of_limits.is_on and (over := self._seconds_over(method, url, headers)):
             self._count_refusal("limit")
             self._strain_of_limits.refused()

@@ -1,9 +1,9 @@
-"""Slows down the clients of API keys that send on after refusals.
+"""Slows down the clients of an API key that send on after refusals, in favour of other keys.
 
 A refusal is cheap, but ten thousand a second take a core. So refusals of a key beyond a rate pause
 the connections on which they are sent. The clients' further requests then wait unread in the
 buffers of the sockets. `Retry-After` is at least a second and a pause at most one, so a client that
-waits for it notices nothing.
+waits for it notices nothing. A key that is alone is not slowed down, since nobody would gain.
 """
 
 from service.access.authentication import Authentication
@@ -17,6 +17,9 @@ _BURST = 50
 """Number of refusals of a key that may come at once before a connection is paused."""
 
 _MAX_PAUSE_SECONDS = 1.0
+
+_ACTIVE_SECONDS = 1.0
+"""Seconds after its last request for which a key counts as one that others can harm."""
 
 _SHARED_SECONDS = 600.0
 """Seconds for which an address counts as a proxy after two keys have shared a connection."""
@@ -38,14 +41,24 @@ class RefusalPace:
         self._authentication = authentication
         self._due: dict[str, float] = {}  # time at which a key's refusals so far fit the rate
         self._last_due = 0.0
+        # The key that sent last, the last other one, and when each did.
+        self._last = self._other = ("", -_ACTIVE_SECONDS)
         self._shared_until: dict[str, float] = {}  # by address
+
+    def note(self, key: str, now: float) -> None:
+        """Learns that `key` has sent a request; an empty `key` is ignored."""
+        if key:
+            if key != self._last[0]:
+                self._other = self._last
+            self._last = key, now
 
     def pause_seconds(
         self, address: str, headers: Headers, before: Headers | None, now: float
     ) -> float:
         """Returns the seconds for which a connection is not read after a refusal.
 
-        It is 0 if the request has no valid key, or if the refusals of its key fit the rate.
+        It is 0 if the request has no valid key, if the refusals of its key fit the rate, or if
+        `note` has learnt of no other key within `_ACTIVE_SECONDS`.
 
         Args:
             address: IP address of the client.
@@ -62,7 +75,7 @@ class RefusalPace:
         if before is not None and self._sender(before) not in (key, None):
             self._note_shared(address, now)
         is_proxy = self._shared_until.get(address, 0.0) > now
-        return 0.0 if is_proxy else max(0.0, due - now)
+        return 0.0 if is_proxy or self._is_alone(key, now) else max(0.0, due - now)
 
     def slows(self, key: str, now: float) -> bool:
         """Returns whether the refusals of `key` are too many for the rate."""
@@ -71,6 +84,10 @@ class RefusalPace:
     def slows_any(self, now: float) -> bool:
         """Returns whether the refusals of any key are too many for the rate."""
         return self._last_due > now
+
+    def _is_alone(self, key: str, now: float) -> bool:
+        other, at = self._other if self._last[0] == key else self._last
+        return not other or at + _ACTIVE_SECONDS < now
 
     def _sender(self, headers: Headers) -> str | None:
         """Returns the key id of a request; None if it may do nothing, empty if it needs no key."""

@@ -61,20 +61,25 @@ async def test_a_key_over_its_limit_that_sends_on_is_read_later(
     monkeypatch.setattr(refusal_pace, "_BURST", 3)
     monkeypatch.setattr(refusal_pace, "_PER_SECOND", 1 / 60)
     monkeypatch.setattr(refusal_pace, "_MAX_PAUSE_SECONDS", 60)
+    monkeypatch.setattr(refusal_pace, "_ACTIVE_SECONDS", 60)
+    monkeypatch.setattr(strain, "_SECONDS", 60)
     path, scopes = tmp_path / "keys.json", frozenset({Scope.READ})
     key = create_key(path, NewKey(scopes, limits=Limits(requests_per_day=1)))
+    modest = create_key(path, NewKey(scopes))
     async with serving(Settings(bundle_path=bundle_path, keys_file=path)) as (port, _):
         (reader, writer), (other, asks) = [
             await asyncio.open_connection("127.0.0.1", port) for _ in range(2)
         ]
         # The first refusal is the application's. Of the server's own, three are the burst.
         for status in (200, 429, 429, 429, 429, 429):
+            asks.write(asking(modest, b"/healthz"))
+            assert status_of(await answer_of(other)) == 200
             writer.write(asking(key))
             assert status_of(await answer_of(reader)) == status
         writer.write(asking(key))
         late = asyncio.ensure_future(answer_of(reader))
         for _ in range(5):
-            asks.write(asking(key, b"/healthz"))
+            asks.write(asking(modest, b"/healthz"))
             assert status_of(await answer_of(other)) == 200
         assert not late.done()
         late.cancel()

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def _no_burst(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refusal pauses its connection for a minute."""
+    """A refusal pauses its connection for a minute, if another key was here within a minute."""
+    monkeypatch.setattr(refusal_pace, "_ACTIVE_SECONDS", 60)
     monkeypatch.setattr(refusal_pace, "_BURST", 0)
     monkeypatch.setattr(refusal_pace, "_PER_SECOND", 1 / 60)
     monkeypatch.setattr(refusal_pace, "_MAX_PAUSE_SECONDS", 60)
@@ -46,13 +47,23 @@ def keys(tmp_path: Path) -> Keys:
 
 
 @asynccontextmanager
-async def busy(bundle_path: Path, keys: Keys) -> AsyncIterator[tuple[int, uvicorn.Server]]:
-    """A service that refuses light requests while the context is open."""
+async def busy(
+    bundle_path: Path, keys: Keys, *, is_alone: bool = False
+) -> AsyncIterator[tuple[int, uvicorn.Server]]:
+    """A service that refuses light requests while the context is open.
+
+    The modest key has sent a request, unless the greedy one is to be alone.
+    """
     settings = Settings(bundle_path=bundle_path, light_requests=1, keys_file=keys.path)
     async with (
         serving(settings) as (port, server),
-        working(server, port, keys.modest),
+        working(server, port, keys.greedy if is_alone else keys.modest),
     ):
+        if not is_alone:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(keys.asking(keys.modest, b"/healthz"))
+            assert status_of(await answer_of(reader)) == 200
+            writer.close()
         yield port, server
 
 
@@ -98,6 +109,17 @@ async def test_on_a_connection_of_two_keys_nobody_is_read_later(
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(keys.asking(keys.modest, b"/healthz"))
         assert status_of(await answer_of(reader)) == 200
+        for _ in range(3):
+            writer.write(keys.asking(keys.greedy))
+            assert status_of(await answer_of(reader)) == 503
+        writer.close()
+
+
+async def test_a_key_that_is_alone_is_refused_at_once_as_often_as_it_asks(
+    bundle_path: Path, keys: Keys
+) -> None:
+    async with busy(bundle_path, keys, is_alone=True) as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(3):
             writer.write(keys.asking(keys.greedy))
             assert status_of(await answer_of(reader)) == 503

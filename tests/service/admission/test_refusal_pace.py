@@ -31,7 +31,12 @@ class Paced:
     def refuse(
         self, name: str, now: float, before: str | None = None, address: str = HERE
     ) -> float:
-        """Returns the pause after a refusal of `name`; `before`: who sent the request before."""
+        """Returns the pause after a refusal of `name`; `before`: who sent the request before.
+
+        The other key is active.
+        """
+        for each in ("greedy", "modest"):
+            self.pace.note(self.ids[each], now)
         earlier = None if before is None else self._headers[before]
         return self.pace.pause_seconds(address, self._headers[name], earlier, now)
 
@@ -104,3 +109,17 @@ def test_requests_without_a_key_share_a_connection_if_they_are_allowed(tmp_path:
     for _ in range(300):
         paced.refuse("greedy", 9.0)
     assert paced.refuse("greedy", 9.0, before="none") == 0
+
+
+def test_a_key_that_is_alone_is_not_paused_and_neither_is_one_whose_rival_was_here_a_while_ago(
+    paced: Paced,
+) -> None:
+    for _ in range(300):
+        paced.refuse("greedy", 9.0)
+    assert paced.refuse("greedy", 9.0)
+    greedy = paced._headers["greedy"]
+    for _ in range(300):
+        paced.pace.note(paced.ids["greedy"], 10.1)
+        assert paced.pace.pause_seconds(HERE, greedy, None, 10.1) == 0
+    paced.pace.note(paced.ids["modest"], 10.1)
+    assert paced.pace.pause_seconds(HERE, greedy, None, 10.1)
