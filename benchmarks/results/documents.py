@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.measures.gains import ONE_AT_A_TIME, THROUGH_FASTAPI, TOGETHER
 from benchmarks.options import ROOT
 from benchmarks.results.figures import Figure, Report, load_report
 from benchmarks.results.findings_tables import ROWS, findings_table
@@ -48,6 +49,8 @@ GAINS = (
         "an answer from 1,000,000 items",
         "p50 of an answer from 1,000,000 items",
     ),
+    ("fast lane instead of FastAPI, 16 requests at once", "gains", THROUGH_FASTAPI, TOGETHER),
+    ("16 requests at once instead of one at a time", "gains", ONE_AT_A_TIME, TOGETHER),
 )
 DATA = {
     "movielens": "[MovieLens](docs/results/movielens.md)",

@@ -61,11 +61,12 @@ class LoadedService:
         clicks = make_clicks(self.subject.item_ids, len(due))
         return self._run(open_loop(clicks, self.endpoint, self.service.port, due, WARM_UP_SECONDS))
 
-    def run_saturated(self, seconds: float) -> LoadRun:
-        """Sends clicks of regulars for `seconds`, each as soon as one of 16 connections is free."""
+    def run_saturated(self, seconds: float, *, connections: int = 16) -> LoadRun:
+        """Sends clicks of regulars for `seconds`, each as soon as a connection is free."""
         clicks = regulars(self.subject.item_ids, round(seconds * MAX_RATE))
         endpoint, port = self.endpoint, self.service.port
-        return self._run(closed_loop(clicks, endpoint, port, seconds=seconds, connections=16))
+        plan = closed_loop(clicks, endpoint, port, seconds=seconds, connections=connections)
+        return self._run(plan)
 
     def _run(self, plan: Plan) -> LoadRun:
         service, redis = self.service.cpu_seconds(), self.redis.cpu_seconds()
