@@ -16,7 +16,7 @@ _OF_BOTH_TEACHERS: Sequence[Key] = tuple(
     for teacher in ("titles", "retrieval")
 )
 
-ROWS: Mapping[str, Sequence[Key]] = {
+ROWS: dict[str, Sequence[Key]] = {
     "movielens": (
         _KNN,
         ("teacher retrieval", "", "retrieval"),
