@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from export.contract.bundles_folder import BundleLink, publish
+from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy/kubernetes"
@@ -40,6 +41,7 @@ def pods() -> dict[str, dict[str, Any]]:
             ("Deployment", "service"),
             ("StatefulSet", "redis"),
             ("Deployment", "teacher"),
+            ("Deployment", "collect"),
         )
     }
     for name in ("train", "learn"):
@@ -50,7 +52,8 @@ def pods() -> dict[str, dict[str, Any]]:
 def test_every_file_is_listed_and_every_manifest_is_valid() -> None:
     listed = kustomization()["resources"]
     assert len(listed) == len(set(listed))
-    assert {*listed, "kustomization.yaml"} == {file.name for file in FOLDER.iterdir()}
+    values = {name for each in kustomization()["configMapGenerator"] for name in each["envs"]}
+    assert {*listed, *values, "kustomization.yaml"} == {file.name for file in FOLDER.iterdir()}
     for manifest in manifests():
         kubernetes_validate.validate(manifest, "1.32", strict=True)
 
@@ -59,7 +62,8 @@ def test_the_kustomization_has_only_known_keys_and_names_each_image() -> None:
     found = kustomization()
     assert found["apiVersion"] == "kustomize.config.k8s.io/v1beta1"
     assert found["kind"] == "Kustomization"
-    assert found.keys() == {"apiVersion", "kind", "resources", "labels", "images"}
+    known = {"apiVersion", "kind", "resources", "configMapGenerator", "labels", "images"}
+    assert found.keys() == known
     run = {
         container["image"]
         for pod in pods().values()
@@ -71,7 +75,7 @@ def test_the_kustomization_has_only_known_keys_and_names_each_image() -> None:
 def test_the_same_programs_run_as_in_the_compose_stack() -> None:
     stack = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     ours = {name for name, each in stack.items() if "build" in each and name != "bench"}
-    assert ours | {"learn"} == pods().keys()
+    assert ours | {"learn", "collect"} == pods().keys()
     assert stack["learn"]["image"] == stack["train"]["image"]
 
 
@@ -86,7 +90,7 @@ def test_the_service_reads_the_keys_of_its_secret_and_lets_nobody_in_without_one
     assert "subPath" not in mount
 
 
-@pytest.mark.parametrize("name", ["service", "redis", "teacher", "train", "learn"])
+@pytest.mark.parametrize("name", ["service", "redis", "teacher", "train", "learn", "collect"])
 def test_every_pod_is_unprivileged_with_a_read_only_root_and_a_memory_limit(name: str) -> None:
     pod = pods()[name]
     assert pod["securityContext"]["runAsNonRoot"]
@@ -131,6 +135,55 @@ def test_a_rollback_job_serves_the_previous_bundle_and_reaches_no_network(tmp_pa
     for expected in (first, second):
         subprocess.run([*shell, local], cwd=ROOT, check=True, capture_output=True)
         assert BundleLink(bundles / "active").bundle == expected
+
+
+def values_of(name: str) -> dict[str, str]:
+    """Returns the lines of a file of values, by name."""
+    lines = (FOLDER / name).read_text("utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def test_the_values_of_the_service_are_settings_with_their_defaults_and_reach_it() -> None:
+    (container,) = pods()["service"]["containers"]
+    assert container["envFrom"] == [{"configMapRef": {"name": "settings"}}]
+    generators = {each["name"]: each["envs"] for each in kustomization()["configMapGenerator"]}
+    assert generators == {"settings": ["settings.env"], "learn": ["learn.env"]}
+    values = values_of("settings.env")
+    assert "EVENT_LOG" in values
+    for name, value in values.items():
+        default = Settings.model_fields[name.lower()].default
+        assert type(default)(value) == default, name
+    # `env` of the container would take precedence over them.
+    assert not values.keys() & {each["name"] for each in container["env"]}
+
+
+def test_collector_and_learning_share_one_log_and_only_learning_compacts_it() -> None:
+    (collect,), (learn,) = (pods()[name]["containers"] for name in ("collect", "learn"))
+    variables = {each["name"]: each["value"] for each in learn["env"]}
+    *program, folder = collect["command"]
+    assert program == ["python", "-m", "distilled_recommender", "collect"]
+    assert variables["COLLECT_LOG"] == folder
+    assert collect["envFrom"] == learn["envFrom"] == [{"configMapRef": {"name": "learn"}}]
+    assert {"name": "COLLECT_COMPACT_MINUTES", "value": "0"} in collect["env"]
+    mounts = [{"name": "learnt", "mountPath": "/work"}] * 2
+    assert [each["volumeMounts"][0] for each in (collect, learn)] == mounts
+    # The pods may run on two nodes.
+    assert named("PersistentVolumeClaim", "learnt")["spec"]["accessModes"] == ["ReadWriteMany"]
+    script = (ROOT / "docker/learn").read_text("utf-8")
+    assert {"CONFIG", "EXPERIMENT_DAYS"} <= values_of("learn.env").keys()
+    for name in ("CONFIG", "COLLECT_LOG", "EXPERIMENT_DAYS"):
+        assert f"${{{name}" in script or f"${name}" in script
+
+
+@pytest.mark.parametrize("name", ["learn", "collect"])
+def test_learning_reaches_redis_and_nothing_else_but_dns(name: str) -> None:
+    policy = named("NetworkPolicy", name)["spec"]
+    assert policy["podSelector"]["matchLabels"] == {"app": name}
+    to_redis, to_dns = policy["egress"]
+    assert to_redis["to"] == [{"podSelector": {"matchLabels": {"app": "redis"}}}]
+    assert {each["port"] for each in to_dns["ports"]} == {53}
+    ((allowed,),) = ([each["from"]] for each in named("NetworkPolicy", "redis")["spec"]["ingress"])
+    assert {"podSelector": {"matchLabels": {"app": name}}} in allowed
 
 
 @pytest.mark.parametrize("name", ["service", "redis", "teacher"])
