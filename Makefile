@@ -19,6 +19,7 @@ WITNESS := .venv/witness
 MODEL ?= SASRec
 LOCK := .venv/lock
 AUDIT := .venv/audit
+SBOM := .venv/sbom
 DOCS := .venv/docs
 IN_DEMO := $(DEMO)/bin/distilled-recommender
 IN_DEV := $(DEV)/bin/distilled-recommender
@@ -38,7 +39,7 @@ REQUIREMENTS = $(PYTHON) docker/requirements.py
 OF_TORCH := ^(torch|triton|nvidia-.*|cuda-.*)==
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke prepare teach distill evaluate refit ladder reports witness export serve test compose-test check bench bench-quick reference docs pictures diagrams access wheel wheel-proof chaos lock lock-hashes lock-torch audit format clean
+.PHONY: help demo smoke prepare teach distill evaluate refit ladder reports witness export serve test compose-test check bench bench-quick reference docs pictures diagrams access wheel wheel-proof release chaos lock lock-hashes lock-torch audit format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +86,8 @@ check: $(DEV)/ready  ## look, change nothing
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
+	$(DEV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(DEV)/bin/zizmor --offline --no-progress --quiet .github/workflows
 
 bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure all of docs/performance.md (about twenty minutes, nothing else running)
 	$(IN_DEV) bench --work $(WORK)
@@ -114,6 +117,9 @@ access: $(DEV)/ready  ## write docs/access.md: every route with every kind of ke
 
 wheel: $(DEV)/ready  ## the package, to dist
 	$(DEV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+release: $(DEV)/ready $(SBOM)/ready  ## packages, images, site, lists of components and checksums of a tagged commit, to dist
+	$(DEV)/bin/python -m release --cyclonedx $(SBOM)/bin/cyclonedx-py
 
 wheel-proof: $(DEV)/ready  ## install the package in fresh environments and use it, to docs/proofs (minutes)
 	$(DEV)/bin/python -m proofs wheel --python $(PYTHON)
@@ -185,6 +191,12 @@ $(DOCS)/ready: locks/docs.txt
 	@echo "installing the maker of the documentation site into $(DOCS)"
 	$(PYTHON) -m venv $(DOCS)
 	$(DOCS)/bin/python $(INSTALL) --require-hashes --no-deps --requirement locks/docs.txt
+	touch $@
+
+$(SBOM)/ready: locks/sbom.txt
+	@echo "installing the maker of lists of components into $(SBOM)"
+	$(PYTHON) -m venv $(SBOM)
+	$(SBOM)/bin/python $(INSTALL) --require-hashes --no-deps --requirement locks/sbom.txt
 	touch $@
 
 $(AUDIT)/ready:

@@ -112,9 +112,9 @@ class Settings(BundleSettings, AccessSettings, EventSettings, OutageSettings, Te
     )
     old_session_keys: bool = Field(
         default=True,
-        description="OLD_SESSION_KEYS: whether sessions that releases up to 0.1 stored in Redis, "
-        "by their ids, are found, and moved with their next event; one SESSION_TTL_SECONDS after "
-        "the upgrade it can be false",
+        description="OLD_SESSION_KEYS: whether sessions that checkouts before 0.1.0 stored in "
+        "Redis, by their ids, are found, and moved with their next event; one SESSION_TTL_SECONDS "
+        "after the upgrade it can be false",
     )
     session_ttl_seconds: float = Field(
         default=7 * 24 * 3600,

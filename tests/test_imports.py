@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOTS = (
     *("distilled_recommender", "service", "export", "training"),
-    *("benchmarks", "proofs", "handbook"),
+    *("benchmarks", "proofs", "handbook", "release"),
 )
 MAX_MODULES = 12
 

@@ -12,7 +12,7 @@ from proofs.__main__ import proof_names
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
     *("benchmarks", "distilled_recommender", "export", "handbook", "proofs"),
-    *("service", "training"),
+    *("release", "service", "training"),
 )
 INTRODUCTION = """\
 # Programs

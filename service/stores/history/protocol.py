@@ -24,8 +24,8 @@ class Session(NamedTuple):
     Attributes:
         ref: the session ref, under which events are written.
         former_refs: session refs computed with SESSION_SECRET_OLD.
-        old_id: the session id, under which releases up to 0.1 stored a session; None if sessions
-            of these releases are not searched for.
+        old_id: the session id, under which checkouts before 0.1.0 stored a session; None if
+            such sessions are not searched for.
     """
 
     ref: str

@@ -1,4 +1,4 @@
-"""Sessions under former names: of the releases up to 0.1, and of SESSION_SECRET_OLD."""
+"""Sessions under former names: of the checkouts before 0.1.0, and of SESSION_SECRET_OLD."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -40,7 +40,7 @@ redis.call('LTRIM', session, -tonumber(ARGV[3]), -1)
 redis.call('PEXPIRE', session, ARGV[4])
 return redis.call('LRANGE', session, 0, -1)
 """
-"""The script of the releases up to 0.1."""
+"""The script of the checkouts before 0.1.0."""
 
 OldAppend = Callable[[str, str], None]
 

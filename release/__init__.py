@@ -1,0 +1,1 @@
+"""Builds a release: packages, images, lists of components, documentation site and checksums."""
