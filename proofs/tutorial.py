@@ -114,7 +114,7 @@ def prove() -> Iterator[Figure]:
     """Do what the tutorial says, with the wheel, in an empty folder."""
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        wheel = _build(folder / "dist")
+        wheel = build_wheel(folder / "dist")
         reader = Reader(_empty(folder / "shop"), _variables(folder / "shop", wheel))
         printed: list[tuple[Step, str]] = []
         started = time.monotonic()
@@ -164,7 +164,8 @@ def _words(line: str) -> tuple[str, ...]:
     return tuple("#" if re.search(r"\d", word) else word for word in line.split())
 
 
-def _build(folder: Path) -> Path:
+def build_wheel(folder: Path) -> Path:
+    """Builds the wheel of the checkout into `folder`; returns its path."""
     build = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
     subprocess.run([sys.executable, *build], check=True)
     (wheel,) = folder.glob("*.whl")

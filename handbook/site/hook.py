@@ -7,6 +7,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from handbook.site import notebook
 from handbook.site.diagrams import with_drawings
 from handbook.site.links import (
     OUTER_PAGES,
@@ -20,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages outside of `docs`, and the files there that any page links to."""
+    """Adds the notebook, the pages outside of `docs`, and files there that any page links to."""
+    text = notebook.NOTEBOOK.read_text(encoding="utf-8")
+    files.append(File.generated(config, notebook.PAGE, content=notebook.page(text)))
     for path, place in OUTER_PAGES.items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / path)))
     for path in sorted(_linked_files(files.documentation_pages())):
