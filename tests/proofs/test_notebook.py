@@ -71,10 +71,11 @@ def shortened(code: str, port: str) -> str:
 
 def run_python(code: str, names: dict[str, Any]) -> Any:
     """Runs a cell; returns the value of its last line, as Jupyter shows it."""
-    *body, last = ast.parse(code).body
+    tree = ast.parse(code)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, "cell", "exec"), names)  # noqa: S102 - our own notebook
     if not isinstance(last, ast.Expr):
-        body, last = [*body, last], ast.Expr(ast.Constant(None))
-    exec(compile(ast.Module(body, []), "cell", "exec"), names)  # noqa: S102 - our own notebook
+        return None
     return eval(compile(ast.Expression(last.value), "cell", "eval"), names)  # noqa: S307
 
 
