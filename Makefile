@@ -10,6 +10,8 @@ NAME ?= $(or $(shell sed -n 's/^name *= *"\(.*\)".*/\1/p' $(wildcard $(CONFIG)) 
 VARIANT ?= distilled
 HOST ?= 127.0.0.1
 PORT ?= 8000
+# Whether `make release` builds the images: `no`, or where a Docker engine answers.
+IMAGES ?= if-possible
 
 # One environment per set of extras: the demo does not wait for linters and the LLM.
 DEMO := .venv/demo
@@ -119,7 +121,7 @@ wheel: $(DEV)/ready  ## the package, to dist
 	$(DEV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 release: $(DEV)/ready $(SBOM)/ready  ## packages, images, site, lists of components and checksums of a tagged commit, to dist
-	$(DEV)/bin/python -m release --cyclonedx $(SBOM)/bin/cyclonedx-py
+	$(DEV)/bin/python -m release --cyclonedx $(SBOM)/bin/cyclonedx-py --images $(IMAGES)
 
 wheel-proof: $(DEV)/ready  ## install the package in fresh environments and use it, to docs/proofs (minutes)
 	$(DEV)/bin/python -m proofs wheel --python $(PYTHON)
