@@ -17,7 +17,7 @@ from proofs.teach_parts.killed_crew import KilledCrew, succeed, work_of, workpla
 from training import prepare, teach
 from training.knowledge import DESCRIPTION_NAME
 from training.settings.experiment import load_experiment
-from training.workplace import knowledge_folder
+from training.workplace import Workplace, knowledge_folder
 
 
 def prove(
@@ -45,7 +45,7 @@ def prove(
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
-        config = _write_config(folder, rows, model, layers)
+        config = write_config(folder, rows, model, layers)
         alone = work_of(folder, "alone")
         succeed(prepare.main([str(config), "--work", str(alone)]))
         began = time.monotonic()
@@ -58,11 +58,16 @@ def prove(
         yield from crew.figures()
         merged = crew.merged()
         yield Figure("shards computed when merging", "", merged, at_most=0)
-        differing = _differing(config, alone, work_of(folder, "merged"))
+        works = (workplace_of(alone), workplace_of(work_of(folder, "merged")))
+        differing = differing_files(config, *works)
         yield Figure("files that differ from those of one process", "", differing, at_most=0)
 
 
-def _write_config(folder: Path, rows: int, model: str, layers: int) -> Path:
+def write_config(folder: Path, rows: int, model: str, layers: int) -> Path:
+    """Writes random tables of `rows` interactions and a config with a retrieval teacher.
+
+    `model` and `layers`: the LLM and the number of its first layers. Returns the config's path.
+    """
     config = write_tables(folder, rows, seed=1)
     with config.open("a", encoding="utf-8") as file:
         file.write(
@@ -72,10 +77,10 @@ def _write_config(folder: Path, rows: int, model: str, layers: int) -> Path:
     return config
 
 
-def _differing(config: Path, *works: Path) -> int:
+def differing_files(config: Path, *works: Workplace) -> int:
     """Returns the number of files of two knowledge folders that differ, descriptions excepted."""
     experiment = load_experiment(config)
-    one, other = (_files(knowledge_folder(experiment, workplace_of(work))) for work in works)
+    one, other = (_files(knowledge_folder(experiment, work)) for work in works)
     return sum(one.get(name) != other.get(name) for name in one.keys() | other.keys())
 
 
