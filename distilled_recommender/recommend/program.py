@@ -104,7 +104,8 @@ def _opened(path: Path) -> pq.ParquetFile:
             name that the output needs (`ANSWERS`).
     """
     try:
-        file = pq.ParquetFile(path)
+        # What is read in advance would stay in memory until the file is closed.
+        file = pq.ParquetFile(path, pre_buffer=False)
     except (OSError, pa.ArrowInvalid) as error:
         raise ConfigError(f"{path}: not a Parquet file that can be read ({error})") from None
     schema = file.schema_arrow

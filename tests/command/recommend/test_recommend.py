@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -163,3 +164,15 @@ def test_parts_have_the_same_rows_whatever_the_row_groups(
     tables = list(program._tables(pq.ParquetFile(tmp_path / "in.parquet")))
     assert [len(each) for each in tables] == [10, 10, 5]
     assert pa.concat_tables(tables).equals(table)
+
+
+def test_memory_for_reading_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    path, kind, random = tmp_path / "in.parquet", pa.list_(pa.string()), Random(0)
+    with pq.ParquetWriter(path, pa.schema([("history", kind)])) as writer:
+        for _ in range(100):
+            ids = [[random.randbytes(50).hex()] for _ in range(1_000)]
+            writer.write_table(pa.table({"history": pa.array(ids, kind)}))
+    before = pa.total_allocated_bytes()
+    with program._opened(path) as file:
+        num_bytes = [pa.total_allocated_bytes() - before for _ in program._tables(file)]
+    assert max(num_bytes) < path.stat().st_size / 2
