@@ -5,10 +5,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -167,10 +167,10 @@ def test_parts_have_the_same_rows_whatever_the_row_groups(
 
 
 def test_memory_for_reading_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    path, kind, random = tmp_path / "in.parquet", pa.list_(pa.string()), Random(0)
+    path, kind, random = tmp_path / "in.parquet", pa.list_(pa.string()), np.random.default_rng(0)
     with pq.ParquetWriter(path, pa.schema([("history", kind)])) as writer:
         for _ in range(100):
-            ids = [[random.randbytes(50).hex()] for _ in range(1_000)]
+            ids = [[random.bytes(50).hex()] for _ in range(1_000)]
             writer.write_table(pa.table({"history": pa.array(ids, kind)}))
     before = pa.total_allocated_bytes()
     with program._opened(path) as file:
