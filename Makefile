@@ -23,6 +23,7 @@ LOCK := .venv/lock
 AUDIT := .venv/audit
 SBOM := .venv/sbom
 DOCS := .venv/docs
+CLIENT := clients/typescript
 IN_DEMO := $(DEMO)/bin/distilled-recommender
 IN_DEV := $(DEV)/bin/distilled-recommender
 # Bytecode is written on first import, which is quicker than compiling every file of torch.
@@ -41,7 +42,7 @@ REQUIREMENTS = $(PYTHON) docker/requirements.py
 OF_TORCH := ^(torch|triton|nvidia-.*|cuda-.*)==
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke prepare teach distill evaluate refit ladder reports witness export serve test compose-test check bench bench-quick reference docs pictures diagrams access wheel wheel-proof release chaos lock lock-hashes lock-torch audit format clean
+.PHONY: help demo smoke prepare teach distill evaluate refit ladder reports witness export serve test compose-test check bench bench-quick reference client docs pictures diagrams access wheel wheel-proof release chaos lock lock-hashes lock-torch audit format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +104,9 @@ $(WORK)/movielens/bundle/manifest.json:
 
 reference: $(DEV)/ready  ## write docs/commands.md and docs/reference from the code
 	$(DEV)/bin/python -m handbook
+
+client: $(DEV)/ready $(CLIENT)/node_modules/ready  ## write what is generated of the TypeScript client; needs Node and npm
+	$(DEV)/bin/python -m handbook.client_files
 
 docs: $(DOCS)/ready  ## the documentation site, to build/site, without a network
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict --site-dir build/site
@@ -199,6 +203,11 @@ $(SBOM)/ready: locks/sbom.txt
 	@echo "installing the maker of lists of components into $(SBOM)"
 	$(PYTHON) -m venv $(SBOM)
 	$(SBOM)/bin/python $(INSTALL) --require-hashes --no-deps --requirement locks/sbom.txt
+	touch $@
+
+$(CLIENT)/node_modules/ready: $(CLIENT)/package-lock.json
+	@echo "installing the tools of the TypeScript client into $(@D)"
+	npm ci --prefix $(CLIENT) --ignore-scripts --no-audit --no-fund
 	touch $@
 
 $(AUDIT)/ready:

@@ -33,6 +33,7 @@ from service.api.routes import (
     health,
     items,
     model,
+    operations,
     page,
     recommendations,
     sessions,
@@ -155,6 +156,7 @@ def _include_routes(app: FastAPI) -> None:
         items,
         model,
         experiments,
+        operations,
         page,
         docs,
     ):

@@ -18,6 +18,7 @@ OUTER_PAGES: Mapping[str, str] = {
 
 FOLDERS: Mapping[str, str] = {
     "clients/python": "reference/python-client.md",
+    "clients/typescript": "how-to/clients.md",
     "docs/results": "reports.md",
 }
 """Folders that documents link to, each with the page that describes it."""

@@ -37,6 +37,7 @@ COSTS: Mapping[str, Cost] = {
     "POST /v1/model/activate": _ADMIN,
     "POST /v1/model/rollback": _ADMIN,
     "GET /v1/experiments": _LIGHT,
+    "GET /v1/operations": _LIGHT,
     "GET /v1/examples": _LIGHT,
     "GET /healthz": _FREE,
     "GET /readyz": _FREE,

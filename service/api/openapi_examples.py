@@ -119,6 +119,24 @@ _VARIANT = {
     "refused": None,
 }
 
+_MODEL: Mapping[str, Any] = {
+    "schema_version": 4,
+    "model_version": _VERSION,
+    "origin": "distilled",
+    "student": "sasrec",
+    "max_history_length": 50,
+    "num_items": 3496,
+    "protocol": "validation",
+    "trained_until": None,
+    "metrics": {"test": {"examples": 8944, "HR@20": 0.1398, "NDCG@20": 0.0581}},
+    "figures": [_FIGURE],
+    "verdict": "On 8,944 test examples the student is above popularity.",
+    "parity_error": 4.8e-06,
+    "scorer": None,
+    "provenance": {"commit": "81151575aaa3", "dataset": {"name": "movielens"}},
+    "variants": [_VARIANT],
+}
+
 BODIES: Mapping[str, Any] = {
     "RecommendationQuery": _QUERY,
     "RecommendationRequest": {
@@ -203,22 +221,12 @@ BODIES: Mapping[str, Any] = {
         "rank_correlation": 1 / 3,
     },
     "ExamplesAnswer": {"histories": [[_STAR_WARS, _EMPIRE]]},
-    "ModelAnswer": {
-        "schema_version": 4,
-        "model_version": _VERSION,
-        "origin": "distilled",
-        "student": "sasrec",
-        "max_history_length": 50,
-        "num_items": 3496,
-        "protocol": "validation",
-        "trained_until": None,
-        "metrics": {"test": {"examples": 8944, "HR@20": 0.1398, "NDCG@20": 0.0581}},
-        "figures": [_FIGURE],
-        "verdict": "On 8,944 test examples the student is above popularity.",
-        "parity_error": 4.8e-06,
-        "scorer": None,
-        "provenance": {"commit": "81151575aaa3", "dataset": {"name": "movielens"}},
-        "variants": [_VARIANT],
+    "ModelAnswer": _MODEL,
+    "OperationsAnswer": {
+        "replica": "recommender-6b9f",
+        "read_at": 1_788_220_800_000,
+        "model": _MODEL,
+        "samples": [{"name": "recommender_added_items", "labels": {}, "value": 0.0}],
     },
     "ExperimentsAnswer": {
         "begin": None,

@@ -37,6 +37,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "POST /v1/model/activate": Scope.ADMIN,
     "POST /v1/model/rollback": Scope.ADMIN,
     "GET /v1/experiments": Scope.ADMIN,
+    "GET /v1/operations": Scope.ADMIN,
     "GET /v1/examples": Scope.READ,
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
@@ -49,7 +50,9 @@ SCOPES: Mapping[str, Scope | None] = {
     "GET /static/{name}": OPEN,
 }
 
-OPEN_ON_LOOPBACK = frozenset({"/v1/items", "/v1/items/{item_id}", "/v1/experiments"})
+OPEN_ON_LOOPBACK = frozenset(
+    {"/v1/items", "/v1/items/{item_id}", "/v1/experiments", "/v1/operations"}
+)
 """Paths of the admin routes that need no key if the service listens on loopback and has no key."""
 
 

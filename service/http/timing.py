@@ -2,6 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access.principal import SCOPE_KEY
 from service.access.route_table import ROUTE_KEY
 from service.access.security_headers import add_security_headers
 from service.http.request_ids import HEADER, assign_request_id
@@ -44,3 +45,6 @@ class RequestTiming:
             # a new label value.
             route = scope.get(ROUTE_KEY, "none")
             self._metrics.count_answer(scope["method"], route, status, stopwatch)
+            principal = scope.get(SCOPE_KEY)
+            if principal is not None and principal.key_id:
+                self._metrics.count_key(principal.key_id, status)

@@ -1,14 +1,22 @@
-// The routes of the service as functions, which throw a Problem if the answer is an error.
+// The routes that the pages call, and the key of this tab.
 
-export class Problem extends Error {
-  constructor(status, detail) {
-    super(detail);
-    this.status = status;
-  }
-}
+import { Client, ProblemError, UnauthorizedError } from "./recommender-client.js";
+
+/** An error whose message the visitor shall read. */
+export class PageError extends Error {}
+
+/** Returns the text to show for an error. */
+export const messageOf = (error) =>
+  error instanceof ProblemError || error instanceof PageError
+    ? error.message
+    : "The service does not answer.";
+
+/** Returns whether the service refused a request with `status`. */
+export const isRefusal = (error, status) => error instanceof ProblemError && error.status === status;
 
 // The key of this tab, if the service needs one. It is sent to this service only.
 const KEY = "api-key";
+const client = new Client("", { key: () => sessionStorage.getItem(KEY) });
 let isDeclined = false; // the visitor has no key: not asked again before the page is reloaded
 
 /** Asks for a key unless another request got one meanwhile; returns whether there is a new one. */
@@ -21,65 +29,60 @@ function hasNewKey(refused) {
   return !isDeclined;
 }
 
-const pathOf = (...parts) => parts.map(encodeURIComponent).join("/");
-
-async function request(method, path, { body, signal } = {}) {
+async function send(method, path, asked) {
   const key = sessionStorage.getItem(KEY);
-  const response = await fetch(path, {
-    method,
-    signal,
-    headers: {
-      ...(body && { "Content-Type": "application/json" }),
-      ...(key && { Authorization: `Bearer ${key}` }),
-    },
-    body: body && JSON.stringify(body),
-  });
-  if (response.status === 401 && hasNewKey(key)) return request(method, path, { body, signal });
-  const answer = response.status === 204 ? null : await response.json();
-  if (!response.ok) throw new Problem(response.status, answer.detail);
-  return { answer, milliseconds: totalTime(response.headers.get("Server-Timing")) };
+  try {
+    const { answer, headers } = await client.send(method, path, asked);
+    return { answer, milliseconds: totalTime(headers.get("Server-Timing")) };
+  } catch (error) {
+    if (error instanceof UnauthorizedError && hasNewKey(key)) return send(method, path, asked);
+    throw error;
+  }
 }
+
+const answerOf = async (method, path, asked) => (await send(method, path, asked)).answer;
 
 function totalTime(timing) {
   const total = /\btotal;dur=([\d.]+)/.exec(timing ?? "");
   return total && Number(total[1]);
 }
 
-export async function search(query, limit, signal) {
-  const parameters = new URLSearchParams({ query, limit });
-  return (await request("GET", `/v1/items?${parameters}`, { signal })).answer.items;
-}
+export const search = async (query, limit, signal) =>
+  (await answerOf("get", "/v1/items", { query: { query, limit }, signal })).items;
 
 const items = new Map();
 
 /** Returns an item with its attributes, which is requested once and then cached. */
 export function item(itemId) {
   if (!items.has(itemId)) {
-    const found = request("GET", `/v1/items/${pathOf(itemId)}`).then(({ answer }) => answer);
+    const found = answerOf("get", "/v1/items/{item_id}", { path: { item_id: itemId } });
     found.catch(() => items.delete(itemId));
     items.set(itemId, found);
   }
   return items.get(itemId);
 }
 
-export const model = async () => (await request("GET", "/v1/model")).answer;
+export const model = () => answerOf("get", "/v1/model");
 
-export const experiments = async () => (await request("GET", "/v1/experiments")).answer;
+export const experiments = () => answerOf("get", "/v1/experiments");
 
-export const examples = async () => (await request("GET", "/v1/examples")).answer.histories;
+export const examples = async () => (await answerOf("get", "/v1/examples")).histories;
 
 export const recommend = (query, signal) =>
-  request("POST", "/v1/recommendations", { body: query, signal });
+  send("post", "/v1/recommendations", { body: query, signal });
 
-export const compare = async (query, signal) =>
-  (await request("POST", "/v1/compare", { body: query, signal })).answer;
+// Not repeated, because the page says at once if there is no teacher.
+export const compare = (query, signal) =>
+  answerOf("post", "/v1/compare", { body: query, signal, repeats: 0 });
 
-export const readSession = async (sessionId) =>
-  (await request("GET", `/v1/sessions/${pathOf(sessionId)}`)).answer;
+export const readSession = (sessionId) =>
+  answerOf("get", "/v1/sessions/{session_id}", { path: { session_id: sessionId } });
 
-export const appendEvent = (sessionId, itemId, eventId) =>
-  request("POST", `/v1/sessions/${pathOf(sessionId)}/events`, {
-    body: { item_id: itemId, event_id: eventId },
+export const appendEvent = (sessionId, itemId) =>
+  answerOf("post", "/v1/sessions/{session_id}/events", {
+    path: { session_id: sessionId },
+    body: { item_id: itemId },
   });
 
-export const forgetSession = (sessionId) => request("DELETE", `/v1/sessions/${pathOf(sessionId)}`);
+export const forgetSession = (sessionId) =>
+  answerOf("delete", "/v1/sessions/{session_id}", { path: { session_id: sessionId } });

@@ -1,6 +1,7 @@
 // The page of experiments: live figures of each variant, which one is ahead, and drift.
 
 import * as api from "./api.js";
+import { cell, count, number, row, time } from "./tables.js";
 
 const REFRESH_MILLISECONDS = 15_000;
 const element = (id) => document.getElementById(id);
@@ -10,7 +11,6 @@ const METRICS = {
   value: "Value of a list",
   next_item_hit: "Next-item hits",
 };
-const count = (number) => number.toLocaleString("en");
 
 /** Formats a number of a metric: a share in percent, a value with two decimals; `–` without one. */
 function amount(metric, number) {
@@ -22,19 +22,6 @@ function difference(metric, number) {
   if (number === null) return "–";
   const sign = number > 0 ? "+" : number < 0 ? "−" : "";
   return sign + amount(metric, Math.abs(number));
-}
-
-function cell(content, { name = "td", className = "" } = {}) {
-  const made = document.createElement(name);
-  made.append(...[content].flat());
-  if (className) made.className = className;
-  return made;
-}
-
-function row(...cells) {
-  const made = document.createElement("tr");
-  made.append(...cells);
-  return made;
 }
 
 /** Returns the estimate of a metric with its interval, as text and drawn on a scale up to `largest`. */
@@ -56,7 +43,7 @@ function showFigures(figures) {
     cell(each.variant, { name: "th" }),
     cell(each.model_version.slice(0, 12)),
     cell(each.source),
-    cell(count(each.impressions), { className: "number" }),
+    number(each.impressions),
     ...scales.map(([metric, end]) => interval(metric, each[metric], end)),
   )));
 }
@@ -81,16 +68,14 @@ function showComparisons(comparisons) {
 function showDrift(drift) {
   element("drift").hidden = !drift;
   if (!drift) return;
-  const since = new Date(drift.begin).toLocaleString("en-GB", { timeZone: "UTC" });
-  element("drift-note").textContent = `${count(drift.events)} events since ${since} UTC, against model ${drift.model_version}`;
+  element("drift-note").textContent = `${count(drift.events)} events since ${time(drift.begin)}, against model ${drift.model_version}`;
   for (const name of ["unknown_items", "head", "head_in_training", "busiest_session"]) {
     element(name.replaceAll("_", "-")).textContent = amount(name, drift[name]);
   }
 }
 
 function alarm(error) {
-  const text = error instanceof api.Problem ? error.message : "The service does not answer.";
-  element("alarm").textContent = text;
+  element("alarm").textContent = api.messageOf(error);
   element("alarm").hidden = false;
 }
 
@@ -100,7 +85,7 @@ async function show() {
     showFigures(figures);
     showComparisons(comparisons);
     showDrift(drift);
-    element("counted").textContent = `Counted ${new Date(madeAt).toLocaleString("en-GB", { timeZone: "UTC" })} UTC`;
+    element("counted").textContent = `Counted ${time(madeAt)}`;
     element("alarm").hidden = true;
   } catch (error) {
     alarm(error);

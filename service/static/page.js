@@ -74,7 +74,7 @@ function lookAt(itemId) {
 
 function alarm(error) {
   console.error(error);
-  setText("alarm", error instanceof api.Problem ? error.message : "The service does not answer.");
+  setText("alarm", api.messageOf(error));
   element("alarm").hidden = false;
 }
 
@@ -138,7 +138,7 @@ async function showTeacher(query, signal) {
   try {
     showComparison(await api.compare(query, signal));
   } catch (error) {
-    if (!(error instanceof api.Problem && error.status === 503)) throw error;
+    if (!api.isRefusal(error, 503)) throw error;
     showNoTeacher(error.message);
   } finally {
     stop();

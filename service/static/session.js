@@ -1,13 +1,9 @@
 // The visitor's history: a session of the service. The browser stores the session's id.
 
-import { Problem, appendEvent, forgetSession, item, readSession } from "./api.js";
+import { PageError, appendEvent, forgetSession, isRefusal, item, readSession } from "./api.js";
+import { newEventId as newId } from "./recommender-client.js";
 
 const STORAGE_KEY = "session";
-
-// Not crypto.randomUUID, which browsers offer over HTTPS only.
-const newId = () =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
-    byte.toString(16).padStart(2, "0")).join("");
 
 export class Session {
   id = localStorage.getItem(STORAGE_KEY);
@@ -19,10 +15,10 @@ export class Session {
     if (!this.id) return;
     try {
       const { history, degraded } = await readSession(this.id);
-      if (degraded) throw new Problem(503, "The stored history cannot be read now. Reload the page later.");
+      if (degraded) throw new PageError("The stored history cannot be read now. Reload the page later.");
       this.history = await Promise.all(history.map(nameOrId));
     } catch (error) {
-      if (!(error instanceof Problem && error.status === 404)) throw error;
+      if (!isRefusal(error, 404)) throw error;
       this.#drop();
     }
   }
@@ -34,8 +30,8 @@ export class Session {
       this.id = newId();
       localStorage.setItem(STORAGE_KEY, this.id);
     }
-    const { answer } = await appendEvent(this.id, added.item_id, newId());
-    if (!answer.stored) throw new Problem(503, "The service cannot keep this now. Try it again.");
+    const { stored } = await appendEvent(this.id, added.item_id);
+    if (!stored) throw new PageError("The service cannot keep this now. Try it again.");
     this.history = [...this.history, added];
   }
 

@@ -1,8 +1,10 @@
 """Prometheus metrics of the service: counters and histograms of requests, and gauges."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from itertools import product
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,6 +25,14 @@ _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 
 _LOGGED_KINDS = ("event", "impression")
 _LEFT_OUT = ("log_full", "log_failed", "behind", "too_long")
 _SHARES = [tenth / 10 for tenth in range(11)]
+
+
+class Sample(NamedTuple):
+    """One value of a metric, with the name and labels that it has in Prometheus' text format."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
 
 
 class Metrics:
@@ -64,6 +74,12 @@ class Metrics:
             ["reason"],
             registry=self._registry,
         )
+        self._keys = Counter(
+            "recommender_key_requests",
+            "Requests with a key that may call the route, by key id and outcome.",
+            ["key", "outcome"],
+            registry=self._registry,
+        )
         self._left_out = Counter(
             "recommender_log_left_out",
             "Records that are left out of the event log, by kind and reason.",
@@ -77,6 +93,7 @@ class Metrics:
         self._of_part: dict[str, Histogram] = {}
         self._of_answer: dict[tuple[str, str, bool], Counter] = {}
         self._of_refusal: dict[str, Counter] = {}
+        self._of_key: dict[tuple[str, int], Counter] = {}
 
     def count_arrival(self) -> None:
         """Adds a request that has arrived to the requests in progress."""
@@ -116,6 +133,18 @@ class Metrics:
             labels = (variant, source, str(degraded).lower())
             self._of_answer[answer] = self._answers.labels(*labels)
         self._of_answer[answer].inc()
+
+    def count_key(self, key_id: str, status: int) -> None:
+        """Counts an answered request of a key: `answered`, `limited` (429) or `failed`.
+
+        Args:
+            key_id: public part of the key.
+            status: HTTP status of the answer.
+        """
+        request = (key_id, status)
+        if request not in self._of_key:
+            self._of_key[request] = self._keys.labels(key_id, _outcome(status))
+        self._of_key[request].inc()
 
     def count_refusal(self, reason: str) -> None:
         """Counts a request that was refused or dropped because of too much work.
@@ -174,7 +203,23 @@ class Metrics:
 
     def render(self) -> bytes:
         """Renders the metrics of all workers in Prometheus' text format, in UTF-8."""
-        return generate_latest(all_workers(self._folder) if self._folder else self._registry)
+        return generate_latest(self._of_all_workers())
+
+    def samples(self) -> Iterator[Sample]:
+        """Yields the values of all metrics of all workers, as `render` formats them."""
+        for family in self._of_all_workers().collect():
+            for each in family.samples:
+                if not each.name.endswith("_created"):
+                    yield Sample(each.name, each.labels, each.value)
+
+    def _of_all_workers(self) -> CollectorRegistry:
+        return all_workers(self._folder) if self._folder else self._registry
+
+
+def _outcome(status: int) -> str:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "limited"
+    return "answered" if status < HTTPStatus.BAD_REQUEST else "failed"
 
 
 class _GaugeCollector(Collector):

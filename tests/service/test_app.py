@@ -111,6 +111,7 @@ def test_the_routes_are_those_of_the_design(app: FastAPI) -> None:
         "post /v1/teacher/recommendations",
         "post /v1/compare",
         "get /v1/experiments",
+        "get /v1/operations",
         "get /v1/examples",
         "get /v1/model",
         "post /v1/model/activate",

@@ -28,7 +28,9 @@ from recommender_client.service_answers import HealthAnswer as HealthAnswer
 from recommender_client.service_answers import IntervalAnswer as IntervalAnswer
 from recommender_client.service_answers import LiveFiguresAnswer as LiveFiguresAnswer
 from recommender_client.service_answers import ModelAnswer as ModelAnswer
+from recommender_client.service_answers import OperationsAnswer as OperationsAnswer
 from recommender_client.service_answers import ReadinessAnswer as ReadinessAnswer
+from recommender_client.service_answers import SampleAnswer as SampleAnswer
 from recommender_client.service_answers import VariantAnswer as VariantAnswer
 
 Source = Literal["student", "similar", "popular", "catalog", "teacher"]

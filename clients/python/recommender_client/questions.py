@@ -275,6 +275,11 @@ def read_experiments(*, admin_key: str | None = None) -> ApiRequest[answers.Expe
     return ApiRequest("GET", "/v1/experiments", admin_key=admin_key)
 
 
+def read_operations(*, admin_key: str | None = None) -> ApiRequest[answers.OperationsAnswer]:
+    """Reads what is served, and all metrics of one replica. `admin_key`: as above."""
+    return ApiRequest("GET", "/v1/operations", admin_key=admin_key)
+
+
 def activate_model(
     admin_key: str, *, bundle: str, variant: str | None = None
 ) -> ApiRequest[answers.VariantAnswer]:

@@ -167,6 +167,30 @@ class ModelAnswer(TypedDict):
     variants: list[VariantAnswer]
 
 
+class SampleAnswer(TypedDict):
+    """One value of a metric, with the name and labels of `GET /metrics`; None: not a number."""
+
+    name: str
+    labels: dict[str, str]
+    value: float | None
+
+
+class OperationsAnswer(TypedDict):
+    """The served bundles, and the metrics of one replica of the service.
+
+    Attributes:
+        replica: name of the host that answered.
+        read_at: time of the answer in ms since 1970.
+        model: the bundle of the control, and all variants.
+        samples: values of all metrics.
+    """
+
+    replica: str
+    read_at: int
+    model: ModelAnswer
+    samples: list[SampleAnswer]
+
+
 class HealthAnswer(TypedDict):
     """Answer of the liveness probe; `status` is always `ok`."""
 

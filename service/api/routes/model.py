@@ -11,7 +11,7 @@ from export.contract.bundles_folder import BundleLink
 from service.api.problems import documented
 from service.api.schemas.bodies import Activation, ModelAnswer, Rollback, VariantAnswer
 from service.bundles.variants import VariantSlot
-from service.runtime import RuntimeDep
+from service.runtime import Runtime, RuntimeDep
 
 router = APIRouter(prefix="/v1/model", tags=["model"])
 
@@ -28,6 +28,11 @@ _ADMIN: dict[str, Any] = {
 @router.get("")
 async def read_model(runtime: RuntimeDep) -> ModelAnswer:
     """Describes the served bundle, with its metrics and provenance, and all variants."""
+    return await model_answer(runtime)
+
+
+async def model_answer(runtime: Runtime) -> ModelAnswer:
+    """Describes the bundle of the control, and all variants."""
     manifest = runtime.variants.control.recommender.manifest
     variants = [await _variant(slot) for slot in runtime.variants.slots]
     return ModelAnswer.model_validate({**asdict(manifest), "variants": variants})
