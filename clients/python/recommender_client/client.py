@@ -1,15 +1,18 @@
 """The two clients of the service: `Client` blocks, `AsyncClient` is awaited."""
 
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TypedDict, TypeVar, cast
 from urllib.parse import quote
 
+import anyio
 import httpx
 from httpx import codes
 
 from recommender_client.answers import Problem
 from recommender_client.questions import ApiRequest
+from recommender_client.repeats import DEFAULT_REPEATS, Repeats, with_event_ids
 
 T = TypeVar("T")
 
@@ -59,6 +62,7 @@ class Client:
         *,
         key: str | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        repeats: int = DEFAULT_REPEATS,
     ) -> None:
         """Makes a client; it connects on its first request.
 
@@ -67,9 +71,12 @@ class Client:
                 your own with the address as its `base_url`. This client closes it at the end.
             key: API key, `ID.SECRET`, which is sent with each request; None sends none.
             timeout_seconds: time to wait for each answer; not used with an httpx client of your
-                own.
+                own. A repeat that `Retry-After` puts off for longer is not made.
+            repeats: largest number of repeats of a request that is refused with 429 or 503, gets
+                502 or 504, or whose connection fails. A timeout and a rollback are not repeated.
         """
         self._key = key
+        self._repeats, self._longest_wait_seconds = repeats, timeout_seconds
         self._http = (
             httpx.Client(base_url=service, timeout=timeout_seconds)
             if isinstance(service, str)
@@ -91,7 +98,19 @@ class Client:
             httpx.HTTPStatusError: the response has an error status and no body in the format of RFC
                 9457; such a response comes from a proxy before the service.
         """
-        return cast("T", _content(self._http.request(**_request(question, self._key))))
+        question = with_event_ids(question)
+        request = _request(question, self._key)
+        repeats = Repeats(question, self._repeats, self._longest_wait_seconds)
+        while True:
+            outcome: httpx.Response | httpx.TransportError
+            try:
+                outcome = self._http.request(**request)
+            except httpx.TransportError as error:
+                outcome = error
+            wait = repeats.wait_after(outcome)
+            if wait is None:
+                return cast("T", _answer(outcome))
+            time.sleep(wait)
 
     def __enter__(self) -> Self:
         """Returns this client."""
@@ -121,6 +140,7 @@ class AsyncClient:
         *,
         key: str | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        repeats: int = DEFAULT_REPEATS,
     ) -> None:
         """Makes a client; it connects on its first request.
 
@@ -129,9 +149,12 @@ class AsyncClient:
                 your own with the address as its `base_url`. This client closes it at the end.
             key: API key, `ID.SECRET`, which is sent with each request; None sends none.
             timeout_seconds: time to wait for each answer; not used with an httpx client of your
-                own.
+                own. A repeat that `Retry-After` puts off for longer is not made.
+            repeats: largest number of repeats of a request that is refused with 429 or 503, gets
+                502 or 504, or whose connection fails. A timeout and a rollback are not repeated.
         """
         self._key = key
+        self._repeats, self._longest_wait_seconds = repeats, timeout_seconds
         self._http = (
             httpx.AsyncClient(base_url=service, timeout=timeout_seconds)
             if isinstance(service, str)
@@ -140,7 +163,19 @@ class AsyncClient:
 
     async def ask(self, question: ApiRequest[T]) -> T:
         """Sends a request and returns the answer; arguments and exceptions as in `Client.ask`."""
-        return cast("T", _content(await self._http.request(**_request(question, self._key))))
+        question = with_event_ids(question)
+        request = _request(question, self._key)
+        repeats = Repeats(question, self._repeats, self._longest_wait_seconds)
+        while True:
+            outcome: httpx.Response | httpx.TransportError
+            try:
+                outcome = await self._http.request(**request)
+            except httpx.TransportError as error:
+                outcome = error
+            wait = repeats.wait_after(outcome)
+            if wait is None:
+                return cast("T", _answer(outcome))
+            await anyio.sleep(wait)
 
     async def __aenter__(self) -> Self:
         """Returns this client."""
@@ -184,6 +219,13 @@ def _path_segment(each: str) -> str:
     The ids `.` and `..` are encoded, too, since httpx would resolve them to another path.
     """
     return each.replace(".", "%2E") if each in {".", ".."} else quote(each, safe="")
+
+
+def _answer(outcome: httpx.Response | httpx.TransportError) -> object:
+    """Returns the content of an answer; raises the error of a request without one."""
+    if isinstance(outcome, httpx.TransportError):
+        raise outcome
+    return _content(outcome)
 
 
 def _content(response: httpx.Response) -> object:

@@ -1,0 +1,144 @@
+"""Which requests the Python clients send again, when, and with which ids."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from recommender_client import ApiRequest, AsyncClient, Client, RefusedError, questions
+from recommender_client.repeats import Repeats
+
+Answer = httpx.Response | httpx.TransportError
+
+
+def ok() -> httpx.Response:
+    return httpx.Response(200, json={"status": "ok"})
+
+
+def refusal(status: int, **headers: str) -> httpx.Response:
+    problem = {"title": "No", "status": status, "detail": "not now"}
+    media_type = {"Content-Type": "application/problem+json"}
+    return httpx.Response(status, headers={**media_type, **headers}, content=json.dumps(problem))
+
+
+def refused_at_once(status: int) -> httpx.Response:
+    return refusal(status, **{"Retry-After": "0"})
+
+
+class Server:
+    """Gives one answer after the other, and keeps the bodies of the requests."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.bodies: list[Any] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.bodies.append(json.loads(request.content) if request.content else None)
+        answer = self.answers.pop(0)
+        if isinstance(answer, httpx.TransportError):
+            raise answer
+        return answer
+
+    def client(self, **options: Any) -> Client:
+        transport = httpx.MockTransport(self)
+        return Client(httpx.Client(base_url="http://service", transport=transport), **options)
+
+
+def test_a_refused_event_is_sent_again_with_the_id_of_the_first_try() -> None:
+    stored = httpx.Response(200, json={"stored": True})
+    server = Server(refused_at_once(503), refused_at_once(429), stored)
+    with server.client() as client:
+        assert client.ask(questions.append_event("ann", item_id="1"))["stored"]
+    first, *others = [each["event_id"] for each in server.bodies]
+    assert len(first) == 32
+    assert others == [first, first]
+
+
+def test_two_calls_with_one_question_are_two_events_unless_it_has_an_id() -> None:
+    server = Server(ok(), ok(), ok())
+    with server.client() as client:
+        question = questions.append_event("ann", item_id="1")
+        client.ask(question)
+        client.ask(question)
+        client.ask(questions.append_event("ann", item_id="1", event_id="mine"))
+    ids = [each["event_id"] for each in server.bodies]
+    assert len(set(ids)) == 3
+    assert ids[2] == "mine"
+
+
+def test_each_event_of_a_list_gets_an_id_unless_it_has_one() -> None:
+    server = Server(httpx.Response(200, json={"events": []}))
+    with server.client() as client:
+        client.ask(
+            questions.append_events(
+                [
+                    {"session_id": "a", "item_id": "1"},
+                    {"session_id": "b", "item_id": "2", "event_id": "mine"},
+                ]
+            )
+        )
+    ((first, second),) = [each["events"] for each in server.bodies]
+    assert len(first["event_id"]) == 32
+    assert second["event_id"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "num_requests"),
+    [
+        (questions.is_alive(), httpx.Response(502, text="<html>"), 3),
+        (questions.is_alive(), httpx.ReadError("reset"), 3),
+        (questions.is_alive(), httpx.ReadTimeout("late"), 1),
+        (questions.is_alive(), refusal(503, **{"Retry-After": "86400"}), 1),
+        (questions.rollback_model("key"), refused_at_once(503), 1),
+        *[(questions.is_alive(), refusal(status), 1) for status in (401, 403, 404, 409, 422, 500)],
+    ],
+)
+def test_only_what_may_pass_soon_is_repeated_and_twice_at_most(
+    question: ApiRequest[Any], answer: Answer, num_requests: int
+) -> None:
+    server = Server(*[answer] * num_requests)
+    with (
+        server.client() as client,
+        pytest.raises((RefusedError, httpx.HTTPStatusError, httpx.TransportError)),
+    ):
+        client.ask(question)
+    assert len(server.bodies) == num_requests
+
+
+def test_repeats_can_be_switched_off() -> None:
+    server = Server(refused_at_once(503))
+    with server.client(repeats=0) as client, pytest.raises(RefusedError):
+        client.ask(questions.is_alive())
+
+
+@pytest.mark.anyio
+async def test_the_async_client_repeats_likewise() -> None:
+    server = Server(refused_at_once(503), ok())
+    http = httpx.AsyncClient(base_url="http://service", transport=httpx.MockTransport(server))
+    async with AsyncClient(http) as client:
+        assert await client.ask(questions.is_alive()) == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("given", "low", "high"),
+    [
+        ("7", 7, 7.25),
+        (format_datetime(datetime.now(UTC) + timedelta(seconds=3600), usegmt=True), 3500, 3600.25),
+        ("soon", 0, 0.1),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_without_it_the_wait_is_short(
+    given: str, low: float, high: float
+) -> None:
+    repeats = Repeats(questions.is_alive(), 1, 4000)
+    wait = repeats.wait_after(refusal(503, **{"Retry-After": given}))
+    assert wait is not None
+    assert low <= wait <= high
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
