@@ -210,7 +210,8 @@ class Metrics:
         for family in self._of_all_workers().collect():
             for each in family.samples:
                 if not each.name.endswith("_created"):
-                    yield Sample(each.name, each.labels, each.value)
+                    # Some gauges have the value True, which in JSON is no number.
+                    yield Sample(each.name, each.labels, float(each.value))
 
     def _of_all_workers(self) -> CollectorRegistry:
         return all_workers(self._folder) if self._folder else self._registry

@@ -46,6 +46,7 @@ async def test_an_operator_reads_the_model_and_the_metrics_at_once(
     assert value(answer, "refusals_total", reason="busy") == 0
     assert value(answer, "added_items") == 0
     assert answer["replica"]
+    assert {type(each["value"]) for each in answer["samples"]} == {float}
 
 
 async def test_requests_are_counted_by_key_id_and_outcome(
