@@ -21,7 +21,7 @@ from cyclopts import Parameter
 
 from distilled_recommender.retrain.contest import at_look, decide, level_of, relative_gain
 from distilled_recommender.retrain.lost_items import lost_items, reason_to_refuse
-from distilled_recommender.retrain.runs import Run, RunTable, decided
+from distilled_recommender.retrain.runs import Look, Run, RunTable, decided
 from export.__main__ import export
 from export.contract.addresses.place import BundlePlace, place_of
 from export.contract.bundle import Bundle, BundleError, load_bundle
@@ -190,7 +190,7 @@ class Retraining:
 
     def _compare(self, dataset: Dataset, examples: int) -> Run:
         knowledge = self._knowledge(dataset)
-        twin = self._twin(dataset, knowledge)
+        twin, stamp = self._twin(dataset, knowledge)
         figures: dict[str, Any] = {
             "challenger": twin.name,
             "metric": SELECTION_METRIC,
@@ -199,14 +199,28 @@ class Retraining:
         }
         if self.run.champion is None or self.champion is None:
             return decided(self.run, "published", "there was no active bundle", **figures)
-        look = self.table.looks_at(self.run.champion) + 1
-        num_draws = self.given.ladder.num_resamples
-        gain = at_look(relative_gain(twin, self.champion, dataset, num_draws), look)
-        outcome = decide(gain, examples, self.given.retrain)
-        reason = f"{outcome.reason} (look {look} at this champion, {level_of(look):.2%} interval)"
-        interval = {"difference": gain.mean, "low": gain.low, "high": gain.high}
-        figures |= {**interval, "look": look, "level": level_of(look)}
+        look = self._look(self.run.champion, twin, stamp, dataset)
+        outcome = decide(look.gain, examples, self.given.retrain)
+        level = level_of(look.number)
+        reason = f"{outcome.reason} (look {look.number} at this champion, {level:.2%} interval)"
+        if look.run != self.run.id:
+            reason += f"; nothing is new since run {look.run}, so its contest counts"
+        interval = {"difference": look.gain.mean, "low": look.gain.low, "high": look.gain.high}
+        figures |= {**interval, "look": look.number, "level": level, "stamp": stamp}
         return decided(self.run, outcome.decision, reason, **figures)
+
+    def _look(self, champion: str, twin: Checkpoint, stamp: str, dataset: Dataset) -> Look:
+        """Compares twin and champion, unless an earlier run has done so on the same slice.
+
+        A contest that is not held again costs no look.
+        """
+        if (held := self.table.look(champion, stamp)) is not None:
+            return held
+        assert self.champion is not None  # noqa: S101 - the run has a champion
+        number = self.table.looks_at(champion) + 1
+        num_draws = self.given.ladder.num_resamples
+        gain = relative_gain(twin, self.champion, dataset, num_draws)
+        return Look(self.run.id, number, at_look(gain, number))
 
     def _lost(self, dataset: Dataset) -> str | None:
         """Returns a sentence that says why the challenger's catalog is refused; None if it is not.
@@ -220,10 +234,11 @@ class Retraining:
         lost = lost_items(self.champion, table, dataset.catalog)
         return reason_to_refuse(lost, self.champion, self.given) if lost else None
 
-    def _twin(self, dataset: Dataset, knowledge: Knowledge) -> Checkpoint:
+    def _twin(self, dataset: Dataset, knowledge: Knowledge) -> tuple[Checkpoint, str]:
+        """Returns the challenger's twin, and the hash of its training and of the dataset."""
         jobs = jobs_of(self.experiment, dataset, knowledge, [DISTILLED])
         twin = refits_of_best(jobs, self.workplace.checkpoints)["refit"]
-        return load_checkpoint(self.workplace.refits / twin.name)
+        return load_checkpoint(self.workplace.refits / twin.name), twin.stamp
 
     def _knowledge(self, dataset: Dataset) -> Knowledge:
         folder = knowledge_folder(self.experiment, self.workplace)

@@ -10,9 +10,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 from training.errors import ResultError
+from training.evaluation.intervals import Interval
 from training.stage import whole_file, write_text
 
 Decision = Literal["published", "worse", "undecided", "refused"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A contest of a challenger with the champion.
+
+    Attributes:
+        run: name of the run that held it.
+        number: its number among the contests with the same champion, from 1.
+        gain: relative gain of the challenger, with the interval of this look.
+    """
+
+    run: str
+    number: int
+    gain: Interval
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,8 @@ class Run:
         look: number of this contest among those with the same champion, from 1; None without a
             contest.
         level: confidence level of the interval, which rises with each look; None without a contest.
+        stamp: hash of everything that decided the contest but the champion: the challenger's
+            training and the newest slice; None without a contest, and in runs of before.
         seconds: time from the run's beginning to its end, including pauses after a kill.
     """
 
@@ -58,7 +76,15 @@ class Run:
     teacher_tokens: int = 0
     look: int | None = None
     level: float | None = None
+    stamp: str | None = None
     seconds: float = 0.0
+
+    @property
+    def contest(self) -> Look | None:
+        """The contest of the run; None without one, and in runs of before."""
+        if self.look is None or self.difference is None or self.low is None or self.high is None:
+            return None
+        return Look(self.id, self.look, Interval(self.difference, self.low, self.high))
 
 
 @dataclass(frozen=True)
@@ -123,8 +149,19 @@ class RunTable:
         return ends[-1] if ends else None
 
     def looks_at(self, champion: str) -> int:
-        """Returns the number of finished runs that compared a challenger with `champion`."""
-        return sum(run.champion == champion and run.low is not None for run in self.read())
+        """Returns the number of contests with `champion`; one that was told again counts once."""
+        contests = [run for run in self._contests() if run.champion == champion]
+        return len({run.stamp or run.id for run in contests})
+
+    def look(self, champion: str, stamp: str) -> Look | None:
+        """Returns the contest with `champion` and this `stamp`; None if none was finished."""
+        for run in self._contests():
+            if (run.champion, run.stamp) == (champion, stamp):
+                return run.contest
+        return None
+
+    def _contests(self) -> Sequence[Run]:
+        return [run for run in self.read() if run.low is not None]
 
 
 def decided(run: Run, decision: Decision, reason: str, **figures: Any) -> Run:

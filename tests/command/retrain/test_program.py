@@ -12,12 +12,13 @@ import pytest
 
 from distilled_recommender.app import main
 from distilled_recommender.retrain import program
-from distilled_recommender.retrain.runs import Run, RunTable
+from distilled_recommender.retrain.runs import Look, Run, RunTable
 from export.contract.addresses.place import LocalPlace, place_of
 from export.contract.bundle import load_bundle
 from export.contract.bundles_folder import LINK_NAME, BundleLink, publish
 from tests.command.retrain.conftest import HOUR, Shop, now_ms
 from training import teach
+from training.evaluation.intervals import Interval
 from training.settings.experiment import Experiment
 from training.teacher.llm.shards import Cost
 from training.teacher.titles.teach import embed_catalog_by_words
@@ -71,6 +72,27 @@ def test_the_first_model_is_published_and_later_ones_if_they_are_no_worse(shop: 
     assert worse.high is not None
     assert worse.high < 0
     assert shop.active == better.bundle
+
+
+@pytest.mark.slow
+def test_a_run_with_nothing_new_tells_the_contest_before_and_spends_no_look(
+    shop: Shop, save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.write_config(learning_rate=1e-9, max_epochs=1)
+    shop.visit(60, now_ms() - HOUR)
+    publish(save_bundle_with(), shop.bundles)
+    first = retrain(shop)
+    monkeypatch.setattr(program, "relative_gain", _die)  # no contest is held
+    again = retrain(shop)
+
+    told = ("decision", "difference", "low", "high", "look", "level", "examples", "challenger")
+    assert [getattr(again, name) for name in told] == [getattr(first, name) for name in told]
+    assert (again.decision, again.look) == ("worse", 1)
+    nothing_new = f"; nothing is new since run {first.id}, so its contest counts"
+    assert again.reason == first.reason + nothing_new
+    shop.visit_after(again, 1)
+    with pytest.raises(Killed):  # a new event makes a new contest
+        retrain(shop)
 
 
 @pytest.mark.slow
@@ -237,6 +259,19 @@ def test_the_table_keeps_each_run_once_and_knows_the_window_of_a_bundle(shop: Sh
     assert [each.id for each in table.read()] == ["a", "b"]
     assert table.window_end_of("v1") == 5
     assert table.window_end_of("v2") is None
+
+
+def test_the_table_counts_a_contest_that_was_told_again_once(shop: Shop) -> None:
+    table = RunTable(shop.folder)
+    held = Run("a", 5, champion="A", difference=0.1, low=0.0, high=0.2, look=1, stamp="one")
+
+    for each in (held, replace(held, id="b"), replace(held, id="c", look=2, stamp="two")):
+        table.finish(each)
+
+    assert table.looks_at("A") == 2
+    assert table.look("A", "one") == Look("a", 1, Interval(0.1, 0.0, 0.2))
+    assert table.look("A", "three") is None
+    assert table.look("B", "one") is None
 
 
 def test_the_table_counts_the_contests_with_a_champion(shop: Shop) -> None:
