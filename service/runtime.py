@@ -142,7 +142,11 @@ class Runtime:
         yield from self.admission.gauges()
         yield from self.live_gauges
         for name, text, value in (
-            ("history_lost", "1 while the history store is lost.", self.history.is_lost),
+            (
+                "history_lost",
+                "1 while the history store, or a part of it, is lost.",
+                self.history.is_lost,
+            ),
             (
                 "history_writes_failing",
                 "1 while the history store does not store events.",

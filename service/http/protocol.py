@@ -27,7 +27,6 @@ from service.http.server_answers import Answered, problem, refusal
 from service.http.uvicorn_parts import LazyFlow, OneWriteCycle, Pipeline
 
 MAX_URL_BYTES = 8 << 10
-
 MAX_HEADER_BYTES = 16 << 10
 """Maximum number of bytes of all names and values of a request's headers."""
 
@@ -131,10 +130,8 @@ class LimitedProtocol(HttpToolsProtocol):
             self._stop(HTTPStatus.REQUEST_URI_TOO_LONG, f"the URL is over {MAX_URL_BYTES} bytes")
         # A head that came in one piece cannot be longer than the limit, and is not counted.
         if self._received > _CHUNK and sum(map(len, chain(*self.headers))) > MAX_HEADER_BYTES:
-            self._stop(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"the headers are over {MAX_HEADER_BYTES} bytes",
-            )
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self._stop(status, f"the headers are over {MAX_HEADER_BYTES} bytes")
         if len(self.pipeline) >= _MAX_PIPELINED:
             self.abort()
             raise RefusedError

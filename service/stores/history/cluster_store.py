@@ -15,7 +15,14 @@ from secrets import token_hex
 from redis.exceptions import RedisError
 
 from service.stores.history.protocol import Event, Session
-from service.stores.history.redis_keys import AllKeys, all_keys_of, moving_key_of
+from service.stores.history.redis_keys import (
+    NUM_TAGS,
+    AllKeys,
+    all_keys_of,
+    moving_key_of,
+    probe_key_of,
+    tag_number,
+)
 from service.stores.history.redis_store import RedisHistoryStore, now, unavailable
 from service.stores.history.session_scripts import CLAIM, REMOVE
 
@@ -24,6 +31,17 @@ _TOKEN_BYTES = 8
 
 class ClusterHistoryStore(RedisHistoryStore):
     """Stores session histories in a Redis Cluster, each session on one node."""
+
+    num_parts = NUM_TAGS  # all keys of a part lie in one slot, so on one node
+
+    def part_of(self, ref: str) -> int:
+        """Implements `HistoryStore.part_of`."""
+        return tag_number(ref)
+
+    async def ping_part(self, part: int) -> None:
+        """Implements `HistoryStore.ping_part`; asks the node that has the part's slot."""
+        with unavailable():
+            await self._redis.execute_command("EXISTS", probe_key_of(part))
 
     async def _append(self, session: Session, event: Event) -> Sequence[str]:
         keys = all_keys_of(session)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from service.circuit_breaker import CircuitBreaker
 from service.errors import HistoryRefusalError, HistoryUnavailableError
@@ -84,13 +85,15 @@ class GuardedHistory:
         self._count_left_out = count_left_out
         self._pause_seconds = pause_seconds
         self._wait_seconds = wait_seconds
+        parts = store.num_parts
         self._breaker = CircuitBreaker(
-            "the history store",
+            "the history store" if parts == 1 else "a part of the history store",
             HistoryUnavailableError,
             refusal=HistoryRefusalError,
             max_failures=_FAILURES_TO_OPEN,
             pause_seconds=math.inf,  # no request pays for a probe: `follow` probes
             clock=clock,
+            num_parts=parts,
         )
 
     @property
@@ -105,7 +108,10 @@ class GuardedHistory:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the circuit breaker is open: requests are then answered without the store."""
+        """Whether the circuit breaker is open for any part of the store.
+
+        Requests for the sessions of this part are then answered without the store.
+        """
         return self._breaker.is_open
 
     def waiting(self) -> int:
@@ -129,7 +135,9 @@ class GuardedHistory:
         is_logged = None if event.log_text is None else True
         began = time.monotonic()
         try:
-            history = await self._breaker.call(lambda: self._store.append(session, event))
+            history = await self._breaker.call(
+                lambda: self._store.append(session, event), self._store.part_of(session.ref)
+            )
         except NotLoggedError as error:
             history, is_logged = error.history, False
             self._count_left_out("event", error.reason, int(error.is_new))
@@ -173,7 +181,8 @@ class GuardedHistory:
     async def read(self, session: Session) -> StoredHistory:
         """Reads the history of a session; if the store fails, the result is empty and degraded."""
         try:
-            return StoredHistory(await self._breaker.call(lambda: self._store.read(session)))
+            part = self._store.part_of(session.ref)
+            return StoredHistory(await self._breaker.call(lambda: self._store.read(session), part))
         except HistoryUnavailableError:
             return StoredHistory([], degraded=True)
 
@@ -186,7 +195,8 @@ class GuardedHistory:
             HistoryUnavailableError: the store does not answer or refuses. The history may still be
                 stored.
         """
-        await self._breaker.call(lambda: self._store.forget(session, tombstones))
+        part = self._store.part_of(session.ref)
+        await self._breaker.call(lambda: self._store.forget(session, tombstones), part)
 
     async def sessions_of(self, user_ref: str) -> Sequence[str]:
         """Returns the session refs of a user's sessions.
@@ -194,7 +204,8 @@ class GuardedHistory:
         Raises:
             HistoryUnavailableError: the store does not answer.
         """
-        return await self._breaker.call(lambda: self._store.sessions_of(user_ref))
+        part = self._store.part_of(user_ref)
+        return await self._breaker.call(lambda: self._store.sessions_of(user_ref), part)
 
     async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
         """Deletes the list of a user's sessions, but not the sessions; logs `tombstone`.
@@ -205,12 +216,16 @@ class GuardedHistory:
             HistoryUnavailableError: the store does not answer or refuses. The list may still be
                 stored.
         """
-        await self._breaker.call(lambda: self._store.forget_user(user_ref, tombstone))
+        part = self._store.part_of(user_ref)
+        await self._breaker.call(lambda: self._store.forget_user(user_ref, tombstone), part)
 
     async def is_reachable(self) -> bool:
-        """Pings the store, even while the circuit breaker is open; returns whether it answers."""
+        """Pings all parts of the store, even those that are lost; returns whether all answer."""
+        return all(await asyncio.gather(*map(self._answers, range(self._store.num_parts))))
+
+    async def _answers(self, part: int) -> bool:
         try:
-            await self._breaker.call_even_if_open(self._store.ping)
+            await self._breaker.call_even_if_open(partial(self._store.ping_part, part), part)
         except HistoryUnavailableError:
             return False
         return True
@@ -246,7 +261,7 @@ class GuardedHistory:
 
     def _count_write(self) -> None:
         self.last_write_at = time.time()
-        if self.writes_fail:
+        if self.writes_fail and not self.is_lost:  # else the next event may fail again
             self.writes_fail = False
             logger.warning("the history store can be written again")
 

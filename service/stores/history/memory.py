@@ -45,6 +45,8 @@ class InMemoryHistoryStore:
     is logged. This order makes no difference after a crash, which loses all histories.
     """
 
+    num_parts = 1
+
     def __init__(
         self,
         retention: Retention,
@@ -157,6 +159,14 @@ class InMemoryHistoryStore:
                 await self._log.append(text, is_tombstone=True)
         except DiskError as error:
             raise HistoryRefusalError("the event log cannot be written") from error
+
+    def part_of(self, ref: str) -> int:  # noqa: ARG002 - of the protocol
+        """Implements `HistoryStore.part_of`."""
+        return 0
+
+    async def ping_part(self, part: int) -> None:  # noqa: ARG002 - of the protocol
+        """Implements `HistoryStore.ping_part`."""
+        await self.ping()
 
     async def ping(self) -> None:
         """Implements `HistoryStore.ping`."""

@@ -121,9 +121,16 @@ class HistoryStore(Protocol):
     the events of one name: the current one, if it has any. `append` first moves the events of all
     former names to the current one.
 
+    A store can have parts that are lost one by one; a session lies in one of them.
+
     Every method except `close` raises HistoryUnavailableError if the store does not answer. Methods
     that write raise HistoryRefusalError if the store answers but refuses to write.
     """
+
+    @property
+    def num_parts(self) -> int:
+        """Number of parts of the store."""
+        ...
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """Stores `event` and returns the history that ends with it.
@@ -164,6 +171,14 @@ class HistoryStore(Protocol):
         `tombstone`: text of an entry for the event log, if the store has one; None: no entry is
         written.
         """
+        ...
+
+    def part_of(self, ref: str) -> int:
+        """Returns the number, from 0, of the part that has a session ref or a user ref."""
+        ...
+
+    async def ping_part(self, part: int) -> None:
+        """Checks that a part answers; raises HistoryUnavailableError if it does not."""
         ...
 
     async def ping(self) -> None:

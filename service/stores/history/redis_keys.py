@@ -23,7 +23,8 @@ from typing import NamedTuple
 from export.contract.log.events import STREAMS
 from service.stores.history.protocol import Session
 
-_TAGS = tuple(f"{{{number:02}}}" for number in range(64))
+NUM_TAGS = 64
+_TAGS = tuple(f"{{{number:02}}}" for number in range(NUM_TAGS))
 _NUM_SLOTS = 16_384  # of Redis Cluster
 _DIGEST_LENGTH = 32  # hexadecimal digits: 128 bits
 _NUM_CACHED = 4_096  # a visitor's requests follow one another within minutes
@@ -56,7 +57,7 @@ class AllKeys(NamedTuple):
 
 def keys_of(ref: str) -> SessionKeys:
     """Returns the Redis keys of the events and the event ids of a session ref."""
-    tag = _TAGS[_tag_number(ref)]
+    tag = _TAGS[tag_number(ref)]
     return SessionKeys(f"s:{tag}:{ref}", f"e:{tag}:{ref}")
 
 
@@ -72,7 +73,7 @@ def users_key_of(ref: str) -> str:
 
 def stream_of(ref: str) -> str:
     """Returns the key of the event log's stream for a session ref or user ref."""
-    return STREAMS[_tag_number(ref)]
+    return STREAMS[tag_number(ref)]
 
 
 def erased_key_of(ref: str) -> str:
@@ -81,7 +82,7 @@ def erased_key_of(ref: str) -> str:
     `ref`: session ref or user ref. Only a store with a journal writes the key.
     """
     digest = sha256(ref.encode("ascii")).hexdigest()[:_DIGEST_LENGTH]
-    return f"f:{_TAGS[_tag_number(ref)]}:{digest}"
+    return f"f:{_TAGS[tag_number(ref)]}:{digest}"
 
 
 def moving_key_of(key: str) -> str:
@@ -117,5 +118,11 @@ def all_keys_of(session: Session) -> AllKeys:
     return AllKeys(current, events, event_ids, flat, with_log)
 
 
-def _tag_number(ref: str) -> int:
+def probe_key_of(number: int) -> str:
+    """Returns a key that does not exist, in the slot of all refs with this `tag_number`."""
+    return f"s:{_TAGS[number]}:"
+
+
+def tag_number(ref: str) -> int:
+    """Returns the hash of a ref that its keys contain: NN, from 0 to 63."""
     return crc_hqx(ref.encode("ascii"), 0) % len(_TAGS)  # CRC-16/XMODEM, by which Redis hashes too

@@ -56,6 +56,8 @@ _PROBE = ("SET", "history-write-probe", "1", "PX", 1000)
 class RedisHistoryStore:
     """Stores each session as a Redis list of events and a sorted set of their event ids."""
 
+    num_parts = 1
+
     def __init__(
         self,
         redis: RedisCommands,
@@ -252,6 +254,14 @@ class RedisHistoryStore:
             for ref in refs:
                 parts = (erased_key_of(ref), now(), "PX", self._ttl_ms)
                 await self._redis.execute_command("SET", *parts)
+
+    def part_of(self, ref: str) -> int:  # noqa: ARG002 - of the protocol
+        """Implements `HistoryStore.part_of`."""
+        return 0
+
+    async def ping_part(self, part: int) -> None:  # noqa: ARG002 - of the protocol
+        """Implements `HistoryStore.ping_part`."""
+        await self.ping()
 
     async def ping(self) -> None:
         """Implements `HistoryStore.ping`."""

@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as LostError
 
 from service.errors import HistoryUnavailableError
 from service.stores.history.cluster_store import ClusterHistoryStore
+from service.stores.history.guarded import GuardedHistory
 from service.stores.history.protocol import Event, Retention, Session
 from service.stores.redis_client import SECONDS_BETWEEN_REFRESHES, ClusterClient, connect_redis
 from tests.service.conftest import PATIENCE_SECONDS
@@ -89,6 +90,26 @@ async def test_a_lost_node_takes_only_its_own_sessions_with_it(
             assert await store.append(Session(session_id), Event("b")) == ["a", "b"]
     with pytest.raises(HistoryUnavailableError):
         await store.ping()
+
+
+async def test_the_sessions_of_other_nodes_are_answered_while_those_of_a_lost_node_are_not_asked(
+    store: ClusterHistoryStore, mortal_cluster: "RedisCluster"
+) -> None:
+    guard = GuardedHistory(store, pause_seconds=60)
+    for session_id in SESSIONS:
+        await guard.append(Session(session_id), Event("a"))
+    lost = keys_of(mortal_cluster, 1)
+    mortal_cluster.nodes[1].kill()
+    for session_id in [each for each in SESSIONS if each in lost] * 6:
+        assert (await guard.read(Session(session_id))).degraded
+    assert guard.is_lost
+    for session_id in SESSIONS:
+        found = await guard.append(Session(session_id), Event("b"))
+        assert found.degraded == (session_id in lost)
+        assert found.history == (["b"] if session_id in lost else ["a", "b"])
+    assert not await guard.is_reachable()
+    await guard.probe()
+    assert not (await guard.read(Session(min(set(SESSIONS) - lost)))).degraded
 
 
 async def test_a_lost_node_is_not_looked_for_at_each_command(

@@ -266,3 +266,79 @@ async def test_concurrent_failures_count_once(time: list[float]) -> None:
     for _ in range(4):
         await guard.read(Session("s"))
     assert guard.is_lost
+
+
+class PartedStore(LosableStore):
+    """A store of two parts, of which that of the sessions `a…` can be lost."""
+
+    num_parts = 2
+
+    def part_of(self, ref: str) -> int:
+        return int(ref.startswith("a"))
+
+    async def read(self, session: Session) -> Sequence[str]:
+        return await super().read(session) if self.part_of(session.ref) else []
+
+    async def append(self, session: Session, event: Event) -> Sequence[str]:
+        return await super().append(session, event) if self.part_of(session.ref) else ["b"]
+
+    async def ping_part(self, part: int) -> None:
+        if part:
+            self._count_call()
+
+
+async def test_a_lost_part_is_not_asked_and_the_other_part_is(
+    time: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = PartedStore(Retention(10, 60, 60), max_sessions=10)
+    guard = GuardedHistory(store, PAUSE_SECONDS, lambda: time[0])
+    store.lost = True
+    for _ in range(5):  # in a row for its part, not for the store
+        assert (await guard.read(Session("ann"))).degraded
+        assert not (await guard.read(Session("bob"))).degraded
+    calls = store.calls
+    assert (await guard.append(Session("ann"), Event("x"))).not_stored == "store_unavailable"
+    assert (guard.is_lost, store.calls) == (True, calls)
+    assert not (await guard.append(Session("bob"), Event("b"))).degraded
+    assert guard.writes_fail  # those of the lost part
+    assert not await guard.is_reachable()
+    store.lost = False
+    await guard.probe()
+    assert (guard.is_lost, guard.writes_fail) == (False, False)
+    assert not (await guard.read(Session("ann"))).degraded
+    assert [record.message for record in caplog.records] == [
+        "a part of the history store is lost, answering without it: lost",
+        "an event could not be stored: a part of the history store failed repeatedly and is not "
+        "asked until it answers a probe",
+        "a part of the history store is back",
+        "the history store can be written again",
+    ]
+
+
+class ManyParts(LosableStore):
+    """A store in which each session has a part of its own."""
+
+    num_parts = 64
+
+    def part_of(self, ref: str) -> int:
+        return int(ref)
+
+
+async def test_a_store_that_is_lost_as_a_whole_is_not_asked_for_any_part(
+    time: list[float],
+) -> None:
+    store = ManyParts(Retention(10, 60, 60), max_sessions=10)
+    guard = GuardedHistory(store, PAUSE_SECONDS, lambda: time[0])
+    store.lost = True
+    for ref in [*range(40), *range(23)]:
+        await guard.read(Session(str(ref)))
+    assert not guard.is_lost
+    await guard.read(Session("63"))  # the 64th failure in a row
+    assert guard.is_lost
+    calls = store.calls
+    for ref in range(64):
+        assert (await guard.read(Session(str(ref)))).degraded
+    assert store.calls == calls
+    store.lost = False
+    await guard.probe()
+    assert not guard.is_lost
