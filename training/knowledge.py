@@ -20,7 +20,7 @@ from training.data.dataset import Dataset, Protocol
 from training.errors import TEACH, KnowledgeError
 from training.provenance import without_addresses
 from training.settings.section import without_passwords
-from training.settings.teacher import REMOTE_PREFIX, TeacherConfig, TeacherKind
+from training.settings.teacher import REMOTE_PREFIX, WORDS_KINDS, TeacherConfig, TeacherKind
 from training.stage import fingerprint, readable_folder
 
 DESCRIPTION_NAME = "knowledge.json"
@@ -35,11 +35,11 @@ SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
         "title_shares",
     ),
     "generative": ("model", "precision", "tuning", "max_titles", "overlap", "writing"),
-    "titles": ("model", "layers", "precision", "title_decays"),
+    "titles": ("model", "layers", "precision", "title_prefix", "title_decays"),
     "tf-idf": ("tf_idf_columns", "title_decays"),
     "word-vectors": ("word_vectors", "title_decays"),
-    "fusion": ("model", "layers", "precision", "title_decays"),
-    "fusion-without-titles": ("model", "layers", "precision"),
+    "fusion": ("model", "layers", "precision", "title_prefix", "title_decays"),
+    "fusion-without-titles": ("model", "layers", "precision", "title_prefix"),
 }
 
 # Values for settings that the provenance of old knowledge lacks, because they did not exist yet.
@@ -156,8 +156,11 @@ def _hash_of(*arrays: NDArray[np.generic]) -> str:
 def settings_of_answers(teacher: TeacherConfig) -> dict[str, object]:
     """Returns the values of the settings that decide a teacher's answers, by setting name."""
     settings = teacher.model_dump(include=set(SETTINGS_OF_ANSWERS[teacher.kind]))
-    if teacher.kind == "generative" and teacher.model.startswith(REMOTE_PREFIX):
-        settings["endpoint"] = teacher.endpoint.model_dump(include={"api", "embedding_model"})
+    if teacher.kind not in WORDS_KINDS and teacher.model.startswith(REMOTE_PREFIX):
+        names = {"api", "embedding_model"} if teacher.kind == "generative" else {"embedding_model"}
+        settings["endpoint"] = teacher.endpoint.model_dump(include=names)
+    if teacher.title_prefix is None:  # added later
+        settings.pop("title_prefix", None)
     return settings
 
 
@@ -245,12 +248,12 @@ def _refuse_other_teacher(
         }
         for each in (teacher, made_with)
     )
-    for name, value in expected.items():
-        if actual.get(name) != value:
+    for name in {**expected, **actual}:
+        if actual.get(name) != expected.get(name):
             raise KnowledgeError(
                 f"{folder}: made with teacher.{name} = {actual.get(name)!r}, but the experiment "
-                f"has {value!r}; choose another folder with the setting `knowledge`, or make the "
-                f"knowledge with {TEACH}"
+                f"has {expected.get(name)!r}; choose another folder with the setting `knowledge`, "
+                f"or make the knowledge with {TEACH}"
             )
 
 

@@ -26,9 +26,10 @@ from training.knowledge import Knowledge, load_knowledge, save_knowledge
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
 from training.settings.options import WORK, Config, Kind, Work
-from training.settings.teacher import FUSION_KINDS, WORDS_KINDS, TeacherConfig
+from training.settings.teacher import ENCODER_KINDS, WORDS_KINDS, TeacherConfig
 from training.stage import fingerprint, finish_replacement, is_current, write_stage
 from training.teacher.budget import refuse_no_examples
+from training.teacher.encoders.opening import title_encoder
 from training.teacher.fusion.teach import teach_fusion
 from training.teacher.generative.load_engine import load_engine
 from training.teacher.generative.teach import teach_generative
@@ -39,7 +40,7 @@ from training.teacher.parts.share import share_work
 from training.teacher.retrieval.teach import teach_retrieval
 from training.teacher.titles.known_titles import embed_new_titles
 from training.teacher.titles.teach import embed_catalog, embed_catalog_by_words, teach_titles
-from training.teacher.tuning.tuned_model import language_model, load_tuned, tune_if_configured
+from training.teacher.tuning.tuned_model import load_tuned, tune_if_configured
 from training.workplace import Workplace, knowledge_folder, open_experiment, with_teacher
 
 
@@ -113,7 +114,8 @@ def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -
             "validation": dict(figures),
         }
         save_knowledge(replace(knowledge, provenance=provenance), building)
-    say(f"{folder}: validation {SELECTION_METRIC} {figures[SELECTION_METRIC]:.4f}")
+    cost = f"{provenance['tokens']:,} tokens, {provenance['seconds']:,} s"
+    say(f"{folder}: validation {SELECTION_METRIC} {figures[SELECTION_METRIC]:.4f}, {cost}")
 
 
 def _knowledge_of(
@@ -131,9 +133,9 @@ def _knowledge_of(
         share_work(dataset, config, workplace.reading, workplace.tuned, crew)
     if config.kind in WORDS_KINDS:
         return teach_titles(dataset, config, *embed_catalog_by_words(dataset, config))
-    if config.kind == "titles" or config.kind in FUSION_KINDS:
+    if config.kind in ENCODER_KINDS:
         embed = embed_new_titles if options.reuse else embed_catalog
-        read = embed(dataset, config, workplace.reading, language_model(config))
+        read = embed(dataset, config, workplace.reading, title_encoder(config))
         make = teach_titles if config.kind == "titles" else teach_fusion
         return make(dataset, config, *read)
     tune_if_configured(dataset, config, workplace.tuned)

@@ -22,11 +22,17 @@ class Section(BaseModel):
     def fingerprint_content(self, exclude: Set[str] = frozenset()) -> dict[str, object]:
         """Returns the settings that enter a fingerprint, by name.
 
-        Settings in `exclude` are left out, and so are those of `ADDED_LATER` at their defaults.
+        Settings in `exclude` are left out, and so are those of `ADDED_LATER` at their defaults,
+        also in the sections within this one.
         """
         fields = type(self).model_fields
         unset = {name for name in self.ADDED_LATER if getattr(self, name) == fields[name].default}
-        return self.model_dump(exclude={*exclude, *unset})
+        settings = self.model_dump(exclude={*exclude, *unset})
+        for name in settings:
+            value = getattr(self, name)
+            if isinstance(value, Section):
+                settings[name] = value.fingerprint_content()
+        return settings
 
 
 def each_once(values: tuple[int, ...]) -> tuple[int, ...]:

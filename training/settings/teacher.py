@@ -1,15 +1,16 @@
 """The settings of the teacher, `[teacher]` of an experiment."""
 
 from collections.abc import Mapping, Set
-from typing import Annotated, ClassVar, Literal
-from urllib.parse import urlsplit
+from typing import ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic.main import IncEx
 
+from training.settings.endpoint import EndpointConfig
 from training.settings.section import Section
 
 REMOTE_PREFIX = "openai:"
+SENTENCE_PREFIX = "sentence:"
 
 TeacherKind = Literal[
     "retrieval",
@@ -27,6 +28,8 @@ WORDS_KINDS: Set[TeacherKind] = {"tf-idf", "word-vectors"}
 # Kinds that weigh order-aware kNN, titles and popularity, and the control among them.
 TITLELESS_KIND: TeacherKind = "fusion-without-titles"
 FUSION_KINDS: Set[TeacherKind] = {"fusion", TITLELESS_KIND}
+# Kinds that read titles by a title encoder: an LLM, a sentence encoder or a server.
+ENCODER_KINDS: Set[TeacherKind] = {"titles", *FUSION_KINDS}
 _UNTUNED: Mapping[str, object] = {"tuning": "none", "budget_tokens": None}
 _WITHOUT_AN_LLM: Mapping[str, object] = {**_UNTUNED, "layers": None}
 # Settings for which a kind of teacher allows only one value.
@@ -108,51 +111,12 @@ class WritingConfig(Section):
     )
 
 
-def _without_credentials(url: str) -> str:
-    if "@" in urlsplit(url).netloc:
-        raise ValueError(
-            "an address must not contain a user or password, as provenance publishes it; put the "
-            "key into OPENAI_API_KEY"
-        )
-    return url
-
-
-Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_without_credentials)]
-
-
-class EndpointConfig(Section):
-    """Settings of the OpenAI-compatible server that runs the LLM if `model` is `openai:NAME`.
-
-    The API key is read from the environment variable OPENAI_API_KEY.
-    """
-
-    base_url: Address = Field(
-        default="http://127.0.0.1:8080/v1", description="address of the API, without a key"
-    )
-    api: Literal["completions", "chat"] = Field(
-        default="completions", description="API that titles are requested from"
-    )
-    embedding_model: str | None = Field(
-        default=None, description="model for embeddings; by default the same model"
-    )
-    embedding_url: Address | None = Field(
-        default=None, description="address for embeddings; by default base_url"
-    )
-    concurrency: int = Field(default=8, ge=1, description="maximum number of requests at a time")
-    timeout_seconds: float = Field(
-        default=60.0, gt=0, description="time limit of a request, in seconds"
-    )
-    retries: int = Field(
-        default=4,
-        ge=0,
-        description="maximum number of retries after a failure that may be temporary",
-    )
-
-
 class TeacherConfig(Section):
     """Settings of the teacher: its kind, model and tuning, and how many examples it answers."""
 
-    ADDED_LATER: ClassVar[Set[str]] = {"budget_held_out", "tf_idf_columns", "word_vectors"}
+    ADDED_LATER: ClassVar[Set[str]] = {
+        *("budget_held_out", "tf_idf_columns", "word_vectors", "title_prefix"),
+    }
 
     kind: TeacherKind = Field(
         default="retrieval",
@@ -164,8 +128,10 @@ class TeacherConfig(Section):
     )
     model: str = Field(
         default="smollm2",
-        description="`smollm2`, a Hugging Face model or its folder, or `openai:NAME`, model NAME "
-        "of the server in [teacher.endpoint]",
+        description="`smollm2`; a causal LM of Hugging Face, its folder, or the path of a `.gguf` "
+        "file; `sentence:NAME`, a model of sentence-transformers: its folder, an installed "
+        "package, or a Hugging Face name; or `openai:NAME`, model NAME of the server in "
+        "[teacher.endpoint]",
     )
     layers: int | None = Field(
         default=None,
@@ -253,6 +219,13 @@ class TeacherConfig(Section):
         description="text file of word vectors, for kind = 'word-vectors': a word and its numbers "
         "on each line, as GloVe is published",
     )
+    title_prefix: str | None = Field(
+        default=None,
+        max_length=256,
+        validate_default=True,
+        description="text before each title, such as `query: `, for `sentence:` and `openai:`; by "
+        "default the prompt that a sentence encoder names as its default",
+    )
     title_decays: tuple[float, ...] = Field(
         default=(0.0, 0.3, 0.5),
         min_length=1,
@@ -275,25 +248,40 @@ class TeacherConfig(Section):
     ) -> dict[str, object]:
         """Returns the settings that `names` selects, by name, as they enter a fingerprint.
 
-        `layers` and `pooling` were added later. They are left out if they have no effect, so that
-        older fingerprints stay valid.
+        `layers`, `pooling` and `title_prefix` were added later. They are left out if they have no
+        effect, so that older fingerprints stay valid.
 
         Args:
             names: names of the settings to include, passed to pydantic's `model_dump`.
             exclude_none: whether settings that are None are left out.
         """
         settings = self.model_dump(include=names, exclude_none=exclude_none)
-        if self.layers is None:
-            settings.pop("layers", None)
+        for name in ("layers", "title_prefix"):
+            if getattr(self, name) is None:
+                settings.pop(name, None)
         if self.kind != "retrieval" or self.pooling == "last":
             settings.pop("pooling", None)
         return settings
 
+    @field_validator("model")
+    @classmethod
+    def _a_model_can_do_what_its_kind_needs(cls, model: str, others: ValidationInfo) -> str:
+        if not model.startswith((REMOTE_PREFIX, SENTENCE_PREFIX)):
+            return model
+        writers = {"generative"} if model.startswith(REMOTE_PREFIX) else set()
+        allowed = ENCODER_KINDS | WORDS_KINDS | writers
+        if others.data.get("kind") not in allowed:
+            raise ValueError(f"needs kind = {' or '.join(map(repr, sorted(allowed)))}")
+        return model
+
     @field_validator("layers")
     @classmethod
-    def _a_generative_teacher_needs_all_layers(
+    def _only_a_local_llm_that_does_not_write_can_lack_layers(
         cls, layers: int | None, others: ValidationInfo
     ) -> int | None:
+        model = others.data.get("model", "")
+        if layers is not None and model.startswith((REMOTE_PREFIX, SENTENCE_PREFIX)):
+            raise ValueError(f"{layers}: {model!r} is used with all layers; remove the setting")
         if layers is not None and others.data.get("kind") == "generative":
             raise ValueError(f"{layers}: a generative teacher needs all layers; remove the setting")
         return layers
@@ -326,12 +314,20 @@ class TeacherConfig(Section):
                 raise ValueError(f"{fraction}: must be between 0 and 1")
         return fractions
 
+    @field_validator("title_prefix")
+    @classmethod
+    def _a_local_llm_reads_no_prefix(cls, prefix: str | None, others: ValidationInfo) -> str | None:
+        model = others.data.get("model", REMOTE_PREFIX)
+        if prefix is not None and not model.startswith((REMOTE_PREFIX, SENTENCE_PREFIX)):
+            raise ValueError(f"{model!r} reads titles without a prefix; remove the setting")
+        return prefix
+
     @field_validator("tuning")
     @classmethod
     def _model_and_kind_can_be_tuned(cls, tuning: str, others: ValidationInfo) -> str:
         model, kind = others.data.get("model", ""), others.data.get("kind")
-        if model.startswith(REMOTE_PREFIX) and (kind, tuning) != ("generative", "none"):
-            raise ValueError(f"{model!r} needs kind = 'generative' and tuning = 'none'")
+        if model.startswith((REMOTE_PREFIX, SENTENCE_PREFIX)) and tuning != "none":
+            raise ValueError(f"{model!r} needs tuning = 'none'")
         if kind in TITLES_KINDS | FUSION_KINDS and tuning != "none":
             raise ValueError(f"kind = {kind!r} learns from no history and needs tuning = 'none'")
         return tuning

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from training.errors import ConfigError
+from training.settings.endpoint import EndpointConfig
 from training.settings.experiment import load_experiment
 from training.settings.teacher import TeacherConfig
 from training.workplace import with_teacher
@@ -28,6 +29,23 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         (
             "[teacher]\nkind = 'generative'\nlayers = 6",
             "6: a generative teacher needs all layers",
+        ),
+        ("[teacher]\nmodel = 'openai:m'", r"model = 'openai:m': .*needs kind = .*'titles'"),
+        (
+            "[teacher]\nkind = 'generative'\nmodel = 'sentence:m'",
+            r"model = 'sentence:m': .*needs kind = 'fusion' or 'fusion-without-titles' or ",
+        ),
+        (
+            "[teacher]\nkind = 'titles'\nmodel = 'sentence:m'\nlayers = 3",
+            "3: 'sentence:m' is used with all layers",
+        ),
+        (
+            "[teacher]\nkind = 'generative'\nmodel = 'openai:m'\ntuning = 'lora'",
+            "'openai:m' needs tuning = 'none'",
+        ),
+        (
+            "[teacher]\nkind = 'titles'\ntitle_prefix = 'query: '",
+            "'smollm2' reads titles without a prefix",
         ),
         ("[teacher]\nkind = 'titles'\nbudget_tokens = 9", "limit it by budget_sequences"),
         ("[other_teachers.titles]\nsize = 3", r"other_teachers\.titles\.size = 3"),
@@ -163,3 +181,19 @@ def test_a_teacher_of_another_kind_has_its_own_settings_and_else_those_of_teache
     assert (writer.kind, writer.layers, writer.seed) == ("generative", None, 3)
     assert (writer.tuner.rank, writer.tuner.epochs) == (2, 9)
     assert with_teacher(experiment, "titles").teacher.seed == 1
+
+
+def test_a_setting_that_was_added_later_to_a_section_within_changes_no_old_fingerprint() -> None:
+    before = TeacherConfig().fingerprint_content()
+    names = EndpointConfig.ADDED_LATER
+    assert isinstance(before["endpoint"], dict)
+    assert not names & before["endpoint"].keys()
+    later = TeacherConfig(endpoint=EndpointConfig(titles_per_request=5)).fingerprint_content()
+    assert isinstance(later["endpoint"], dict)
+    assert names & later["endpoint"].keys() == {"titles_per_request"}
+
+
+@pytest.mark.parametrize("model", ["openai:m", "sentence:m"])
+@pytest.mark.parametrize("kind", ["titles", "fusion", "fusion-without-titles", "tf-idf"])
+def test_titles_can_be_read_by_a_server_or_a_sentence_encoder(kind: str, model: str) -> None:
+    assert TeacherConfig.model_validate({"kind": kind, "model": model}).model == model

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from training.cli import say
 from training.data.dataset import HELD_OUT, Dataset
-from training.errors import ResultError
+from training.errors import ConfigError, ResultError
 from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.evaluation.rank_files import split_key
 from training.evaluation.stored import answers_ranker
@@ -24,8 +24,9 @@ from training.ladder.runs.teacher_ranks import (
     save_reference,
 )
 from training.settings.experiment import Experiment
+from training.settings.teacher import REMOTE_PREFIX, SENTENCE_PREFIX
+from training.teacher.encoders.opening import title_encoder
 from training.teacher.titles.teach import best_decay, embed_catalog
-from training.teacher.tuning.tuned_model import language_model
 from training.workplace import Workplace, with_teacher
 
 
@@ -74,19 +75,23 @@ def title_layer_rankings(
     reference that is not stored is left out, and a message says so.
 
     Raises:
+        ConfigError: the titles teacher's model is not a local LLM, so it has no layers.
         ResultError: a stored file is damaged.
     """
     for layers in experiment.ladder.title_layers:
         of_titles = with_teacher(experiment, "titles").teacher
+        if of_titles.model.startswith((REMOTE_PREFIX, SENTENCE_PREFIX)):
+            raise ConfigError(
+                f"ladder.title_layers = {layers}: {of_titles.model!r} is used with all layers; "
+                "remove the setting"
+            )
         config = of_titles.model_copy(update={"layers": layers})
         reference = Reference(f"first {layers} layers", config, title_decays(experiment), dataset)
         if stored_only and not store.has(reference):
             say(f"left out: titles embedded by the {reference.name}, which have no stored ranks")
             continue
         if not store.has(reference):
-            embeddings, _ = embed_catalog(
-                dataset, config, workplace.reading, language_model(config)
-            )
+            embeddings, _ = embed_catalog(dataset, config, workplace.reading, title_encoder(config))
             rankings = list(_title_rankings(reference, embeddings))
             save_reference(reference, StoredReference(None, rankings), store)
         yield reference, load_reference(reference, store).rankings

@@ -4,12 +4,10 @@ A generative teacher uses this engine if `teacher.model` is `openai:NAME`.
 """
 
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from http import HTTPStatus
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import httpx
@@ -20,25 +18,14 @@ from training.data.catalog import Catalog
 from training.errors import ConfigError, EndpointError
 from training.progress import Advance, ignore_progress
 from training.settings.teacher import REMOTE_PREFIX, TeacherConfig
+from training.teacher.endpoint.client import KEY_VARIABLE, Endpoint
+from training.teacher.endpoint.embeddings import CHARACTERS_PER_TOKEN, embed_texts
 from training.teacher.generative.engine import History, WrittenTitle
 from training.teacher.llm.prompts import INSTRUCTION, one_line
 
-KEY_VARIABLE = "OPENAI_API_KEY"
 CHAT_RULE = "Answer with its title alone."
 TITLES_PER_REQUEST = 64
-CHARACTERS_PER_TOKEN = 4  # rough average in English; only the sizes of batches depend on it
-FIRST_PAUSE_SECONDS = 0.5
-MAX_PAUSE_SECONDS = 30.0
-TRANSIENT_STATUSES = frozenset(
-    {
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        HTTPStatus.BAD_GATEWAY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        HTTPStatus.GATEWAY_TIMEOUT,
-    }
-)
+MAX_COMPLETION_BYTES = 1_048_576
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -93,25 +80,29 @@ class RemoteEngine:
         batches = [titles[start : start + TITLES_PER_REQUEST] for start in starts]
         return np.concatenate(self._request_all(self._embed, batches, advance))
 
+    @cached_property
+    def _endpoint(self) -> Endpoint:
+        return Endpoint(self.config.endpoint, self.key, self.transport)
+
     def _request_all(
         self,
-        request: Callable[[httpx.Client, Input], Output],
+        request: Callable[[Endpoint, Input], Output],
         inputs: Sequence[Input],
         advance: Advance,
     ) -> list[Output]:
-        endpoint = self.config.endpoint
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        client = httpx.Client(
-            headers=headers, timeout=endpoint.timeout_seconds, transport=self.transport
-        )
-        with client, ThreadPoolExecutor(endpoint.concurrency) as threads:
+        endpoint = self._endpoint
+        with ThreadPoolExecutor(self.config.endpoint.concurrency) as threads:
             outputs = []
-            for output in threads.map(partial(request, client), inputs):
-                outputs.append(output)
-                advance(1 / len(inputs))
+            try:
+                for output in threads.map(partial(request, endpoint), inputs):
+                    outputs.append(output)
+                    advance(1 / len(inputs))
+            except KeyboardInterrupt:  # which must not wait for a killed server
+                endpoint.interrupt()
+                raise
             return outputs
 
-    def _write(self, client: httpx.Client, history: History) -> WrittenTitle:
+    def _write(self, server: Endpoint, history: History) -> WrittenTitle:
         endpoint = self.config.endpoint
         lines = "".join(f"{one_line(self.catalog.title(item))}\n" for item in history)
         body: dict[str, Any] = {
@@ -126,7 +117,7 @@ class RemoteEngine:
         else:
             body |= {"prompt": INSTRUCTION + lines, "stop": ["\n"]}
             path = "/completions"
-        completion = self._post(client, endpoint.base_url + path, body)
+        completion = server.post(endpoint.base_url + path, body, MAX_COMPLETION_BYTES)
         return self._written_title(history, completion, endpoint.base_url + path)
 
     def _written_title(self, history: History, completion: Any, url: str) -> WrittenTitle:
@@ -142,51 +133,11 @@ class RemoteEngine:
         title = next((line for line in lines if line), "")
         return WrittenTitle(title, tokens or int(self.prompt_lengths([history])[0]))
 
-    def _embed(self, client: httpx.Client, titles: Sequence[str]) -> NDArray[np.float32]:
-        endpoint = self.config.endpoint
-        url = (endpoint.embedding_url or endpoint.base_url) + "/embeddings"
-        model = endpoint.embedding_model or self.name
+    def _embed(self, server: Endpoint, titles: Sequence[str]) -> NDArray[np.float32]:
+        model = self.config.endpoint.embedding_model or self.name
         # A model may write an empty title, and servers refuse to embed an empty text.
-        body = {"model": model, "input": [one_line(title) or "-" for title in titles]}
-        response = self._post(client, url, body)
-        try:
-            in_order = sorted(response["data"], key=lambda each: int(each["index"]))
-            embeddings = np.array([each["embedding"] for each in in_order], dtype=np.float32)
-        except (KeyError, TypeError, ValueError):
-            raise EndpointError(
-                f"{url}: the response has no embeddings: {str(response)[:200]}"
-            ) from None
-        if embeddings.shape[:1] != (len(titles),) or embeddings.ndim != 2:
-            raise EndpointError(
-                f"{url}: embeddings of shape {embeddings.shape} for {len(titles)} titles: must be "
-                "one list of numbers for each title"
-            )
-        return embeddings
-
-    def _post(self, client: httpx.Client, url: str, body: Mapping[str, Any]) -> Any:
-        """Posts `body` as JSON to `url` and returns the parsed JSON of the response.
-
-        After an error that may be temporary, the request is repeated, with increasing pauses.
-
-        Raises:
-            EndpointError: all attempts failed, or the error is not temporary.
-        """
-        for attempt in range(self.config.endpoint.retries + 1):
-            problem, pause = "", FIRST_PAUSE_SECONDS * 2**attempt
-            try:
-                response = client.post(url, json=body)
-            except httpx.TransportError as error:
-                problem = f"{type(error).__name__} {error}".strip()
-            else:
-                if response.is_success:
-                    return _json(response)
-                problem = f"{response.status_code} {response.text[:200]}".strip()
-                if response.status_code not in TRANSIENT_STATUSES:
-                    break
-                pause = _retry_after_seconds(response) or pause
-            if attempt < self.config.endpoint.retries:
-                time.sleep(min(pause, MAX_PAUSE_SECONDS))
-        raise EndpointError(f"{url}: {problem}")
+        texts = [one_line(title) or "-" for title in titles]
+        return embed_texts(server, model, texts).embeddings
 
 
 def remote_engine(config: TeacherConfig, catalog: Catalog) -> RemoteEngine:
@@ -204,18 +155,3 @@ def remote_engine(config: TeacherConfig, catalog: Catalog) -> RemoteEngine:
             "has no beam search"
         )
     return RemoteEngine(config, catalog, os.environ.get(KEY_VARIABLE))
-
-
-def _json(response: httpx.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError:
-        raise EndpointError(
-            f"{response.url}: the response is not JSON: {response.text[:200]}"
-        ) from None
-
-
-def _retry_after_seconds(response: httpx.Response) -> float | None:
-    """Returns the seconds in the Retry-After header; None if it is missing or a date."""
-    seconds = response.headers.get("Retry-After", "")
-    return float(seconds) if seconds.isdecimal() else None

@@ -17,48 +17,29 @@ from training.knowledge import DESCRIPTION_NAME, Knowledge, load_knowledge
 from training.settings.experiment import Experiment
 from training.settings.teacher import WORDS_KINDS, TeacherConfig, TeacherKind
 from training.stage import fingerprint
+from training.teacher.encoders.local import LocalEncoder
+from training.teacher.encoders.opening import title_encoder
 from training.teacher.generative.engine import Engine
 from training.teacher.generative.grounding import Grounding
 from training.teacher.generative.injection import Exponents, Signals, injected
 from training.teacher.generative.load_engine import load_engine
 from training.teacher.generative.teach import title_embeddings
 from training.teacher.live.teacher import CatalogDistances, LiveTeacher, TeacherBackend
-from training.teacher.llm.language_model import LanguageModel
 from training.teacher.llm.pooling import Spans, pooled
-from training.teacher.llm.prompts import PromptBuilder, prompt_builder, title_lines
+from training.teacher.llm.prompts import PromptBuilder, prompt_builder
 from training.teacher.llm.states import as_stored
-from training.teacher.llm.title_embeddings import mean_states
 from training.teacher.llm.windows import first_title
 from training.teacher.matcher import Matcher, load_matcher
 from training.teacher.retrieval.title_blend import blended
 from training.teacher.titles.teach import words_embedder
 from training.teacher.titles.words import TitleEmbedder
-from training.teacher.tuning.tuned_model import language_model, load_tuned
+from training.teacher.tuning.tuned_model import load_tuned
 from training.workplace import Workplace, knowledge_folder
 
 
 @dataclass(frozen=True)
-class TitleEncoder:
-    """Embeds titles as the mean of the LLM's states over their tokens.
-
-    This is the base class of `RetrievalBackend`, and the `encoder` of a titles teacher's backend.
-    """
-
-    model: LanguageModel
-
-    @property
-    def name(self) -> str:
-        """Name of the LLM."""
-        return self.model.name
-
-    def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """Embeds titles with the LLM, `[titles, hidden]`."""
-        return mean_states(self.model, title_lines(self.model.tokenizer, titles))
-
-
-@dataclass(frozen=True)
-class RetrievalBackend(TitleEncoder):
-    """Backend of a retrieval teacher: an LLM with a fitted matcher.
+class RetrievalBackend(LocalEncoder):
+    """Backend of a retrieval teacher: an LLM, which embeds titles too, with a fitted matcher.
 
     Attributes:
         builder: builds prompts.
@@ -108,7 +89,7 @@ class TitlesBackend:
 
     @property
     def name(self) -> str:
-        """Name of the LLM or of the method that embeds titles."""
+        """Name of the model or of the method that embeds titles."""
         return self.encoder.name
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
@@ -194,7 +175,10 @@ def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeach
     dataset = load_dataset(workplace.dataset)
     config = experiment.teacher
     folder = knowledge_folder(experiment, workplace)
-    backend = BACKEND_LOADERS[config.kind](dataset, config, folder, workplace)
+    # A live request must not wait for a killed LLM server.
+    endpoint = config.endpoint.model_copy(update={"outage_seconds": 0.0})
+    impatient = config.model_copy(update={"endpoint": endpoint})
+    backend = BACKEND_LOADERS[config.kind](dataset, impatient, folder, workplace)
     # The description holds the hash of every file of the knowledge, so its hash covers all of them.
     description = folder / DESCRIPTION_NAME
     description_text = description.read_text(encoding="utf-8") if description.exists() else ""
@@ -215,7 +199,14 @@ def _load_retrieval(
     provenance = knowledge.provenance  # knowledge from before title blends has no decay and share
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, provenance.get("decay", 0.0))
     return RetrievalBackend(
-        tuned.model, builder, matcher, items, neighbours, provenance.get("share", 0.0), config
+        model=tuned.model,
+        tokens_per_batch=config.tokens_per_batch,
+        builder=builder,
+        matcher=matcher,
+        items=items,
+        neighbours=neighbours,
+        share=provenance.get("share", 0.0),
+        config=config,
     )
 
 
@@ -250,7 +241,7 @@ def _load_titles(
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, decay)
     if config.kind in WORDS_KINDS:
         return TitlesBackend(words_embedder(dataset.catalog.titles, config), neighbours)
-    return TitlesBackend(TitleEncoder(language_model(config)), neighbours)
+    return TitlesBackend(title_encoder(config), neighbours)
 
 
 def _refuse_fusion(_: Dataset, config: TeacherConfig, __: Path, ___: Workplace) -> TitlesBackend:

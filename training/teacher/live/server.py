@@ -6,6 +6,7 @@ has disconnected is skipped.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -20,12 +21,14 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from training.errors import EndpointError
 from training.teacher.live.teacher import LiveTeacher, UnknownHistoryError
 
 MAX_WAITING = 16  # maximum number of requests in the queue, the running one included
 MAX_IDS = 10_000  # maximum length of a history
 MAX_TITLES = 64  # maximum number of titles to embed in one request
 PROBLEM_TYPE = "application/problem+json"
+LOG = logging.getLogger("uvicorn.error")
 
 T = TypeVar("T")
 ItemId = Annotated[str, Field(min_length=1, max_length=256)]
@@ -217,6 +220,7 @@ def create_app(teacher: LiveTeacher, threads: int) -> FastAPI:
     app.include_router(router)
     app.exception_handler(RequestValidationError)(_invalid_request)
     app.exception_handler(UnknownHistoryError)(_unknown_history)
+    app.exception_handler(EndpointError)(_no_answer)
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(Exception)(_unexpected_error)
     return app
@@ -229,6 +233,12 @@ async def _invalid_request(_: Request, error: RequestValidationError) -> JSONRes
 
 async def _unknown_history(_: Request, error: UnknownHistoryError) -> JSONResponse:
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"history: {error}")
+
+
+async def _no_answer(_: Request, error: EndpointError) -> JSONResponse:
+    LOG.warning("%s", error)  # not to the client: it has the address of the LLM's server
+    detail = "the LLM's server does not answer as it should; see the log of the teacher's server"
+    return problem(HTTPStatus.BAD_GATEWAY, detail)
 
 
 async def _http_error(_: Request, error: HTTPException) -> JSONResponse:

@@ -130,12 +130,26 @@ def load_language_model(
     # A model's own settings may switch sampling on. Remove them, since a teacher's answers must be
     # reproducible.
     causal.generation_config = GenerationConfig()
+    return LanguageModel(name, placed(causal, precision, device), tokenizer)
+
+
+def placed(model: PreTrainedModel, precision: str, device: str) -> PreTrainedModel:
+    """Moves a model with float32 weights to a device, in evaluation mode; returns the same model.
+
+    Args:
+        model: the model.
+        precision: as in `load_language_model`.
+        device: as in `load_language_model`.
+
+    Raises:
+        ConfigError: the device is missing.
+    """
     target, dtype = _device(device), getattr(torch, precision)
     if dtype == torch.bfloat16 and not multiplies_halves(target):
-        for weight in causal.parameters():
+        for weight in model.parameters():
             weight.data = weight.data.to(dtype).float()
         dtype = torch.float32
-    return LanguageModel(name, causal.to(target, dtype).eval(), tokenizer)
+    return model.to(target, dtype).eval()
 
 
 def _load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -63,6 +63,11 @@ class Shard(Generic[T]):
         return self.path.with_suffix(".json")
 
     @property
+    def is_complete(self) -> bool:
+        """Whether results and ledger are on the disk."""
+        return self.ledger.exists()
+
+    @property
     def cost(self) -> Cost:
         """Cost of the shard, read from the file `ledger`; the shard must be complete."""
         return Cost(**json.loads(self.ledger.read_text(encoding="utf-8")))
@@ -101,28 +106,6 @@ def _chunks(
         yield start, batches[start : start + BATCHES_PER_SHARD]
 
 
-@dataclass(frozen=True)
-class ShardedWork(Generic[T]):
-    """A long computation of an LLM, in shards.
-
-    Attributes:
-        label: name of the work, for the progress bar.
-        shards: all shards, complete ones included.
-        compute: computes a shard, writes its file and returns the number of tokens that the LLM
-            read and wrote. It regularly calls its second argument with the number of planned tokens
-            done since the last call.
-    """
-
-    label: str
-    shards: Sequence[Shard[T]]
-    compute: Callable[[Shard[T], Advance], int]
-
-    @property
-    def cost(self) -> Cost:
-        """Cost of all shards, which must be complete."""
-        return sum((shard.cost for shard in self.shards), Cost(0, 0.0))
-
-
 Complete = Callable[[Sequence[Shard[Any]], Callable[[Shard[Any]], None]], Iterator[Shard[Any]]]
 """A function that completes all of the given shards, and yields each when it is complete.
 
@@ -135,29 +118,64 @@ def complete_alone(
 ) -> Iterator[Shard[Any]]:
     """Computes every shard that is not complete yet, in order; implements `Complete`."""
     for shard in shards:
-        if not shard.ledger.exists():
+        if not shard.is_complete:
             compute(shard)
         yield shard
 
 
-def compute_missing(work: ShardedWork[Any], complete: Complete = complete_alone) -> None:
+def missing_shards(shards: Sequence[Shard[T]]) -> list[Shard[T]]:
+    """Returns the shards that are not complete yet, in order."""
+    return [shard for shard in shards if not shard.is_complete]
+
+
+@dataclass(frozen=True)
+class ShardedWork(Generic[T]):
+    """A long computation of an LLM, in shards.
+
+    Attributes:
+        label: name of the work, for the progress bar.
+        shards: all shards, complete ones included.
+        compute: computes a shard, writes its file and returns the number of tokens that the LLM
+            read and wrote. It regularly calls its second argument with the number of planned tokens
+            done since the last call.
+        concurrency: number of shards that are computed at a time. The time of each is divided by
+            it, so that the sum is about the time of all.
+        complete: completes the shards in one process.
+    """
+
+    label: str
+    shards: Sequence[Shard[T]]
+    compute: Callable[[Shard[T], Advance], int]
+    concurrency: int = 1
+    complete: Complete = complete_alone
+
+    @property
+    def cost(self) -> Cost:
+        """Cost of all shards, which must be complete."""
+        return sum((shard.cost for shard in self.shards), Cost(0, 0.0))
+
+
+def compute_missing(work: ShardedWork[Any], complete: Complete | None = None) -> None:
     """Completes every shard of `work` that is not complete yet, and shows the progress.
 
     Args:
         work: the computation.
-        complete: function that decides which shards this process computes, and when.
+        complete: function that decides which shards this process computes, and when; None takes
+            that of `work`.
     """
-    missing = {shard.path: shard.tokens for shard in work.shards if not shard.ledger.exists()}
+    missing = {shard.path: shard.tokens for shard in missing_shards(work.shards)}
     total = sum(shard.tokens for shard in work.shards)
     done = total - sum(missing.values())
+    concurrency = 1 if complete else work.concurrency
     with ProgressBar(work.label, total, "token", done=done) as bar:
 
         def compute(shard: Shard[Any]) -> None:
             began = time.perf_counter()
             tokens = work.compute(shard, bar.advance)
-            cost = {"tokens": tokens, "seconds": round(time.perf_counter() - began, 1)}
+            seconds = (time.perf_counter() - began) / concurrency
+            cost = {"tokens": tokens, "seconds": round(seconds, 3)}
             write_text(shard.ledger, json.dumps(cost))
 
-        for shard in complete(work.shards, compute):
+        for shard in (complete or work.complete)(work.shards, compute):
             done += missing.get(shard.path, 0)
             bar.move_to(done)

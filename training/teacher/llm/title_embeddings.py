@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.errors import KnowledgeError
 from training.progress import Advance, ProgressBar, ignore_progress
 from training.stage import write_array
 from training.teacher.llm.language_model import LanguageModel
@@ -32,29 +33,61 @@ def embed_titles_resumably(
     """
     work = titles_work(model, builder, tokens_per_batch, folder)
     compute_missing(work)
-    embeddings = np.zeros((len(builder.titles), model.hidden_size), dtype=np.float32)
-    for shard in work.shards:
-        embeddings[np.concatenate(shard.batches)] = np.load(shard.path, allow_pickle=False)
-    return embeddings, work.cost
+    return stored_embeddings(work, len(builder.titles)), work.cost
 
 
 def titles_work(
     model: LanguageModel, builder: PromptBuilder, tokens_per_batch: int, folder: Path
 ) -> ShardedWork[int]:
     """Plans the work of `embed_titles_resumably`, which has the same arguments."""
-    items = np.arange(1, len(builder.titles))
-    lengths = np.array([len(builder.titles[item]) for item in items])
+    return lines_work(model, builder.titles[1:], tokens_per_batch, folder)
+
+
+def lines_work(
+    model: LanguageModel, lines: Sequence[TokenIds], tokens_per_batch: int, folder: Path
+) -> ShardedWork[int]:
+    """Plans to embed each tokenised title, in batches of item indices; 1 is the first of `lines`.
+
+    Args:
+        model: the LLM.
+        lines: token ids of each title, with its newline.
+        tokens_per_batch: maximum number of tokens in a batch, padding included.
+        folder: existing folder for the shards.
+    """
+    items = np.arange(1, len(lines) + 1)
+    lengths = np.array([len(line) for line in lines])
     shards = plan_shards(items.tolist(), lengths, tokens_per_batch, folder / "titles.npy")
 
     def embed(shard: Shard[int], advance: Advance) -> int:
         states = []
         for batch, tokens in zip(shard.batches, shard.batch_tokens, strict=True):
             with model.reporting_layers(advance, tokens):
-                states.append(mean_states(model, [builder.titles[item] for item in batch]))
+                states.append(mean_states(model, [lines[item - 1] for item in batch]))
         write_array(shard.path, np.concatenate(states))
         return shard.tokens
 
     return ShardedWork("reading titles", shards, embed)
+
+
+def stored_embeddings(work: ShardedWork[int], num_rows: int) -> NDArray[np.float32]:
+    """Gathers the embeddings of complete work, `[num_rows, size]`; rows of no shard are zeros.
+
+    Raises:
+        KnowledgeError: shards have embeddings of different sizes.
+    """
+    embeddings = None
+    for shard in work.shards:
+        stored = np.load(shard.path, allow_pickle=False)
+        if embeddings is None:
+            embeddings = np.zeros((num_rows, stored.shape[1]), dtype=np.float32)
+        if stored.shape[1] != embeddings.shape[1]:
+            raise KnowledgeError(
+                f"{shard.path}: embeddings of {stored.shape[1]} numbers, but others have "
+                f"{embeddings.shape[1]}; the model has changed meanwhile: delete "
+                f"{shard.path.parent}, and all titles are read again"
+            )
+        embeddings[np.concatenate(shard.batches)] = stored
+    return np.zeros((num_rows, 0), dtype=np.float32) if embeddings is None else embeddings
 
 
 def embed_titles(

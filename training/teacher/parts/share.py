@@ -6,14 +6,15 @@ from typing import Any
 
 from training.data.dataset import Dataset
 from training.errors import ConfigError
-from training.settings.teacher import FUSION_KINDS, WORDS_KINDS, TeacherConfig
+from training.settings.teacher import ENCODER_KINDS, WORDS_KINDS, TeacherConfig
+from training.teacher.encoders.opening import title_encoder
 from training.teacher.generative.load_engine import load_engine
 from training.teacher.generative.teach import folder_of_texts, texts_work
 from training.teacher.llm.shards import ShardedWork, compute_missing
 from training.teacher.parts.crew import Crew
 from training.teacher.retrieval.states import encoding_works
 from training.teacher.titles.teach import catalog_work
-from training.teacher.tuning.tuned_model import language_model, load_tuned
+from training.teacher.tuning.tuned_model import load_tuned
 
 
 def share_work(
@@ -45,8 +46,8 @@ def _works(
             f"teacher.kind = {config.kind!r}: has no LLM whose work could be shared; leave out "
             "--part and --store"
         )
-    if config.kind == "titles" or config.kind in FUSION_KINDS:
-        yield catalog_work(dataset, config, reading, language_model(config))
+    if config.kind in ENCODER_KINDS:
+        yield catalog_work(dataset, config, reading, title_encoder(config))
     elif config.kind == "retrieval":
         llm = load_tuned(dataset, config, tuned)
         yield from encoding_works(dataset, config, reading, llm.model, llm.weights)

@@ -1,6 +1,6 @@
-"""A store of title embeddings by title, so that an LLM embeds only the new titles of a catalog.
+"""A store of title embeddings by title, so that only the new titles of a catalog are embedded.
 
-The LLM reads titles in batches, and rounding makes a title's embedding depend a little on its
+An LLM reads titles in batches, and rounding makes a title's embedding depend a little on its
 batch. So stored embeddings can differ in the last digit from those that are computed for a whole
 catalog at once.
 """
@@ -12,22 +12,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.catalog import Catalog
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 from training.settings.teacher import TeacherConfig
 from training.stage import fingerprint, readable_folder, whole_folder
-from training.teacher.llm.language_model import LanguageModel
-from training.teacher.llm.prompts import PROMPT_VERSION, prompt_builder
+from training.teacher.encoders.encoder import TitleEncoder
+from training.teacher.llm.prompts import PROMPT_VERSION
 from training.teacher.llm.shards import Cost
-from training.teacher.llm.title_embeddings import embed_titles_resumably
-from training.teacher.titles.teach import SETTINGS_OF_TITLES
+from training.teacher.titles.teach import embed_resumably, settings_of_titles
 
 _TITLES, _EMBEDDINGS = "titles.json", "embeddings.npy"
 
 
 def embed_new_titles(
-    dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
+    dataset: Dataset, config: TeacherConfig, folder: Path, encoder: TitleEncoder
 ) -> tuple[NDArray[np.float32], Cost]:
     """Returns the embeddings of all titles of a catalog; computes only those not stored yet.
 
@@ -38,22 +36,25 @@ def embed_new_titles(
         config: settings of the teacher.
         folder: parent folder of the stored embeddings and of the shards, from which a killed run
             resumes.
-        model: the LLM.
+        encoder: reads the new titles.
 
     Returns:
         The embeddings, `[catalog rows, hidden]`, with zeros in row 0, rounded to half precision;
         and the cost of computing the new ones.
 
     Raises:
-        KnowledgeError: the stored embeddings are damaged.
+        ConfigError: the budget of a server does not allow the new titles.
+        EndpointError: a server is unreachable, refuses a request, or answers malformed JSON.
+        KnowledgeError: the stored embeddings are damaged, or have another size than new ones.
     """
-    settings = config.fingerprint_settings(set(SETTINGS_OF_TITLES))
+    settings = settings_of_titles(config)
     kept = folder / f"known-{fingerprint(PROMPT_VERSION, 'titles', settings)}"
     known = _load(kept)
     new = [title for title in dict.fromkeys(dataset.catalog.titles) if title not in known]
     cost = Cost(0, 0.0)
     if new:
-        embeddings, cost = _embed(new, config, folder, model)
+        embeddings, cost = _embed(new, config, folder, encoder)
+        _refuse_other_size(embeddings, known, kept)
         known = {**known, **dict(zip(new, embeddings, strict=True))}
         _save(known, kept)
     rows = [known[title].astype(np.float32) for title in dataset.catalog.titles]
@@ -61,14 +62,24 @@ def embed_new_titles(
 
 
 def _embed(
-    titles: list[str], config: TeacherConfig, folder: Path, model: LanguageModel
+    titles: list[str], config: TeacherConfig, folder: Path, encoder: TitleEncoder
 ) -> tuple[NDArray[np.float16], Cost]:
-    catalog = Catalog(tuple(titles), tuple(titles), ({},) * len(titles))
-    shards = folder / fingerprint(PROMPT_VERSION, "new titles", titles, config.model)
+    shards = folder / fingerprint(PROMPT_VERSION, "new titles", titles, settings_of_titles(config))
     shards.mkdir(parents=True, exist_ok=True)
-    builder = prompt_builder(model.tokenizer, catalog)
-    embeddings, cost = embed_titles_resumably(model, builder, config.tokens_per_batch, shards)
-    return embeddings[1:].astype(np.float16), cost
+    work = encoder.plan(titles, shards)
+    embeddings = embed_resumably(work, titles)
+    return embeddings[1:].astype(np.float16), work.cost
+
+
+def _refuse_other_size(
+    new: NDArray[np.float16], known: Mapping[str, NDArray[np.float16]], folder: Path
+) -> None:
+    size = len(next(iter(known.values()))) if known else new.shape[1]
+    if new.shape[1] != size:
+        raise KnowledgeError(
+            f"{folder}: has embeddings of {size} numbers, but those of new titles have "
+            f"{new.shape[1]}; the model has changed: delete it, and all titles are read again"
+        )
 
 
 def _load(folder: Path) -> Mapping[str, NDArray[np.float16]]:

@@ -25,19 +25,35 @@ from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import LIST_LENGTH, SELECTION_METRIC, evaluate, ranker_of
 from training.knowledge import Answers, Knowledge
 from training.progress import ProgressBar, counting
-from training.settings.teacher import TeacherConfig
+from training.settings.teacher import REMOTE_PREFIX, SENTENCE_PREFIX, TeacherConfig
 from training.stage import fingerprint
 from training.teacher.budget import answered_rows
-from training.teacher.llm.language_model import LanguageModel
-from training.teacher.llm.prompts import PROMPT_VERSION, prompt_builder
-from training.teacher.llm.shards import Cost, ShardedWork
-from training.teacher.llm.title_embeddings import embed_titles_resumably, titles_work
+from training.teacher.encoders.encoder import TitleEncoder, copied_to_duplicates
+from training.teacher.llm.prompts import PROMPT_VERSION
+from training.teacher.llm.shards import Cost, ShardedWork, compute_missing
+from training.teacher.llm.title_embeddings import stored_embeddings
 from training.teacher.titles.tf_idf import TfIdf
 from training.teacher.titles.word_vectors import WordVectors
 from training.teacher.titles.words import TitleEmbedder
 from training.teacher.top_k import answer
 
+# Settings that the embeddings of titles depend on, by whether a local LLM reads them.
 SETTINGS_OF_TITLES = frozenset({"model", "layers", "precision", "tokens_per_batch"})
+SETTINGS_OF_SENTENCES = frozenset({"model", "title_prefix", "precision", "tokens_per_batch"})
+SETTINGS_OF_REMOTE_TITLES: dict[str, bool | set[str]] = {
+    "model": True,
+    "title_prefix": True,
+    "endpoint": {"embedding_model", "titles_per_request"},
+}
+
+
+def settings_of_titles(config: TeacherConfig) -> dict[str, object]:
+    """Returns the settings that the embeddings of titles depend on, for a fingerprint."""
+    if config.model.startswith(REMOTE_PREFIX):
+        return config.fingerprint_settings(SETTINGS_OF_REMOTE_TITLES)
+    is_sentence = config.model.startswith(SENTENCE_PREFIX)
+    names = SETTINGS_OF_SENTENCES if is_sentence else SETTINGS_OF_TITLES
+    return config.fingerprint_settings(set(names))
 
 
 def teach_titles(
@@ -81,34 +97,41 @@ def teach_titles(
 
 
 def embed_catalog(
-    dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
+    dataset: Dataset, config: TeacherConfig, folder: Path, encoder: TitleEncoder
 ) -> tuple[NDArray[np.float32], Cost]:
-    """Embeds each title of the catalog by the LLM; a killed run resumes from shards in `folder`.
+    """Embeds each title of the catalog; a killed run resumes from shards in `folder`.
 
     Returns:
-        The embeddings, `[catalog rows, hidden]`, with zeros in row 0; and the cost of computing
-        them. They are rounded to half precision, as knowledge stores them.
+        The embeddings, `[catalog rows, size]`, with zeros in row 0; and the cost of computing them.
+        They are rounded to half precision, as knowledge stores them.
+
+    Raises:
+        ConfigError: the budget of a server does not allow all titles.
+        EndpointError: a server is unreachable, refuses a request, or answers malformed JSON.
+        KnowledgeError: a server's embeddings have different sizes.
     """
-    builder = prompt_builder(model.tokenizer, dataset.catalog)
-    folder = _catalog_folder(dataset, config, folder)
-    embeddings, cost = embed_titles_resumably(model, builder, config.tokens_per_batch, folder)
-    return embeddings.astype(np.float16).astype(np.float32), cost
+    work = catalog_work(dataset, config, folder, encoder)
+    embeddings = embed_resumably(work, dataset.catalog.titles)
+    return embeddings.astype(np.float16).astype(np.float32), work.cost
 
 
 def catalog_work(
-    dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
+    dataset: Dataset, config: TeacherConfig, folder: Path, encoder: TitleEncoder
 ) -> ShardedWork[int]:
     """Plans the work of `embed_catalog`, which has the same arguments."""
-    builder = prompt_builder(model.tokenizer, dataset.catalog)
-    folder = _catalog_folder(dataset, config, folder)
-    return titles_work(model, builder, config.tokens_per_batch, folder)
-
-
-def _catalog_folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Path:
-    settings = config.fingerprint_settings(set(SETTINGS_OF_TITLES))
+    settings = settings_of_titles(config)
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, "titles", settings)
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return encoder.plan(dataset.catalog.titles, folder)
+
+
+def embed_resumably(work: ShardedWork[int], titles: Sequence[str]) -> NDArray[np.float32]:
+    """Completes the work that an encoder has planned for `titles`; returns their embeddings.
+
+    They are `[1 + titles, size]`; row 0 is zeros.
+    """
+    compute_missing(work)
+    return copied_to_duplicates(stored_embeddings(work, 1 + len(titles)), titles)
 
 
 def embed_catalog_by_words(

@@ -23,9 +23,10 @@ from training.errors import ConfigError, EndpointError
 from training.knowledge import load_knowledge
 from training.settings.experiment import load_experiment
 from training.settings.teacher import TeacherConfig
-from training.teacher.generative import remote_engine as remote_engine_module
+from training.teacher.endpoint import client
+from training.teacher.endpoint.client import KEY_VARIABLE
 from training.teacher.generative.engine import LocalEngine
-from training.teacher.generative.remote_engine import KEY_VARIABLE, RemoteEngine, remote_engine
+from training.teacher.generative.remote_engine import RemoteEngine, remote_engine
 from training.teacher.live.backends import load_live_teacher
 from training.teacher.llm.language_model import LanguageModel
 from training.teacher.llm.prompts import prompt_builder
@@ -154,7 +155,7 @@ def scripted(script: Script) -> Iterator[str]:
 
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_engine_module, "FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(client, "FIRST_PAUSE_SECONDS", 0.0)
 
 
 COMPLETION = (200, {"choices": [{"text": "  Brazil\nClue"}]})

@@ -26,6 +26,7 @@ from training.knowledge import (
 )
 from training.settings.experiment import load_experiment
 from training.settings.teacher import TeacherConfig
+from training.teacher.encoders import opening
 from training.teacher.live.backends import load_live_teacher
 from training.teacher.llm import shards, title_embeddings
 from training.teacher.llm.language_model import LanguageModel
@@ -151,7 +152,7 @@ def test_a_log_of_slow_reading_is_never_silent_for_longer_than_five_seconds(
             slow.enter_context(layers_that_take(model, seconds_per_layer, log))
             return model
 
-        monkeypatch.setattr(teach, "language_model", slow_model)
+        monkeypatch.setattr(opening, "language_model", slow_model)
         taught(prepared('kind = "titles"'), chain_dataset)
 
     assert log.seconds > LONGEST_SILENCE_SECONDS

@@ -1,0 +1,146 @@
+"""Retries, waits and bounds of the client of a server with OpenAI's API."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx
+import pytest
+
+from training.errors import EndpointError
+from training.settings.endpoint import EndpointConfig
+from training.teacher.endpoint import client
+from training.teacher.endpoint.client import Endpoint
+
+URL = "http://nowhere/v1/embeddings"
+MAX_BYTES = 1_000
+
+
+class Clock:
+    """A clock that only waiting moves."""
+
+    def __init__(self) -> None:
+        self.seconds, self.pauses = 0.0, list[float]()
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def wait(self, seconds: float) -> bool:
+        self.pauses.append(seconds)
+        self.seconds += seconds
+        return False
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(client, "time", clock)
+    return clock
+
+
+def endpoint_of(
+    clock: Clock, answer: Callable[[httpx.Request], httpx.Response], **settings: float
+) -> Endpoint:
+    config = EndpointConfig.model_validate({"retries": 2, **settings})
+    endpoint = Endpoint(config, transport=httpx.MockTransport(answer))
+    endpoint._interrupted.wait = clock.wait  # type: ignore[method-assign, assignment]
+    return endpoint
+
+
+def in_turn(*responses: httpx.Response | Exception) -> Callable[[httpx.Request], httpx.Response]:
+    """Answers with each response once, and with the last one for ever."""
+    left: Iterator[httpx.Response | Exception] = iter(responses)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        response = next(left, responses[-1])
+        if isinstance(response, Exception):
+            raise response
+        return response
+
+    return answer
+
+
+WELL = httpx.Response(200, json={"well": True})
+DEAD = httpx.ConnectError("refused")
+
+
+def test_a_pause_is_as_long_as_the_server_asks_for_else_it_doubles(clock: Clock) -> None:
+    busy = httpx.Response(429, headers={"Retry-After": "7"})
+    unclear = httpx.Response(503, headers={"Retry-After": "soon"})
+    endpoint = endpoint_of(clock, in_turn(busy, unclear, httpx.Response(500), WELL), retries=3)
+
+    assert endpoint.post(URL, {}, MAX_BYTES) == {"well": True}
+
+    assert clock.pauses == [7, 1, 2]
+
+
+def test_a_server_may_ask_for_a_pause_by_a_date_but_not_for_more_than_ten_minutes(
+    clock: Clock,
+) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    later = httpx.Response(503, headers={"Retry-After": soon})
+    never = httpx.Response(429, headers={"Retry-After": "99999999"})
+
+    endpoint_of(clock, in_turn(later, never, WELL)).post(URL, {}, MAX_BYTES)
+
+    assert clock.pauses == [pytest.approx(100, abs=5), 600]
+
+
+def test_a_server_that_has_answered_is_waited_for_and_told_once(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pauses of 0.5, 1, 2, 4, 8, 16 and then 30 seconds: the eighth attempt is after 61.5."""
+    endpoint = endpoint_of(clock, in_turn(WELL, *[DEAD] * 7, WELL), outage_seconds=62)
+    endpoint.post(URL, {}, MAX_BYTES)
+
+    assert endpoint.post(URL, {}, MAX_BYTES) == {"well": True}
+
+    assert clock.seconds == 61.5
+    told = "ConnectError refused; it has answered before, so it is waited for, 62 s"
+    assert capsys.readouterr().out == f"{URL}: {told}\n"
+
+
+def test_it_is_not_waited_for_longer_than_the_settings_allow(clock: Clock) -> None:
+    endpoint = endpoint_of(clock, in_turn(WELL, DEAD), outage_seconds=61)
+    endpoint.post(URL, {}, MAX_BYTES)
+    with pytest.raises(EndpointError, match=f"{URL}: ConnectError refused"):
+        endpoint.post(URL, {}, MAX_BYTES)
+    assert clock.seconds == 31.5
+
+
+def test_a_server_that_never_answered_gets_no_more_than_the_retries(clock: Clock) -> None:
+    with pytest.raises(EndpointError, match="ConnectError"):
+        endpoint_of(clock, in_turn(DEAD)).post(URL, {}, MAX_BYTES)
+    assert clock.pauses == [0.5, 1]
+
+
+def test_an_interrupted_client_waits_no_more() -> None:
+    endpoint = Endpoint(EndpointConfig(), transport=httpx.MockTransport(in_turn(DEAD)))
+    endpoint.interrupt()
+    with pytest.raises(EndpointError, match="interrupted after ConnectError"):
+        endpoint.post(URL, {}, MAX_BYTES)
+
+
+def test_a_response_that_is_too_long_is_refused(clock: Clock) -> None:
+    endpoint = endpoint_of(clock, in_turn(httpx.Response(200, content=b" " * (MAX_BYTES + 1))))
+    with pytest.raises(EndpointError, match="the response has more than 1000 bytes"):
+        endpoint.post(URL, {}, MAX_BYTES)
+
+
+def test_a_response_in_drops_is_cut_off_after_the_time_of_a_request(clock: Clock) -> None:
+    def drops() -> Iterator[bytes]:
+        for _ in range(100):
+            clock.seconds += 1
+            yield b" "
+
+    slow = (httpx.Response(200, content=drops()) for _ in range(2))
+    endpoint = endpoint_of(clock, lambda _: next(slow), timeout_seconds=10, retries=1)
+    with pytest.raises(EndpointError, match="ReadTimeout the response takes too long"):
+        endpoint.post(URL, {}, MAX_BYTES)
+    assert clock.seconds == 11 + 0.5 + 11
+
+
+def test_a_redirect_is_an_error_so_that_the_key_goes_nowhere_else(clock: Clock) -> None:
+    away = httpx.Response(307, headers={"Location": "http://elsewhere"})
+    with pytest.raises(EndpointError, match="307"):
+        endpoint_of(clock, in_turn(away)).post(URL, {}, MAX_BYTES)

@@ -1,0 +1,176 @@
+"""The client of a server with OpenAI's API: retries, waits, and bounds on what the server sends.
+
+A request whose failure may be temporary is repeated. A server that has answered before is waited
+for longer, since it was probably killed and comes back.
+"""
+
+import json
+import os
+import time
+import weakref
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from threading import Event, Lock
+from typing import Any
+
+import httpx
+
+from training.cli import say
+from training.errors import EndpointError
+from training.settings.endpoint import EndpointConfig
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+FIRST_PAUSE_SECONDS = 0.5
+MAX_PAUSE_SECONDS = 30.0
+MAX_RETRY_AFTER_SECONDS = 600.0  # longest wait that a server may ask for
+MAX_QUOTED_CHARACTERS = 200  # of a response, in an error message
+TRANSIENT_STATUSES = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+
+
+class _TemporaryError(Exception):
+    """A failure after which the same request may succeed.
+
+    Attributes:
+        retry_after: seconds that the server asks to wait for; None if it does not say.
+    """
+
+    def __init__(self, problem: str, retry_after: float | None = None) -> None:
+        super().__init__(problem)
+        self.retry_after = retry_after
+
+
+class Endpoint:
+    """Client of the server that `[teacher.endpoint]` names; threads may share it."""
+
+    def __init__(
+        self,
+        config: EndpointConfig,
+        key: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Creates the client, which connects with the first request.
+
+        Args:
+            config: settings of the endpoint.
+            key: API key, sent as a bearer token; None sends none.
+            transport: transport of the HTTP client, which tests replace; None uses the network.
+        """
+        self.config = config
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(
+            headers=headers, timeout=config.timeout_seconds, transport=transport
+        )
+        weakref.finalize(self, self._http.close)
+        self._has_answered = False
+        self._is_waited_for = False
+        self._lock = Lock()
+        self._interrupted = Event()
+
+    def post(self, url: str, body: Mapping[str, Any], max_bytes: int) -> Any:
+        """Posts `body` as JSON to `url` and returns the parsed JSON of the response.
+
+        After an error that may be temporary, the request is repeated, with increasing pauses.
+
+        Args:
+            url: address of the route.
+            body: the request.
+            max_bytes: maximum size of the response.
+
+        Raises:
+            EndpointError: all attempts failed, the error is not temporary, the response is too long
+                or is not JSON, or the client was interrupted.
+        """
+        began, failures = time.monotonic(), 0
+        while True:
+            try:
+                answer = self._attempt(url, body, max_bytes)
+            except _TemporaryError as error:
+                pause = _pause_seconds(failures, error.retry_after)
+                failures += 1
+                waited = time.monotonic() + pause - began
+                if failures > self.config.retries and not self._waits(url, error, waited):
+                    raise EndpointError(f"{url}: {error}") from None
+                if self._interrupted.wait(pause):
+                    raise EndpointError(f"{url}: interrupted after {error}") from None
+            else:
+                self._has_answered, self._is_waited_for = True, False
+                return answer
+
+    def interrupt(self) -> None:
+        """Ends all waits of `post` with an error, for good; requests under way are not ended."""
+        self._interrupted.set()
+
+    def _waits(self, url: str, problem: Exception, seconds: float) -> bool:
+        """Returns whether to wait for a server until `seconds` after the request began."""
+        limit = self.config.outage_seconds
+        if not self._has_answered or seconds > limit:
+            return False
+        with self._lock:
+            is_new, self._is_waited_for = not self._is_waited_for, True
+        if is_new:
+            say(f"{url}: {problem}; it has answered before, so it is waited for, {limit:.0f} s")
+        return True
+
+    def _attempt(self, url: str, body: Mapping[str, Any], max_bytes: int) -> Any:
+        try:
+            with self._http.stream("POST", url, json=body) as response:
+                content = self._content(response, url, max_bytes)
+        except httpx.TransportError as error:
+            raise _TemporaryError(f"{type(error).__name__} {error}".strip()) from None
+        text = content.decode(errors="replace")[:MAX_QUOTED_CHARACTERS]
+        if response.status_code in TRANSIENT_STATUSES:
+            problem = f"{response.status_code} {text}".strip()
+            raise _TemporaryError(problem, _retry_after_seconds(response))
+        if not response.is_success:
+            raise EndpointError(f"{url}: {response.status_code} {text}".strip())
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            raise EndpointError(f"{url}: the response is not JSON: {text}") from None
+
+    def _content(self, response: httpx.Response, url: str, max_bytes: int) -> bytes:
+        limit = time.monotonic() + self.config.timeout_seconds
+        content = bytearray()
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) > max_bytes:
+                raise EndpointError(f"{url}: the response has more than {max_bytes} bytes")
+            if time.monotonic() > limit:  # httpx limits the time of each chunk only
+                raise httpx.ReadTimeout("the response takes too long")
+        return bytes(content)
+
+
+def open_endpoint(config: EndpointConfig) -> Endpoint:
+    """Makes the client of a server; its key is read from OPENAI_API_KEY, else none is sent."""
+    return Endpoint(config, os.environ.get(KEY_VARIABLE))
+
+
+def _pause_seconds(failures: int, retry_after: float | None) -> float:
+    if retry_after is not None:
+        return min(retry_after, MAX_RETRY_AFTER_SECONDS)
+    # The exponent is bounded, as a long outage has many failures.
+    return min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 16), MAX_PAUSE_SECONDS)
+
+
+def _retry_after_seconds(response: httpx.Response) -> float | None:
+    """Returns the seconds until the time in the Retry-After header; None without a valid one."""
+    value = response.headers.get("Retry-After", "")
+    if value.isascii() and value.isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
