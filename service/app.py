@@ -15,9 +15,9 @@ from service.access.access import Access
 from service.access.hosts import AnswerKnownHosts
 from service.admission.admission import Admission
 from service.admission.middleware import AdmitByCost
+from service.api import event_batches, item_batches
 from service.api.authorization import AuthorizeByKey
 from service.api.costs import COSTS, cost_table
-from service.api.event_batches import MAX_STRUCTURE, PATH
 from service.api.lanes import open_lanes
 from service.api.openapi import complete
 from service.api.problems import (
@@ -27,6 +27,7 @@ from service.api.problems import (
     wrong_host_response,
 )
 from service.api.routes import (
+    bulk_items,
     docs,
     events,
     experiments,
@@ -154,6 +155,7 @@ def _include_routes(app: FastAPI) -> None:
         users,
         teacher,
         items,
+        bulk_items,
         model,
         experiments,
         operations,
@@ -207,5 +209,8 @@ def _middlewares(
         # After the lanes, whose requests are light, and before bodies are parsed.
         Middleware(AdmitByCost, costs=COSTS, answer=refusal_response),
         # Last, because only the routes after it read bodies. Lanes check the same limit themselves.
-        Middleware(BodyLimit, max_structure={PATH: MAX_STRUCTURE}),
+        Middleware(
+            BodyLimit,
+            max_structure={each.PATH: each.MAX_STRUCTURE for each in (event_batches, item_batches)},
+        ),
     ]

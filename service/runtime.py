@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -17,6 +17,7 @@ from service.admission.admission import Admission
 from service.admission.costs import Cost
 from service.background import in_background
 from service.bundles.added_items import AddedItems
+from service.bundles.bulk_changes import BulkChanges
 from service.bundles.checking import checks_of
 from service.bundles.hot_swap import HotSwap, WhileLoading, open_variants
 from service.bundles.item_edits import ItemEdits
@@ -43,7 +44,11 @@ from service.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-_ITEMS_SECONDS_AT_START = 1.0
+_ITEMS_SECONDS_AT_START = 30.0
+"""Maximum time to read added items and edits before the service starts without them.
+
+It is enough for the largest stores. Of a store that does not answer, each command fails sooner.
+"""
 
 
 @dataclass
@@ -68,6 +73,7 @@ class Runtime:
         experiments: live figures of the variants; None if EXPERIMENTS_PATH is unset.
         live_gauges: gauges of the live figures.
         micro_batcher: ranks requests that are ready at the same time in one inference.
+        bulk_changes: makes many changes of items.
     """
 
     settings: Settings
@@ -87,6 +93,15 @@ class Runtime:
     experiments: ExperimentFile | None
     live_gauges: LiveGauges
     micro_batcher: MicroBatcher = field(default_factory=MicroBatcher)
+    bulk_changes: BulkChanges = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Makes the parts that need others."""
+        self.bulk_changes = BulkChanges(self.added_items, self.item_edits, self._embed)
+
+    async def _embed(self, titles: Sequence[str]) -> Sequence[Sequence[float]]:
+        """Asks the teacher to embed titles; raises TeacherUnavailableError."""
+        return await self.slow_path.embed(titles)
 
     def check_k(self, k: int, field: str = "k") -> None:
         """Raises InvalidRequestError, which names `field`, if `k` is more than MAX_K."""
@@ -327,7 +342,7 @@ async def _read_first(added_items: AddedItems, item_edits: ItemEdits) -> None:
         logger.warning("starting without the added items: %s", error.in_full)
     except TimeoutError:
         logger.warning(
-            "starting without the added items: their store did not answer within %g s; "
+            "starting without the added items: they could not be read within %g s; "
             "they are read in the background",
             _ITEMS_SECONDS_AT_START,
         )

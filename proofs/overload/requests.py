@@ -69,9 +69,13 @@ def _draw() -> random.Random:
 
 
 @asynccontextmanager
-async def teaching(bundle: Path) -> AsyncIterator[int]:
-    """Serves a substitute for the teacher, which answers after 20 ms; yields its port."""
-    item_ids = _draw().sample([each["item_id"] for each in _items(bundle)], _RANKED)
+async def teaching(bundle: Path, first: Sequence[str] = ()) -> AsyncIterator[int]:
+    """Serves a substitute for the teacher, which answers after 20 ms; yields its port.
+
+    It always ranks the items `first`, then random items of the bundle.
+    """
+    drawn = _draw().sample([each["item_id"] for each in _items(bundle)], _RANKED)
+    item_ids = [*dict.fromkeys([*first, *drawn])][:_RANKED]
     ranking = {"item_ids": item_ids, "distances": list(range(len(item_ids)))}
     body = json.dumps({"teacher_version": "proof", **ranking}).encode()
     head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "

@@ -26,6 +26,9 @@ _MAX_QUERIES = 64
 _MIN_EVENT_BYTES = 34  # `{"session_id":"a","item_id":"b"},`
 _MAX_EVENTS = 1_000
 _EVENTS_PER_UNIT = 4
+_MIN_CHANGE_BYTES = 31  # `{"item_id":"a","removed":true},`
+_MAX_CHANGES = 10_000
+_CHANGES_PER_UNIT = 100
 _ITEMS_PER_UNIT = 2_000
 _STEPS_PER_UNIT = 200_000
 _RULED_ITEMS_PER_UNIT = 5_000
@@ -78,6 +81,15 @@ def event_units(length: int, _: int) -> int:
     This is the cost of as many events as fit into the body.
     """
     return 1 + min(_MAX_EVENTS, length // _MIN_EVENT_BYTES) // _EVENTS_PER_UNIT + body_units(length)
+
+
+def change_units(length: int, _: int) -> int:
+    """Returns the maximum units of a request to change items with a body of `length` bytes.
+
+    This is the cost of as many changes as fit into the body.
+    """
+    num_changes = min(_MAX_CHANGES, length // _MIN_CHANGE_BYTES)
+    return 1 + num_changes // _CHANGES_PER_UNIT + body_units(length)
 
 
 def catalog_units(_: int, num_items: int) -> int:

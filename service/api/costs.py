@@ -9,7 +9,7 @@ from dataclasses import replace
 from fastapi import FastAPI
 
 from service.access.route_table import RouteTable
-from service.admission.costs import Cost, batch_units, catalog_units, event_units
+from service.admission.costs import Cost, batch_units, catalog_units, change_units, event_units
 from service.api.scopes import OPEN, SCOPES, served_routes
 
 _FREE, _LIGHT, _TEACHER, _ADMIN = Cost("free"), Cost("light"), Cost("teacher"), Cost("admin")
@@ -28,6 +28,7 @@ COSTS: Mapping[str, Cost] = {
     "POST /v1/compare": _TEACHER,
     "GET /v1/items": _CATALOG,
     "POST /v1/items": _ADMIN,
+    "POST /v1/items/bulk": Cost("heavy", change_units),
     "GET /v1/items/{item_id}": _LIGHT,
     "PATCH /v1/items/{item_id}": _ADMIN,
     "DELETE /v1/items/{item_id}": _ADMIN,

@@ -5,8 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from service.access.principal import Scope
-from service.api import openapi_examples
-from service.api.event_batches import request_schemas
+from service.api import event_batches, item_batches, openapi_examples
 from service.api.problems import HEADERS as PROBLEM_HEADERS
 from service.api.problems import FieldProblem, detail_of, documented, problem, problem_schemas
 from service.api.scopes import SCOPES
@@ -62,7 +61,8 @@ def complete(schema: Node, max_k: int) -> None:
     """
     components = schema["components"]
     components["schemas"].update(problem_schemas())
-    components["schemas"].update(request_schemas())
+    components["schemas"].update(event_batches.request_schemas())
+    components["schemas"].update(item_batches.request_schemas())
     components["headers"] = {name: _header(*each) for name, each in _HEADERS.items()}
     components["securitySchemes"] = _SECURITY_SCHEMES
     for path, verbs in schema["paths"].items():

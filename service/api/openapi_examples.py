@@ -191,6 +191,25 @@ BODIES: Mapping[str, Any] = {
         "items": _ranked({"1210": 0.763, "1196": 0.700}),
     },
     "SimilarItemsRequest": {"k": 2, "allow": {"genres": ["Sci-Fi"]}, "diversity": 0.3},
+    "ChangedItems": {
+        "items": [
+            {"item_id": "260", "hidden": True},
+            {"item_id": "1", "attributes": {"genres": ["Animation"], "price": ["low"]}},
+            {"item_id": "new-1", "removed": True},
+        ]
+    },
+    "ChangedItemsAnswer": {
+        "processed": 3,
+        "failed": 1,
+        "failures": [
+            {
+                "place": 1,
+                "item_id": "1",
+                "status": 409,
+                "detail": "100000 items are edited already, which is the maximum: remove one first",
+            }
+        ],
+    },
     "NewItem": {
         "item_id": "new-1",
         "title": "Toy Story 5 (2026)",
@@ -321,6 +340,7 @@ _NO_TEXT = "Input should be a valid string, not 1"
 FIELDS: Mapping[str, FieldProblem] = {
     "k": FieldProblem(field="k", message=_TOO_MANY),
     "requests": FieldProblem(field="requests[0].k", message=_TOO_MANY),
+    "items": FieldProblem(field="items", message="must be 1 to 10,000 items, not 10001"),
     "events": FieldProblem(field="events", message="must be 1 to 1,000 events, not 1001"),
     "limit": FieldProblem(
         field="limit", message="Input should be less than or equal to 100, not '1000'"

@@ -130,6 +130,7 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return {
         status.value: {
             "description": reason_phrase(status),
+            # A new object for each status, because each gets its own example.
             "content": {MEDIA_TYPE: {"schema": schema}},
         }
         for status in statuses
@@ -150,9 +151,14 @@ def install_problems(app: FastAPI) -> None:
     app.exception_handler(Exception)(_unexpected_error)
 
 
+def status_of(error: ServiceError) -> HTTPStatus:
+    """Returns the status of the answer to a request that failed with `error`."""
+    return next(status for kind, status in STATUS.items() if isinstance(error, kind))
+
+
 def service_problem(error: ServiceError) -> Response:
     """Makes the problem answer to a request that failed with the ServiceError `error`."""
-    status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
+    status = status_of(error)
     fields = []
     if isinstance(error, InvalidRequestError):
         fields = [FieldProblem(field=error.field, message=error.message)]

@@ -28,6 +28,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "POST /v1/compare": Scope.TEACHER,
     "GET /v1/items": Scope.READ,
     "POST /v1/items": Scope.ADMIN,
+    "POST /v1/items/bulk": Scope.ADMIN,
     "GET /v1/items/{item_id}": Scope.READ,
     "PATCH /v1/items/{item_id}": Scope.ADMIN,
     "DELETE /v1/items/{item_id}": Scope.ADMIN,
@@ -51,7 +52,7 @@ SCOPES: Mapping[str, Scope | None] = {
 }
 
 OPEN_ON_LOOPBACK = frozenset(
-    {"/v1/items", "/v1/items/{item_id}", "/v1/experiments", "/v1/operations"}
+    {"/v1/items", "/v1/items/bulk", "/v1/items/{item_id}", "/v1/experiments", "/v1/operations"}
 )
 """Paths of the admin routes that need no key if the service listens on loopback and has no key."""
 

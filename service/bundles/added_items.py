@@ -1,12 +1,14 @@
 """Keeps the added items of every served variant equal to those in the item store."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
+from anyio import to_thread
 
 from service.bundles.followed_store import FollowedStore
 from service.bundles.variants import ServedVariant, ServedVariants
-from service.errors import ConflictError, InvalidRequestError
+from service.errors import ConflictError, InvalidRequestError, ServiceError
 from service.ranking.recommender import Recommender
 from service.stores.items.protocol import AddedItem, AddedItemStore
 
@@ -24,7 +26,7 @@ class AddedItems:
         self, store: AddedItemStore, variants: ServedVariants, poll_seconds: float
     ) -> None:
         self._variants = variants
-        self._followed = FollowedStore(store, self._apply, poll_seconds, "added items")
+        self._followed = FollowedStore(store, variants.change_added, poll_seconds, "added items")
 
     def __len__(self) -> int:
         return len(self._followed.items)
@@ -49,14 +51,56 @@ class AddedItems:
             ConflictError: the item belongs to the bundle.
             ItemStoreUnavailableError: the store does not answer; the item may still be stored.
         """
-        catalogs = [each.recommender.catalog for each in self._variants.served]
         # An item of a bundle is still removed from the store if it was added to an earlier bundle.
-        if item_id not in self._followed.items and all(
-            each.is_in_bundle(item_id) for each in catalogs
-        ):
-            raise _item_in_bundle(item_id)
-        await self._followed.store.remove(item_id)
+        for error in (await self.remove_many([item_id])).values():
+            raise error
         await self.refresh()
+
+    def get(self, item_id: str) -> AddedItem | None:
+        """Returns an added item as this worker knows it; None if there is none with this id."""
+        return self._followed.items.get(item_id)
+
+    def bundles_with(self, item_id: str) -> Sequence[bool]:
+        """Returns for each variant whether its bundle has the item."""
+        served = self._variants.served
+        return [each.recommender.catalog.is_in_bundle(item_id) for each in served]
+
+    async def refusals(self, items: Sequence[AddedItem]) -> dict[str, ServiceError]:
+        """Returns by item id why items cannot be added, as `add` would raise it.
+
+        Runs the item encoder for each item, in a thread.
+        """
+        return await to_thread.run_sync(lambda: dict(self._refusals(items)))
+
+    async def put_many(self, items: Mapping[str, AddedItem]) -> Mapping[str, ConflictError]:
+        """Puts items that `refusals` does not refuse into the store; `refresh` then adds them.
+
+        Returns:
+            The errors by item id: the store is full.
+
+        Raises:
+            ItemStoreUnavailableError: the store does not answer; it may have some of the items.
+        """
+        changes = {item_id: partial(_always, each) for item_id, each in items.items()}
+        return await self._followed.store.update_many(changes)
+
+    async def remove_many(self, item_ids: Iterable[str]) -> dict[str, ServiceError]:
+        """Removes added items from the store; `refresh` then removes them here.
+
+        Returns:
+            The errors by item id: the item belongs to the bundle.
+
+        Raises:
+            ItemStoreUnavailableError: the store does not answer; some may be stored still.
+        """
+        refused = {
+            item_id: _item_in_bundle(item_id)
+            for item_id in item_ids
+            if item_id not in self._followed.items and all(self.bundles_with(item_id))
+        }
+        removed = [item_id for item_id in item_ids if item_id not in refused]
+        await self._followed.store.update_many(dict.fromkeys(removed, lambda _: None))
+        return dict(refused)
 
     async def refresh(self) -> None:
         """Reads the changes in the store since the last call, and applies them to every variant.
@@ -73,12 +117,16 @@ class AddedItems:
         """
         await self._followed.follow()
 
-    async def _apply(self, items: Mapping[str, AddedItem]) -> None:
-        await self._variants.set_added(list(items.values()))
-
     async def close(self) -> None:
         """Closes the store's connections."""
         await self._followed.store.close()
+
+    def _refusals(self, items: Iterable[AddedItem]) -> Iterator[tuple[str, ServiceError]]:
+        for each in items:
+            try:
+                self._extendable_by(each)
+            except ServiceError as error:
+                yield each.item_id, error
 
     def _extendable_by(self, added: AddedItem) -> list[ServedVariant]:
         """Returns the variants that can add the item, at least one.
@@ -93,7 +141,7 @@ class AddedItems:
             raise ConflictError(
                 "this model cannot read embeddings: its student was trained without those of an LLM"
             )
-        if all(each.recommender.catalog.is_in_bundle(item_id) for each in served):
+        if all(self.bundles_with(item_id)):
             raise _item_in_bundle(item_id)
         extendable = [each for each in served if each.recommender.can_add(added)]
         if not extendable:
@@ -104,6 +152,10 @@ class AddedItems:
         for each in extendable:
             _check_norm(each.recommender, added)
         return extendable
+
+
+def _always(record: AddedItem, _: AddedItem | None) -> AddedItem:
+    return record
 
 
 def _item_in_bundle(item_id: str) -> ConflictError:

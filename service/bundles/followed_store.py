@@ -22,7 +22,7 @@ class FollowedStore(Generic[R]):
     def __init__(
         self,
         store: ItemStore[R],
-        apply: Callable[[Mapping[str, R]], Awaitable[None]],
+        apply: Callable[[Mapping[str, R | None]], Awaitable[None]],
         poll_seconds: float,
         name: str,
     ) -> None:
@@ -30,12 +30,14 @@ class FollowedStore(Generic[R]):
 
         Args:
             store: the store to follow.
-            apply: function that is called with all records, by item id, after some have changed.
+            apply: function that is called with the records that have changed, by item id; None
+                stands for a record that was removed. If it raises an error, it is called with the
+                same changes again.
             poll_seconds: interval at which `follow` reads changes.
             name: name of the records in log lines, such as `added items`.
         """
         self.store = store
-        self.items: Mapping[str, R] = {}
+        self.items: dict[str, R] = {}
         self._apply = apply
         self._poll_seconds = poll_seconds
         self._name = name
@@ -45,18 +47,27 @@ class FollowedStore(Generic[R]):
     async def refresh(self) -> None:
         """Reads the changes in the store since the last call, and passes them on.
 
-        If there are changes, updates `items` and calls `apply` with all records.
+        If there are changes, calls `apply` with them and updates `items`.
 
         Raises:
             ItemStoreUnavailableError: the store does not answer.
         """
         async with self._refreshing:
             changes = await self.store.changes(self._version)
-            if changes.items or changes.is_complete:
-                items = changes.applied_to(self.items)
-                await self._apply(items)
-                self.items = items
+            changed = self._compared(changes.items) if changes.is_complete else changes.items
+            if changed:
+                await self._apply(changed)
+                for item_id, record in changed.items():
+                    if record is None:
+                        self.items.pop(item_id, None)
+                    else:
+                        self.items[item_id] = record
             self._version = changes.version
+
+    def _compared(self, records: Mapping[str, R | None]) -> Mapping[str, R | None]:
+        """Returns the differences of `records`, all records of the store, from `items`."""
+        differ = {key: each for key, each in records.items() if self.items.get(key) != each}
+        return {**dict.fromkeys(self.items.keys() - records.keys()), **differ}
 
     async def follow(self) -> None:
         """Passes on the changes in the store every `poll_seconds` until cancelled (`refresh`).

@@ -1,12 +1,13 @@
 """Keeps the item edits of every served variant equal to those in the store of edits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from service.bundles.followed_store import FollowedStore
 from service.bundles.variants import ServedVariants
-from service.errors import NotFoundError
+from service.errors import ConflictError, NotFoundError
 from service.stores.items.edits import ItemEdit, ItemEditStore
 
 
@@ -15,7 +16,8 @@ class ItemEdits:
 
     def __init__(self, store: ItemEditStore, variants: ServedVariants, poll_seconds: float) -> None:
         self._variants = variants
-        self._followed = FollowedStore(store, variants.set_edits, poll_seconds, "edits of items")
+        apply = variants.change_edits
+        self._followed = FollowedStore(store, apply, poll_seconds, "edits of items")
 
     def __len__(self) -> int:
         return len(self._followed.items)
@@ -45,6 +47,34 @@ class ItemEdits:
         await self._followed.refresh()
         return edited
 
+    async def edit_many(
+        self, fields_of: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, ConflictError]:
+        """Sets fields of several edits in the store; `refresh` then applies them.
+
+        `fields_of`: new values of fields of `ItemEdit`, by name, by item id.
+
+        Returns:
+            The errors by item id: the store is full.
+
+        Raises:
+            ItemStoreUnavailableError: the store does not answer; it may have stored some edits.
+        """
+        changes = {
+            item_id: partial(_edited, ItemEdit(item_id), fields)
+            for item_id, fields in fields_of.items()
+            if fields
+        }
+        return await self._followed.store.update_many(changes)
+
+    async def forget_many(self, item_ids: Iterable[str]) -> None:
+        """Removes the edits of several items in the store; `refresh` then applies this.
+
+        Raises:
+            ItemStoreUnavailableError: the store does not answer.
+        """
+        await self._followed.store.update_many(dict.fromkeys(item_ids, lambda _: None))
+
     async def forget(self, item_id: str) -> None:
         """Removes the edit of an item, if there is one.
 
@@ -72,3 +102,12 @@ class ItemEdits:
     async def close(self) -> None:
         """Closes the store's connections."""
         await self._followed.store.close()
+
+
+def _edited(none: ItemEdit, fields: Mapping[str, Any], known: ItemEdit | None) -> ItemEdit | None:
+    """Returns `known` with new values of `fields`; None if the edit then changes nothing.
+
+    `none`: the edit of the item that changes nothing.
+    """
+    edited = replace(known or none, **fields)
+    return None if edited.changes_nothing else edited

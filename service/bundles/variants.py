@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from service.errors import NotFoundError
 from service.ranking.recommender import Recommender
 from service.stores.items.edits import ItemEdit
-from service.stores.items.protocol import AddedItem
+from service.stores.items.protocol import AddedItem, R
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ class ServedVariants:
         self._slot_by_name: Mapping[str, VariantSlot] = {slot.name: slot for slot in slots}
         self._slots = tuple(slots)
         self._cumulative_weights = list(accumulate(slot.weight for slot in slots))
-        self._added: Sequence[AddedItem] = ()
-        self._edits: Mapping[str, ItemEdit] = {}
+        self._added: dict[str, AddedItem] = {}
+        self._edits: dict[str, ItemEdit] = {}
         self._changing = asyncio.Lock()
 
     @property
@@ -142,35 +142,35 @@ class ServedVariants:
             StudentError: the added items cannot be encoded; the old recommender stays.
         """
         async with self._changing:
-            slot.current = await self._changed(slot, recommender)
+            slot.current = await _changed(slot, recommender, self._added, self._edits)
 
-    async def set_added(self, added: Sequence[AddedItem]) -> None:
-        """Replaces the added items of every variant by `added`.
+    async def change_added(self, changes: Mapping[str, AddedItem | None]) -> None:
+        """Changes the added items of every variant.
+
+        `changes`: the new and the replaced items by item id; None for those that are removed. After
+        a StudentError, the same changes can be made again.
 
         Raises:
             StudentError: a variant's student cannot encode the items.
         """
         async with self._changing:
-            self._added = added
-            await self._apply_changes()
+            _change(self._added, changes)
+            await self._apply(changes, {})
 
-    async def set_edits(self, edits: Mapping[str, ItemEdit]) -> None:
-        """Replaces the item edits of every variant by `edits`, a mapping by item id.
+    async def change_edits(self, changes: Mapping[str, ItemEdit | None]) -> None:
+        """Changes the item edits of every variant.
 
-        Raises:
-            StudentError: a variant's student cannot encode the added items.
+        `changes`: the new and the replaced edits by item id; None for those that are removed.
         """
         async with self._changing:
-            self._edits = edits
-            await self._apply_changes()
+            _change(self._edits, changes)
+            await self._apply({}, changes)
 
-    async def _apply_changes(self) -> None:
+    async def _apply(
+        self, added: Mapping[str, AddedItem | None], edits: Mapping[str, ItemEdit | None]
+    ) -> None:
         for slot in self._slots:
-            slot.current = await self._changed(slot, slot.current.recommender)
-
-    async def _changed(self, slot: VariantSlot, recommender: Recommender) -> ServedVariant:
-        changed = await to_thread.run_sync(recommender.with_changes, self._added, self._edits)
-        return ServedVariant(slot.name, changed)
+            slot.current = await _changed(slot, slot.current.recommender, added, edits)
 
     def slot(self, variant: str) -> VariantSlot:
         """Returns the slot of the variant named `variant`.
@@ -182,3 +182,23 @@ class ServedVariants:
             names = ", ".join(self._slot_by_name)
             raise NotFoundError(f"no variant {variant!r}; there are: {names}")
         return self._slot_by_name[variant]
+
+
+def _change(records: dict[str, R], changes: Mapping[str, R | None]) -> None:
+    """Changes `records` in place; None removes a record."""
+    for item_id, record in changes.items():
+        if record is None:
+            records.pop(item_id, None)
+        else:
+            records[item_id] = record
+
+
+async def _changed(
+    slot: VariantSlot,
+    recommender: Recommender,
+    added: Mapping[str, AddedItem | None],
+    edits: Mapping[str, ItemEdit | None],
+) -> ServedVariant:
+    """Returns the variant with `recommender` after changes of added items and edits."""
+    changed = await to_thread.run_sync(recommender.with_changes, added, edits)
+    return ServedVariant(slot.name, changed)

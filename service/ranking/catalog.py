@@ -1,19 +1,24 @@
 """The catalog: finds items of the bundle and added items by id, index, title and popularity."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from itertools import compress, islice
 from operator import attrgetter
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
 from export.contract.bundle import Item
 from service.ranking.filters import AttributeIndex, Filters
-from service.ranking.types import Mask
+from service.ranking.types import HiddenItems, Mask
 from service.stores.items.edits import ItemEdit
+
+NO_EDITS: Mapping[str, ItemEdit | None] = MappingProxyType({})
 
 _BLOCK_SIZE = 4096
 _ID = attrgetter("item_id")
+V = TypeVar("V")
 
 
 class BundleItems:
@@ -40,72 +45,150 @@ class BundleItems:
         self.unread = frozenset(self.unread_indices.tolist())
 
 
+class AddedOrder:
+    """The added items of a catalog, in the order of their item indices. Immutable.
+
+    Attributes:
+        first_index: item index of the first added item; the next items have the next indices.
+        items: the added items as they were added, without edits.
+        touched: item indices at which `with_changes` has put another item, or no item any more.
+    """
+
+    def __init__(
+        self,
+        first_index: int,
+        items: Sequence[Item] = (),
+        index_by_id: Mapping[str, int] = MappingProxyType({}),
+        touched: Collection[int] = (),
+    ) -> None:
+        self.first_index = first_index
+        self.items = items
+        self.touched = touched
+        self._index_by_id = index_by_id
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def index(self, item_id: str) -> int | None:
+        """Returns the item index of an added item; None if there is no added item with this id."""
+        return self._index_by_id.get(item_id)
+
+    def with_changes(self, changes: Mapping[str, Item | None]) -> "AddedOrder":
+        """Returns the order after `changes`.
+
+        The last item takes the index of a removed one, so that no others move.
+
+        `changes`: the new and the replaced items by item id; None for an item that is removed.
+        """
+        if not any(each or item_id in self._index_by_id for item_id, each in changes.items()):
+            return AddedOrder(self.first_index, self.items, self._index_by_id)
+        items, index_by_id, touched = list(self.items), dict(self._index_by_id), set[int]()
+        for item_id, item in changes.items():
+            index = index_by_id.get(item_id)
+            if item is None:
+                if index is not None:
+                    touched |= {index, self._remove(items, index_by_id, item_id)}
+                continue
+            if index is None:
+                index = index_by_id[item_id] = self.first_index + len(items)
+                items.append(item)
+            items[index - self.first_index] = item
+            touched.add(index)
+        return AddedOrder(self.first_index, items, index_by_id, touched)
+
+    def _remove(self, items: list[Item], index_by_id: dict[str, int], item_id: str) -> int:
+        """Removes an item in place; returns the index of the last item, which takes its index."""
+        last, last_index = items.pop(), self.first_index + len(items)
+        index = index_by_id.pop(item_id)
+        if index != last_index:
+            items[index - self.first_index] = last
+            index_by_id[last.item_id] = index
+        return last_index
+
+
 class Catalog:
     """The items that can be recommended: the bundle's items, then the added items. Immutable.
 
     Attributes:
+        added: the added items, without edits.
         filters: turns filters on attributes into masks.
         hidden: item indices of the hidden items, which are neither recommended nor shown.
         unread: item indices of the items that the student does not read.
         unread_indices: the indices in `unread` as an array, ascending.
     """
 
-    def __init__(
-        self,
-        bundle_items: BundleItems,
-        added: Sequence[Item] = (),
-        edits: Mapping[str, ItemEdit] = MappingProxyType({}),
-    ) -> None:
-        """Joins the items of the bundle and the added items, and applies edits to them.
-
-        `edits`: changes to items of the bundle or added items, by item id.
-        """
+    def __init__(self, bundle_items: BundleItems) -> None:
+        """Makes the catalog of the bundle's items, without added items and edits."""
         self._bundle_items = bundle_items
-        self._items = [*bundle_items.items, *added]
-        first_added = len(bundle_items.items) + 1
         self._index_in_bundle: Mapping[str, int] = bundle_items.index_by_id
-        self._index_of_added = {
-            item.item_id: index for index, item in enumerate(added, start=first_added)
-        }
         self.unread, self.unread_indices = bundle_items.unread, bundle_items.unread_indices
-        # Added items come last, because they have no interactions in the training data.
-        added_indices = np.arange(first_added, first_added + len(added))
-        self._by_popularity = np.concatenate([bundle_items.by_popularity, added_indices])
-        self._titles = [*bundle_items.titles, *(item.title.casefold() for item in added)]
-        edit_by_index = {
-            index: each for each in edits.values() if (index := self.index(each.item_id))
-        }
-        for index, edit in edit_by_index.items():
-            self._items[index - 1] = item = edit.applied_to(self._items[index - 1])
-            self._titles[index - 1] = item.title.casefold()
-        self.hidden = frozenset(index for index, edit in edit_by_index.items() if edit.hidden)
-        self._hidden_indices = np.array(list(self.hidden), dtype=np.int64)
-        indexes = [bundle_items.attributes, AttributeIndex(added, first_added)]
-        self.filters = self._filters(indexes, edit_by_index)
-
-    def _filters(
-        self, indexes: Sequence[AttributeIndex], edit_by_index: Mapping[int, ItemEdit]
-    ) -> Filters:
-        mask_length = len(self) + 1
-        edited = [index for index, each in edit_by_index.items() if each.attributes is not None]
-        if not edited:
-            return Filters(indexes, mask_length, hidden=self.hidden)
-        is_edited = np.zeros(mask_length, dtype=np.bool_)
-        is_edited[edited] = True
-        edited_items = AttributeIndex(map(self.item, edited), indices=edited)
-        return Filters(indexes, mask_length, edited_items, is_edited, self.hidden)
+        self._items: Sequence[Item] = bundle_items.items
+        self._titles: Sequence[str] = bundle_items.titles
+        self._by_popularity = bundle_items.by_popularity
+        self.added = AddedOrder(len(bundle_items.items) + 1)
+        self._edits: Mapping[str, ItemEdit] = {}
+        self._attributes = bundle_items.attributes
+        self.hidden = HiddenItems(bytes(len(self) + 1))
+        self.filters = Filters(self._attributes, len(self) + 1)
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def with_added(
-        self, added: Sequence[Item], edits: Mapping[str, ItemEdit] = MappingProxyType({})
+    def with_changes(
+        self, added: Mapping[str, Item | None], edits: Mapping[str, ItemEdit | None] = NO_EDITS
     ) -> "Catalog":
-        """Returns a new catalog of the bundle's items and `added`, with `edits` by item id.
+        """Returns a catalog with changes of added items and of edits.
 
-        The added items and the edits of this catalog are left out.
+        The work depends on the number of changes: the rest of the catalog is only copied. An edit
+        of an unknown item is kept, and holds as soon as the item is added.
+
+        Args:
+            added: the new and the replaced added items by item id; None for those that are removed.
+            edits: the new and the replaced edits by item id; None for those that are removed.
         """
-        return Catalog(self._bundle_items, added, edits)
+        order = self.added.with_changes(added)
+        if not order.touched and not edits:
+            return self
+        catalog = copy(self)
+        catalog.added = order
+        if edits:
+            catalog._edits = _with_edits(self._edits, edits)
+        edited = filter(None, map(catalog.index, edits))
+        catalog._change(self, {*order.touched, *edited})
+        return catalog
+
+    def _change(self, before: "Catalog", touched: set[int]) -> None:
+        """Brings this copy of `before` up to date: the items at the indices `touched` are others.
+
+        `added` and the edits of this copy must be those that shall hold.
+        """
+        num_items = self.added.first_index - 1 + len(self.added)
+        old = {index: before.item(index) for index in touched if index <= len(before)}
+        new = {index: self._edited(index) for index in touched if index <= num_items}
+        self._items = _with_places(before._items, num_items, new)
+        titles = {index: item.title.casefold() for index, item in new.items()}
+        self._titles = _with_places(before._titles, num_items, titles)
+        are_hidden = {index: self._is_hidden(item.item_id) for index, item in new.items()}
+        self.hidden = before.hidden.with_changes(num_items + 1, are_hidden)
+        rows = 1 + max(num_items, len(before))
+        self._attributes = before._attributes.with_changes(old, new, rows)
+        # Added items come last, because they have no interactions in the training data.
+        last = np.arange(self.added.first_index, num_items + 1)
+        self._by_popularity = np.concatenate([self._bundle_items.by_popularity, last])
+        names = self._bundle_items.attributes.names
+        hidden = self.hidden.mask if self.hidden else None
+        self.filters = Filters(self._attributes, num_items + 1, hidden, names)
+
+    def _edited(self, index: int) -> Item:
+        """Returns the item at an index, from the bundle or added, with its edit if it has one."""
+        place = index - self.added.first_index
+        item = self.added.items[place] if place >= 0 else self._bundle_items.items[index - 1]
+        edit = self._edits.get(item.item_id)
+        return edit.applied_to(item) if edit else item
+
+    def _is_hidden(self, item_id: str) -> bool:
+        edit = self._edits.get(item_id)
+        return edit is not None and edit.hidden
 
     def ids_where(self, mask: Mask) -> Iterator[str]:
         """Yields the item ids of the items for which `mask`, `[catalog rows]`, is true."""
@@ -117,7 +200,7 @@ class Catalog:
 
     def index(self, item_id: str) -> int | None:
         """Returns the item index of an item id; None if the catalog does not have the item."""
-        return self._index_in_bundle.get(item_id) or self._index_of_added.get(item_id)
+        return self._index_in_bundle.get(item_id) or self.added.index(item_id)
 
     def find(self, item_id: str) -> Item | None:
         """Returns the item with an item id; None if the catalog lacks the item or hides it."""
@@ -130,7 +213,7 @@ class Catalog:
 
     def known_indices(self, item_ids: Iterable[str]) -> list[int]:
         """Returns the item index of each known id, in the order of `item_ids`; skips the others."""
-        if self._index_of_added:
+        if self.added:
             return [index for item_id in item_ids if (index := self.index(item_id))]
         return list(filter(None, map(self._index_in_bundle.get, item_ids)))
 
@@ -141,7 +224,8 @@ class Catalog:
         """
         mask = np.zeros(len(self) + 1, dtype=np.bool_)
         mask[self.known_indices(item_ids)] = True
-        mask[self._hidden_indices] = False
+        if self.hidden:
+            mask &= ~self.hidden.mask
         return mask
 
     def divided(self, history: list[int]) -> tuple[list[int], Sequence[int]]:
@@ -183,3 +267,28 @@ class Catalog:
             title = self._titles[index - 1]
             if index not in self.hidden and all(word in title for word in words):
                 yield int(index)
+
+
+def _with_places(values: Sequence[V], length: int, changes: Mapping[int, V]) -> Sequence[V]:
+    """Returns a copy of `values` of the given length, with changes by item index, which is from 1.
+
+    The changes must have a value for each place after the end of `values`.
+    """
+    copied = list(values)
+    del copied[length:]
+    for index in sorted(changes):
+        copied[index - 1 : index] = [changes[index]]
+    return copied
+
+
+def _with_edits(
+    known: Mapping[str, ItemEdit], changes: Mapping[str, ItemEdit | None]
+) -> Mapping[str, ItemEdit]:
+    """Returns a copy of `known`, by item id, with changes; None removes an edit."""
+    edits = dict(known)
+    for item_id, edit in changes.items():
+        if edit is None:
+            edits.pop(item_id, None)
+        else:
+            edits[item_id] = edit
+    return edits

@@ -1,8 +1,8 @@
 """Filters on item attributes: turns a query's attribute values into a mask of allowed items."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,30 +14,19 @@ from service.ranking.types import Mask
 AttributeFilter = Mapping[str, Sequence[str]]
 """Attribute values by attribute name, for example `{"genres": ["Comedy", "Drama"]}`."""
 
+_Indices = Mapping[str, Mapping[str, NDArray[np.int64]]]
+_NONE = np.array([], dtype=np.int64)
+
 
 class AttributeIndex:
-    """An inverted index: finds the items that have a value of an attribute."""
+    """An inverted index: finds the items that have a value of an attribute. Immutable."""
 
-    def __init__(
-        self, items: Iterable[Item], first_index: int = 1, indices: Iterable[int] | None = None
-    ) -> None:
+    def __init__(self, items: Iterable[Item], first_index: int = 1) -> None:
         """Indexes `items` by their attribute values.
 
-        Args:
-            items: the items.
-            first_index: item index of the first item; the next items have the next indices.
-            indices: item index of each item; None: they are consecutive, from `first_index`.
+        `first_index`: item index of the first item; the next items have the next indices.
         """
-        numbered = zip(count(first_index) if indices is None else indices, items, strict=False)
-        found_in: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for index, item in numbered:
-            for name, values in item.attributes.items():
-                for value in values:
-                    found_in[name][value].append(index)
-        self._indices = {
-            name: {value: np.array(found) for value, found in by_value.items()}
-            for name, by_value in found_in.items()
-        }
+        self._indices: _Indices = _arrays(enumerate(items, start=first_index))
 
     @property
     def names(self) -> set[str]:
@@ -53,35 +42,80 @@ class AttributeIndex:
         by_value = self._indices.get(name, {})
         return [by_value[value] for value in values if value in by_value]
 
+    def with_changes(
+        self, before: Mapping[int, Item], after: Mapping[int, Item], rows: int
+    ) -> "AttributeIndex":
+        """Returns an index in which the items `before` are replaced by the items `after`.
+
+        The work depends on the attribute values of these items, not on the whole catalog.
+
+        Args:
+            before: the items that change or go, as they are in this index, by item index.
+            after: the items that change or come, as they are from now on, by item index.
+            rows: number of catalog rows, at least the largest item index plus 1.
+        """
+        changed = {each for each in {*before, *after} if not _are_alike(each, before, after)}
+        if not changed:
+            return self
+        is_changed = np.zeros(rows, dtype=np.bool_)
+        is_changed[list(changed)] = True
+        came = _arrays((index, after[index]) for index in changed if index in after)
+        went = _arrays((index, before[index]) for index in changed if index in before)
+        successor = copy(self)
+        successor._indices = dict(self._indices)
+        for name in {*came, *went}:
+            values = {*came.get(name, ()), *went.get(name, ())}
+            known = dict(self._indices.get(name, {}))
+            for value in values:
+                old, new = known.pop(value, _NONE), came.get(name, {}).get(value, _NONE)
+                found = np.concatenate([old[~is_changed[old]], new])
+                if len(found):
+                    known[value] = found
+            successor._indices[name] = known
+        successor._indices = {name: each for name, each in successor._indices.items() if each}
+        return successor
+
+
+def _arrays(numbered: Iterable[tuple[int, Item]]) -> "_Indices":
+    """Returns the item indices of numbered items, by attribute name and value."""
+    found_in: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for index, item in numbered:
+        for name, values in item.attributes.items():
+            for value in values:
+                found_in[name][value].append(index)
+    return {
+        name: {value: np.array(found) for value, found in by_value.items()}
+        for name, by_value in found_in.items()
+    }
+
+
+def _are_alike(index: int, before: Mapping[int, Item], after: Mapping[int, Item]) -> bool:
+    """Returns whether the item at `index` has the same attributes before and after."""
+    old, new = before.get(index), after.get(index)
+    return (old.attributes if old else {}) == (new.attributes if new else {})
+
 
 class Filters:
     """Turns attribute filters into masks over the bundle's items and the added items."""
 
     def __init__(
         self,
-        indexes: Sequence[AttributeIndex],
+        index: AttributeIndex,
         mask_length: int,
-        edited: AttributeIndex | None = None,
-        is_edited: Mask | None = None,
-        hidden: Collection[int] = (),
+        hidden: Mask | None = None,
+        names: Collection[str] = (),
     ) -> None:
-        """Combines indexes over different items.
+        """Stores what masks are made from.
 
         Args:
-            indexes: one index for the bundle's items, one for the added items.
+            index: index of all items.
             mask_length: number of all items, plus 1 for padding.
-            edited: index of the items whose attributes were edited; None: there are none.
-            is_edited: mask `[mask_length]` of the edited items, which `indexes` hold with their old
-                attributes; None: there are none.
-            hidden: indices of the items that no filter allows.
+            hidden: mask `[mask_length]` of the items that no filter allows; None: there are none.
+            names: attribute names that are known even if no item has a value of them.
         """
-        self._indexes = indexes
-        self._edited = edited
-        self._is_edited = is_edited
-        self._hidden = np.array(list(hidden), dtype=np.int64)
-        self._names = set().union(
-            *(each.names for each in (*indexes, *([edited] if edited else ())))
-        )
+        self._index = index
+        self._hidden = hidden
+        self._names = index.names.union(names)
         self._mask_length = mask_length
 
     def mask(self, allow: AttributeFilter, deny: AttributeFilter) -> Mask | None:
@@ -101,7 +135,8 @@ class Filters:
             mask &= self._with_any(name, values)
         for name, values in deny.items():
             mask &= ~self._with_any(name, values)
-        mask[self._hidden] = False
+        if self._hidden is not None:
+            mask &= ~self._hidden
         return mask
 
     def num_steps(self, allow: AttributeFilter, deny: AttributeFilter) -> int:
@@ -143,20 +178,12 @@ class Filters:
                     f"{field}.{name}", f"no item has this attribute; there are: {known}"
                 )
 
-    def items_with(self, name: str, values: Iterable[str]) -> Iterator[NDArray[np.int64]]:
-        """Yields the item indices of the items that have one of `values` of the attribute `name`.
+    def items_with(self, name: str, values: Iterable[str]) -> list[NDArray[np.int64]]:
+        """Returns the item indices of the items that have one of `values` of the attribute `name`.
 
-        Yields several arrays. An item is in several of them if it has several of the values.
+        Returns several arrays. An item is in several of them if it has several of the values.
         """
-        distinct = set(values)
-        for index in self._indexes:
-            found = index.items_with(name, distinct)
-            yield from found if self._is_edited is None else map(self._unedited, found)
-        if self._edited is not None:
-            yield from self._edited.items_with(name, distinct)
-
-    def _unedited(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        return indices if self._is_edited is None else indices[~self._is_edited[indices]]
+        return self._index.items_with(name, set(values))
 
     def _with_any(self, name: str, values: Sequence[str]) -> Mask:
         mask = np.zeros(self._mask_length, dtype=np.bool_)

@@ -6,7 +6,7 @@ inference. `service.ranking.student` chooses the graph for a query.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from export.contract.tensors import MAX_COMMON_CASE_K, TENSORS
 from service.ranking.bound_session import BoundSessions
 from service.ranking.onnx_session import Feeds, run_session
-from service.ranking.types import IndexQuery, Mask, Ranking, Vectors
+from service.ranking.types import HiddenItems, IndexQuery, Mask, Ranking, Vectors
 
 _OUTPUTS = [TENSORS.item_indices, TENSORS.scores]
 _PADDING = 0
@@ -88,7 +88,7 @@ class RankingGraph:
         session: ort.InferenceSession,
         num_items: int,
         added: Vectors | None = None,
-        hidden_items: Collection[int] = (),
+        hidden: HiddenItems | None = None,
     ) -> None:
         """Prepares the inputs that all queries share.
 
@@ -96,7 +96,7 @@ class RankingGraph:
             session: the open graph.
             num_items: number of items of the bundle.
             added: item vectors of the added items, `[added, hidden]`; None: there are none.
-            hidden_items: indices of the items that no query ranks, unless its mask allows them.
+            hidden: the items that no query ranks, unless its mask allows them; None: none are.
         """
         shapes = {each.name: each.shape for each in session.get_outputs()}
         none_added = np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32)
@@ -104,17 +104,18 @@ class RankingGraph:
         self._session = session
         self._num_items = num_items
         self._all_allowed = np.ones((1, 1 + num_items + len(self.added)), dtype=np.bool_)
-        self._all_allowed[0, list(hidden_items)] = False
+        if hidden:
+            self._all_allowed &= ~hidden.mask
         self._bound_sessions = BoundSessions(session)
 
-    def with_added(self, added: Vectors, hidden_items: Collection[int] = ()) -> "RankingGraph":
+    def with_added(self, added: Vectors, hidden: HiddenItems | None = None) -> "RankingGraph":
         """Returns a copy with other added items and other hidden items.
 
         Args:
             added: vectors of the added items, `[added, hidden size]`, in place of the former ones.
-            hidden_items: indices of the items to hide, in place of the former ones.
+            hidden: the items to hide, in place of the former ones; None: there are none.
         """
-        return RankingGraph(self._session, self._num_items, added, hidden_items)
+        return RankingGraph(self._session, self._num_items, added, hidden)
 
     @property
     def all_allowed(self) -> Mask:

@@ -1,6 +1,7 @@
 """Nearest neighbours of items: the items with the highest cosine of item vectors."""
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,7 @@ class ItemVectors:
             added: vectors of the added items, `[added, hidden]`; their indices follow the bundle's.
         """
         self._parts = (table, added)
-        # np.linalg.norm would square all numbers in a copy of the table.
-        norms = [np.sqrt(np.einsum("ij,ij->i", part, part)) for part in self._parts]
-        self._norms = np.maximum(np.concatenate(norms), np.finfo(np.float32).tiny)
+        self._norms = np.concatenate([_norms(table), _norms(added)])
 
     @property
     def max_norm_in_bundle(self) -> float:
@@ -33,7 +32,12 @@ class ItemVectors:
 
         `added` replaces the vectors that were added before.
         """
-        return ItemVectors(self._parts[0], added)
+        if added is self._parts[1]:
+            return self
+        vectors, num_rows = copy(self), len(self._parts[0])
+        vectors._parts = (self._parts[0], added)
+        vectors._norms = np.concatenate([self._norms[:num_rows], _norms(added)])
+        return vectors
 
     def nearest(self, item_indices: Sequence[int], k: int, allowed: Mask) -> Ranking:
         """Ranks the `k` allowed items that are most similar to the items `item_indices`.
@@ -63,3 +67,10 @@ class ItemVectors:
         is_in_bundle = item_index < len(table)
         vector: Vectors = table[item_index] if is_in_bundle else added[item_index - len(table)]
         return vector
+
+
+def _norms(vectors: Vectors) -> Vectors:
+    """Returns the Euclidean norm of each row, at least the smallest normal float32."""
+    # np.linalg.norm would square all numbers in a copy of the table.
+    norms: Vectors = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    return np.maximum(norms, np.finfo(np.float32).tiny)

@@ -17,14 +17,13 @@ items are recommended only if no other item is left.
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import numpy as np
 
 from export.contract.bundle import Bundle, Item, Manifest
 from service.errors import StudentError
 from service.ranking.batching import answer_by_group, answer_together_or_singly
-from service.ranking.catalog import Catalog
+from service.ranking.catalog import NO_EDITS, AddedOrder, Catalog
 from service.ranking.filters import AttributeFilter
 from service.ranking.item_neighbours import ItemVectors
 from service.ranking.rules.scorers import by_popularity, by_similarity, by_student
@@ -36,6 +35,8 @@ from service.stores.items.edits import ItemEdit
 from service.stores.items.protocol import AddedItem
 
 logger = logging.getLogger(__name__)
+
+_ENCODED_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,6 @@ class Recommender:
         catalog: Catalog,
         student: Student,
         vectors: ItemVectors,
-        added: Sequence[AddedItem] = (),
-        edits: Mapping[str, ItemEdit] = MappingProxyType({}),
     ) -> None:
         """Joins the parts of a recommender, which must all have the same items.
 
@@ -106,15 +105,11 @@ class Recommender:
             catalog: the items.
             student: the student that ranks.
             vectors: the item vectors.
-            added: the added items in all parts, in the order of their item indices.
-            edits: the edits in `catalog`, by item id.
         """
         self.bundle = bundle
         self.catalog = catalog
         self.student = student
         self.vectors = vectors
-        self._edits = edits
-        self._row_of_added = {each: row for row, each in enumerate(added)}
 
     @property
     def manifest(self) -> Manifest:
@@ -130,23 +125,30 @@ class Recommender:
         return fits and not self.catalog.is_in_bundle(added.item.item_id)
 
     def with_changes(
-        self, added: Sequence[AddedItem], edits: Mapping[str, ItemEdit]
+        self, added: Mapping[str, AddedItem | None], edits: Mapping[str, ItemEdit | None] = NO_EDITS
     ) -> "Recommender":
-        """Returns a recommender with the given added items and edits instead of the present ones.
+        """Returns a recommender with changes of added items and of edits.
 
-        Leaves out items that `can_add` refuses. `edits` are by item id.
+        Leaves out items that `can_add` refuses.
+
+        Args:
+            added: the new and the replaced added items by item id; None for those that are removed.
+            edits: the new and the replaced edits by item id; None for those that are removed.
 
         Raises:
             StudentError: onnxruntime failed.
         """
-        new_added = [each for each in added if self.can_add(each)]
-        if new_added == list(self._row_of_added) and edits == self._edits:
+        fitting = {
+            item_id: each if each and self.can_add(each) else None
+            for item_id, each in added.items()
+        }
+        items = {item_id: each.item if each else None for item_id, each in fitting.items()}
+        catalog = self.catalog.with_changes(items, edits)
+        if catalog is self.catalog:
             return self
-        vectors = self._vectors_of(new_added)
-        catalog = self.catalog.with_added([each.item for each in new_added], edits)
+        vectors = self._vectors_of(catalog.added, fitting)
         student = self.student.with_added(vectors, catalog.hidden)
-        vectors_of_all = self.vectors.with_added(vectors)
-        return Recommender(self.bundle, catalog, student, vectors_of_all, new_added, edits)
+        return Recommender(self.bundle, catalog, student, self.vectors.with_added(vectors))
 
     def recommend(self, query: Query) -> Recommendations:
         """Recommends `k` items for `query`, or fewer if the query allows fewer.
@@ -205,15 +207,28 @@ class Recommender:
         scorer = by_similarity(self.vectors, index_query.history)
         return self._selector(query).select(Eligible(others, others), scorer)
 
-    def _vectors_of(self, added: Sequence[AddedItem]) -> Vectors:
-        """Returns the vectors of `added`, `[added, hidden]`; encodes only those not known yet."""
-        known, new = self._row_of_added, [each for each in added if each not in self._row_of_added]
-        vectors = self.student.added
-        if new:
-            encoded = self.student.encode(np.stack([each.vector for each in new]))
-            vectors = np.concatenate([vectors, encoded])
-        rows = known | {each: row for row, each in enumerate(new, start=len(known))}
-        return vectors[[rows[each] for each in added]]
+    def _vectors_of(self, order: AddedOrder, changes: Mapping[str, AddedItem | None]) -> Vectors:
+        """Returns the vectors of the added items, `[added, hidden]`; encodes only changed items.
+
+        `order`: the added items after `changes`, which are by item id.
+        """
+        before, known = self.catalog.added, self.student.added
+        if not order.touched:
+            return known
+        vectors = np.zeros((len(order), known.shape[1]), dtype=known.dtype)
+        num_kept = min(len(order), len(known))
+        vectors[:num_kept] = known[:num_kept]
+        first = order.first_index
+        for row in (index - first for index in order.touched if index < first + len(order)):
+            index = before.index(order.items[row].item_id)
+            if index is not None:  # else it is new
+                vectors[row] = known[index - first]
+        new = [each for each in changes.values() if each]
+        for start in range(0, len(new), _ENCODED_AT_ONCE):
+            batch = new[start : start + _ENCODED_AT_ONCE]
+            rows = [(order.index(each.item_id) or first) - first for each in batch]
+            vectors[rows] = self.student.encode(np.stack([each.vector for each in batch]))
+        return vectors
 
     def _index_query(self, query: Query) -> IndexQuery:
         history, unread = self.catalog.divided(self.catalog.known_indices(query.history))

@@ -20,7 +20,7 @@ from service.ranking.onnx_session import (
     run_session,
     shared_tables,
 )
-from service.ranking.types import IndexQuery, Mask, Ranking, Vectors
+from service.ranking.types import HiddenItems, IndexQuery, Mask, Ranking, Vectors
 
 _MAX_INFERENCES = 2
 """Maximum number of inferences for one batch if the common-case graph ranks a part of the batch.
@@ -74,7 +74,7 @@ class Student:
             else None
         )
         self._common_case = self._common_case_of_bundle  # None while there are added items
-        self._hidden_items: frozenset[int] = frozenset()
+        self._hidden = HiddenItems(b"")
         self._encoder = (
             open_session(item_encoder, astuple(ENCODER_TENSORS), providers)
             if item_encoder
@@ -116,17 +116,18 @@ class Student:
         """Mask that allows all items except hidden ones, `[items + added + 1]` by item index."""
         return self._ranking_graph.all_allowed
 
-    def with_added(self, vectors: Vectors, hidden_items: frozenset[int] = frozenset()) -> "Student":
+    def with_added(self, vectors: Vectors, hidden: HiddenItems | None = None) -> "Student":
         """Returns a copy that ranks the bundle's items and added items.
 
         Args:
             vectors: item vectors of all added items, `[added, hidden_size]`. They replace those
                 that were added before.
-            hidden_items: indices of the items that the copy does not rank.
+            hidden: the items of bundle and `vectors` that the copy does not rank; None: all are
+                ranked.
         """
         student = copy.copy(self)
-        student._hidden_items = hidden_items
-        student._ranking_graph = self._ranking_graph.with_added(vectors, hidden_items)
+        student._hidden = hidden or HiddenItems(b"")
+        student._ranking_graph = self._ranking_graph.with_added(vectors, hidden)
         student._common_case = None if len(vectors) else self._common_case_of_bundle
         return student
 
@@ -161,7 +162,7 @@ class Student:
         """
         if self._common_case is not None and self._common_case.accepts(query):
             ranking = self._common_case.rank_one(query)
-            if ranking is not None and not self._has_hidden(ranking):
+            if ranking is not None and not self._hidden.has_any(ranking):
                 return ranking
         return self._ranking_graph.rank_one(query)
 
@@ -218,15 +219,10 @@ class Student:
         rankings = self._common_case.rank_many(queries)
         return [
             self._ranking_graph.rank_one(query)
-            if ranking is None or self._has_hidden(ranking)
+            if ranking is None or self._hidden.has_any(ranking)
             else ranking
             for query, ranking in zip(queries, rankings, strict=True)
         ]
-
-    def _has_hidden(self, ranking: Ranking) -> bool:
-        """Returns whether a list has a hidden item, so that the ranking graph must rank again."""
-        hidden = self._hidden_items
-        return bool(hidden) and any(index in hidden for index, _ in ranking)
 
 
 def _if_any(path: Path, content: bytes | None) -> GraphFile | None:

@@ -1,6 +1,6 @@
-"""Types for ranking by item index: queries, rankings, masks and vectors."""
+"""Types for ranking by item index: queries, rankings, masks, hidden items and vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,48 @@ Mask = NDArray[np.bool_]
 
 Vectors = NDArray[np.float32]
 """Item vectors or LLM embeddings, one per row: `[items, size]`."""
+
+
+class HiddenItems:
+    """An immutable set of item indices, stored as one byte for each catalog row.
+
+    Copying it takes microseconds even with 100,000 hidden items.
+
+    Attributes:
+        mask: mask `[catalog rows]` of the hidden items, not writable.
+    """
+
+    __slots__ = ("_count", "_flags", "mask")
+
+    def __init__(self, flags: bytes) -> None:
+        """Stores the flags: for each catalog row 1 if its item is hidden, else 0."""
+        self._flags = flags
+        self._count = flags.count(1)
+        self.mask: Mask = np.frombuffer(flags, dtype=np.bool_)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.flatnonzero(self.mask).tolist())
+
+    def __contains__(self, item_index: int) -> bool:
+        return self._flags[item_index] == 1
+
+    def has_any(self, ranking: Ranking) -> bool:
+        """Returns whether a list has a hidden item."""
+        flags = self._flags
+        return bool(self._count) and any(flags[index] for index, _ in ranking)
+
+    def with_changes(self, rows: int, are_hidden: Mapping[int, bool]) -> "HiddenItems":
+        """Returns a set for a catalog of `rows` rows; `are_hidden`: the changes, by item index.
+
+        Items of new rows are shown unless a change hides them.
+        """
+        flags = bytearray(self._flags[:rows].ljust(rows, b"\0"))
+        for index, is_hidden in are_hidden.items():
+            flags[index] = is_hidden
+        return HiddenItems(bytes(flags))
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,7 @@ def test_the_routes_are_those_of_the_design(app: FastAPI) -> None:
         "delete /v1/users/{user_id}",
         "get /v1/items",
         "post /v1/items",
+        "post /v1/items/bulk",
         "get /v1/items/{item_id}",
         "patch /v1/items/{item_id}",
         "delete /v1/items/{item_id}",

@@ -290,6 +290,36 @@ class ItemEditAnswer(TypedDict):
     attributes: dict[str, list[str]] | None
 
 
+class FailedChange(TypedDict):
+    """A change of a bulk request that was not made.
+
+    Attributes:
+        place: place of the change in the request, from 0.
+        item_id: None: it cannot be read.
+        status: status that a request with this change alone would have.
+        detail: the reason, for people.
+    """
+
+    place: int
+    item_id: str | None
+    status: int
+    detail: str
+
+
+class ChangedItemsAnswer(TypedDict):
+    """The outcome of a bulk request.
+
+    Attributes:
+        processed: number of changes that were worked on, from the first; send the others again.
+        failed: number of processed changes that were not made.
+        failures: the first 100 of those that were not made.
+    """
+
+    processed: int
+    failed: int
+    failures: list[FailedChange]
+
+
 class SimilarItemsAnswer(TypedDict):
     """The items nearest to an item, nearest first; their `score` is the cosine similarity."""
 

@@ -163,6 +163,30 @@ class NewItem(_NewItem, total=False):
     attributes: Attributes
 
 
+class _ChangedItem(TypedDict):
+    item_id: str
+
+
+class ChangedItem(_ChangedItem, total=False):
+    """A change of one item in a bulk request; `item_id` is required, the rest stays if left out.
+
+    Attributes:
+        item_id: id of the item.
+        removed: whether the item is removed; only added items can be, others can be hidden.
+        hidden: whether the item is neither recommended nor shown.
+        title: title; needed for an item that the service does not know.
+        attributes: all values to filter by, by name of the attribute.
+        embedding: the LLM's embedding of the title, for an item that is not in the bundle; without
+            it, an unchanged title keeps its embedding, and the service asks its teacher otherwise.
+    """
+
+    removed: bool
+    hidden: bool
+    title: str | None
+    attributes: Attributes | None
+    embedding: Sequence[float] | None
+
+
 class ItemPatch(TypedDict, total=False):
     """Changes of an item; what is left out stays as it is.
 

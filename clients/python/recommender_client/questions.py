@@ -14,6 +14,7 @@ from recommender_client import answers
 from recommender_client.api_request import ApiRequest as ApiRequest
 from recommender_client.api_request import T
 from recommender_client.arguments import Attributes as Attributes
+from recommender_client.arguments import ChangedItem as ChangedItem
 from recommender_client.arguments import Event as Event
 from recommender_client.arguments import ExplainedQuery as ExplainedQuery
 from recommender_client.arguments import Filters as Filters
@@ -186,6 +187,27 @@ def add_item(
         >>> add_item(item_id="new-1", title="Brand new", attributes={"genres": ["Drama"]})
     """
     return ApiRequest("POST", "/v1/items", body=item, admin_key=admin_key)
+
+
+def change_items(
+    items: Sequence[ChangedItem], *, admin_key: str | None = None
+) -> ApiRequest[answers.ChangedItemsAnswer]:
+    """Adds, changes, hides and removes many items; a change that fails stops no other.
+
+    Changes of items of the bundle are like `edit_item`; any other item is added, or the added one
+    is changed. Changes can be sent again. Refused with 401 or 403 if the admin key is missing or
+    wrong, with 413 if the request is longer than a mebibyte, with 503 if the item store does not
+    answer.
+
+    Args:
+        items: up to 10,000 changes, which are made in their order. If `processed` of the answer is
+            smaller than their number, the time was over: send the others in another request.
+        admin_key: the service's ADMIN_KEY; None if the service has none.
+
+    Example:
+        >>> change_items([{"item_id": "260", "hidden": True}, {"item_id": "n-1", "removed": True}])
+    """
+    return ApiRequest("POST", "/v1/items/bulk", body={"items": items}, admin_key=admin_key)
 
 
 def read_item(item_id: str) -> ApiRequest[answers.ItemAnswer]:

@@ -1,7 +1,7 @@
 """Edits of items at run time: an item is hidden, or gets another title or other attributes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import orjson
@@ -44,7 +44,13 @@ class ItemEdit:
 
     def to_json(self) -> bytes:
         """Implements `Record.to_json`."""
-        return orjson.dumps(asdict(self))
+        content = {  # not `asdict`, which copies the attributes
+            "item_id": self.item_id,
+            "hidden": self.hidden,
+            "title": self.title,
+            "attributes": self.attributes,
+        }
+        return orjson.dumps(content)
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:

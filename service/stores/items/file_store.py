@@ -8,9 +8,8 @@ a new file without replaced and removed records replaces the old one.
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Generic
@@ -18,7 +17,7 @@ from typing import BinaryIO, Generic
 import orjson
 from anyio import to_thread
 
-from service.errors import ItemStoreUnavailableError
+from service.errors import ConflictError, ItemStoreUnavailableError
 from service.stores.items.protocol import AddedItem, Change, Changes, R, Record, store_is_full
 
 logger = logging.getLogger(__name__)
@@ -53,7 +52,13 @@ class FileItemStore(Generic[R]):
 
     async def update(self, item_id: str, change: Change[R]) -> None:
         """Implements `ItemStore.update`."""
-        await to_thread.run_sync(self._write, partial(self._line, item_id, change))
+        for error in (await self.update_many({item_id: change})).values():
+            raise error
+
+    async def update_many(self, changes: Mapping[str, Change[R]]) -> Mapping[str, ConflictError]:
+        """Implements `ItemStore.update_many`; all records share an fsync."""
+        without_room = await to_thread.run_sync(self._write, changes)
+        return dict.fromkeys(without_room, store_is_full(self._max_items, self._kind))
 
     async def changes(self, since: str) -> Changes[R]:
         """Implements `ItemStore.changes`."""
@@ -62,35 +67,43 @@ class FileItemStore(Generic[R]):
     async def close(self) -> None:
         """Implements `ItemStore.close`."""
 
-    def _line(self, item_id: str, change: Change[R]) -> bytes | None:
-        known = self._items.get(item_id)
-        record = change(known)
-        if record == known:
-            return None
-        if record is None:
-            return orjson.dumps({"removed": item_id})
-        if known is None and len(self._items) >= self._max_items:
-            raise store_is_full(self._max_items, self._kind)
-        return record.to_json()
+    def _write(self, changes: Mapping[str, Change[R]]) -> Collection[str]:
+        """Appends the lines of `changes` to the file, under its lock; returns the ids without room.
 
-    def _write(self, line: Callable[[], bytes | None]) -> None:
-        """Appends the line that `line()` returns to the file; appends nothing if it returns None.
-
-        Because `line` reads `_items`, this method first locks the file and applies the changes of
-        other processes to `_items`.
+        First applies the changes of other processes to `_items`.
         """
         with self._writing, _unavailable(self._path, self._kind):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if not self._version:
                 _compact(self._path, self._kind)
             with _locked(self._path) as file:
-                changes = _changes(file, self._version, self._kind)
-                self._items = changes.applied_to(self._items)
-                self._version = changes.version
-                if text := line():
-                    file.write(_end_of_torn_line(file) + text + b"\n")
+                known = _changes(file, self._version, self._kind)
+                self._items = known.applied_to(self._items)
+                self._version = known.version
+                lines, without_room = self._lines(changes)
+                if lines:
+                    file.write(_end_of_torn_line(file) + b"".join(lines))
                     file.flush()
                     os.fsync(file.fileno())
+        return without_room
+
+    def _lines(self, changes: Mapping[str, Change[R]]) -> tuple[list[bytes], list[str]]:
+        """Returns the lines to append for `changes`, and the ids of the items without room."""
+        lines, without_room, num_items = list[bytes](), list[str](), len(self._items)
+        for item_id, change in changes.items():
+            known = self._items.get(item_id)
+            record = change(known)
+            if record == known:
+                continue
+            num_items += (record is not None) - (known is not None)
+            if record is None:
+                lines.append(orjson.dumps({"removed": item_id}) + b"\n")
+            elif known is None and num_items > self._max_items:
+                num_items -= 1
+                without_room.append(item_id)
+            else:
+                lines.append(record.to_json() + b"\n")
+        return lines, without_room
 
     def _read(self, since: str) -> Changes[R]:
         with _unavailable(self._path, self._kind):

@@ -150,6 +150,21 @@ class ItemStore(Protocol[R]):
         """
         ...
 
+    async def update_many(self, changes: Mapping[str, Change[R]]) -> Mapping[str, ConflictError]:
+        """Replaces the stored records of several items, each with the result of its change.
+
+        The update of each record is atomic, as in `update`; that of all together is not.
+
+        Args:
+            changes: for each item id a function that takes the stored record and returns the new
+                one; None stands for no record.
+
+        Returns:
+            The errors by item id: the store has its maximum number of records, and none of this
+            item. Nothing is changed for these items.
+        """
+        ...
+
     async def changes(self, since: str) -> Changes[R]:
         """Returns the changes since the version `since` of the store.
 

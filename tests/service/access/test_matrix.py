@@ -31,6 +31,7 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/teacher/recommendations": {"history": ["c"]},
     "POST /v1/compare": {"history": ["c"]},
     "POST /v1/items": {"item_id": "new", "title": "New", "embedding": [1.0] * 8},
+    "POST /v1/items/bulk": {"items": [{"item_id": "new", "hidden": False}]},
     "PATCH /v1/items/{item_id}": {"hidden": True},
     "POST /v1/items/{item_id}/similar": {"k": 3},
     "POST /v1/model/activate": {"bundle": "b"},

@@ -1,8 +1,13 @@
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from export.contract.bundle import Item
 from service.ranking.catalog import BundleItems, Catalog
+from service.stores.items.edits import ItemEdit
 
 
 @pytest.fixture
@@ -41,9 +46,72 @@ def test_an_unknown_id_finds_nothing(catalog: Catalog) -> None:
 
 def test_added_items_follow_those_of_the_bundle(catalog: Catalog) -> None:
     """Added items have no popularity yet, so all others come before them."""
-    extended = catalog.with_added([Item("e", "Toy Soldiers")])
+    extended = catalog.with_changes({"e": Item("e", "Toy Soldiers")})
     assert extended.index("e") == 5
     assert extended.find("e") == Item("e", "Toy Soldiers")
     assert extended.popular(9, np.ones(6, dtype=np.bool_))[-1] == 5
     assert [item.item_id for item in extended.search("toy", limit=9)] == ["a", "e"]
     assert catalog.find("e") is None
+
+
+IDS = ("a", "b", "c", "x", "y", "z")
+VALUES = st.dictionaries(
+    st.sampled_from(["colour", "size"]), st.lists(st.sampled_from("rgb"), max_size=2), max_size=2
+)
+EDITS = st.none() | st.tuples(st.booleans(), st.none() | VALUES)
+STEPS = st.lists(
+    st.tuples(
+        st.dictionaries(st.sampled_from(IDS[3:]), st.none() | VALUES, max_size=3),
+        st.dictionaries(
+            st.sampled_from(IDS),
+            st.none() | st.tuples(st.booleans(), st.none() | VALUES),
+            max_size=3,
+        ),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=50)
+@given(STEPS)
+def test_changes_one_after_another_lead_to_the_same_catalog_as_all_at_once(
+    steps: list[tuple[dict[str, Any], dict[str, Any]]],
+) -> None:
+    empty = of(*(Item(each, each.upper(), 1, {"colour": ["r"]}) for each in IDS[:3]))
+    stepwise = empty
+    added: dict[str, Item | None] = {}
+    edits: dict[str, ItemEdit | None] = {}
+    for more, edited in steps:
+        items = {
+            key: None if values is None else Item(key, f"New {key}", attributes=values)
+            for key, values in more.items()
+        }
+        changes = {
+            key: None if each is None else ItemEdit(key, each[0], None, each[1])
+            for key, each in edited.items()
+        }
+        stepwise = stepwise.with_changes(items, changes)
+        added, edits = added | items, edits | changes
+    assert seen(stepwise) == seen(empty.with_changes(added, edits))
+
+
+def of(*items: Item) -> Catalog:
+    return Catalog(BundleItems(items))
+
+
+def seen(catalog: Catalog) -> dict[str, Any]:
+    """What a catalog answers; its added items may have another order."""
+    whole = np.ones(len(catalog) + 1, dtype=np.bool_)
+    masks = {each: catalog.filters.mask({"colour": [each]}, {}) for each in "rgb"}
+    filters = {
+        each: set(catalog.ids_where(mask)) for each, mask in masks.items() if mask is not None
+    }
+    known = {each: index for each in IDS if (index := catalog.index(each))}
+    return {
+        "found": {each: catalog.find(each) for each in IDS},
+        "known": {each: catalog.item(index).item_id for each, index in known.items()},
+        "filters": filters,
+        "search": {each.item_id for each in catalog.search("new", 10)},
+        "popular": len(catalog.popular(10, whole)),
+        "shown": set(catalog.ids_where(catalog.mask_of(IDS))),
+    }

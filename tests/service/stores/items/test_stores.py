@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -210,6 +211,49 @@ async def test_a_change_may_remove_a_record_and_make_a_new_one(store: AddedItemS
     assert await everything(store) == {}
     await store.update("b", lambda known: item("b") if known is None else None)
     assert await everything(store) == {"b": item("b")}
+
+
+async def test_many_records_are_updated_and_those_without_room_are_told(
+    stores: tuple[AddedItemStore, AddedItemStore],
+) -> None:
+    writer, reader = stores
+    await writer.put(item("a"))
+    await writer.put(item("b"))
+    known = await reader.changes("")
+    without_room = await writer.update_many(
+        {
+            "a": lambda _: None,
+            "b": lambda known: item("b", value=9) if known == item("b") else None,
+            **{item_id: partial(_always, item(item_id)) for item_id in "cde"},
+        }
+    )
+    assert list(without_room) == ["e"]
+    assert "3 items are added already" in str(without_room["e"])
+    expected = {"b": item("b", value=9), "c": item("c"), "d": item("d")}
+    changes = await reader.changes(known.version)
+    assert changes.items == {"a": None, **expected}
+    assert await everything(writer) == expected
+
+
+def _always(record: AddedItem, _: AddedItem | None) -> AddedItem:
+    return record
+
+
+async def test_many_changes_are_read_in_parts_and_none_is_left_out(
+    redis_server: "RedisServer", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.stores.items.redis_store._AT_ONCE", 2)
+    store = redis_store(redis_server)
+    store._max_items = 600  # more than Redis packs into a list, so that it gives them in parts
+    await store.put(item("first"))
+    known = await store.changes("")
+    names = [str(number) for number in range(600)]
+    without_room = await store.update_many({name: partial(_always, item(name)) for name in names})
+    assert list(without_room) == ["599"]
+    changes = await store.changes(known.version)
+    assert changes.applied_to(known.applied_to({})).keys() == {"first", *names[:-1]}
+    assert (await everything(store)).keys() == {"first", *names[:-1]}
+    await store.close()
 
 
 async def test_a_file_with_the_inode_of_a_deleted_one_is_read_from_its_start(

@@ -1,0 +1,102 @@
+"""Hides items and finds out how long they are still shown, and whether they ever come back."""
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import cycle
+from typing import Any
+
+import httpx
+
+from proofs.live_items.bundle import NEXT
+from proofs.live_items.service import ADMIN, Running, Service
+from proofs.live_items.sight import K, gone_after, showing
+from proofs.record import Figure
+
+_SWAP_SECONDS = 30.0
+
+Item = tuple[str, str, str]
+"""Item id, title, and the id of an item after which it is recommended."""
+
+
+async def hiding(
+    service: Service, popular: Sequence[Mapping[str, Any]], count: int, seconds: float
+) -> list[Figure]:
+    """Hides `count` of the items `popular`; returns the figures, after restart and swap too.
+
+    `seconds`: time for which every route is asked for each item after it was hidden.
+    """
+    async with service.running() as running:
+        items = [item async for item in _visible(running.clients[0], popular)][:count]
+        routes = [await showing(running.clients[0], *item) for item in items]
+        clients = cycle(running.clients)
+        times = [await _shown_after(running, next(clients), item, seconds) for item in items]
+        failed = sum(each.status != httpx.codes.OK for each in running.light.answers)
+    async with service.running() as running:
+        after_restart = await _shown(running, items)
+        await _swap(running)
+        after_swap = await _shown(running, items)
+    return [
+        Figure("hidden items", "items", len(items), at_least=count),
+        Figure("routes that showed each of them before", "", min(map(sum, _flags(routes)))),
+        Figure("routes that can show an item", "", max(map(len, routes))),
+        Figure("longest time after which a route still showed one", "s", max(times), at_most=1),
+        Figure("light requests beside that failed", "requests", failed, at_most=0),
+        Figure("routes that showed one after a restart", "", after_restart, at_most=0),
+        Figure("routes that showed one after a swap", "", after_swap, at_most=0),
+    ]
+
+
+def _flags(routes: Sequence[Mapping[str, bool]]) -> Sequence[Sequence[bool]]:
+    return [list(each.values()) for each in routes]
+
+
+async def _visible(
+    client: httpx.AsyncClient, popular: Sequence[Mapping[str, Any]]
+) -> AsyncIterator[Item]:
+    """Yields those of the items `popular` that every route shows, each with such an item before."""
+    for each in popular:
+        item_id, title = each["item_id"], each["title"]
+        answer = (await client.get(f"/v1/items/{item_id}/similar?k={K}")).raise_for_status()
+        for near in [other["item_id"] for other in answer.json()["items"]][:20]:
+            shown = await showing(client, item_id, title, near)
+            if all(shown.values()):
+                yield item_id, title, near
+                break
+
+
+async def _shown_after(
+    running: Running, client: httpx.AsyncClient, item: Item, seconds: float
+) -> float:
+    """Hides an item; returns how long after the answer it was still shown, in seconds.
+
+    The second of two workers hides in bulk. `client`: the client of the worker that is asked.
+    """
+    if client is running.clients[0]:
+        answer = await client.patch(f"/v1/items/{item[0]}", json={"hidden": True}, headers=ADMIN)
+    else:
+        body = {"items": [{"item_id": item[0], "hidden": True}]}
+        answer = await client.post("/v1/items/bulk", json=body, headers=ADMIN)
+    answer.raise_for_status()
+    return await gone_after(running.clients, item, time.monotonic(), seconds)
+
+
+async def _shown(running: Running, items: Sequence[Item]) -> int:
+    """Returns the number of pairs of a route and a worker that show one of the hidden items."""
+    answers = [await showing(client, *item) for client in running.clients for item in items]
+    return sum(map(sum, _flags(answers)))
+
+
+async def _swap(running: Running) -> None:
+    """Activates the other bundle and waits until all workers serve it.
+
+    Raises:
+        TimeoutError: a worker serves the old one after `_SWAP_SECONDS`.
+    """
+    activation = {"bundle": NEXT}
+    answer = await running.clients[0].post("/v1/model/activate", json=activation, headers=ADMIN)
+    answer.raise_for_status()
+    until = time.monotonic() + _SWAP_SECONDS
+    for client in running.clients:
+        while (await client.get("/v1/model")).json()["variants"][0]["bundle"] != NEXT:
+            if time.monotonic() > until:
+                raise TimeoutError(f"a worker does not serve {NEXT} after {_SWAP_SECONDS:g} s")

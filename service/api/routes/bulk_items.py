@@ -1,0 +1,74 @@
+"""The route that adds, changes and removes many items."""
+
+import time
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from service.admission.caller import caller_of
+from service.api.item_batches import PATH, REQUEST_BODY, Parsed, UnreadableChange, changes_in
+from service.api.problems import documented, status_of
+from service.api.requests import TurnDep
+from service.api.responses import json_response
+from service.api.schemas.items import MAX_FAILURES, ChangedItemsAnswer
+from service.bundles.bulk_changes import IN_SLICE, BulkChanges, ItemChange
+from service.runtime import RuntimeDep
+
+router = APIRouter(tags=["items"])
+
+
+@router.post(
+    PATH,
+    response_model=ChangedItemsAnswer,
+    responses=documented(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+    openapi_extra=dict(REQUEST_BODY),
+)
+async def change_items(request: Request, runtime: RuntimeDep, turn: TurnDep) -> Response:
+    """Adds, changes, hides and removes up to 10,000 items; a change that fails stops no other.
+
+    A change of an item of the bundle is like `PATCH /v1/items/{item_id}`. Any other item is added,
+    or the added one is changed. Changes are made in their order, and can be sent again. This worker
+    applies them before it answers, all others within ITEMS_POLL_SECONDS. The request works for 2
+    seconds, or those of `Prefer: wait=N` up to 10; `processed` says how far it came.
+    """
+    until = time.monotonic() + caller_of(request.scope).wait_seconds
+    content_type = request.headers.get("content-type", "")
+    parsed = await turn.run_slices(changes_in(await request.body(), content_type))
+    turn.end()  # storing waits for disk or Redis, and is no heavy work
+    return json_response(await _make_all(runtime.bulk_changes, parsed, until))
+
+
+async def _make_all(bulk: BulkChanges, parsed: Sequence[Parsed], until: float) -> Mapping[str, Any]:
+    """Makes changes in slices until all are made or the time is over; at least one slice.
+
+    `until`: time by `time.monotonic`. Returns the fields of a ChangedItemsAnswer.
+    """
+    readable = [(place, each) for place, each in enumerate(parsed) if isinstance(each, ItemChange)]
+    failures = {
+        place: _failure(place, each.item_id, HTTPStatus.UNPROCESSABLE_ENTITY, each.detail)
+        for place, each in enumerate(parsed)
+        if isinstance(each, UnreadableChange)
+    }
+    num_done = 0
+    async with bulk.one_at_a_time:
+        while num_done < len(readable) and (num_done == 0 or time.monotonic() < until):
+            rest = readable[num_done : num_done + IN_SLICE]
+            num_made, failed = await bulk.make([each for _, each in rest])
+            for place, each in rest[:num_made]:
+                if error := failed.get(each.item_id):
+                    failures[place] = _failure(place, each.item_id, status_of(error), str(error))
+            num_done += num_made
+        await bulk.refresh()
+    processed = readable[num_done][0] if num_done < len(readable) else len(parsed)
+    named = [failures[place] for place in sorted(failures) if place < processed]
+    return {"processed": processed, "failed": len(named), "failures": named[:MAX_FAILURES]}
+
+
+def _failure(place: int, item_id: str | None, status: int, detail: str) -> Mapping[str, Any]:
+    return {"place": place, "item_id": item_id, "status": int(status), "detail": detail}
