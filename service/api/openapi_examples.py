@@ -192,23 +192,12 @@ BODIES: Mapping[str, Any] = {
     },
     "SimilarItemsRequest": {"k": 2, "allow": {"genres": ["Sci-Fi"]}, "diversity": 0.3},
     "ChangedItems": {
-        "items": [
-            {"item_id": "260", "hidden": True},
-            {"item_id": "1", "attributes": {"genres": ["Animation"], "price": ["low"]}},
-            {"item_id": "new-1", "removed": True},
-        ]
+        "items": [{"item_id": "260", "hidden": True}, {"item_id": "0", "title": "No"}]
     },
     "ChangedItemsAnswer": {
-        "processed": 3,
+        "processed": 2,
         "failed": 1,
-        "failures": [
-            {
-                "place": 1,
-                "item_id": "1",
-                "status": 409,
-                "detail": "100000 items are edited already, which is the maximum: remove one first",
-            }
-        ],
+        "failures": [{"place": 1, "item_id": "0", "status": 503, "detail": "no teacher"}],
     },
     "NewItem": {
         "item_id": "new-1",

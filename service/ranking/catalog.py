@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from export.contract.bundle import Item
 from service.ranking.filters import AttributeIndex, Filters
@@ -72,6 +73,18 @@ class AddedOrder:
     def index(self, item_id: str) -> int | None:
         """Returns the item index of an added item; None if there is no added item with this id."""
         return self._index_by_id.get(item_id)
+
+    def rows_in(self, before: "AddedOrder") -> NDArray[np.int64]:
+        """Returns the row in `before` of each item, `[added]`; -1 for new items.
+
+        `before`: the order that `with_changes` has made this one from.
+        """
+        rows = np.arange(len(self))
+        for row in (index - self.first_index for index in self.touched):
+            if row < len(self):
+                index = before.index(self.items[row].item_id)
+                rows[row] = -1 if index is None else index - self.first_index
+        return rows
 
     def with_changes(self, changes: Mapping[str, Item | None]) -> "AddedOrder":
         """Returns the order after `changes`.

@@ -18,25 +18,21 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from export.contract.bundle import Bundle, Item, Manifest
 from service.errors import StudentError
 from service.ranking.batching import answer_by_group, answer_together_or_singly
-from service.ranking.catalog import NO_EDITS, AddedOrder, Catalog
+from service.ranking.catalog import NO_EDITS, Catalog
 from service.ranking.filters import AttributeFilter
 from service.ranking.item_neighbours import ItemVectors
 from service.ranking.rules.scorers import by_popularity, by_similarity, by_student
 from service.ranking.rules.selection import Eligible, Selector
 from service.ranking.rules.types import Rules, Selection, Shortage
 from service.ranking.student import Student
-from service.ranking.types import IndexQuery, Mask, Ranking, Source, Vectors
+from service.ranking.types import IndexQuery, Mask, Ranking, Source
 from service.stores.items.edits import ItemEdit
 from service.stores.items.protocol import AddedItem
 
 logger = logging.getLogger(__name__)
-
-_ENCODED_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +142,9 @@ class Recommender:
         catalog = self.catalog.with_changes(items, edits)
         if catalog is self.catalog:
             return self
-        vectors = self._vectors_of(catalog.added, fitting)
-        student = self.student.with_added(vectors, catalog.hidden)
-        return Recommender(self.bundle, catalog, student, self.vectors.with_added(vectors))
+        student = self.student.with_changes(self.catalog, catalog, fitting)
+        vectors = self.vectors.with_added(student.added)
+        return Recommender(self.bundle, catalog, student, vectors)
 
     def recommend(self, query: Query) -> Recommendations:
         """Recommends `k` items for `query`, or fewer if the query allows fewer.
@@ -206,29 +202,6 @@ class Recommender:
             others[:] = False
         scorer = by_similarity(self.vectors, index_query.history)
         return self._selector(query).select(Eligible(others, others), scorer)
-
-    def _vectors_of(self, order: AddedOrder, changes: Mapping[str, AddedItem | None]) -> Vectors:
-        """Returns the vectors of the added items, `[added, hidden]`; encodes only changed items.
-
-        `order`: the added items after `changes`, which are by item id.
-        """
-        before, known = self.catalog.added, self.student.added
-        if not order.touched:
-            return known
-        vectors = np.zeros((len(order), known.shape[1]), dtype=known.dtype)
-        num_kept = min(len(order), len(known))
-        vectors[:num_kept] = known[:num_kept]
-        first = order.first_index
-        for row in (index - first for index in order.touched if index < first + len(order)):
-            index = before.index(order.items[row].item_id)
-            if index is not None:  # else it is new
-                vectors[row] = known[index - first]
-        new = [each for each in changes.values() if each]
-        for start in range(0, len(new), _ENCODED_AT_ONCE):
-            batch = new[start : start + _ENCODED_AT_ONCE]
-            rows = [(order.index(each.item_id) or first) - first for each in batch]
-            vectors[rows] = self.student.encode(np.stack([each.vector for each in batch]))
-        return vectors
 
     def _index_query(self, query: Query) -> IndexQuery:
         history, unread = self.catalog.divided(self.catalog.known_indices(query.history))

@@ -1,7 +1,7 @@
 """Runs a student: opens its ONNX graphs and chooses the graph that ranks a query."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from export.contract.bundle import Bundle, BundleLayout
 from export.contract.tensors import COMMON_CASE_TENSORS, ENCODER_TENSORS, TENSORS
 from service.errors import StudentError
 from service.ranking.batching import answer_by_group
+from service.ranking.catalog import Catalog
 from service.ranking.graphs import CommonCaseGraph, RankingGraph
 from service.ranking.onnx_session import (
     CPU,
@@ -21,12 +22,15 @@ from service.ranking.onnx_session import (
     shared_tables,
 )
 from service.ranking.types import HiddenItems, IndexQuery, Mask, Ranking, Vectors
+from service.stores.items.protocol import AddedItem
 
 _MAX_INFERENCES = 2
 """Maximum number of inferences for one batch if the common-case graph ranks a part of the batch.
 
 Three inferences for the parts of a batch take longer than one inference by the ranking graph.
 """
+
+_ENCODED_AT_ONCE = 1_024  # embeddings, which take many times the memory of item vectors
 
 _NOT_COMMON = 0
 """Value in place of the window length of a query that the common-case graph does not accept."""
@@ -115,6 +119,31 @@ class Student:
     def all_allowed(self) -> Mask:
         """Mask that allows all items except hidden ones, `[items + added + 1]` by item index."""
         return self._ranking_graph.all_allowed
+
+    def with_changes(
+        self, before: Catalog, after: Catalog, changes: Mapping[str, AddedItem | None]
+    ) -> "Student":
+        """Returns a copy that ranks the catalog `after`; encodes only the changed added items.
+
+        Args:
+            before: the catalog that this student ranks.
+            after: the catalog that `changes` have made from `before`.
+            changes: the new and the replaced added items by item id; None for removed ones.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        order = after.added
+        if not order.touched:
+            return self.with_added(self.added, after.hidden)
+        none = np.zeros((1, self.added.shape[1]), dtype=np.float32)  # row -1, of new items
+        vectors = np.concatenate([self.added, none])[order.rows_in(before.added)]
+        new = [each for each in changes.values() if each]
+        for start in range(0, len(new), _ENCODED_AT_ONCE):
+            batch = new[start : start + _ENCODED_AT_ONCE]
+            rows = [(order.index(each.item_id) or 0) - order.first_index for each in batch]
+            vectors[rows] = self.encode(np.stack([each.vector for each in batch]))
+        return self.with_added(vectors, after.hidden)
 
     def with_added(self, vectors: Vectors, hidden: HiddenItems | None = None) -> "Student":
         """Returns a copy that ranks the bundle's items and added items.
