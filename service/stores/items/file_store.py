@@ -1,8 +1,9 @@
 """A store of records of items in an append-only file: each line adds a record or removes one.
 
 The version of the store is the file's inode number and its current size in bytes. Processes on one
-machine can share the file, because writers lock it. The first write of a process compacts the file:
-a new file without replaced and removed records replaces the old one.
+machine can share the file, because writers lock it. The first write of a process compacts the file,
+and so does a later one when the file has grown much: a new file without replaced and removed
+records replaces the old one.
 """
 
 import fcntl
@@ -21,6 +22,9 @@ from service.errors import ConflictError, ItemStoreUnavailableError
 from service.stores.items.protocol import AddedItem, Change, Changes, R, Record, store_is_full
 
 logger = logging.getLogger(__name__)
+
+_GROWTH, _GROWTH_BYTES = 2, 16 << 20
+"""A file is compacted again beyond its compact size times the one plus the other."""
 
 
 class FileItemStore(Generic[R]):
@@ -41,6 +45,7 @@ class FileItemStore(Generic[R]):
         # The records in the file when this process last wrote; changed under the file's lock only.
         self._version = ""
         self._items: dict[str, R] = {}
+        self._max_bytes = 0  # size of the file from which on this process compacts it again
 
     async def put(self, record: R) -> None:
         """Implements `ItemStore.put`."""
@@ -74,8 +79,9 @@ class FileItemStore(Generic[R]):
         """
         with self._writing, _unavailable(self._path, self._kind):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            if not self._version:
-                _compact(self._path, self._kind)
+            size = self._path.stat().st_size if self._path.exists() else 0
+            if not self._version or size > self._max_bytes:
+                self._max_bytes = _GROWTH * _compact(self._path, self._kind) + _GROWTH_BYTES
             with _locked(self._path) as file:
                 known = _changes(file, self._version, self._kind)
                 self._items = known.applied_to(self._items)
@@ -136,19 +142,22 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
                 return
 
 
-def _compact(path: Path, kind: type[R]) -> None:
+def _compact(path: Path, kind: type[R]) -> int:
+    """Replaces the file by one without replaced and removed records; returns its size in bytes."""
     with _locked(path) as file:
         file.seek(0)
         content = file.read()
         items = [each for each in _replay(content, kind).values() if each]
         if content.count(b"\n") == len(items):
-            return
+            return len(content)
         compact = path.with_name(f".{path.name}.compact")
         with compact.open("wb") as successor:
             successor.writelines(each.to_json() + b"\n" for each in items)
             successor.flush()
             os.fsync(successor.fileno())
+            size = successor.tell()
         compact.replace(path)
+        return size
 
 
 def _end_of_torn_line(file: BinaryIO) -> bytes:

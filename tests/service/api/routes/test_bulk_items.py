@@ -153,6 +153,20 @@ async def test_fields_of_an_added_item_that_are_left_out_stay(client: httpx.Asyn
     assert (await recommended(client))[0] == "new"
 
 
+async def test_an_added_item_keeps_its_vector_if_another_is_removed(
+    client: httpx.AsyncClient,
+) -> None:
+    like_e = NEW | {"item_id": "like e", "embedding": [0, 0, 0, 0, 2, 0, 0, 0]}
+    await change(client, NEW, like_e)
+    assert await recommended(client, k=3) == ["new", "like e", "d"]
+    await change(client, {"item_id": "new", "removed": True})
+    assert await recommended(client, k=3) == ["like e", "d", "e"]
+    similar = (await client.get("/v1/items/like%20e/similar?k=1")).json()["items"]
+    assert [item["item_id"] for item in similar] == ["e"]
+    await change(client, NEW)
+    assert await recommended(client, k=3) == ["new", "like e", "d"]
+
+
 async def test_changes_of_one_item_are_made_in_their_order(client: httpx.AsyncClient) -> None:
     answer = await change(
         client,

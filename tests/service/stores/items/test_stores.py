@@ -310,6 +310,21 @@ async def test_the_first_write_of_a_process_compacts_the_file(tmp_path: Path) ->
     assert set(await everything(newer)) == set("acd")
 
 
+async def test_a_file_that_has_grown_is_compacted_again_and_read_on_by_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.stores.items.file_store._GROWTH_BYTES", 1_000)
+    path = tmp_path / "added.jsonl"
+    store, other = (FileAddedItemStore(path, MAX_ITEMS) for _ in range(2))
+    await other.put(item("b"))
+    known = await other.changes("")
+    for value in range(100):
+        await store.put(item("a", value=value))
+        assert path.stat().st_size < 2_000
+    changes = await other.changes(known.version)
+    assert changes.applied_to(known.applied_to({})) == {"b": item("b"), "a": item("a", value=99)}
+
+
 UNREADABLE = (
     "{not json",
     "[]",
