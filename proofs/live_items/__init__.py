@@ -4,11 +4,11 @@ A service of two workers on a Redis has one core. The load generator, which send
 a rate, has the other core. Then:
 
 1. Popular items of a real bundle are hidden, by one request each or in bulk. Every route that can
-   show an item is asked of each worker for a while; then after a restart, and after a swap.
-2. Changes of all items of a large bundle with random weights are sent in bulk, one request after
-   another, beside the light requests. The last changes add items.
+   show an item is asked of each worker for a while; then after a restart, and after a swap. Then
+   items are added in bulk beside the light requests.
+2. Items of a larger bundle, with random weights, are edited in bulk beside the light requests.
 
-python -m proofs live_items [--changes N] [--rate N] [--hidden N] [--bundle FOLDER] [--items N]
+python -m proofs live_items [--edits N] [--added N] [--rate N] [--hidden N] [--items N]
 """
 
 import asyncio
@@ -24,16 +24,13 @@ from cyclopts import Parameter
 
 from benchmarks.subjects.processes import running_redis
 from proofs.fuzz import EXAMPLE
-from proofs.live_items.bulk import bulk_under_load
+from proofs.live_items.bulk import edited_in_bulk
 from proofs.live_items.bundle import make_bundle, published
 from proofs.live_items.hiding import hiding
 from proofs.live_items.service import Service
 from proofs.overload.requests import teaching
 from proofs.overload.stage import no_garbage_collection
 from proofs.record import Figure
-
-ADDED_SHARE = 0.02
-"""Share of the changes that add an item."""
 
 Popular = Sequence[Mapping[str, Any]]
 """Items as in the lines of `items.jsonl`, the most popular first."""
@@ -54,33 +51,32 @@ async def _service(bundle: Path, rate: float, first: int) -> AsyncIterator[tuple
             yield Service(link, redis.port, teacher_port, rate, items), popular
 
 
-async def _hide(bundle: Path, rate: float, count: int, seconds: float) -> list[Figure]:
+async def _hide(bundle: Path, rate: float, count: int, seconds: float, added: int) -> list[Figure]:
     async with _service(bundle, rate, 2 * count) as (service, popular):
-        return await hiding(service, popular, count, seconds)
+        return await hiding(service, popular, count, seconds, added)
 
 
-async def _change(bundle: Path, rate: float, changes: int) -> list[Figure]:
+async def _edit(bundle: Path, rate: float, edits: int) -> list[Figure]:
     async with _service(bundle, rate, 1) as (service, _):
-        return await bulk_under_load(service, changes, round(ADDED_SHARE * changes))
+        return await edited_in_bulk(service, edits)
 
 
 def prove(
     *,
-    changes: Annotated[int, Parameter(help="Changes that are sent in bulk.")] = 100_000,
+    edits: Annotated[int, Parameter(help="Edits that are sent in bulk.")] = 98_000,
+    added: Annotated[int, Parameter(help="Items that are added in bulk.")] = 2_000,
     rate: Annotated[float, Parameter(help="Light requests a second.")] = 1_000,
-    hidden: Annotated[int, Parameter(help="Items that are hidden.")] = 10,
-    watched_seconds: Annotated[float, Parameter(help="Time to watch a hidden item.")] = 1.5,
+    hidden: Annotated[int, Parameter(help="Items that are hidden.")] = 5,
+    watched_seconds: Annotated[float, Parameter(help="Time to watch a hidden item.")] = 1.2,
     bundle: Annotated[Path, Parameter(help="Bundle whose items are hidden.")] = EXAMPLE,
-    items: Annotated[int, Parameter(help="Items of the changed bundle; 0: that bundle.")] = 100_000,
+    items: Annotated[int, Parameter(help="Items of the edited bundle; 0: that bundle.")] = 30_000,
 ) -> Iterator[Figure]:
-    """Hide items and change many items in bulk, under load."""
+    """Hide items, and edit and add many items in bulk, under load."""
     with (
         TemporaryDirectory() as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,  # for its speed
         no_garbage_collection(),
     ):
-        if hidden:
-            yield from runner.run(_hide(bundle, rate, hidden, watched_seconds))
-        if changes:
-            large = make_bundle(Path(folder) / "bundle", items) if items else bundle
-            yield from runner.run(_change(large, rate, changes))
+        large = make_bundle(Path(folder) / "bundle", items) if items else bundle
+        yield from runner.run(_hide(bundle, rate, hidden, watched_seconds, added))
+        yield from runner.run(_edit(large, rate, edits))

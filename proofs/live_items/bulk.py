@@ -11,7 +11,7 @@ import numpy as np
 
 from export.contract.bundle import load_bundle
 from proofs.live_items.service import ADMIN, Running, Service
-from proofs.overload.load import OK, Answer
+from proofs.overload.load import OK
 from proofs.overload.stage import p99
 from proofs.record import Figure
 from service.http.body_limit import MAX_BODY_BYTES
@@ -19,41 +19,53 @@ from service.ranking.student import Student
 
 _LINES = 5_000  # of a request
 _HEADERS = ADMIN | {"content-type": "application/x-ndjson"}
-_QUIET_SECONDS = 4.0  # before the changes
+_QUIET_SECONDS = 3.0  # before the changes
+_WAIT_SECONDS = 5.0  # for a change to reach every worker
 _SEED = 0
 
 
-async def bulk_under_load(service: Service, num_changes: int, num_added: int) -> list[Figure]:
-    """Sends edits of items in bulk, then changes that add items; returns the figures."""
-    edits = list(_edits(service, num_changes - num_added))
-    additions = list(_additions(service, num_added))
-    bodies = list(_bodies(edits)), list(_bodies(additions))
-    failed, seconds, late, parts = 0, list[float](), 0.0, list[Sequence[Answer]]()
+async def edited_in_bulk(service: Service, number: int) -> list[Figure]:
+    """Sends edits of a service's items in bulk; returns the figures."""
+    edits = list(_edits(service, number))
     async with service.running() as running:
         await asyncio.sleep(_QUIET_SECONDS)
         memory = running.resident_mib()
         quiet = running.light.answers[len(running.light.answers) // 2 :]
-        for changes, of_kind in zip((edits, additions), bodies, strict=True):
-            first, began = len(running.light.answers), time.perf_counter()
-            failed += await _send_all(running.clients[0], of_kind)
-            seconds.append(time.perf_counter() - began)
-            late = max(late, await _known_everywhere_after(running, changes[-1]))
-            parts.append(running.light.answers[first:])
+        figures = await _made(running, edits, "edits", len(service.items))
         grown = running.resident_mib() - memory
-    lost = sum(each.status != OK for part in parts for each in part)
     return [
-        Figure("p99 of light requests before", "ms", p99(quiet, OK)),
-        Figure("edits in bulk", "edits", len(edits)),
-        Figure("items added in bulk", "items", len(additions)),
-        Figure("changes that failed", "changes", failed, at_most=0),
-        Figure("rate of the edits", "edits/s", len(edits) / seconds[0]),
-        Figure("rate of the additions", "items/s", len(additions) / seconds[1]),
-        Figure("light requests beside the edits", "requests/s", len(parts[0]) / seconds[0]),
-        Figure("p99 of light requests beside the edits", "ms", p99(parts[0], OK), at_most=20),
-        Figure("p99 of light requests beside the additions", "ms", p99(parts[1], OK), at_most=20),
-        Figure("light requests that were not answered 200", "requests", lost, at_most=0),
-        Figure("last change at every worker after its answer", "s", late, at_most=1),
-        Figure("memory of the service grown", "MiB", grown),
+        Figure("p99 of light requests before the edits", "ms", p99(quiet, OK)),
+        *figures,
+        Figure("memory of the service grown by the edits", "MiB", grown),
+    ]
+
+
+async def added_in_bulk(running: Running, service: Service, number: int) -> list[Figure]:
+    """Adds items in bulk to a running service; returns the figures."""
+    additions = list(_additions(service, number))
+    return await _made(running, additions, "additions", len(service.items))
+
+
+async def _made(
+    running: Running, changes: Sequence[Mapping[str, Any]], name: str, num_items: int
+) -> list[Figure]:
+    """Sends changes named `name` in bulk; returns the figures. `num_items`: of the bundle."""
+    bodies, first, began = list(_bodies(changes)), len(running.light.answers), time.perf_counter()
+    failed = await _send_all(running.clients[0], bodies)
+    seconds = time.perf_counter() - began
+    late = await _known_everywhere_after(running, changes[-1])
+    answers = running.light.answers[first:]
+    lost = sum(each.status != OK for each in answers)
+    rate = len(answers) / (seconds + late)
+    return [
+        Figure(f"{name}: items of the bundle", "items", num_items),
+        Figure(f"{name}: changes in bulk", "changes", len(changes)),
+        Figure(f"{name}: rate", "changes/s", len(changes) / seconds),
+        Figure(f"{name}: changes that failed", "changes", failed, at_most=0),
+        Figure(f"{name}: light requests beside", "requests/s", rate),
+        Figure(f"{name}: p99 of light requests", "ms", p99(answers, OK), at_most=20),
+        Figure(f"{name}: light requests not answered 200", "requests", lost, at_most=0),
+        Figure(f"{name}: last one at every worker after its answer", "s", late, at_most=1),
     ]
 
 
@@ -65,7 +77,7 @@ def _edits(service: Service, number: int) -> Iterator[Mapping[str, Any]]:
             "item_id": item["item_id"],
             "title": f"{item['title']}, part {place}",
             "attributes": {"price": [str(place % 997)], "stock": ["yes" if place % 9 else "no"]},
-            "hidden": place % 50 == 0,
+            "hidden": place % 50 == 1,
         }
 
 
@@ -104,10 +116,10 @@ async def _send_all(client: httpx.AsyncClient, bodies: Sequence[bytes]) -> int:
 
 
 async def _known_everywhere_after(running: Running, change: Mapping[str, Any]) -> float:
-    """Returns the seconds until every worker has the title of `change`."""
+    """Returns the seconds until every worker has the title of `change`, at most `_WAIT_SECONDS`."""
     began = time.monotonic()
     for client in running.clients:
-        while True:
+        while time.monotonic() < began + _WAIT_SECONDS:
             answer = await client.get(f"/v1/items/{change['item_id']}")
             if answer.is_success and answer.json()["title"] == change["title"]:
                 break

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from proofs.live_items.bulk import added_in_bulk
 from proofs.live_items.bundle import NEXT
 from proofs.live_items.service import ADMIN, Running, Service
 from proofs.live_items.sight import K, gone_after, showing
@@ -19,11 +20,20 @@ Item = tuple[str, str, str]
 
 
 async def hiding(
-    service: Service, popular: Sequence[Mapping[str, Any]], count: int, seconds: float
+    service: Service,
+    popular: Sequence[Mapping[str, Any]],
+    count: int,
+    seconds: float,
+    num_added: int,
 ) -> list[Figure]:
-    """Hides `count` of the items `popular`; returns the figures, after restart and swap too.
+    """Hides `count` of the items `popular`, then adds items; returns the figures.
 
-    `seconds`: time for which every route is asked for each item after it was hidden.
+    Args:
+        service: the service.
+        popular: popular items of its bundle, more than `count`.
+        count: number of items to hide.
+        seconds: time for which every route is asked for each item after it was hidden.
+        num_added: number of items that are added in bulk after a restart and a swap.
     """
     async with service.running() as running:
         items = [item async for item in _visible(running.clients[0], popular)][:count]
@@ -35,6 +45,7 @@ async def hiding(
         after_restart = await _shown(running, items)
         await _swap(running)
         after_swap = await _shown(running, items)
+        added = await added_in_bulk(running, service, num_added)
     return [
         Figure("hidden items", "items", len(items), at_least=count),
         Figure("routes that showed each of them before", "", min(map(sum, _flags(routes)))),
@@ -43,6 +54,7 @@ async def hiding(
         Figure("light requests beside that failed", "requests", failed, at_most=0),
         Figure("routes that showed one after a restart", "", after_restart, at_most=0),
         Figure("routes that showed one after a swap", "", after_swap, at_most=0),
+        *added,
     ]
 
 

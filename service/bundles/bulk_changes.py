@@ -102,16 +102,18 @@ class BulkChanges:
         Raises:
             ItemStoreUnavailableError: a store does not answer; some changes may have been made.
         """
-        if any(not each.is_removal and not self._is_known(each) for each in changes[:IN_SLICE]):
+        first = _of_different_items(changes[:IN_SLICE])
+        additions = {each.item_id: each for each in first if self._is_addition(each)}
+        if any(self._added.get(item_id) is None for item_id in additions):
             await self._added.refresh()  # another worker may have added the item just now
-        slice_ = self._slice_of(changes)
+        slice_ = first[: self._length_of_slice(first, additions)]
         failures: Failures = {}
         removals = [each.item_id for each in slice_ if each.is_removal]
-        edits = {each.item_id: each.fields for each in slice_ if self._is_edit(each)}
-        additions = {
-            each.item_id: each
+        additions = {each.item_id: each for each in slice_ if each.item_id in additions}
+        edits = {
+            each.item_id: each.fields
             for each in slice_
-            if not each.is_removal and each.item_id not in edits
+            if not each.is_removal and each.item_id not in additions
         }
         added = await self._planned(additions, failures)
         edits |= {item_id: additions[item_id].edit_of_added() for item_id in added}
@@ -132,28 +134,28 @@ class BulkChanges:
         await self._edits.refresh()
         await self._added.refresh()
 
-    def _is_edit(self, change: ItemChange) -> bool:
-        """Returns whether a change is an edit of an item of bundles.
+    def _is_addition(self, change: ItemChange) -> bool:
+        """Returns whether a change adds an item or changes an added one; else it is an edit.
 
-        Without a title, it is enough that one variant's bundle has the item.
+        A change without a title is an edit if one variant's bundle has the item.
         """
         has_it = self._added.bundles_with(change.item_id)
-        is_addition = change.fields.get("title") or self._added.get(change.item_id)
-        return not change.is_removal and (all(has_it) or (any(has_it) and not is_addition))
+        if change.is_removal or all(has_it):
+            return False
+        names_it = bool(change.fields.get("title")) or self._added.get(change.item_id) is not None
+        return names_it or not any(has_it)
 
-    def _is_known(self, change: ItemChange) -> bool:
-        return self._added.get(change.item_id) is not None or self._is_edit(change)
-
-    def _slice_of(self, changes: Sequence[ItemChange]) -> Sequence[ItemChange]:
-        """Returns the first changes, of different items, few of which need the teacher."""
-        item_ids, num_titles = set[str](), 0
-        for place, change in enumerate(changes[:IN_SLICE]):
-            if not change.is_removal and not self._is_edit(change):
+    def _length_of_slice(
+        self, changes: Sequence[ItemChange], additions: Mapping[str, ItemChange]
+    ) -> int:
+        """Returns how many of the first changes need few new embeddings by the teacher."""
+        num_titles = 0
+        for place, change in enumerate(changes):
+            if change.item_id in additions:
                 num_titles += not change.added_to(self._added.get(change.item_id)).embedding
-            if change.item_id in item_ids or num_titles > _TITLES_IN_SLICE:
-                return changes[:place]
-            item_ids.add(change.item_id)
-        return changes[:IN_SLICE]
+            if num_titles > _TITLES_IN_SLICE:
+                return place
+        return len(changes)
 
     async def _planned(
         self, changes: Mapping[str, ItemChange], failures: Failures
@@ -193,3 +195,13 @@ class BulkChanges:
             item_id: AddedItem(each.item, np.array(numbers, dtype="<f4").tobytes())
             for (item_id, each), numbers in zip(items.items(), embeddings, strict=True)
         }
+
+
+def _of_different_items(changes: Sequence[ItemChange]) -> Sequence[ItemChange]:
+    """Returns the first changes, up to the second one of any item."""
+    item_ids = set[str]()
+    for place, change in enumerate(changes):
+        if change.item_id in item_ids:
+            return changes[:place]
+        item_ids.add(change.item_id)
+    return changes
