@@ -226,7 +226,7 @@ class Catalog:
 
     def known_indices(self, item_ids: Iterable[str]) -> list[int]:
         """Returns the item index of each known id, in the order of `item_ids`; skips the others."""
-        if self.added:
+        if self.added.items:
             return [index for item_id in item_ids if (index := self.index(item_id))]
         return list(filter(None, map(self._index_in_bundle.get, item_ids)))
 

@@ -5,7 +5,14 @@ from typing import cast
 import pytest
 
 from export.contract.bundle import Item
-from service.admission.costs import Cost, batch_units, catalog_units, filter_units, scoring_units
+from service.admission.costs import (
+    Cost,
+    batch_units,
+    catalog_units,
+    change_units,
+    filter_units,
+    scoring_units,
+)
 from service.api import costs
 from service.api.costs import COSTS, CostError
 from service.app import create_app
@@ -44,6 +51,12 @@ def test_a_batch_has_half_a_unit_for_each_query_that_fits_into_its_body_and_one_
     assert batch_units(200, 0) == 1 + 5
     assert batch_units(27_000, 0) == 1 + 32 + 3
     assert batch_units(1 << 20, 0) == 1 + 32 + 128
+
+
+def test_changes_have_a_unit_for_each_100_that_fit_into_the_body_and_one_for_each_8_kb() -> None:
+    assert change_units(31, 0) == 1
+    assert change_units(31 * 250, 0) == 1 + 2
+    assert change_units(1 << 20, 0) == 1 + 100 + 128  # 10,000 changes at most
 
 
 def test_what_reads_the_whole_catalog_has_a_unit_for_each_2000_items() -> None:
