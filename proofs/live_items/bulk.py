@@ -86,7 +86,7 @@ def _additions(service: Service, number: int) -> Iterator[Mapping[str, Any]]:
     size = Student.of_bundle(load_bundle(service.link.path)).embedding_size or 1
     draws = np.random.default_rng(_SEED)
     for place in range(number):
-        embedding = np.round(draws.normal(size=size) / 10, 3).tolist()
+        embedding = np.round(draws.normal(size=size) / 10, 7).tolist()
         yield {"item_id": f"new-{place}", "title": f"New item {place}", "embedding": embedding}
 
 
