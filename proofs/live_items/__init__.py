@@ -6,7 +6,8 @@ a rate, has the other core. Then:
 1. Popular items of a real bundle are hidden, by one request each or in bulk. Every route that can
    show an item is asked of each worker for a while; then after a restart, and after a swap. Then
    items are added in bulk beside the light requests.
-2. Items of a larger bundle, with random weights, are edited in bulk beside the light requests.
+2. Items are edited in bulk beside the light requests: those of the same bundle in turn, or those of
+   a larger one with random weights.
 
 python -m proofs live_items [--edits N] [--added N] [--rate N] [--hidden N] [--items N]
 """
@@ -69,7 +70,7 @@ def prove(
     hidden: Annotated[int, Parameter(help="Items that are hidden.")] = 5,
     watched_seconds: Annotated[float, Parameter(help="Time to watch a hidden item.")] = 1.2,
     bundle: Annotated[Path, Parameter(help="Bundle whose items are hidden.")] = EXAMPLE,
-    items: Annotated[int, Parameter(help="Items of the edited bundle; 0: that bundle.")] = 30_000,
+    items: Annotated[int, Parameter(help="Items of the edited bundle; 0: that bundle.")] = 0,
 ) -> Iterator[Figure]:
     """Hide items, and edit and add many items in bulk, under load."""
     with (

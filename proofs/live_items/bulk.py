@@ -30,7 +30,7 @@ async def edited_in_bulk(service: Service, number: int) -> list[Figure]:
     async with service.running() as running:
         await asyncio.sleep(_QUIET_SECONDS)
         memory = running.resident_mib()
-        quiet = running.light.answers[len(running.light.answers) // 2 :]
+        quiet = running.light.answers[-len(running.light.answers) // 3 :]
         figures = await _made(running, edits, "edits", len(service.items))
         grown = running.resident_mib() - memory
     return [

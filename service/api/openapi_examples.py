@@ -192,12 +192,12 @@ BODIES: Mapping[str, Any] = {
     },
     "SimilarItemsRequest": {"k": 2, "allow": {"genres": ["Sci-Fi"]}, "diversity": 0.3},
     "ChangedItems": {
-        "items": [{"item_id": "260", "hidden": True}, {"item_id": "0", "title": "No"}]
+        "items": [{"item_id": "260", "hidden": True}, {"item_id": "new-1", "title": "No"}]
     },
     "ChangedItemsAnswer": {
         "processed": 2,
         "failed": 1,
-        "failures": [{"place": 1, "item_id": "0", "status": 503, "detail": "no teacher"}],
+        "failures": [{"place": 1, "item_id": "new-1", "status": 503, "detail": "no teacher"}],
     },
     "NewItem": {
         "item_id": "new-1",

@@ -1,5 +1,6 @@
 """The route that adds, changes and removes many items."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -17,6 +18,8 @@ from service.bundles.bulk_changes import IN_SLICE, BulkChanges, ItemChange
 from service.runtime import RuntimeDep
 
 router = APIRouter(tags=["items"])
+
+_MAX_PAUSE_SECONDS = 0.1
 
 
 @router.post(
@@ -58,12 +61,16 @@ async def _make_all(bulk: BulkChanges, parsed: Sequence[Parsed], until: float) -
     num_done = 0
     async with bulk.one_at_a_time:
         while num_done < len(readable) and (num_done == 0 or time.monotonic() < until):
+            began = time.monotonic()
             rest = readable[num_done : num_done + IN_SLICE]
             num_made, failed = await bulk.make([each for _, each in rest])
             for place, each in rest[:num_made]:
                 if error := failed.get(each.item_id):
                     failures[place] = _failure(place, each.item_id, status_of(error), str(error))
             num_done += num_made
+            # As long as the slice took, so that light requests have at least half of the time. A
+            # busy worker is slower, and so pauses longer.
+            await asyncio.sleep(min(time.monotonic() - began, _MAX_PAUSE_SECONDS))
         await bulk.refresh()
     processed = readable[num_done][0] if num_done < len(readable) else len(parsed)
     named = [failures[place] for place in sorted(failures) if place < processed]
