@@ -70,7 +70,7 @@ class AddedItems:
 
         Runs the item encoder for each item, in a thread.
         """
-        return await to_thread.run_sync(lambda: dict(self._refusals(items)))
+        return await to_thread.run_sync(lambda: dict(self._refusals(items))) if items else {}
 
     async def put_many(self, items: Mapping[str, AddedItem]) -> Mapping[str, ConflictError]:
         """Puts items that `refusals` does not refuse into the store; `refresh` then adds them.

@@ -62,6 +62,8 @@ class FileItemStore(Generic[R]):
 
     async def update_many(self, changes: Mapping[str, Change[R]]) -> Mapping[str, ConflictError]:
         """Implements `ItemStore.update_many`; all records share an fsync."""
+        if not changes:
+            return {}
         without_room = await to_thread.run_sync(self._write, changes)
         return dict.fromkeys(without_room, store_is_full(self._max_items, self._kind))
 
