@@ -27,12 +27,10 @@ from service.api.problems import (
     wrong_host_response,
 )
 from service.api.routes import (
-    bulk_items,
     docs,
     events,
     experiments,
     health,
-    items,
     model,
     operations,
     page,
@@ -41,6 +39,7 @@ from service.api.routes import (
     teacher,
     users,
 )
+from service.api.routes.catalog import bulk_items, items
 from service.api.scopes import scope_table
 from service.bundles.hot_swap import WhileLoading
 from service.http.body_limit import BodyLimit

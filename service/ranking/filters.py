@@ -140,18 +140,9 @@ class Filters:
         return mask
 
     def num_steps(self, allow: AttributeFilter, deny: AttributeFilter) -> int:
-        """Returns the maximum number of mask entries that `mask(allow, deny)` writes, its cost.
-
-        Counts edited items by their old attributes too, so that it looks at no single item.
-        """
+        """Returns the number of mask entries that `mask(allow, deny)` writes, its cost."""
         attributes = [*allow.items(), *deny.items()]
-        indexes = [*self._indexes, *([self._edited] if self._edited else ())]
-        found = (
-            len(each)
-            for name, values in attributes
-            for index in indexes
-            for each in index.items_with(name, set(values))
-        )
+        found = (len(each) for name, values in attributes for each in self.items_with(name, values))
         return len(attributes) * self._mask_length + sum(found)
 
     def check(self, allow: AttributeFilter, deny: AttributeFilter) -> None:

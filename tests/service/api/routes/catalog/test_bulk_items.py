@@ -199,9 +199,9 @@ async def test_other_workers_and_the_next_start_have_the_changes(
 async def test_a_request_whose_time_is_over_says_how_far_it_came(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.api.routes.bulk_items.IN_SLICE", 1)
+    monkeypatch.setattr("service.api.routes.catalog.bulk_items.IN_SLICE", 1)
     caller = Caller("", wait_seconds=0, has_left=bool)
-    monkeypatch.setattr("service.api.routes.bulk_items.caller_of", lambda _: caller)
+    monkeypatch.setattr("service.api.routes.catalog.bulk_items.caller_of", lambda _: caller)
     changes = [{"item_id": each, "hidden": True} for each in "de"]
     assert await change(client, *changes, 5) == done(1)
     assert await recommended(client) == [*"efghab"]
