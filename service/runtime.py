@@ -35,6 +35,7 @@ from service.ranking.recommender import Query, Recommendations
 from service.settings import Settings
 from service.stores.history.guarded import GuardedHistory
 from service.stores.history.protocol import Session
+from service.stores.items.protocol import AddedItemStore
 from service.stores.opening import open_edit_store, open_item_store, open_shared_limits
 from service.stores.session_refs import SessionRefs
 from service.teacher.connection import Teacher, connected_teacher
@@ -44,11 +45,11 @@ from service.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-_ITEMS_SECONDS_AT_START = 30.0
-"""Maximum time to read added items and edits before the service starts without them.
+_ANSWER_SECONDS_AT_START = 1.0
+"""Maximum time until the store of added items first answers, before the service starts without."""
 
-It is enough for the largest stores. Of a store that does not answer, each command fails sooner.
-"""
+_ITEMS_SECONDS_AT_START = 30.0
+"""Maximum time to read added items and edits of a store that answers; enough for the largest."""
 
 
 @dataclass
@@ -318,14 +319,15 @@ async def _opened_items(
 ) -> AsyncIterator[tuple[AddedItems, ItemEdits]]:
     """Context manager: opens the stores of added items and of edits, and follows their changes.
 
-    If the first read fails or takes more than `_ITEMS_SECONDS_AT_START`, the service starts without
-    these items and edits. Background tasks then read them later.
+    If the store does not answer in time, the service starts without these items and edits.
+    Background tasks then read them later.
     """
     poll_seconds = settings.items_poll_seconds
-    added_items = AddedItems(open_item_store(settings), variants, poll_seconds)
+    store = open_item_store(settings)
+    added_items = AddedItems(store, variants, poll_seconds)
     item_edits = ItemEdits(open_edit_store(settings), variants, poll_seconds)
     try:
-        await _read_first(added_items, item_edits)
+        await _read_first(store, added_items, item_edits)
         async with in_background(added_items.follow()), in_background(item_edits.follow()):
             yield added_items, item_edits
     finally:
@@ -333,8 +335,12 @@ async def _opened_items(
         await item_edits.close()
 
 
-async def _read_first(added_items: AddedItems, item_edits: ItemEdits) -> None:
+async def _read_first(
+    store: AddedItemStore, added_items: AddedItems, item_edits: ItemEdits
+) -> None:
     try:
+        async with asyncio.timeout(_ANSWER_SECONDS_AT_START):
+            await store.reach()
         async with asyncio.timeout(_ITEMS_SECONDS_AT_START):
             await added_items.refresh()
             await item_edits.refresh()
@@ -342,8 +348,9 @@ async def _read_first(added_items: AddedItems, item_edits: ItemEdits) -> None:
         logger.warning("starting without the added items: %s", error.in_full)
     except TimeoutError:
         logger.warning(
-            "starting without the added items: they could not be read within %g s; "
-            "they are read in the background",
+            "starting without the added items: their store did not answer within %g s, or they "
+            "could not be read within %g s; they are read in the background",
+            _ANSWER_SECONDS_AT_START,
             _ITEMS_SECONDS_AT_START,
         )
 

@@ -67,6 +67,9 @@ class FileItemStore(Generic[R]):
         without_room = await to_thread.run_sync(self._write, changes)
         return dict.fromkeys(without_room, store_is_full(self._max_items, self._kind))
 
+    async def reach(self) -> None:
+        """Implements `ItemStore.reach`: a file is always reached."""
+
     async def changes(self, since: str) -> Changes[R]:
         """Implements `ItemStore.changes`."""
         return await to_thread.run_sync(self._read, since)

@@ -165,6 +165,10 @@ class ItemStore(Protocol[R]):
         """
         ...
 
+    async def reach(self) -> None:
+        """Waits until the store has answered a question that costs nothing."""
+        ...
+
     async def changes(self, since: str) -> Changes[R]:
         """Returns the changes since the version `since` of the store.
 

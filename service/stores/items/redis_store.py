@@ -150,6 +150,10 @@ class RedisItemStore(Generic[R]):
         reply = await self._run(self._update(self._keys, arguments))
         return cast("tuple[Sequence[str], Sequence[str]]", reply)
 
+    async def reach(self) -> None:
+        """Implements `ItemStore.reach`."""
+        await self._run(self._redis.exists(self._keys[0]))
+
     async def changes(self, since: str) -> Changes[R]:
         """Implements `ItemStore.changes`.
 
