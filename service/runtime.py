@@ -1,7 +1,5 @@
 """The objects that routes use, opened when the service starts and closed when it ends."""
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,8 +20,9 @@ from service.bundles.checking import checks_of
 from service.bundles.hot_swap import HotSwap, WhileLoading, open_variants
 from service.bundles.item_edits import ItemEdits
 from service.bundles.mirrors import copy_missing, follow_addresses, mirrors_of
+from service.bundles.opened_items import opened_items
 from service.bundles.variants import ServedVariant, ServedVariants
-from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
+from service.errors import InvalidRequestError, NoTeacherError
 from service.events.impressions import Audience, Impressions
 from service.events.intake import EventIntake
 from service.events.opening import opened_events
@@ -35,21 +34,12 @@ from service.ranking.recommender import Query, Recommendations
 from service.settings import Settings
 from service.stores.history.guarded import GuardedHistory
 from service.stores.history.protocol import Session
-from service.stores.items.protocol import AddedItemStore
-from service.stores.opening import open_edit_store, open_item_store, open_shared_limits
+from service.stores.opening import open_shared_limits
 from service.stores.session_refs import SessionRefs
 from service.teacher.connection import Teacher, connected_teacher
 from service.teacher.slow_path import SlowPath
 from service.telemetry.logs import logs_fail
 from service.telemetry.metrics import Metrics
-
-logger = logging.getLogger(__name__)
-
-_ANSWER_SECONDS_AT_START = 1.0
-"""Maximum time until the store of added items first answers, before the service starts without."""
-
-_ITEMS_SECONDS_AT_START = 30.0
-"""Maximum time to read added items and edits of a store that answers; enough for the largest."""
 
 
 @dataclass
@@ -217,7 +207,7 @@ async def open_runtime(
     async with (
         _followed_keys(access),
         _served_bundles(settings, while_loading) as (variants, hot_swap),
-        _opened_items(settings, variants) as (added_items, item_edits),
+        opened_items(settings, variants) as (added_items, item_edits),
         opened_events(settings, metrics) as (intake, history, impressions),
         _shared_limits(settings, access.limits),
         connected_teacher(settings, metrics) as teacher,
@@ -311,48 +301,6 @@ async def _shared_limits(settings: Settings, limits: RateLimits) -> AsyncIterato
         yield
     finally:
         await redis.aclose()
-
-
-@asynccontextmanager
-async def _opened_items(
-    settings: Settings, variants: ServedVariants
-) -> AsyncIterator[tuple[AddedItems, ItemEdits]]:
-    """Context manager: opens the stores of added items and of edits, and follows their changes.
-
-    If the store does not answer in time, the service starts without these items and edits.
-    Background tasks then read them later.
-    """
-    poll_seconds = settings.items_poll_seconds
-    store = open_item_store(settings)
-    added_items = AddedItems(store, variants, poll_seconds)
-    item_edits = ItemEdits(open_edit_store(settings), variants, poll_seconds)
-    try:
-        await _read_first(store, added_items, item_edits)
-        async with in_background(added_items.follow()), in_background(item_edits.follow()):
-            yield added_items, item_edits
-    finally:
-        await added_items.close()
-        await item_edits.close()
-
-
-async def _read_first(
-    store: AddedItemStore, added_items: AddedItems, item_edits: ItemEdits
-) -> None:
-    try:
-        async with asyncio.timeout(_ANSWER_SECONDS_AT_START):
-            await store.reach()
-        async with asyncio.timeout(_ITEMS_SECONDS_AT_START):
-            await added_items.refresh()
-            await item_edits.refresh()
-    except ItemStoreUnavailableError as error:
-        logger.warning("starting without the added items: %s", error.in_full)
-    except TimeoutError:
-        logger.warning(
-            "starting without the added items: their store did not answer within %g s, or they "
-            "could not be read within %g s; they are read in the background",
-            _ANSWER_SECONDS_AT_START,
-            _ITEMS_SECONDS_AT_START,
-        )
 
 
 # A coroutine, because FastAPI would run an ordinary function in a thread.
