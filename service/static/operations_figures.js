@@ -16,6 +16,7 @@ const SHOWN_METRIC = "NDCG@20";
 const REASONS = {
   busy: "too much light work (busy)",
   share: "the key sends more than its share (share)",
+  limit: "the key is over its limits, and was told so a moment ago (limit)",
   full: "the queue of heavy work is full (full)",
   deadline: "its time is over (deadline)",
   left: "the client has left (left)",
