@@ -16,21 +16,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from export.compared_rankers import compare
 from export.contract.addresses.place import place_of
 from export.contract.bundle import BundleError, BundleLayout, Manifest, load_bundle
 from export.contract.folders import finish_replacement, readable_folder
-from export.figures import (
-    REFIT,
-    VALIDATION,
-    Comparison,
-    RowName,
-    measure,
-    metrics_of,
-    teacher_evaluations,
-)
+from export.figures import measure, metrics_of
 from export.freeze import Trained, freeze
 from training.cli import run, say
-from training.data.dataset import Dataset, Split
+from training.data.dataset import Dataset
 from training.data.storage import load_dataset
 from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import (
@@ -44,14 +37,11 @@ from training.distillation.job import Job, current_checkpoints, jobs_of
 from training.distillation.variants import DISTILLED, TEACHER_FREE, VARIANTS
 from training.errors import ConfigError
 from training.evaluation.baselines.registry import BASELINES_VERSION
-from training.evaluation.baselines.runs import baseline_evaluations
-from training.evaluation.row_names import row_name
 from training.evaluation.yardstick import ranker_of
 from training.knowledge import Knowledge, load_knowledge
 from training.provenance import commit, without_addresses
 from training.settings.experiment import Experiment
 from training.settings.options import WORK, Config, Work
-from training.settings.student import STUDENT_NAMES
 from training.stage import fingerprint
 from training.students.scorer import StudentScorer
 from training.workplace import Workplace, knowledge_folder, open_experiment
@@ -127,6 +117,8 @@ class Choice:
         best: the student that validation has chosen; `served` is this student or a refit of it.
         served: the student to export.
         measured: the student whose metrics the manifest shows.
+        counterpart: the best student without a teacher, which `measured` is compared with; None for
+            a refit, if none is trained, or if `best` itself has no teacher.
         made_from: fingerprint of everything that decides the bundle.
         weights_sha256: SHA-256 in hexadecimal of the weights of `served`.
     """
@@ -134,6 +126,7 @@ class Choice:
     best: Checkpoint
     served: Trained
     measured: Trained
+    counterpart: Checkpoint | None
     made_from: str
     weights_sha256: str
 
@@ -159,15 +152,17 @@ def export(
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
     jobs = list(jobs_of(experiment, dataset, knowledge, [variant]))
-    choice = _choice(jobs, workplace, refit)
+    teacher_free = _trained(jobs_of(experiment, dataset, knowledge, [TEACHER_FREE]), workplace)
+    choice = _choice(jobs, teacher_free, workplace, refit)
     finish_replacement(workplace.bundle)
     if is_bundle_of(choice.made_from, workplace.bundle):
         say(f"{workplace.bundle} is current, nothing to do")
         return
     served, measured = choice.served, choice.measured
-    teacher_free = jobs_of(experiment, dataset, knowledge, [TEACHER_FREE])
-    say(f"exporting {_described_choice(choice.best, teacher_free, workplace)}")
-    comparison = compare(measured.checkpoint, dataset, knowledge, experiment, workplace)
+    say(f"exporting {describe_choice(choice.best, teacher_free)}")
+    comparison = compare(
+        measured.checkpoint, dataset, knowledge, experiment, workplace, choice.counterpart
+    )
     manifest = freeze(
         served.checkpoint,
         served.dataset,
@@ -181,7 +176,10 @@ def export(
     say(describe(workplace.bundle, manifest, in_torch))
 
 
-def _choice(jobs: Sequence[Job], workplace: Workplace, refit: bool) -> Choice:
+def _choice(
+    jobs: Sequence[Job], teacher_free: Sequence[Checkpoint], workplace: Workplace, refit: bool
+) -> Choice:
+    """Chooses a student of `jobs`, which have one variant, and its counterpart."""
     variant = jobs[0].variant
     best = best_on_validation(current_checkpoints(jobs, workplace.checkpoints), variant)
     if refit:
@@ -195,23 +193,21 @@ def _choice(jobs: Sequence[Job], workplace: Workplace, refit: bool) -> Choice:
         for each, job in zip(current_checkpoints(chosen, folder), chosen, strict=True)
     ]
     hashes = [_weights_hash(folder / job.name) for job in chosen]
-    made_from = fingerprint(
-        RULES_VERSION,
-        BASELINES_VERSION,
-        jobs[0].dataset.fingerprint,
-        *(part for job, each in zip(chosen, hashes, strict=True) for part in (job.name, each)),
-    )
-    return Choice(best, trained[0], trained[-1], made_from, hashes[0])
+    parts = [part for job, each in zip(chosen, hashes, strict=True) for part in (job.name, each)]
+    counterpart = None
+    if teacher_free and not refit and variant != TEACHER_FREE:
+        counterpart = best_on_validation(teacher_free, TEACHER_FREE)
+        parts += [counterpart.name, _weights_hash(workplace.checkpoints / counterpart.name)]
+    made_from = fingerprint(RULES_VERSION, BASELINES_VERSION, jobs[0].dataset.fingerprint, *parts)
+    return Choice(best, trained[0], trained[-1], counterpart, made_from, hashes[0])
 
 
-def _described_choice(best: Checkpoint, teacher_free: Iterable[Job], workplace: Workplace) -> str:
-    """Returns a text about the chosen student `best`, beside the best one without a teacher.
-
-    `teacher_free`: the jobs of the variant without a teacher; untrained jobs are left out.
-    """
+def _trained(jobs: Iterable[Job], workplace: Workplace) -> Sequence[Checkpoint]:
+    """Returns the checkpoints of `jobs`; untrained jobs are left out."""
     folder = workplace.checkpoints
-    trained = [job for job in teacher_free if is_trained(folder / job.name, job.stamp)]
-    return describe_choice(best, current_checkpoints(trained, folder))
+    return current_checkpoints(
+        [job for job in jobs if is_trained(folder / job.name, job.stamp)], folder
+    )
 
 
 def _provenance(
@@ -252,39 +248,6 @@ def is_bundle_of(made_from: str, folder: Path) -> bool:
     except BundleError:
         return False
     return bool(provenance.get("made_from") == made_from)
-
-
-def compare(
-    checkpoint: Checkpoint,
-    dataset: Dataset,
-    knowledge: Knowledge,
-    experiment: Experiment,
-    workplace: Workplace,
-) -> Comparison:
-    """Collects the ranks of baselines and teacher, for a comparison with the student.
-
-    Reads the baselines' ranks that `evaluate` has stored; tunes and measures baselines without
-    stored ranks. If the student is a refit, so are the baselines. The teacher's ranks always come
-    from the answers in `knowledge`.
-    """
-    description = checkpoint.description
-    refitted = description.protocol != "train"
-    teacher = teacher_evaluations(knowledge, dataset)
-    if refitted:
-        teacher = {split: each for split, each in teacher.items() if split == Split.TEST}
-    teacher_name = RowName(f"teacher {experiment.teacher.kind}", teacher_free=False)
-    return Comparison(
-        student=RowName(
-            row_name(description.variant, experiment.training.loss),
-            STUDENT_NAMES[description.student.kind],
-            teacher_free=not VARIANTS[description.variant].needs_teacher,
-            protocol=REFIT if refitted else VALIDATION,
-        ),
-        seed=description.seed,
-        baselines=baseline_evaluations(dataset, workplace.baselines, refitted=refitted),
-        teacher=(teacher_name, teacher) if teacher else None,
-        num_draws=experiment.ladder.num_resamples,
-    )
 
 
 def torch_metrics(checkpoint: Checkpoint, dataset: Dataset) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
-"""Computes a manifest's metrics, figures and verdict, for the student, baselines and teacher.
+"""Computes a manifest's metrics, figures and verdict, for the student and what it is compared with.
 
-A figure is the mean of a metric over the examples of a split, with its 95 % interval. The student
-and the baselines are measured on the same examples, with the same bootstrap draws. The teacher is
-measured on the examples that it has answered.
+A figure is the mean of a metric over the examples of a split, with its 95 % interval. The student,
+the baselines and the student without a teacher are measured on the same examples, with the same
+bootstrap draws. The teacher is measured on the examples that it has answered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from training.evaluation.intervals import Bootstrap, Interval
 from training.evaluation.metrics import metric_values
 from training.evaluation.rank_files import held_out_examples
 from training.evaluation.stored import answers_ranker
-from training.evaluation.verdict import best_baseline, differences_to, verdict
+from training.evaluation.verdict import best_baseline, differences_to, verdict, without_teacher
 from training.evaluation.yardstick import Ranker, evaluate
 from training.knowledge import Knowledge
 from training.progress import ProgressBar, counting
@@ -46,8 +46,23 @@ class RowName(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Counterpart:
+    """A student of the same kind that learned without a teacher.
+
+    Attributes:
+        name: name of the student.
+        seed: seed of its training.
+        ranks: its ranks on all held-out examples.
+    """
+
+    name: RowName
+    seed: int
+    ranks: BySplit
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """The ranks of baselines and teacher, which an exported student is compared with.
+    """The ranks of the rankers which an exported student is compared with.
 
     Attributes:
         student: name of the student; the baselines were fitted under its protocol.
@@ -55,6 +70,7 @@ class Comparison:
         baselines: ranks of each baseline on all held-out examples, by name of the baseline.
         teacher: name and ranks of the teacher; None if it has answered no held-out example.
         num_draws: number of bootstrap draws for the intervals.
+        counterpart: the student without a teacher; None if there is none of the same protocol.
     """
 
     student: RowName
@@ -62,12 +78,13 @@ class Comparison:
     baselines: Mapping[str, BySplit]
     teacher: tuple[RowName, BySplit] | None
     num_draws: int
+    counterpart: Counterpart | None = None
 
     def figures(self, student: BySplit, dataset: Dataset) -> tuple[Figure, ...]:
-        """Computes the figures of the student, the baselines and the teacher, in this order.
+        """Computes the figures of the student, its counterpart, the baselines and the teacher.
 
-        A ranker has one figure for each metric of `METRICS` and each held-out split on which it
-        was ranked.
+        They are in this order. A ranker has one figure for each metric of `METRICS` and each
+        held-out split on which it was ranked.
 
         Args:
             student: ranks of the student, by held-out split.
@@ -75,6 +92,7 @@ class Comparison:
         """
         rows = [
             (self.student, student),
+            *([(self.counterpart.name, self.counterpart.ranks)] if self.counterpart else []),
             *(
                 (RowName(name, protocol=self.student.protocol), each)
                 for name, each in self.baselines.items()
@@ -86,14 +104,20 @@ class Comparison:
     def verdict(self, student: BySplit, dataset: Dataset) -> str:
         """Returns the sentence that says which baselines the student beats on the test examples.
 
+        The student without a teacher is one of them, as in `training.evaluate`.
+
         Args:
             student: ranks of the student, by held-out split.
             dataset: the dataset with the examples of all ranks.
         """
         evaluation = student[Split.TEST]
+        rivals = {name: each[Split.TEST].ranks for name, each in self.baselines.items()}
+        if self.counterpart is not None:
+            name = without_teacher(self.counterpart.seed)
+            rivals[name] = self.counterpart.ranks[Split.TEST].ranks
         differences = differences_to(
             evaluation.ranks,
-            {name: each[Split.TEST].ranks for name, each in self.baselines.items()},
+            rivals,
             dataset.user_of_row[evaluation.rows],
             num_draws=self.num_draws,
         )

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from export.contract.manifest import Figure
-from export.figures import Comparison, RowName, teacher_evaluations
+from export.figures import Comparison, Counterpart, RowName, teacher_evaluations
 from training.data.dataset import Dataset, Split
 from training.evaluation.baselines.runs import BySplit
 from training.evaluation.yardstick import Evaluation
@@ -87,6 +89,22 @@ def test_the_verdict_names_the_student_and_each_baseline(
     assert verdict.startswith("On 12 test examples, the NDCG@20 of SASRec DLLM2Rec (seed 2) is ")
     assert "above popularity by 0.5000 [0.5000, 0.5000]" in verdict
     assert "below last-item by 0.5000 [0.5000, 0.5000]" in verdict
+
+
+def test_the_student_without_a_teacher_has_figures_and_is_one_of_those_in_the_verdict(
+    comparison: Comparison, dataset: Dataset
+) -> None:
+    counterpart = Counterpart(RowName("CE", "SASRec"), 4, ranked(dataset, 2))
+    compared = replace(comparison, counterpart=counterpart)
+    figures = compared.figures(ranked(dataset, 3), dataset)
+    rows = list(dict.fromkeys(each.row for each in figures))
+    assert rows == ["DLLM2Rec", "CE", "popularity", "last-item", "teacher titles"]
+    # A next item at rank 2 has 1 / log2(3) = 0.6309, at rank 3 1 / log2(4) = 0.5.
+    assert figure(figures, "CE", "test", "NDCG@20").mean == pytest.approx(0.6309, abs=1e-4)
+    assert (
+        "below last-item by 0.5000 [0.5000, 0.5000] and the same student without a teacher "
+        "(seed 4) by 0.1309 [0.1309, 0.1309]" in compared.verdict(ranked(dataset, 3), dataset)
+    )
 
 
 def test_a_teacher_is_measured_on_the_examples_that_it_has_answered(dataset: Dataset) -> None:

@@ -145,6 +145,31 @@ def test_a_manifest_shows_the_student_beside_every_baseline_and_says_which_it_be
     assert manifest.verdict in capsys.readouterr().out
 
 
+def test_a_manifest_compares_the_student_with_the_best_one_without_a_teacher_as_evaluate_does(
+    workplace: Workplace, checkpoint: Checkpoint
+) -> None:
+    train(workplace, checkpoint, "distilled", 0, 0.2)
+    assert export(workplace) == 0
+    alone = load_bundle(workplace.bundle).manifest.verdict
+    train(workplace, checkpoint, "plain", 0, 0.1)
+    train(workplace, checkpoint, "plain", 1, 0.3)
+    assert export(workplace) == 0  # the bundle is not current any more
+
+    manifest = load_bundle(workplace.bundle).manifest
+    student, counterpart = (
+        [each for each in manifest.figures if each.row == row and each.metric == "NDCG@20"]
+        for row in ("DLLM2Rec", "CE")
+    )
+    assert [(each.split, each.teacher_free, each.student) for each in counterpart] == [
+        ("validation", True, "SASRec"),
+        ("test", True, "SASRec"),
+    ]
+    # They have the same weights here.
+    assert counterpart[1].mean == pytest.approx(student[1].mean, abs=1e-3)
+    assert "the same student without a teacher" not in alone
+    assert "the same student without a teacher (seed 1)" in manifest.verdict
+
+
 def refit(workplace: Workplace, student: Student) -> list[Checkpoint]:
     """Refits the better of two students by hand: one has other offsets than the other."""
     experiment = load_experiment(workplace.folder.parent.parent / "films.toml")

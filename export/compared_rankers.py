@@ -1,0 +1,68 @@
+"""Collects the rankers which an exported student is compared with, for its manifest."""
+
+from export.figures import (
+    REFIT,
+    VALIDATION,
+    Comparison,
+    Counterpart,
+    RowName,
+    measure,
+    teacher_evaluations,
+)
+from training.data.dataset import Dataset, Split
+from training.distillation.checkpoint import Checkpoint
+from training.distillation.variants import VARIANTS
+from training.evaluation.baselines.runs import baseline_evaluations
+from training.evaluation.row_names import row_name
+from training.evaluation.yardstick import ranker_of
+from training.knowledge import Knowledge
+from training.settings.experiment import Experiment
+from training.settings.student import STUDENT_NAMES
+from training.students.scorer import StudentScorer
+from training.workplace import Workplace
+
+
+def compare(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    knowledge: Knowledge,
+    experiment: Experiment,
+    workplace: Workplace,
+    counterpart: Checkpoint | None,
+) -> Comparison:
+    """Collects the ranks of baselines, teacher and `counterpart`, to compare the student with.
+
+    Reads the baselines' ranks that `evaluate` has stored; tunes and measures baselines without
+    stored ranks. If the student is a refit, so are the baselines. The teacher's ranks always come
+    from the answers in `knowledge`. The counterpart is measured here, in torch.
+    """
+    description = checkpoint.description
+    refitted = description.protocol != "train"
+    teacher = teacher_evaluations(knowledge, dataset)
+    if refitted:
+        teacher = {split: each for split, each in teacher.items() if split == Split.TEST}
+    teacher_name = RowName(f"teacher {experiment.teacher.kind}", teacher_free=False)
+    return Comparison(
+        student=_row_of(checkpoint, experiment, REFIT if refitted else VALIDATION),
+        seed=description.seed,
+        baselines=baseline_evaluations(dataset, workplace.baselines, refitted=refitted),
+        teacher=(teacher_name, teacher) if teacher else None,
+        num_draws=experiment.ladder.num_resamples,
+        counterpart=_measured(counterpart, dataset, experiment) if counterpart else None,
+    )
+
+
+def _measured(checkpoint: Checkpoint, dataset: Dataset, experiment: Experiment) -> Counterpart:
+    ranker = ranker_of(StudentScorer(checkpoint.student(), dataset), dataset)
+    ranks = measure(ranker, dataset, "without a teacher")
+    return Counterpart(_row_of(checkpoint, experiment), checkpoint.description.seed, ranks)
+
+
+def _row_of(checkpoint: Checkpoint, experiment: Experiment, protocol: str = VALIDATION) -> RowName:
+    description = checkpoint.description
+    return RowName(
+        row_name(description.variant, experiment.training.loss),
+        STUDENT_NAMES[description.student.kind],
+        teacher_free=not VARIANTS[description.variant].needs_teacher,
+        protocol=protocol,
+    )
