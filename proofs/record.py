@@ -16,6 +16,8 @@ from training.cli import say
 from training.provenance import commit, hardware
 from training.stage import write_text
 
+_SMALL = 1e-3
+
 FOLDER = Path(__file__).parents[1] / "docs" / "proofs"
 
 
@@ -53,12 +55,17 @@ class Figure:
         return at_least <= self.value <= at_most
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the fields that are not None, with numbers rounded to four decimals."""
+        """Returns the fields that are not None, rounded as `_rounded` does."""
         return {
-            name: round(value, 4) if isinstance(value, float) else value
+            name: _rounded(value) if isinstance(value, float) else value
             for name, value in asdict(self).items()
             if value is not None
         }
+
+
+def _rounded(value: float) -> float:
+    """Rounds to four decimals; a smaller value keeps two significant digits."""
+    return round(value, 4) if abs(value) >= _SMALL else float(f"{value:.2g}")
 
 
 def save_proof(path: Path, words: Sequence[str], figures: Sequence[Figure]) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.__main__ import BenchOptions
 from benchmarks.load.workloads import RATE
 from benchmarks.subjects.subject import NUM_ITEMS
+from distilled_recommender.recommend.program import PART_ROWS
 from export.graphs.block_search import NUM_CANDIDATES
 from export.scorer import BLOCKS_FROM, MIN_RECALL
 from proofs.prepare import MILLIONS, PER_ITEM, PER_USER
@@ -61,6 +62,7 @@ def _of_demo(row: str) -> float:
 
 
 PREPARE, SCALES = "docs/proofs/prepare.json", "benchmarks/out/scale.json"
+BATCH = "docs/proofs/batch.json"
 REQUEST_COST = "benchmarks/out/request_cost.json"
 CONSTANT_RATE = "benchmarks/out/constant_rate.json"
 STUDENT_AND_TEACHERS = "benchmarks/out/student_vs_teacher.json"
@@ -91,6 +93,14 @@ RECORDS: Mapping[Place, Sequence[tuple[str, str]]] = {
         (PREPARE, f"{millions:g} million interactions: {name}")
         for millions in MILLIONS
         for name in ("peak resident memory", "peak private memory")
+    ),
+    (SCALE, "A whole base"): tuple(
+        (BATCH, name)
+        for name in (
+            "rate of one core",
+            "peak memory of all processes, tenth 1",
+            "peak memory of all processes, tenth 9",
+        )
     ),
     (SCALE, "A billion events a day, a hundred million items"): (
         (SCALES, "an answer from 10,000 items"),
@@ -210,5 +220,11 @@ STATED: Mapping[Place, Mapping[str, float]] = {
         "3.8 s": _per_million("processor time"),
     },
     (SCALE, "Prepare"): {"262,144": 262_144},
+    (SCALE, "A whole base"): {
+        "8,192": PART_ROWS,
+        "75 s": _value(BATCH, "time of all processes"),
+        "120 bytes": _value(BATCH, "size of the output") / _value(BATCH, "histories"),
+        "3,496": 3_496,  # items of MovieLens
+    },
     (SCALE, "A billion events a day, a hundred million items"): _large_shop(),
 }

@@ -28,6 +28,12 @@ def test_a_record_names_its_command_and_leaves_out_what_a_figure_has_not(tmp_pat
     assert {"commit", "date", "hardware"} < set(record)
 
 
+def test_a_record_rounds_to_four_decimals_but_no_small_value_to_nothing() -> None:
+    assert Figure("ratio", "times", 1.23456).as_json()["value"] == 1.2346
+    small = Figure("difference", "", 1.94e-6, at_most=1e-5).as_json()
+    assert (small["value"], small["at_most"]) == (1.9e-6, 1e-5)
+
+
 def test_a_proof_gets_its_options_and_a_missed_bar_is_exit_code_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -282,6 +282,31 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/v1/items/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Items
+         * @description Adds, changes, hides and removes up to 10,000 items; a change that fails stops no other.
+         *
+         *     A change of an item of the bundle is like `PATCH /v1/items/{item_id}`. Any other item is added,
+         *     or the added one is changed. Changes are made in their order, and can be sent again. This worker
+         *     applies them before it answers, all others within ITEMS_POLL_SECONDS. The request works for 2
+         *     seconds, or those of `Prefer: wait=N` up to 10; `processed` says how far it came.
+         */
+        post: operations["change_items_v1_items_bulk_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/model": {
         parameters: {
             query?: never;
@@ -567,6 +592,27 @@ export type components = {
                     [key: string]: number;
                 };
             };
+        };
+        /**
+         * ChangedItemsAnswer
+         * @description The outcome of a bulk request.
+         */
+        ChangedItemsAnswer: {
+            /**
+             * Processed
+             * @description number of changes that were worked on, from the first; if there are more in the request, its time was over: send the others again
+             */
+            processed: number;
+            /**
+             * Failed
+             * @description number of processed changes that were not made
+             */
+            failed: number;
+            /**
+             * Failures
+             * @description the first 100 of those that were not made
+             */
+            failures: components["schemas"]["FailedChange"][];
         };
         /**
          * ComparedAnswer
@@ -877,6 +923,29 @@ export type components = {
             comparisons: components["schemas"]["ComparisonOfVariantsAnswer"][];
             /** @description recent events against the training of the model; null: not compared */
             drift: components["schemas"]["DriftAnswer"] | null;
+        };
+        /**
+         * FailedChange
+         * @description A change of a bulk request that was not made.
+         */
+        FailedChange: {
+            /**
+             * Place
+             * @description place of the change in the request, from 0
+             */
+            place: number;
+            /**
+             * Item Id
+             * @description null: it cannot be read
+             */
+            item_id: string | null;
+            /**
+             * Status
+             * @description status that a request with this change alone would have
+             */
+            status: number;
+            /** Detail */
+            detail: string;
         };
         /**
          * FigureAnswer
@@ -1978,6 +2047,54 @@ export type components = {
             /** Events */
             events: components["schemas"]["SessionEvent"][];
         };
+        /**
+         * ChangedItem
+         * @description A change of one item in a bulk request; fields that are left out stay as they are.
+         */
+        ChangedItem: {
+            /** Item Id */
+            item_id: string;
+            /**
+             * Removed
+             * @description whether the item is removed; only added items can be, others can be hidden
+             * @default false
+             */
+            removed?: boolean;
+            /**
+             * Hidden
+             * @description whether the item is neither recommended nor shown
+             * @default false
+             */
+            hidden?: boolean;
+            /**
+             * Title
+             * @description title; needed for an item that the service does not know
+             * @default null
+             */
+            title?: string | null;
+            /**
+             * Attributes
+             * @description all attributes to filter by
+             * @default null
+             */
+            attributes?: {
+                [key: string]: string[];
+            } | null;
+            /**
+             * Embedding
+             * @description as in NewItem, for an item that is not in the bundle; if missing, an unchanged title keeps its embedding, and the connected teacher embeds a new one
+             * @default null
+             */
+            embedding?: number[] | null;
+        };
+        /**
+         * ChangedItems
+         * @description Changes of many items, which are made in their order.
+         */
+        ChangedItems: {
+            /** Items */
+            items: components["schemas"]["ChangedItem"][];
+        };
     };
     responses: never;
     parameters: never;
@@ -2011,6 +2128,7 @@ export type AddedItemAnswer = components['schemas']['AddedItemAnswer'];
 export type BatchAnswer = components['schemas']['BatchAnswer'];
 export type BatchRequest = components['schemas']['BatchRequest'];
 export type Boost = components['schemas']['Boost'];
+export type ChangedItemsAnswer = components['schemas']['ChangedItemsAnswer'];
 export type ComparedAnswer = components['schemas']['ComparedAnswer'];
 export type ComparedTeacherAnswer = components['schemas']['ComparedTeacherAnswer'];
 export type ComparisonAnswer = components['schemas']['ComparisonAnswer'];
@@ -2022,6 +2140,7 @@ export type EventRecommendationAnswer = components['schemas']['EventRecommendati
 export type EventsAnswer = components['schemas']['EventsAnswer'];
 export type ExamplesAnswer = components['schemas']['ExamplesAnswer'];
 export type ExperimentsAnswer = components['schemas']['ExperimentsAnswer'];
+export type FailedChange = components['schemas']['FailedChange'];
 export type FigureAnswer = components['schemas']['FigureAnswer'];
 export type HealthAnswer = components['schemas']['HealthAnswer'];
 export type IntervalAnswer = components['schemas']['IntervalAnswer'];
@@ -2053,6 +2172,8 @@ export type FieldProblem = components['schemas']['FieldProblem'];
 export type Problem = components['schemas']['Problem'];
 export type SessionEvent = components['schemas']['SessionEvent'];
 export type NewEvents = components['schemas']['NewEvents'];
+export type ChangedItem = components['schemas']['ChangedItem'];
+export type ChangedItems = components['schemas']['ChangedItems'];
 export type HeaderXRequestId = components['headers']['X-Request-ID'];
 export type HeaderServerTiming = components['headers']['Server-Timing'];
 export type HeaderRetryAfter = components['headers']['Retry-After'];
@@ -3532,6 +3653,95 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Content Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_items_v1_items_bulk_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description JSON, or `application/x-ndjson` with one item per line and no list around them */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangedItems"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangedItemsAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
