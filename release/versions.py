@@ -1,5 +1,6 @@
 """Checks that all places of the repository that name the version name the same one."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ import yaml
 
 PYPROJECT = "pyproject.toml"
 CLIENT = "clients/python/pyproject.toml"
+TYPESCRIPT = "clients/typescript/package.json"
 CHANGELOG = "CHANGELOG.md"
 UPGRADING = "docs/upgrading.md"
 KUSTOMIZATIONS = ("deploy/kubernetes/kustomization.yaml", "deploy/teaching/kustomization.yaml")
@@ -39,7 +41,8 @@ def problems(root: Path) -> list[str]:
 
 def _other_versions(root: Path) -> Mapping[str, str]:
     """Returns the versions outside of the package's own project file, by place."""
-    found = {CLIENT: _project_version(root / CLIENT)}
+    package = json.loads((root / TYPESCRIPT).read_text(encoding="utf-8"))
+    found = {CLIENT: _project_version(root / CLIENT), TYPESCRIPT: package["version"]}
     for path in KUSTOMIZATIONS:
         images: list[Any] = yaml.safe_load((root / path).read_text(encoding="utf-8"))["images"]
         found |= {f"{path}, image {each['name']}": each["newTag"] for each in images}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from release.versions import CHANGELOG, CLIENT, KUSTOMIZATIONS, PYPROJECT, UPGRADING
+from release.versions import CHANGELOG, CLIENT, KUSTOMIZATIONS, PYPROJECT, TYPESCRIPT, UPGRADING
 
 PROJECT = """
 [build-system]
@@ -23,6 +23,7 @@ FILES = {
     "shop/__init__.py": "VERSION = 1\n",
     CLIENT: PROJECT.format(name="distilled-recommender-client", package="client"),
     "clients/python/client/__init__.py": "",
+    TYPESCRIPT: '{"version": "0.1.0"}',
     CHANGELOG: "# Changelog\n\n## 0.1.0 - 2026-11-29\n\n- The first.\n",
     UPGRADING: "# Upgrading\n\n## To 0.1.0\n\nNothing.\n",
     "docs/index.md": "# Shop\n",

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from release.versions import CHANGELOG, CLIENT, KUSTOMIZATIONS, PYPROJECT, UPGRADING, problems
+from release.versions import (
+    CHANGELOG,
+    CLIENT,
+    KUSTOMIZATIONS,
+    PYPROJECT,
+    TYPESCRIPT,
+    UPGRADING,
+    problems,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +26,7 @@ def test_a_repository_whose_places_agree_has_no_problem(root: Path) -> None:
     assert problems(root) == []
 
 
-@pytest.mark.parametrize("place", [CLIENT, *KUSTOMIZATIONS])
+@pytest.mark.parametrize("place", [CLIENT, TYPESCRIPT, *KUSTOMIZATIONS])
 def test_another_version_is_a_problem_that_names_its_place(root: Path, place: str) -> None:
     text = (root / place).read_text().replace("0.1.0", "0.0.9")
     (root / place).write_text(text)
