@@ -58,6 +58,7 @@ def test_a_quick_run_leaves_out_benchmarks_that_have_no_bar_or_need_an_llm(
     assert names_of() == benchmark_names()
     assert set(benchmark_names()) - set(names_of("--quick")) == {
         "breakdown",
+        "gains",
         "scale",
         "student_vs_teacher",
     }

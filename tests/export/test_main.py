@@ -149,6 +149,7 @@ def test_a_manifest_compares_the_student_with_the_best_one_without_a_teacher_as_
     workplace: Workplace, checkpoint: Checkpoint
 ) -> None:
     train(workplace, checkpoint, "distilled", 0, 0.2)
+    train(workplace, checkpoint, "distilled", 1, 0.1)
     assert export(workplace) == 0
     alone = load_bundle(workplace.bundle).manifest.verdict
     train(workplace, checkpoint, "plain", 0, 0.1)
