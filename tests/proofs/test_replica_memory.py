@@ -13,4 +13,4 @@ def test_the_memory_of_a_replica_is_read_when_ready_under_load_and_during_a_swap
     assert ready.name == "500 items, ready"
     assert 50 < ready.value <= used.value + 1
     assert used.value < peak.value, "the child process that checks the next bundle counts"
-    assert 50 < after.value < peak.value
+    assert 50 < after.value <= peak.value + 5  # the peak is sampled
