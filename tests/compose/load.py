@@ -86,3 +86,9 @@ def _click(
     record.versions[answer["model_version"]] += 1
     if answer["stored"]:
         record.stored[session_id].append(item_id)
+
+
+def is_within(acknowledged: list[str], stored: list[str]) -> bool:
+    """Tells whether `acknowledged` is a subsequence of `stored`."""
+    remaining = iter(stored)
+    return all(item_id in remaining for item_id in acknowledged)

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.compose.conftest import ROOT
-from tests.compose.load import load
+from tests.compose.load import is_within, load
 
 if TYPE_CHECKING:
     from tests.compose.conftest import Stack
@@ -182,7 +182,8 @@ def test_a_backup_made_while_redis_rewrites_its_file_is_restored_completely(
         for session_id, item_ids in acknowledged.items():
             stored = stored_history(client, session_id)
             assert item_ids
-            assert stored[: len(item_ids)] == item_ids
+            # An event that was not acknowledged in time may be stored, too.
+            assert is_within(item_ids, stored)
 
 
 def test_a_truncated_backup_is_refused_and_the_data_of_redis_stays(

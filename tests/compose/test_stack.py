@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from tests.compose.conftest import ROOT
-from tests.compose.load import load
+from tests.compose.load import is_within, load
 from tests.compose.secret import is_secret
 
 if TYPE_CHECKING:
@@ -170,12 +170,6 @@ def test_a_killed_redis_degrades_answers_and_loses_no_acknowledged_event(
     for session_id, item_ids in record.stored.items():
         stored = client.get(f"/v1/sessions/{session_id}").json()["history"]
         assert is_within(item_ids, stored), session_id
-
-
-def is_within(acknowledged: list[str], stored: list[str]) -> bool:
-    """Tells whether `acknowledged` is a subsequence of `stored`."""
-    remaining = iter(stored)
-    return all(item_id in remaining for item_id in acknowledged)
 
 
 def test_replicas_are_replaced_under_load_without_a_failed_request_and_then_kept(
