@@ -29,6 +29,10 @@ invalid field. `type` is always `about:blank`: the status tells the kind.
 # Statuses that no error of the service causes, but HTTP itself or a defect.
 OTHERS = {
     HTTPStatus.BAD_REQUEST: "The request is not HTTP, or its header lines break a rule of HTTP.",
+    HTTPStatus.REQUEST_TIMEOUT: "The request took too long to arrive.",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "The URL is too long.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "URL and header lines together are too long.",
+    HTTPStatus.MISDIRECTED_REQUEST: "The header `Host` names no host of ALLOWED_HOSTS.",
     HTTPStatus.METHOD_NOT_ALLOWED: "The path exists, with other methods: see the header `Allow`.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is longer than 1 MiB.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "A defect: the log has the details under the request id.",
