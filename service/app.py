@@ -15,11 +15,12 @@ from service.access.access import Access
 from service.access.hosts import AnswerKnownHosts
 from service.admission.admission import Admission
 from service.admission.middleware import AdmitByCost
-from service.api import event_batches, item_batches
 from service.api.authorization import AuthorizeByKey
+from service.api.batches import events as event_batches
+from service.api.batches import items as item_batches
 from service.api.costs import COSTS, cost_table
 from service.api.lanes import open_lanes
-from service.api.openapi import complete
+from service.api.openapi.document import complete
 from service.api.problems import (
     documented,
     install_problems,
@@ -210,6 +211,8 @@ def _middlewares(
         # Last, because only the routes after it read bodies. Lanes check the same limit themselves.
         Middleware(
             BodyLimit,
-            max_structure={each.PATH: each.MAX_STRUCTURE for each in (event_batches, item_batches)},
+            max_structure={
+                each.path: each.max_structure for each in (event_batches.BODY, item_batches.BODY)
+            },
         ),
     ]

@@ -14,7 +14,7 @@ from export.contract.bundles_folder import BundleLink
 from proofs.chaos.stack import RedisNode, ServiceProcess, free_ports
 from proofs.fixtures.film_teacher import running_teacher
 from proofs.record import Figure
-from service.api import openapi_examples
+from service.api.openapi import examples
 
 KEY = "a-key-for-schemathesis"
 SETTINGS = """
@@ -48,7 +48,7 @@ def published(bundle: Path, folder: Path) -> BundleLink:
     The other copy has the name that the examples of the API activate.
     """
     link = BundleLink(folder / "active")
-    for name in (openapi_examples.BODIES["Activation"]["bundle"], "served-first"):
+    for name in (examples.BODIES["Activation"]["bundle"], "served-first"):
         shutil.copytree(bundle, link.folder(name))
         link.move(name)
     return link

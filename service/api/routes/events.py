@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 
 from service.access.principal import Principal
 from service.api.authorization import PrincipalDep
-from service.api.event_batches import PATH, REQUEST_BODY, Parsed, events_in
-from service.api.openapi import TIMED
+from service.api.batches.events import BODY, Parsed, events_in
+from service.api.openapi.document import TIMED
 from service.api.problems import documented
 from service.api.requests import TurnDep
 from service.api.responses import event_outcome, json_response
@@ -31,11 +31,11 @@ Outcome = Mapping[str, Any]
 
 
 @router.post(
-    PATH,
+    BODY.path,
     response_model=EventsAnswer,
     responses=TIMED
     | documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    openapi_extra=dict(REQUEST_BODY),
+    openapi_extra=dict(BODY.request_body),
 )
 async def append_events(
     request: Request,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from service.access.principal import Principal
 from service.api.answering import ranked_response
 from service.api.authorization import PrincipalDep
-from service.api.openapi import TIMED
+from service.api.openapi.document import TIMED
 from service.api.problems import documented
 from service.api.requests import (
     ScopeDep,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from service.api.answering import ranked_response
 from service.api.authorization import PrincipalDep
-from service.api.openapi import TIMED
+from service.api.openapi.document import TIMED
 from service.api.problems import documented
 from service.api.requests import ScopeDep, check_turn
 from service.api.responses import event_outcome, event_response, json_response

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 
 from service.admission.gate import Slices
 from service.api.authorization import PrincipalDep
-from service.api.openapi import TIMED
+from service.api.openapi.document import TIMED
 from service.api.problems import documented
 from service.api.requests import (
     ScopeDep,

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from service.admission.caller import caller_of
-from service.api.item_batches import PATH, REQUEST_BODY, Parsed, UnreadableChange, changes_in
+from service.api.batches.items import BODY, Parsed, UnreadableChange, changes_in
 from service.api.problems import documented, status_of
 from service.api.requests import TurnDep
 from service.api.responses import json_response
@@ -23,14 +23,14 @@ _MAX_PAUSE_SECONDS = 0.1
 
 
 @router.post(
-    PATH,
+    BODY.path,
     response_model=ChangedItemsAnswer,
     responses=documented(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         HTTPStatus.SERVICE_UNAVAILABLE,
     ),
-    openapi_extra=dict(REQUEST_BODY),
+    openapi_extra=dict(BODY.request_body),
 )
 async def change_items(request: Request, runtime: RuntimeDep, turn: TurnDep) -> Response:
     """Adds, changes, hides and removes up to 10,000 items; a change that fails stops no other.

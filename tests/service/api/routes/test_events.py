@@ -10,7 +10,7 @@ import pytest
 
 from export.contract.log.segments import SegmentWriter
 from service.admission.gate import Turn
-from service.api.event_batches import events_in
+from service.api.batches.events import events_in
 from service.settings import Settings
 from tests.service.conftest import PATIENCE_SECONDS
 

@@ -5,7 +5,9 @@ from http import HTTPStatus
 from typing import Any
 
 from service.access.principal import Scope
-from service.api import event_batches, item_batches, openapi_examples
+from service.api.batches import events as event_batches
+from service.api.batches import items as item_batches
+from service.api.openapi import examples, problem_examples
 from service.api.problems import HEADERS as PROBLEM_HEADERS
 from service.api.problems import FieldProblem, detail_of, documented, problem, problem_schemas
 from service.api.scopes import SCOPES
@@ -61,8 +63,8 @@ def complete(schema: Node, max_k: int) -> None:
     """
     components = schema["components"]
     components["schemas"].update(problem_schemas())
-    components["schemas"].update(event_batches.request_schemas())
-    components["schemas"].update(item_batches.request_schemas())
+    components["schemas"].update(event_batches.BODY.request_schemas())
+    components["schemas"].update(item_batches.BODY.request_schemas())
     components["headers"] = {name: _header(*each) for name, each in _HEADERS.items()}
     components["securitySchemes"] = _SECURITY_SCHEMES
     for path, verbs in schema["paths"].items():
@@ -112,8 +114,8 @@ def _header(description: str, example: str) -> Node:
 
 def _complete_operation(operation: Node, schemas: Node) -> None:
     for parameter in operation.get("parameters", []):
-        if parameter["name"] in openapi_examples.PARAMETERS:
-            parameter["example"] = openapi_examples.PARAMETERS[parameter["name"]]
+        if parameter["name"] in examples.PARAMETERS:
+            parameter["example"] = examples.PARAMETERS[parameter["name"]]
     if "requestBody" in operation:
         _add_body_examples(operation["requestBody"])
     for code, response in operation["responses"].items():
@@ -136,8 +138,7 @@ def _add_body_examples(body: Node) -> None:
         names = [_name(each) for each in schema.get("anyOf", [schema]) if "$ref" in each]
         _add_examples(
             body,
-            {name: openapi_examples.BODIES[name] for name in names}
-            or {"text": openapi_examples.TEXT},
+            {name: examples.BODIES[name] for name in names} or {"text": examples.TEXT},
         )
 
 
@@ -154,12 +155,12 @@ def _problem(status: HTTPStatus, operation: Node, schemas: Node) -> Node:
     errors: list[FieldProblem] = []
     if status is HTTPStatus.UNPROCESSABLE_ENTITY:
         names = _fields(operation, schemas)
-        errors = [next(error for name, error in openapi_examples.FIELDS.items() if name in names)]
+        errors = [next(error for name, error in problem_examples.FIELDS.items() if name in names)]
         detail = detail_of(errors)
     else:
         (tag,) = operation["tags"]
         detail = (
-            openapi_examples.DETAILS.get((status, tag)) or openapi_examples.DETAILS_OF_ALL[status]
+            problem_examples.DETAILS.get((status, tag)) or problem_examples.DETAILS_OF_ALL[status]
         )
     return problem(status, detail, errors).model_dump(mode="json")
 
