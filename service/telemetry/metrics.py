@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from itertools import product
 from typing import NamedTuple
@@ -35,6 +36,12 @@ class Sample(NamedTuple):
     value: float
 
 
+def _show_zeros(left_out: Counter) -> None:
+    """Makes scrapes show 0 before the first record that is left out."""
+    for kind, reason in product(_LOGGED_KINDS, _LEFT_OUT):
+        left_out.labels(kind, reason)
+
+
 class Metrics:
     """The Prometheus metrics of one application in one worker."""
 
@@ -42,52 +49,46 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._folder = shared_folder()
         self._in_flight = 0
-        self._requests = Histogram(
+        counter = partial(Counter, registry=self._registry)
+        histogram = partial(Histogram, registry=self._registry)
+        self._requests = histogram(
             "recommender_request_seconds",
             "Requests from arrival to the last byte.",
             ["method", "route", "status"],
             buckets=_SECONDS,
-            registry=self._registry,
         )
-        self._parts = Histogram(
+        self._parts = histogram(
             "recommender_part_seconds",
             "Parts of requests: the history store, the inference.",
             ["part"],
             buckets=_SECONDS,
-            registry=self._registry,
         )
-        self._answers = Counter(
+        self._answers = counter(
             "recommender_answers",
             "Recommendation lists by variant and source.",
             ["variant", "source", "degraded"],
-            registry=self._registry,
         )
-        self._shadow = Histogram(
+        self._shadow = histogram(
             "recommender_shadow_overlap",
             "Overlap@k of student and teacher in shadow traffic.",
             buckets=_SHARES,
-            registry=self._registry,
         )
-        self._refusals = Counter(
+        self._refusals = counter(
             "recommender_refusals",
             "Requests that were refused or dropped because of too much work, by reason.",
             ["reason"],
-            registry=self._registry,
         )
-        self._keys = Counter(
+        self._keys = counter(
             "recommender_key_requests",
             "Requests with a key that may call the route, by key id and outcome.",
             ["key", "outcome"],
-            registry=self._registry,
         )
-        self._left_out = Counter(
+        self._left_out = counter(
             "recommender_log_left_out",
             "Records that are left out of the event log, by kind and reason.",
             ["kind", "reason"],
-            registry=self._registry,
         )
-        for kind, reason in product(_LOGGED_KINDS, _LEFT_OUT):
-            self._left_out.labels(kind, reason)  # so that scrapes show 0 before the first record
+        _show_zeros(self._left_out)
         # Metrics by their label values, because a call of `labels()` takes longer than counting.
         self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._of_part: dict[str, Histogram] = {}
