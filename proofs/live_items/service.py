@@ -43,7 +43,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Service:
-    """What the service is started with.
+    """The settings that the service is started with.
 
     Attributes:
         link: link to the served bundle.

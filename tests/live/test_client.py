@@ -22,7 +22,15 @@ from typing import (
 import httpx
 import pytest
 
-from recommender_client import ApiRequest, AsyncClient, Client, RefusedError, answers, questions
+from recommender_client import (
+    ApiRequest,
+    AsyncClient,
+    Client,
+    RefusedError,
+    answers,
+    questions,
+    service_questions,
+)
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,6 +40,7 @@ MakeQuestion = Callable[..., ApiRequest[Any]]
 Operation = tuple[str, str]
 ANSWERS = {name: kind for name, kind in vars(answers).items() if is_typeddict(kind)}
 JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
+MODULES = (questions.__name__, service_questions.__name__)
 TYPE_KEYS = ("type", "items", "anyOf", "enum", "$ref", "additionalProperties")
 
 
@@ -68,7 +77,7 @@ def functions() -> dict[Operation, list[MakeQuestion]]:
     """The functions of `questions` by the method and path of their request."""
     found: dict[Operation, list[MakeQuestion]] = defaultdict(list)
     for name, make in inspect.getmembers(questions, inspect.isfunction):
-        if make.__module__ == questions.__name__ and not name.startswith("_"):
+        if make.__module__ in MODULES and not name.startswith("_"):
             question = make(**dict.fromkeys(required_arguments(make), "1"))
             found[question.method, question.path].append(make)
     return found

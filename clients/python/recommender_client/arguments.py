@@ -199,3 +199,8 @@ class ItemPatch(TypedDict, total=False):
     hidden: bool
     title: str | None
     attributes: Attributes | None
+
+
+def given(**fields: str | int | None) -> Mapping[str, str | int]:
+    """Returns the arguments that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}

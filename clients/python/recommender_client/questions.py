@@ -24,6 +24,15 @@ from recommender_client.arguments import Query as Query
 from recommender_client.arguments import RuledQuery as RuledQuery
 from recommender_client.arguments import SessionEvent as SessionEvent
 from recommender_client.arguments import SimilarQuery as SimilarQuery
+from recommender_client.arguments import given
+from recommender_client.service_questions import activate_model as activate_model
+from recommender_client.service_questions import is_alive as is_alive
+from recommender_client.service_questions import is_ready as is_ready
+from recommender_client.service_questions import read_experiments as read_experiments
+from recommender_client.service_questions import read_metrics as read_metrics
+from recommender_client.service_questions import read_model as read_model
+from recommender_client.service_questions import read_operations as read_operations
+from recommender_client.service_questions import rollback_model as rollback_model
 
 
 def recommend(**query: Unpack[ExplainedQuery]) -> ApiRequest[answers.RecommendationAnswer]:
@@ -133,7 +142,7 @@ def recommend_for_session(
         explain: whether each recommended item has `reasons`, see `ExplainedQuery`.
         consent: whether the user agrees that the answer is logged.
     """
-    parameters = _given(k=k, mask_seen=mask_seen, explain=explain, consent=consent)
+    parameters = given(k=k, mask_seen=mask_seen, explain=explain, consent=consent)
     return _session("GET", "/recommendations", session_id, parameters)
 
 
@@ -167,7 +176,7 @@ def search_items(
     Examples:
         >>> search_items("star wars", limit=3)
     """
-    return ApiRequest("GET", "/v1/items", parameters=_given(query=query, limit=limit))
+    return ApiRequest("GET", "/v1/items", parameters=given(query=query, limit=limit))
 
 
 def add_item(
@@ -260,7 +269,7 @@ def read_similar_items(
         item_id: id of the item.
         k: number of items.
     """
-    return ApiRequest("GET", "/v1/items/{item_id}/similar", {"item_id": item_id}, _given(k=k))
+    return ApiRequest("GET", "/v1/items/{item_id}/similar", {"item_id": item_id}, given(k=k))
 
 
 def select_similar_items(
@@ -281,76 +290,6 @@ def read_examples() -> ApiRequest[answers.ExamplesAnswer]:
     return ApiRequest("GET", "/v1/examples")
 
 
-def read_model() -> ApiRequest[answers.ModelAnswer]:
-    """Reads the manifest of the served bundle, and all variants."""
-    return ApiRequest("GET", "/v1/model")
-
-
-def read_experiments(*, admin_key: str | None = None) -> ApiRequest[answers.ExperimentsAnswer]:
-    """Reads live figures of the variants, and which one is ahead.
-
-    Refused with 404 if the service has no figures.
-
-    Args:
-        admin_key: the service's ADMIN_KEY, or a key with scope *admin*.
-    """
-    return ApiRequest("GET", "/v1/experiments", admin_key=admin_key)
-
-
-def read_operations(*, admin_key: str | None = None) -> ApiRequest[answers.OperationsAnswer]:
-    """Reads what is served, and all metrics of one replica. `admin_key`: as above."""
-    return ApiRequest("GET", "/v1/operations", admin_key=admin_key)
-
-
-def activate_model(
-    admin_key: str, *, bundle: str, variant: str | None = None
-) -> ApiRequest[answers.VariantAnswer]:
-    """Replaces the served bundle by another one, in all workers.
-
-    Refused with 401 or 403 if the admin key is wrong, with 404 if there is no such variant, with
-    409 if the service cannot replace the link BUNDLE_PATH, with 422 if the bundle cannot be served.
-    After a refusal the old bundle is still served.
-
-    Args:
-        admin_key: the service's ADMIN_KEY.
-        bundle: name of the new bundle's folder, which is beside the link BUNDLE_PATH.
-        variant: name of the variant whose bundle is replaced; None is the control.
-    """
-    body = _given(bundle=bundle, variant=variant)
-    return ApiRequest("POST", "/v1/model/activate", body=body, admin_key=admin_key)
-
-
-def rollback_model(
-    admin_key: str, *, variant: str | None = None
-) -> ApiRequest[answers.VariantAnswer]:
-    """Serves the previous bundle again; a second call undoes the first.
-
-    Refused with 401 or 403 if the admin key is wrong, with 404 if there is no such variant, with
-    409 if the variant has no previous bundle, with 422 if that bundle cannot be served any more.
-
-    Args:
-        admin_key: the service's ADMIN_KEY.
-        variant: name of the variant whose bundle is replaced; None is the control.
-    """
-    body = _given(variant=variant)
-    return ApiRequest("POST", "/v1/model/rollback", body=body, admin_key=admin_key)
-
-
-def is_alive() -> ApiRequest[answers.HealthAnswer]:
-    """Checks whether the process runs."""
-    return ApiRequest("GET", "/healthz")
-
-
-def is_ready() -> ApiRequest[answers.ReadinessAnswer]:
-    """Checks whether the service accepts requests; refused with 503 while it shuts down."""
-    return ApiRequest("GET", "/readyz")
-
-
-def read_metrics() -> ApiRequest[str]:
-    """Reads the metrics of all workers, as text in the Prometheus format."""
-    return ApiRequest("GET", "/metrics")
-
-
 def _session(
     method: str,
     rest: str,
@@ -360,7 +299,3 @@ def _session(
 ) -> ApiRequest[T]:
     path = "/v1/sessions/{session_id}" + rest
     return ApiRequest(method, path, {"session_id": session_id}, parameters or {}, body)
-
-
-def _given(**fields: str | int | None) -> Mapping[str, str | int]:
-    return {name: value for name, value in fields.items() if value is not None}

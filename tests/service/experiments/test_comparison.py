@@ -1,4 +1,4 @@
-"""What live figures say of variants, and the route that answers them."""
+"""Comparisons of variants by live figures, and the route that answers them."""
 
 import json
 from pathlib import Path

@@ -100,7 +100,7 @@ def of(*items: Item) -> Catalog:
 
 
 def seen(catalog: Catalog) -> dict[str, Any]:
-    """What a catalog answers; its added items may have another order."""
+    """The answers of a catalog, in which added items may have another order."""
     whole = np.ones(len(catalog) + 1, dtype=np.bool_)
     masks = {each: catalog.filters.mask({"colour": [each]}, {}) for each in "rgb"}
     filters = {

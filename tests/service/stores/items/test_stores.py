@@ -1,22 +1,20 @@
 """The AddedItemStore protocol: one suite for every implementation."""
 
-import os
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-import numpy as np
 import pytest
 from redis import Redis
 
-from export.contract.bundle import Item
 from service.errors import ConflictError
 from service.stores.items.file_store import FileAddedItemStore
 from service.stores.items.protocol import AddedItem, AddedItemStore
 from service.stores.items.redis_store import RedisAddedItemStore
 from service.stores.redis_client import connect_redis
+from tests.service.stores.items.records import MAX_ITEMS, everything, item
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster, RedisServer
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-MAX_ITEMS = 3
 Open = Callable[[], AddedItemStore]
 
 
@@ -65,15 +62,6 @@ async def stores(open_store: Open) -> AsyncIterator[tuple[AddedItemStore, AddedI
 @pytest.fixture
 def store(stores: tuple[AddedItemStore, AddedItemStore]) -> AddedItemStore:
     return stores[0]
-
-
-def item(item_id: str, title: str = "New\u2028one\n", value: float = 0.1) -> AddedItem:
-    embedding = np.array([value, -2], dtype="<f4").tobytes()
-    return AddedItem(Item(item_id, title, attributes={"genres": ["Drama", "ö"]}), embedding)
-
-
-async def everything(store: AddedItemStore) -> dict[str, AddedItem]:
-    return (await store.changes("")).applied_to({})
 
 
 async def test_an_empty_store_has_no_items(store: AddedItemStore) -> None:
@@ -254,75 +242,6 @@ async def test_many_changes_are_read_in_parts_and_none_is_left_out(
     assert changes.applied_to(known.applied_to({})).keys() == {"first", *names[:-1]}
     assert (await everything(store)).keys() == {"first", *names[:-1]}
     await store.close()
-
-
-async def test_a_file_with_the_inode_of_a_deleted_one_is_read_from_its_start(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "added.jsonl"
-    store = FileAddedItemStore(path, MAX_ITEMS)
-    await store.put(item("a"))
-    known = await store.changes("")
-    os.truncate(path, 0)
-    changes = await store.changes(known.version)
-    assert (changes.items, changes.is_complete) == ({}, True)
-    await store.put(item("a"))
-    assert await everything(store) == {"a": item("a")}
-
-
-async def test_a_line_that_a_crash_cut_short_is_skipped(tmp_path: Path) -> None:
-    path = tmp_path / "added.jsonl"
-    store = FileAddedItemStore(path, MAX_ITEMS)
-    await store.put(item("a"))
-    await store.put(item("b"))
-    path.write_bytes(path.read_bytes()[:-20])
-    assert set(await everything(store)) == {"a"}
-    await store.put(item("c"))
-    assert set(await everything(store)) == {"a", "c"}
-
-
-@pytest.mark.parametrize("removed", ["null", "5", '["a"]', '{"a": 1}'])
-async def test_a_removal_that_names_no_item_is_skipped_and_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, removed: str
-) -> None:
-    path = tmp_path / "added.jsonl"
-    store = FileAddedItemStore(path, MAX_ITEMS)
-    await store.put(item("a"))
-    with path.open("a") as file:
-        file.write(f'{{"removed": {removed}}}\n')
-    assert await everything(store) == {"a": item("a")}
-    assert "a line of the added items is skipped: " in caplog.text
-
-
-async def test_the_first_write_of_a_process_compacts_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "added.jsonl"
-    older, newer = (FileAddedItemStore(path, MAX_ITEMS) for _ in range(2))
-    for value in range(10):
-        await older.put(item("a", value=value))
-    await older.put(item("b"))
-    await older.remove("b")
-    known = await older.changes("")
-    await newer.put(item("c"))
-    assert path.read_bytes().count(b"\n") == 2
-    changes = await older.changes(known.version)
-    assert changes.applied_to(known.applied_to({})) == {"a": item("a", value=9), "c": item("c")}
-    await older.put(item("d"))
-    assert set(await everything(newer)) == set("acd")
-
-
-async def test_a_file_that_has_grown_is_compacted_again_and_read_on_by_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("service.stores.items.file_store._GROWTH_BYTES", 1_000)
-    path = tmp_path / "added.jsonl"
-    store, other = (FileAddedItemStore(path, MAX_ITEMS) for _ in range(2))
-    await other.put(item("b"))
-    known = await other.changes("")
-    for value in range(100):
-        await store.put(item("a", value=value))
-        assert path.stat().st_size < 2_000
-    changes = await other.changes(known.version)
-    assert changes.applied_to(known.applied_to({})) == {"b": item("b"), "a": item("a", value=99)}
 
 
 UNREADABLE = (

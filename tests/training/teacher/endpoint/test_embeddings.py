@@ -1,4 +1,4 @@
-"""What a server may answer to a request for embeddings."""
+"""A server may answer a request for embeddings in many ways; only whole answers are read."""
 
 import json
 from typing import Any
