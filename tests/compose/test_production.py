@@ -161,6 +161,7 @@ def test_a_key_that_is_revoked_in_the_mounted_folder_is_refused_without_a_restar
     wait_for_status(url, headers, 200)
     production.compose(*run, *volume, *program, "revoke", key.partition(".")[0], *file)
     wait_for_status(url, headers, 401)
+    assert httpx.get(url, headers=production.key(), trust_env=False).status_code == 200
 
 
 def test_a_backup_made_while_redis_rewrites_its_file_is_restored_completely(

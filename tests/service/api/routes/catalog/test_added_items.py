@@ -4,7 +4,7 @@ On the ring an embedding says which items the new one is like: one that is half 
 gets, after `c`, half the score of `d` and half that of `e`.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,20 +32,6 @@ NEW: dict[str, Any] = {
     "embedding": [0, 0, 0, 0.5, 0.5, 0, 0, 0],
     "attributes": {"letter": ["n"], "format": ["short"]},
 }
-
-
-@pytest.fixture(params=["file", "redis"])
-def settings(request: pytest.FixtureRequest, bundle_path: Path, tmp_path: Path) -> Settings:
-    chosen: dict[str, Any] = {"bundle_path": bundle_path, "items_path": tmp_path / "items.jsonl"}
-    if request.param == "redis":
-        chosen |= {"redis_url": request.getfixturevalue("redis_server").url}
-    return Settings.model_validate(chosen | {"items_poll_seconds": 0.05, "max_added_items": 2})
-
-
-@pytest.fixture
-async def client(settings: Settings, connect: "Connect") -> AsyncIterator[httpx.AsyncClient]:
-    async with connect(settings) as client:
-        yield client
 
 
 async def ask(client: httpx.AsyncClient, history: Sequence[str], k: int = 3, **more: object) -> Any:

@@ -1,8 +1,7 @@
 """Items that are added, changed and removed in bulk; after `c` come d, e, f, g, h, a, b."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -27,19 +26,9 @@ NEW: dict[str, Any] = {
 LINES = {"content-type": "application/x-ndjson"}
 
 
-@pytest.fixture(params=["file", "redis"])
-def settings(request: pytest.FixtureRequest, bundle_path: Path, tmp_path: Path) -> Settings:
-    chosen: dict[str, Any] = {"bundle_path": bundle_path, "items_path": tmp_path / "items.jsonl"}
-    if request.param == "redis":
-        chosen |= {"redis_url": request.getfixturevalue("redis_server").url}
-    limits = {"max_added_items": 2, "max_edited_items": 3}
-    return Settings.model_validate(chosen | limits | {"items_poll_seconds": 0.05})
-
-
 @pytest.fixture
-async def client(settings: Settings, connect: "Connect") -> AsyncIterator[httpx.AsyncClient]:
-    async with connect(settings) as client:
-        yield client
+def max_edited_items() -> int:
+    return 3
 
 
 async def change(client: httpx.AsyncClient, *items: object) -> Any:

@@ -1,6 +1,5 @@
 """Items that are hidden or edited at run time; after `c` come d, e, f, g, h, a, b on the ring."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,20 +25,6 @@ NEW: dict[str, Any] = {
     "embedding": [0, 0, 0, 2, 0, 0, 0, 0],
     "attributes": {"letter": ["n"]},
 }
-
-
-@pytest.fixture(params=["file", "redis"])
-def settings(request: pytest.FixtureRequest, bundle_path: Path, tmp_path: Path) -> Settings:
-    chosen: dict[str, Any] = {"bundle_path": bundle_path, "items_path": tmp_path / "items.jsonl"}
-    if request.param == "redis":
-        chosen |= {"redis_url": request.getfixturevalue("redis_server").url}
-    return Settings.model_validate(chosen | {"items_poll_seconds": 0.05, "max_edited_items": 2})
-
-
-@pytest.fixture
-async def client(settings: Settings, connect: "Connect") -> AsyncIterator[httpx.AsyncClient]:
-    async with connect(settings) as client:
-        yield client
 
 
 async def edit(client: httpx.AsyncClient, item_id: str, **fields: object) -> httpx.Response:
