@@ -19,6 +19,7 @@ from service.runtime import RuntimeDep
 
 router = APIRouter(tags=["items"])
 
+_PAUSE = 2
 _MAX_PAUSE_SECONDS = 0.1
 
 
@@ -68,9 +69,10 @@ async def _make_all(bulk: BulkChanges, parsed: Sequence[Parsed], until: float) -
                 if error := failed.get(each.item_id):
                     failures[place] = _failure(place, each.item_id, status_of(error), str(error))
             num_done += num_made
-            # As long as the slice took, so that light requests have at least half of the time. A
-            # busy worker is slower, and so pauses longer.
-            await asyncio.sleep(min(time.monotonic() - began, _MAX_PAUSE_SECONDS))
+            # Twice as long as the slice took, so that other requests have at least two thirds of
+            # the time. A busy worker is slower, and so pauses longer.
+            took = time.monotonic() - began
+            await asyncio.sleep(min(_PAUSE * took, _MAX_PAUSE_SECONDS))
         await bulk.refresh()
     processed = readable[num_done][0] if num_done < len(readable) else len(parsed)
     named = [failures[place] for place in sorted(failures) if place < processed]
