@@ -1,14 +1,19 @@
 """A store of records of items in an append-only file: each line adds a record or removes one.
 
-The version of the store is the file's inode number and its current size in bytes. Processes on one
-machine can share the file, because writers lock it. The first write of a process compacts the file,
-and so does a later one when the file has grown much: a new file without replaced and removed
-records replaces the old one.
+The first line of a file has its generation, a random number. The version of the store is this
+generation, the file's inode number and its current size in bytes. Files of earlier releases have no
+generation until they are compacted.
+
+Processes on one machine can share the file, because writers lock it. The first write of a process
+compacts the file, and so does a later one when the file has grown much: a new file without replaced
+and removed records replaces the old one.
 """
 
 import fcntl
 import logging
 import os
+import re
+import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 _GROWTH, _GROWTH_BYTES = 2, 16 << 20
 """A file is compacted again beyond its compact size times the one plus the other."""
+
+_GENERATION = re.compile(rb'\{"generation":"([0-9a-f]{32})"\}\n')
+_GENERATION_BYTES = 52
 
 
 class FileItemStore(Generic[R]):
@@ -85,7 +93,7 @@ class FileItemStore(Generic[R]):
         with self._writing, _unavailable(self._path, self._kind):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             size = self._path.stat().st_size if self._path.exists() else 0
-            if not self._version or size > self._max_bytes:
+            if not self._version or size == 0 or size > self._max_bytes:
                 self._max_bytes = _GROWTH * _compact(self._path, self._kind) + _GROWTH_BYTES
             with _locked(self._path) as file:
                 known = _changes(file, self._version, self._kind)
@@ -148,21 +156,37 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
 
 
 def _compact(path: Path, kind: type[R]) -> int:
-    """Replaces the file by one without replaced and removed records; returns its size in bytes."""
+    """Replaces the file by one without replaced and removed records; returns its size in bytes.
+
+    The new file has a generation of its own, because it may get the inode of a deleted one. A file
+    that has a generation and only current records stays.
+    """
     with _locked(path) as file:
-        file.seek(0)
+        generation = _generation(file)
         content = file.read()
         items = [each for each in _replay(content, kind).values() if each]
-        if content.count(b"\n") == len(items):
-            return len(content)
+        if generation and content.count(b"\n") == len(items):
+            return file.tell()
         compact = path.with_name(f".{path.name}.compact")
         with compact.open("wb") as successor:
+            successor.write(orjson.dumps({"generation": secrets.token_hex(16)}) + b"\n")
             successor.writelines(each.to_json() + b"\n" for each in items)
             successor.flush()
             os.fsync(successor.fileno())
             size = successor.tell()
         compact.replace(path)
         return size
+
+
+def _generation(file: BinaryIO) -> str:
+    """Returns the generation in the first line of a file, "" if there is none.
+
+    The file's position is then that of the first record.
+    """
+    file.seek(0)
+    found = _GENERATION.match(file.read(_GENERATION_BYTES))
+    file.seek(found.end() if found else 0)
+    return found[1].decode() if found else ""
 
 
 def _end_of_torn_line(file: BinaryIO) -> bytes:
@@ -177,19 +201,19 @@ def _end_of_torn_line(file: BinaryIO) -> bytes:
 
 
 def _changes(file: BinaryIO, since: str, kind: type[R]) -> Changes[R]:
-    identity, _, read = since.partition(":")
+    known, _, read = since.partition(":")
     state = os.fstat(file.fileno())
-    inode = str(state.st_ino)
-    # The size is compared too, because a new file may have the inode of a deleted one.
-    is_complete = identity != inode or int(read) > state.st_size
-    offset = 0 if is_complete else int(read)
+    identity = f"{_generation(file)}.{state.st_ino}"
+    # The size is compared too, because the file may be cut, or be replaced by an earlier copy.
+    is_complete = known != identity or int(read) > state.st_size
+    offset = file.tell() if is_complete else int(read)
     file.seek(offset)
     content = file.read()
     whole = content[: content.rfind(b"\n") + 1]
     items = _replay(whole, kind)
     if is_complete:
         items = {key: each for key, each in items.items() if each}
-    return Changes(f"{inode}:{offset + len(whole)}", items, is_complete)
+    return Changes(f"{identity}:{offset + len(whole)}", items, is_complete)
 
 
 def _replay(content: bytes, kind: type[R]) -> dict[str, R | None]:
