@@ -22,7 +22,18 @@ from service.http.connections import EarlyRefusal, Headers
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
-REASONS = ("busy", "share", "limit", "full", "deadline", "left", "teacher", "admin", "receiving")
+REASONS = (
+    "busy",
+    "share",
+    "limit",
+    "full",
+    "deadline",
+    "left",
+    "teacher",
+    "admin",
+    "bulk",
+    "receiving",
+)
 """Reasons of refusals, as the metrics name them.
 
 - `busy`: there is too much light work.
@@ -31,12 +42,15 @@ REASONS = ("busy", "share", "limit", "full", "deadline", "left", "teacher", "adm
 - `full`: the queue of heavy work is full, or the request's turn would come too late.
 - `deadline`: the time of the request is over.
 - `left`: the client has closed the connection.
-- `teacher`, `admin`: there are too many requests of this kind.
+- `teacher`, `admin`, `bulk`: there are too many requests of this kind.
 - `receiving`: incomplete bodies have too many bytes.
 """
 
 _MAX_ADMIN_REQUESTS = 256
 """Maximum number of requests that change bundles or items; they are handled one at a time."""
+
+_MAX_BULK_REQUESTS = 16
+"""Maximum number of requests with many changes of items; they wait for each other."""
 
 _NO_ROUTE = Cost("light", is_limited=False)
 """Cost of a request that no route answers."""
@@ -57,11 +71,11 @@ class Admission:
     Attributes:
         accepts_below: number of requests in progress below which no light request is refused; 0 for
             a moment after a light request was refused.
-        is_strained: whether, in the last 0.25 s, heavy, teacher or admin requests were refused, or
-            a key that is over its limits.
+        is_strained: whether, in the last 0.25 s, heavy, teacher, admin or bulk requests were
+            refused, or a key that is over its limits.
         heavy: the gate of heavy work.
-        bodies: receives the bodies of heavy, teacher and admin requests.
-        waiting_kinds: the bounds of teacher and admin requests, by kind.
+        bodies: receives the bodies of heavy, teacher, admin and bulk requests.
+        waiting_kinds: the bounds of teacher, admin and bulk requests, by kind.
     """
 
     def __init__(
@@ -91,6 +105,7 @@ class Admission:
         self.waiting_kinds: Mapping[Kind, Bound] = {
             "teacher": Bound("teacher", settings.teacher_requests, self._refused),
             "admin": Bound("admin", _MAX_ADMIN_REQUESTS, self._refused),
+            "bulk": Bound("bulk", _MAX_BULK_REQUESTS, self._refused),
         }
         self._waiting_bounds = tuple(self.waiting_kinds.values())
         self._light_requests = settings.light_requests
@@ -226,8 +241,9 @@ class Admission:
     def _seconds_to_a_place(self, cost: Cost, headers: Headers) -> int:
         """Returns 0 if a new request will be served in time, else the seconds before a retry.
 
-        A teacher or admin request needs a free place. A heavy or teacher request needs a turn,
-        expected within the time for which its client waits. Counts a refusal in the metrics.
+        A teacher, admin or bulk request needs a free place. A heavy, teacher or bulk request needs
+        a turn, expected within the time for which its client waits. Counts a refusal in the
+        metrics.
         """
         length = announced_length(headers)
         kind = kind_of(cost.kind, length)

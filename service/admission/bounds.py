@@ -7,7 +7,7 @@ from service.errors import OverloadedError
 from service.http.body_limit import whole_body
 
 _MAX_RECEIVING_BYTES = 64 << 20
-"""Maximum total of bytes in the incomplete bodies of heavy, teacher and admin requests."""
+"""Maximum total of bytes in the incomplete bodies of heavy, teacher, admin and bulk requests."""
 
 
 class Bound:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["free", "light", "heavy", "teacher", "admin"]
+Kind = Literal["free", "light", "heavy", "teacher", "admin", "bulk"]
 """The kind of a route, by what its requests keep busy.
 
 - `free`: almost nothing; such a request is never refused.
@@ -12,10 +12,14 @@ Kind = Literal["free", "light", "heavy", "teacher", "admin"]
 - `heavy`: a thread.
 - `teacher`: the teacher.
 - `admin`: the bundles or the added items.
+- `bulk`: the added items and edits, after a thread.
 """
 
-TURN_KINDS: Collection[Kind] = ("heavy", "teacher")
-"""The kinds that need a turn of heavy work; a teacher request needs one to ask the student."""
+TURN_KINDS: Collection[Kind] = ("heavy", "teacher", "bulk")
+"""The kinds that need a turn of heavy work.
+
+A teacher request needs one to ask the student, a bulk request to parse its body.
+"""
 
 MAX_LIGHT_BODY_BYTES = 32 << 10
 """Maximum number of bytes in the body of a light request; a longer body makes it heavy."""

@@ -18,9 +18,9 @@ from service.http.body_limit import MAX_BODY_BYTES, announced_length, replayed
 class AdmitByCost:
     """ASGI middleware: answers 503 early to a request whose turn would come too late.
 
-    A heavy request waits for a turn; a teacher or admin request takes a place within a bound. Light
-    requests need neither. A turn or place begins when the whole body has arrived and ends when the
-    answer begins, so no slow client holds one.
+    A heavy request waits for a turn; a teacher, admin or bulk request takes a place within a bound.
+    Light requests need neither. A turn or place begins when the whole body has arrived and ends
+    when the answer begins, so no slow client holds one.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ COSTS: Mapping[str, Cost] = {
     "POST /v1/compare": _TEACHER,
     "GET /v1/items": _CATALOG,
     "POST /v1/items": _ADMIN,
-    "POST /v1/items/bulk": Cost("heavy", change_units),
+    "POST /v1/items/bulk": Cost("bulk", change_units),
     "GET /v1/items/{item_id}": _LIGHT,
     "PATCH /v1/items/{item_id}": _ADMIN,
     "DELETE /v1/items/{item_id}": _ADMIN,

@@ -22,6 +22,7 @@ const REASONS = {
   left: "the client has left (left)",
   teacher: "too many requests to the teacher (teacher)",
   admin: "too many changes of items or bundles (admin)",
+  bulk: "too many changes of items in bulk (bulk)",
   receiving: "too many bytes of incomplete bodies (receiving)",
   log_full: "the log is full",
   log_failed: "the log could not be written",

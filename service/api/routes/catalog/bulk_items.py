@@ -2,20 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from service.admission.caller import caller_of
+from service.admission.caller import Caller, caller_of
+from service.admission.costs import change_units
 from service.api.batches.items import BODY, Parsed, UnreadableChange, changes_in
 from service.api.problems import documented, status_of
-from service.api.requests import TurnDep
 from service.api.responses import json_response
 from service.api.schemas.items import MAX_FAILURES, ChangedItemsAnswer
 from service.bundles.bulk_changes import IN_SLICE, BulkChanges, ItemChange
-from service.runtime import RuntimeDep
+from service.runtime import Runtime, RuntimeDep
 
 router = APIRouter(tags=["items"])
 
@@ -33,7 +34,7 @@ _MAX_PAUSE_SECONDS = 0.1
     ),
     openapi_extra=dict(BODY.request_body),
 )
-async def change_items(request: Request, runtime: RuntimeDep, turn: TurnDep) -> Response:
+async def change_items(request: Request, runtime: RuntimeDep) -> Response:
     """Adds, changes, hides and removes up to 10,000 items; a change that fails stops no other.
 
     A change of an item of the bundle is like `PATCH /v1/items/{item_id}`. Any other item is added,
@@ -41,11 +42,41 @@ async def change_items(request: Request, runtime: RuntimeDep, turn: TurnDep) -> 
     applies them before it answers, all others within ITEMS_POLL_SECONDS. The request works for 2
     seconds, or those of `Prefer: wait=N` up to 10; `processed` says how far it came.
     """
-    until = time.monotonic() + caller_of(request.scope).wait_seconds
-    content_type = request.headers.get("content-type", "")
-    parsed = await turn.run_slices(changes_in(await request.body(), content_type))
-    turn.end()  # storing waits for disk or Redis, and is no heavy work
-    return json_response(await _make_all(runtime.bulk_changes, parsed, until))
+    caller = caller_of(request.scope)
+    until = time.monotonic() + caller.wait_seconds
+    body, content_type = await request.body(), request.headers.get("content-type", "")
+    units = change_units(len(body), runtime.variants.num_items())
+    async with runtime.admission.heavy.turn(request.scope, units) as turn:
+        parsed = await turn.run_slices(changes_in(body, content_type))
+    # Without the turn, because storing waits for disk or Redis, and is no heavy work.
+    async with _alone(runtime, caller, until):
+        return json_response(await _make_all(runtime.bulk_changes, parsed, until))
+
+
+@asynccontextmanager
+async def _alone(runtime: Runtime, caller: Caller, until: float) -> AsyncIterator[None]:
+    """Context manager: waits until no other request changes items in bulk, and keeps them waiting.
+
+    Args:
+        runtime: the runtime.
+        caller: the sender of the request.
+        until: time at which the request's time is over, by `time.monotonic`.
+
+    Raises:
+        OverloadedError: the request's time is over before, or its sender has left.
+    """
+    lock, refusal = runtime.bulk_changes.one_at_a_time, runtime.admission.heavy.refusal
+    try:
+        async with asyncio.timeout(until - time.monotonic()):
+            await lock.acquire()  # is not interrupted if there is no other request
+    except TimeoutError:
+        raise refusal("deadline") from None
+    try:
+        if caller.has_left():
+            raise refusal("left")
+        yield
+    finally:
+        lock.release()
 
 
 async def _make_all(bulk: BulkChanges, parsed: Sequence[Parsed], until: float) -> Mapping[str, Any]:
@@ -60,20 +91,19 @@ async def _make_all(bulk: BulkChanges, parsed: Sequence[Parsed], until: float) -
         if isinstance(each, UnreadableChange)
     }
     num_done = 0
-    async with bulk.one_at_a_time:
-        while num_done < len(readable) and (num_done == 0 or time.monotonic() < until):
-            began = time.monotonic()
-            rest = readable[num_done : num_done + IN_SLICE]
-            num_made, failed = await bulk.make([each for _, each in rest])
-            for place, each in rest[:num_made]:
-                if error := failed.get(each.item_id):
-                    failures[place] = _failure(place, each.item_id, status_of(error), str(error))
-            num_done += num_made
-            # Twice as long as the slice took, so that other requests have at least two thirds of
-            # the time. A busy worker is slower, and so pauses longer.
-            took = time.monotonic() - began
-            await asyncio.sleep(min(_PAUSE * took, _MAX_PAUSE_SECONDS))
-        await bulk.refresh()
+    while num_done < len(readable) and (num_done == 0 or time.monotonic() < until):
+        began = time.monotonic()
+        rest = readable[num_done : num_done + IN_SLICE]
+        num_made, failed = await bulk.make([each for _, each in rest])
+        for place, each in rest[:num_made]:
+            if error := failed.get(each.item_id):
+                failures[place] = _failure(place, each.item_id, status_of(error), str(error))
+        num_done += num_made
+        # Twice as long as the slice took, so that other requests have at least two thirds of
+        # the time. A busy worker is slower, and so pauses longer.
+        took = time.monotonic() - began
+        await asyncio.sleep(min(_PAUSE * took, _MAX_PAUSE_SECONDS))
+    await bulk.refresh()
     processed = readable[num_done][0] if num_done < len(readable) else len(parsed)
     named = [failures[place] for place in sorted(failures) if place < processed]
     return {"processed": processed, "failed": len(named), "failures": named[:MAX_FAILURES]}
