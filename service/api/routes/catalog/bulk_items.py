@@ -15,7 +15,8 @@ from service.api.batches.items import BODY, Parsed, UnreadableChange, changes_in
 from service.api.problems import documented, status_of
 from service.api.responses import json_response
 from service.api.schemas.items import MAX_FAILURES, ChangedItemsAnswer
-from service.bundles.bulk_changes import IN_SLICE, BulkChanges, ItemChange
+from service.bundles.bulk_changes import IN_SLICE, ItemChange
+from service.errors import LeavingError
 from service.runtime import Runtime, RuntimeDep
 
 router = APIRouter(tags=["items"])
@@ -50,7 +51,7 @@ async def change_items(request: Request, runtime: RuntimeDep) -> Response:
         parsed = await turn.run_slices(changes_in(body, content_type))
     # Without the turn, because storing waits for disk or Redis, and is no heavy work.
     async with _alone(runtime, caller, until):
-        return json_response(await _make_all(runtime.bulk_changes, parsed, until))
+        return json_response(await _make_all(runtime, parsed, until))
 
 
 @asynccontextmanager
@@ -64,8 +65,10 @@ async def _alone(runtime: Runtime, caller: Caller, until: float) -> AsyncIterato
 
     Raises:
         OverloadedError: the request's time is over before, or its sender has left.
+        LeavingError: this worker drains before.
     """
     lock, refusal = runtime.bulk_changes.one_at_a_time, runtime.admission.heavy.refusal
+    must_wait = lock.locked()
     try:
         async with asyncio.timeout(until - time.monotonic()):
             await lock.acquire()  # is not interrupted if there is no other request
@@ -74,16 +77,20 @@ async def _alone(runtime: Runtime, caller: Caller, until: float) -> AsyncIterato
     try:
         if caller.has_left():
             raise refusal("left")
+        if must_wait and runtime.drain.is_draining:
+            raise LeavingError  # the last second has room for one slice, not for one of each
         yield
     finally:
         lock.release()
 
 
-async def _make_all(bulk: BulkChanges, parsed: Sequence[Parsed], until: float) -> Mapping[str, Any]:
-    """Makes changes in slices until all are made or the time is over; at least one slice.
+async def _make_all(runtime: Runtime, parsed: Sequence[Parsed], until: float) -> Mapping[str, Any]:
+    """Makes changes in slices until all are made, the time is over or this worker drains.
 
-    `until`: time by `time.monotonic`. Returns the fields of a ChangedItemsAnswer.
+    Makes at least one slice. `until`: time by `time.monotonic`. Returns the fields of a
+    ChangedItemsAnswer.
     """
+    bulk, drain = runtime.bulk_changes, runtime.drain
     readable = [(place, each) for place, each in enumerate(parsed) if isinstance(each, ItemChange)]
     failures = {
         place: _failure(place, each.item_id, HTTPStatus.UNPROCESSABLE_ENTITY, each.detail)
@@ -91,7 +98,9 @@ async def _make_all(bulk: BulkChanges, parsed: Sequence[Parsed], until: float) -
         if isinstance(each, UnreadableChange)
     }
     num_done = 0
-    while num_done < len(readable) and (num_done == 0 or time.monotonic() < until):
+    while num_done < len(readable):
+        if num_done and (drain.is_draining or time.monotonic() >= until):
+            break
         began = time.monotonic()
         rest = readable[num_done : num_done + IN_SLICE]
         num_made, failed = await bulk.make([each for _, each in rest])

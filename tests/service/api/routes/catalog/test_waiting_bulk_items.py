@@ -92,3 +92,22 @@ async def test_one_whose_client_has_left_before_its_turn_changes_nothing(
     assert (await waiting).status_code == 503
     assert await is_shown(client)
     assert await refusals(client, "left") == "1.0"
+
+
+async def test_when_the_worker_drains_one_says_how_far_it_came_and_those_that_wait_are_refused(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.routes.catalog.bulk_items.IN_SLICE", 1)
+    runtime = runtime_of(client)
+    async with runtime.bulk_changes.one_at_a_time:
+        waiting = asyncio.create_task(hide(client))
+        await until(lambda: runtime.admission.waiting_kinds["bulk"].requests == 1)
+        await until(lambda: runtime.admission.heavy.in_progress == 0)
+        runtime.drain.is_draining = True
+    refused = await waiting
+    assert refused.status_code == 503
+    assert "draining" in refused.json()["detail"]
+    changes = [{"item_id": each, "hidden": True} for each in "de"]
+    answer = await client.post("/v1/items/bulk", json={"items": changes})
+    assert (answer.status_code, answer.json()["processed"]) == (200, 1)
+    assert not await is_shown(client)
