@@ -118,11 +118,14 @@ class BulkChanges:
         added = await self._planned(additions, failures)
         edits |= {item_id: additions[item_id].edit_of_added() for item_id in added}
         # First, so that a hidden item is never shown between its addition and its edit.
-        failures |= await self._edits.edit_many(edits)
+        before, full = await self._edits.edit_many(edits)
+        failures |= full
         puts = {item_id: each for item_id, each in added.items() if item_id not in failures}
-        failures |= await self._added.put_many(puts)
+        full = await self._added.put_many(puts)
+        failures |= full
+        await self._edits.put_many({item_id: before[item_id] for item_id in full.keys() & before})
         failures |= await self._added.remove_many(removals)
-        await self._edits.forget_many([each for each in removals if each not in failures])
+        await self._edits.put_many(dict.fromkeys(each for each in removals if each not in failures))
         return len(slice_), failures
 
     async def refresh(self) -> None:

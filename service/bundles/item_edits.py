@@ -1,6 +1,6 @@
 """Keeps the item edits of every served variant equal to those in the store of edits."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -49,31 +49,37 @@ class ItemEdits:
 
     async def edit_many(
         self, fields_of: Mapping[str, Mapping[str, Any]]
-    ) -> Mapping[str, ConflictError]:
+    ) -> tuple[Mapping[str, ItemEdit | None], Mapping[str, ConflictError]]:
         """Sets fields of several edits in the store; `refresh` then applies them.
 
         `fields_of`: new values of fields of `ItemEdit`, by name, by item id.
 
         Returns:
-            The errors by item id: the store is full.
+            The edits in the store before, by item id (None: no edit), and the errors by item id:
+            the store is full.
 
         Raises:
             ItemStoreUnavailableError: the store does not answer; it may have stored some edits.
         """
-        changes = {
-            item_id: partial(_edited, ItemEdit(item_id), fields)
-            for item_id, fields in fields_of.items()
-            if fields
-        }
-        return await self._followed.store.update_many(changes)
+        before: dict[str, ItemEdit | None] = {}
 
-    async def forget_many(self, item_ids: Iterable[str]) -> None:
-        """Removes the edits of several items in the store; `refresh` then applies this.
+        def change(item_id: str, known: ItemEdit | None) -> ItemEdit | None:
+            before[item_id] = known
+            return _edited(known or ItemEdit(item_id), fields_of[item_id])
+
+        changes = {item_id: partial(change, item_id) for item_id in fields_of if fields_of[item_id]}
+        return before, await self._followed.store.update_many(changes)
+
+    async def put_many(self, edits: Mapping[str, ItemEdit | None]) -> None:
+        """Replaces the edits of several items in the store; `refresh` then applies them.
+
+        An edit is left out if the store is full. `edits`: by item id; None removes an edit.
 
         Raises:
-            ItemStoreUnavailableError: the store does not answer.
+            ItemStoreUnavailableError: the store does not answer; some may be stored.
         """
-        await self._followed.store.update_many(dict.fromkeys(item_ids, lambda _: None))
+        changes = {item_id: partial(_always, edit) for item_id, edit in edits.items()}
+        await self._followed.store.update_many(changes)
 
     async def forget(self, item_id: str) -> None:
         """Removes the edit of an item, if there is one.
@@ -104,10 +110,11 @@ class ItemEdits:
         await self._followed.store.close()
 
 
-def _edited(none: ItemEdit, fields: Mapping[str, Any], known: ItemEdit | None) -> ItemEdit | None:
-    """Returns `known` with new values of `fields`; None if the edit then changes nothing.
-
-    `none`: the edit of the item that changes nothing.
-    """
-    edited = replace(known or none, **fields)
+def _edited(known: ItemEdit, fields: Mapping[str, Any]) -> ItemEdit | None:
+    """Returns `known` with new values of `fields`; None if the edit then changes nothing."""
+    edited = replace(known, **fields)
     return None if edited.changes_nothing else edited
+
+
+def _always(edit: ItemEdit | None, _: ItemEdit | None) -> ItemEdit | None:
+    return edit

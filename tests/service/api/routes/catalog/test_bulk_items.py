@@ -10,6 +10,7 @@ import pytest
 
 from service.admission.caller import Caller
 from service.settings import Settings
+from tests.service.api.routes.catalog.runtime import runtime_of
 from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -126,6 +127,28 @@ async def test_a_full_store_refuses_what_is_beyond_its_limit(client: httpx.Async
         ("n2", 409, "2 items are added already, which is the maximum: remove one first"),
     ]
     assert sorted(await recommended(client)) == [*"abgh", "n0", "n1"]
+
+
+async def test_additions_that_a_full_store_refuses_take_no_room_of_edits(
+    client: httpx.AsyncClient,
+) -> None:
+    assert await change(client, *(NEW | {"item_id": f"n{n}"} for n in range(2))) == done(2)
+    hidden = [NEW | {"item_id": f"n{n}", "hidden": True} for n in range(2, 5)]
+    assert (await change(client, *hidden))["failed"] == 3
+    assert await change(client, *({"item_id": each, "hidden": True} for each in "def")) == done(3)
+
+
+async def test_an_addition_that_a_full_store_refuses_leaves_an_older_edit_as_it_was(
+    client: httpx.AsyncClient,
+) -> None:
+    edits = runtime_of(client).item_edits
+    await edits.edit_many({"n2": {"attributes": {"letter": ["z"]}}})  # of another bundle
+    await change(client, *(NEW | {"item_id": f"n{n}"} for n in range(2)))
+    bare = {"item_id": "n2", "title": "Brand new", "embedding": NEW["embedding"]}
+    assert (await change(client, bare | {"hidden": True, "attributes": {}}))["failed"] == 1
+    assert await change(client, {"item_id": "n0", "removed": True}) == done(1)
+    assert await change(client, bare) == done(1)
+    assert (await item(client, "n2"))["attributes"] == {"letter": ["z"]}
 
 
 async def test_fields_of_an_added_item_that_are_left_out_stay(client: httpx.AsyncClient) -> None:

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from service.admission.caller import Caller
 from service.http.connections import Headers
-from service.runtime import Runtime
 from service.settings import Settings
+from tests.service.api.routes.catalog.runtime import runtime_of
 from tests.service.conftest import PATIENCE_SECONDS
 from tests.service.waiting import until
 
@@ -26,15 +25,6 @@ def settings(bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("service.admission.admission._MAX_BULK_REQUESTS", NUM_PLACES)
     monkeypatch.setattr("service.admission.caller.MAX_WAIT_SECONDS", PATIENCE_SECONDS)
     return Settings(bundle_path=bundle_path, items_path=tmp_path / "items.jsonl", light_requests=4)
-
-
-def runtime_of(client: httpx.AsyncClient) -> Runtime:
-    transport = client._transport
-    assert isinstance(transport, httpx.ASGITransport)
-    app = transport.app
-    assert isinstance(app, FastAPI)
-    runtime: Runtime = app.state.runtime
-    return runtime
 
 
 async def hide(client: httpx.AsyncClient, wait: int = PATIENCE_SECONDS) -> httpx.Response:
