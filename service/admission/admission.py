@@ -179,11 +179,11 @@ class Admission:
         seconds = self.heavy.retry_after(key, wait_seconds(headers), units=1)
         return OverloadedError(seconds) if seconds else None
 
-    def pause_seconds(self, address: str, headers: Headers, before: Headers | None) -> float:
+    def pause_seconds(self, connection: object, headers: Headers, before: Headers | None) -> float:
         """Implements `EarlyAdmission.pause_seconds`; 0 if the service has no keys."""
         if self._pace is None:
             return 0.0
-        return self._pace.pause_seconds(address, headers, before, time.monotonic())
+        return self._pace.pause_seconds(connection, headers, before, time.monotonic())
 
     def is_refusing_light(self) -> bool:
         """Returns whether light requests were refused a moment ago, and none of a greedy key."""

@@ -14,6 +14,9 @@ MAX_CONNECTIONS = 4096
 MAX_CLIENT_CONNECTIONS = 2048
 """Maximum number of open connections from one address; a proxy is one address."""
 
+_MAX_ENDING_LATE = 512
+"""Maximum number of connections of a worker whose last answer is held back."""
+
 NEVER = float("inf")
 """A deadline that never passes."""
 
@@ -86,11 +89,11 @@ class EarlyAdmission(Protocol):
         """
         ...
 
-    def pause_seconds(self, address: str, headers: Headers, before: Headers | None) -> float:
+    def pause_seconds(self, connection: object, headers: Headers, before: Headers | None) -> float:
         """Returns the seconds for which a connection is not read after a refusal, often 0.
 
         Args:
-            address: IP address of the client.
+            connection: the connection, which can have a weak reference.
             headers: headers of the refused request.
             before: headers of the request before it on the same connection; None: unknown.
         """
@@ -122,6 +125,7 @@ class Connections:
         self._addresses: dict[Connection, str] = {}
         self._by_address: Counter[str] = Counter()
         self._is_sweeping = False
+        self._ending_late: set[Connection] = set()
         self.waiting = 0
         self.admission: EarlyAdmission | None = None
         self.refused: Callable[[EarlyRefusal], Any]
@@ -147,11 +151,29 @@ class Connections:
 
     def remove(self, connection: Connection) -> None:
         """Removes a connection; does nothing if `add` has refused it."""
+        self._ending_late.discard(connection)
         address = self._addresses.pop(connection, None)
         if address is not None:
             self._by_address[address] -= 1
             if not self._by_address[address]:
                 del self._by_address[address]
+
+    def pause_seconds(
+        self, connection: Connection, headers: Headers, before: Headers | None, *, is_last: bool
+    ) -> float:
+        """Returns the seconds for which a client is held back after a refusal, often 0.
+
+        `is_last`: whether the connection ends after the refusal. It then stays open meanwhile, so
+        the number of such connections is limited. The other arguments: see `EarlyAdmission`.
+        """
+        if self.admission is None:
+            return 0.0
+        seconds = self.admission.pause_seconds(connection, headers, before)
+        if seconds and is_last:
+            if len(self._ending_late) >= _MAX_ENDING_LATE:
+                return 0.0
+            self._ending_late.add(connection)
+        return seconds
 
     def shared(self, server: T) -> T:
         """Returns the first address passed here that equals `server`; this saves memory."""

@@ -23,7 +23,7 @@ from service.http.connections import (
     Headers,
     connections_of,
 )
-from service.http.server_answers import Answered, problem, refusal
+from service.http.server_answers import Answered, no_answer, problem, refusal
 from service.http.uvicorn_parts import LazyFlow, OneWriteCycle, Pipeline
 
 MAX_URL_BYTES = 8 << 10
@@ -94,7 +94,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._all = connections_of(self.loop)
         self.server = self._all.shared(self.server)
         self.deadline = self.loop.time() + HEADER_SECONDS
-        if not self._all.add(self, self._address()):
+        if not self._all.add(self, self.client[0] if self.client else ""):
             detail = "too many connections: try again later"
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after=1)
 
@@ -132,6 +132,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._received > _CHUNK and sum(map(len, chain(*self.headers))) > MAX_HEADER_BYTES:
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             self._stop(status, f"the headers are over {MAX_HEADER_BYTES} bytes")
+        if self.flow.is_ending:
+            raise RefusedError
         if len(self.pipeline) >= _MAX_PIPELINED:
             self.abort()
             raise RefusedError
@@ -260,11 +262,12 @@ class LimitedProtocol(HttpToolsProtocol):
         method, scope = cycle.scope["method"].encode(), cycle.scope
         working = self._in_progress() - 1  # the task of the earlier request is about to end
         error = admission.refusal(working, method, scope["raw_path"], [*scope["headers"]])
-        if error is None:
-            return app
-        self._hold_back([*scope["headers"]], None)
-        refused: ASGI3Application = self._all.refused(error)
-        return refused
+        if error:
+            if self._has_held_back(error, [*scope["headers"]], None, keep_alive=cycle.keep_alive):
+                cycle.response_started = cycle.response_complete = True
+                return no_answer
+            app = self._all.refused(error)
+        return app
 
     def _in_progress(self) -> int:
         """Returns the number of requests that the worker must still answer, minus `waiting`.
@@ -276,29 +279,29 @@ class LimitedProtocol(HttpToolsProtocol):
     def _answer_refused(self, error: EarlyRefusal) -> None:
         """Answers without calling the application, and skips the body of the request."""
         keep_alive = self.parser.should_keep_alive()
-        self.transport.write(refusal(error, keep_alive=keep_alive))
-        before = self.cycle
+        before = [*self.cycle.scope["headers"]] if self.cycle else None
         self.cycle = Answered(self.scope)  # type: ignore[assignment] # has the attributes in use
+        if self._has_held_back(error, self.headers, before, keep_alive=keep_alive):
+            return
+        self.transport.write(refusal(error, keep_alive=keep_alive))
         if keep_alive:
-            self._hold_back(self.headers, before)
             HttpToolsProtocol.on_response_complete(self)
         else:
             self.transport.close()
 
-    def _hold_back(self, headers: Headers, before: RequestResponseCycle | None) -> None:
-        """Stops reading for a moment after a refusal, if the key of the request has many of them.
+    def _has_held_back(
+        self, error: EarlyRefusal, headers: Headers, before: Headers | None, *, keep_alive: bool
+    ) -> bool:
+        """Holds back the client of a refused request; returns whether the answer is held back too.
 
-        `headers`: those of the refused request. `before`: the earlier request of this connection.
+        That is so if the connection ends. `headers`, `before`: as for `EarlyAdmission`.
         """
-        admission = self._all.admission
-        if admission is None or self.transport.is_closing():
-            return
-        earlier = [*before.scope["headers"]] if before else None
-        if seconds := admission.pause_seconds(self._address(), headers, earlier):
-            self.flow.hold_reading(self.loop, seconds)
-
-    def _address(self) -> str:
-        return self.client[0] if self.client else ""
+        seconds = self._all.pause_seconds(self, headers, before, is_last=not keep_alive)
+        if seconds and not keep_alive:
+            self.flow.end_late(self.loop, seconds, refusal(error, keep_alive=False))
+            return True
+        self.flow.hold_reading(self.loop, seconds)
+        return False
 
     def pause_writing(self) -> None:
         """Counts the request as waiting, because its client does not read the answer."""
@@ -338,7 +341,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, detail: str, retry_after: int | None = None) -> None:
         """Closes the connection; first sends a problem with `status` if no answer has begun."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self.flow.is_ending:
             return
         is_answering = self.cycle is not None and not self.cycle.response_complete
         if not is_answering or (self._is_in_body and not self.cycle.response_started):

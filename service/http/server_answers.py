@@ -31,6 +31,10 @@ class Answered:
         self.scope = scope
 
 
+async def no_answer(*_: object) -> None:
+    """ASGI application for a request that the server answers itself: does nothing."""
+
+
 def refusal(error: EarlyRefusal, *, keep_alive: bool) -> bytes:
     """Returns the bytes of the answer to a request that is refused with `error`.
 

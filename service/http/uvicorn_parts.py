@@ -32,9 +32,11 @@ class LazyFlow(FlowControl):
         read_paused: whether reading from the transport is paused.
         write_paused: whether the transport's buffer is full, so that the answer must wait.
         is_held: whether reading is paused by `hold_reading`.
+        is_ending: whether `end_late` was called: nothing is read any more.
     """
 
-    is_held = False
+    is_held = is_ending = False
+    _last_answer = b""
     _can_be_held = True
     _must_wait = False  # whether the server itself wants reading to be paused
 
@@ -62,10 +64,22 @@ class LazyFlow(FlowControl):
 
     def hold_reading(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         """Pauses reading for `seconds`, unless it is held already or `stop_holding` was called."""
-        if not self.is_held and self._can_be_held:
+        can_be_held = self._can_be_held and not self._transport.is_closing()
+        if seconds and not self.is_held and can_be_held:
             self.is_held = True
             super().pause_reading()
             loop.call_later(seconds, self._release)
+
+    def end_late(self, loop: asyncio.AbstractEventLoop, seconds: float, answer: bytes) -> None:
+        """Reads no more; after `seconds`, sends `answer` and closes the connection.
+
+        If reading is held already, the answer is sent at the end of that time. After
+        `stop_holding`, it is sent at once.
+        """
+        self.is_ending, self._last_answer = True, answer
+        self.hold_reading(loop, seconds)
+        if not self.is_held:
+            self._release()
 
     def stop_holding(self) -> None:
         """Ends the time for which reading is held; it is not held again."""
@@ -74,7 +88,12 @@ class LazyFlow(FlowControl):
 
     def _release(self) -> None:
         self.is_held = False
-        if not self._must_wait and not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        if self.is_ending:
+            self._transport.write(self._last_answer)
+            self._transport.close()
+        elif not self._must_wait:
             super().resume_reading()
 
     def pause_writing(self) -> None:

@@ -11,6 +11,7 @@ import uvicorn
 from service.access.key_commands import NewKey, create_key
 from service.access.principal import Scope
 from service.admission import refusal_pace
+from service.http import connections
 from service.settings import Settings
 from tests.service.admission.sockets import GET, answer_of, working
 from tests.service.http.test_protocol import serving, status_of
@@ -39,6 +40,10 @@ class Keys:
 
     def asking(self, key: bytes, path: bytes = b"/v1/model") -> bytes:
         return GET[:-2] % path + key + b"\r\n"
+
+    def asking_once(self, key: bytes) -> bytes:
+        """A request after which the server closes the connection."""
+        return self.asking(key)[:-2] + b"Connection: close\r\n\r\n"
 
 
 @pytest.fixture
@@ -124,3 +129,65 @@ async def test_a_key_that_is_alone_is_refused_at_once_as_often_as_it_asks(
             writer.write(keys.asking(keys.greedy))
             assert status_of(await answer_of(reader)) == 503
         writer.close()
+
+
+@pytest.mark.parametrize("is_pipelined", [False, True])
+async def test_a_client_that_asks_for_the_end_of_each_connection_is_refused_later(
+    bundle_path: Path, keys: Keys, is_pipelined: bool
+) -> None:
+    async with busy(bundle_path, keys) as (port, _):
+        (greedy, sending), (modest, other) = [
+            await asyncio.open_connection("127.0.0.1", port) for _ in range(2)
+        ]
+        before = keys.asking(keys.greedy, b"/healthz") if is_pipelined else b""
+        ignored = keys.asking(keys.greedy, b"/healthz")
+        sending.write(before + keys.asking_once(keys.greedy) + ignored)
+        if is_pipelined:
+            assert status_of(await answer_of(greedy)) == 200
+        late = asyncio.ensure_future(answer_of(greedy))
+        for _ in range(5):
+            other.write(keys.asking(keys.modest, b"/healthz"))
+            assert status_of(await answer_of(modest)) == 200
+        assert not late.done()
+        other.close()
+    # A worker that ends sends the answer first.
+    answer = await late
+    assert status_of(answer) == 503
+    assert b"retry-after: 1\r\n" in answer
+    assert b"connection: close\r\n" in answer
+    assert await greedy.read() == b""
+    sending.close()
+
+
+async def test_a_late_refusal_comes_when_its_time_is_over_and_ends_the_connection(
+    bundle_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusal_pace, "_MAX_PAUSE_SECONDS", 0.05)
+    async with busy(bundle_path, keys) as (port, _):
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(keys.asking_once(keys.greedy))
+            assert status_of(await answer_of(reader)) == 503
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+            writer.close()
+
+
+async def test_of_too_many_connections_that_end_late_the_last_one_ends_at_once(
+    bundle_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_MAX_ENDING_LATE", 1)
+    async with busy(bundle_path, keys) as (port, _):
+        (first, asks), (second, asks_too) = [
+            await asyncio.open_connection("127.0.0.1", port) for _ in range(2)
+        ]
+        asks.write(keys.asking_once(keys.greedy))
+        late = asyncio.ensure_future(answer_of(first))
+        asks_too.write(keys.asking(keys.modest, b"/healthz"))
+        assert status_of(await answer_of(second)) == 200
+        asks_too.write(keys.asking_once(keys.modest))
+        assert status_of(await answer_of(second)) == 503
+        assert await second.read() == b""
+        assert not late.done()
+    assert status_of(await late) == 503
+    asks.close()
+    asks_too.close()

@@ -10,7 +10,12 @@ from service.access.principal import Scope
 from service.admission.refusal_pace import RefusalPace
 from service.http.connections import Headers
 
-HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+class Connection:
+    """A connection, by its identity."""
+
+
+HERE, THERE = Connection(), Connection()
 
 
 class Paced:
@@ -29,7 +34,7 @@ class Paced:
         self.pace = RefusalPace(authentication)
 
     def refuse(
-        self, name: str, now: float, before: str | None = None, address: str = HERE
+        self, name: str, now: float, before: str | None = None, where: Connection = HERE
     ) -> float:
         """Returns the pause after a refusal of `name`; `before`: who sent the request before.
 
@@ -38,7 +43,7 @@ class Paced:
         for each in ("greedy", "modest"):
             self.pace.note(self.ids[each], now)
         earlier = None if before is None else self._headers[before]
-        return self.pace.pause_seconds(address, self._headers[name], earlier, now)
+        return self.pace.pause_seconds(where, self._headers[name], earlier, now)
 
 
 @pytest.fixture
@@ -84,7 +89,7 @@ def test_requests_without_a_valid_key_are_not_paused(paced: Paced, name: str) ->
     assert not any(paced.refuse(name, 9.0) for _ in range(300))
 
 
-def test_connections_from_an_address_are_not_paused_after_two_keys_have_shared_one(
+def test_a_connection_that_two_keys_share_is_not_paused_and_others_of_the_client_are(
     paced: Paced,
 ) -> None:
     for _ in range(300):
@@ -92,23 +97,29 @@ def test_connections_from_an_address_are_not_paused_after_two_keys_have_shared_o
     assert paced.refuse("greedy", 9.0, before="greedy")
     assert paced.refuse("greedy", 9.0, before="modest") == 0
     assert paced.refuse("greedy", 9.0, before="greedy") == 0
-    assert paced.refuse("greedy", 9.0, before="greedy", address=THERE)
+    assert paced.refuse("greedy", 9.0, before="greedy", where=THERE)
     for _ in range(300):
-        paced.refuse("greedy", 700.0)
-    assert paced.refuse("greedy", 700.0)  # ten minutes later
+        paced.refuse("greedy", 19.5)
+    assert paced.refuse("greedy", 19.5)  # over ten seconds after the other key's request
 
 
-def test_a_wrong_key_on_a_connection_makes_its_address_no_proxy(paced: Paced) -> None:
-    for _ in range(300):
-        paced.refuse("greedy", 9.0, before="wrong")
-    assert paced.refuse("greedy", 9.0, before="none")
-
-
-def test_requests_without_a_key_share_a_connection_if_they_are_allowed(tmp_path: Path) -> None:
-    paced = Paced(tmp_path, frozenset({Scope.READ}))
+def test_two_keys_that_are_both_refused_too_often_do_not_protect_each_other(paced: Paced) -> None:
     for _ in range(300):
         paced.refuse("greedy", 9.0)
-    assert paced.refuse("greedy", 9.0, before="none") == 0
+        paced.refuse("modest", 9.0)
+    assert paced.refuse("greedy", 9.0, before="modest")
+    assert paced.refuse("modest", 9.0, before="greedy")
+
+
+@pytest.mark.parametrize("before", ["wrong", "none"])
+@pytest.mark.parametrize("for_all", [frozenset(), frozenset({Scope.READ})])
+def test_a_request_without_a_valid_key_does_not_protect_a_connection(
+    tmp_path: Path, before: str, for_all: frozenset[Scope]
+) -> None:
+    paced = Paced(tmp_path, for_all)
+    for _ in range(300):
+        paced.refuse("greedy", 9.0)
+    assert paced.refuse("greedy", 9.0, before=before)
 
 
 def test_a_key_that_is_alone_is_not_paused_and_neither_is_one_whose_rival_was_here_a_while_ago(
