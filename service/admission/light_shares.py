@@ -18,31 +18,36 @@ class LightShares:
 
     The share of each key is the mean number of requests per key in the current period.
 
-    A key that is slowed down after refusals sends less than it would, so the mean says nothing.
-    While there is such a key, it has no share, and the others have no bound.
+    A key that is slowed down after refusals sends less than it would, so its number says nothing.
+    It has no share, and does not count for the mean of the others.
     """
 
     def __init__(self, pace: RefusalPace) -> None:
         """Makes shares without requests so far; `pace` tells which keys are slowed down."""
         self._pace = pace
-        self._counts: Counter[str] = Counter()
+        self._senders: set[str] = set()
+        self._counts: Counter[str] = Counter()  # of the senders that are not slowed down
         self._ends_at = 0.0
 
     def admits(self, key: str, now: float) -> bool:
         """Counts a request of `key`; returns whether the request is admitted.
 
         A request is admitted while its key has sent at most its share plus `_SLACK` requests in
-        this period. If only one key has sent requests in the period, all of them are admitted.
-        `now`: seconds of the clock of `pace`.
+        this period, and is not slowed down. If only one key has sent requests in the period, all of
+        them are admitted. `now`: seconds of the clock of `pace`.
         """
         if now >= self._ends_at:
+            self._senders.clear()
             self._counts.clear()
             self._ends_at = now + _WINDOW_SECONDS
+        self._senders.add(key)
         self._counts[key] += 1
-        if len(self._counts) == 1:
+        for slowed in self._pace.slowed(now):
+            self._counts.pop(slowed, None)
+        if len(self._senders) == 1:
             return True
-        if self._pace.slows_any(now):
-            return not self._pace.slows(key, now)
+        if key not in self._counts:
+            return False
         share = self._counts.total() / len(self._counts)
         return self._counts[key] <= share + _SLACK
 
@@ -50,10 +55,10 @@ class LightShares:
         """Returns whether a key has sent many more requests in this period than the others.
 
         This means more than `_GREEDY` times the mean of the other keys plus `_SLACK`. A key that
-        exceeds its share only by chance is not greedy. While a key is slowed down, it alone is.
+        exceeds its share only by chance is not greedy. A key that is slowed down is greedy.
         """
-        if self._pace.slows_any(now):
-            return self._pace.slows(key, now)
+        if self._pace.slows(key, now):
+            return True
         count, num_others = self._counts[key], len(self._counts) - 1
         others = (self._counts.total() - count) / max(1, num_others)
         return num_others > 0 and count > _GREEDY * others + _SLACK

@@ -6,6 +6,7 @@ buffers of the sockets. `Retry-After` is at least a second and a pause at most o
 waits for it notices nothing. A key that is alone is not slowed down, since nobody would gain.
 """
 
+from collections.abc import Collection
 from weakref import WeakKeyDictionary
 
 from service.access.authentication import Authentication
@@ -40,7 +41,7 @@ class RefusalPace:
         """Makes a pace without refusals so far; `authentication` knows the keys."""
         self._authentication = authentication
         self._due: dict[str, float] = {}  # time at which a key's refusals so far fit the rate
-        self._last_due = 0.0
+        self._slowed: set[str] = set()
         # The key that sent last, the last other one, and when each did.
         self._last = self._other = ("", -_ACTIVE_SECONDS)
         self._shared_until: WeakKeyDictionary[object, float] = WeakKeyDictionary()  # by connection
@@ -71,7 +72,8 @@ class RefusalPace:
             return 0.0
         due = max(self._due.get(key, 0.0), now - _BURST / _PER_SECOND) + 1 / _PER_SECOND
         self._due[key] = due = min(due, now + _MAX_PAUSE_SECONDS)
-        self._last_due = max(self._last_due, due)
+        if due > now:
+            self._slowed.add(key)
         earlier = self._authentication.key_id(before) if before is not None else ""
         if earlier not in ("", key) and not self.slows(earlier, now):
             self._shared_until[connection] = now + _SHARED_SECONDS
@@ -82,9 +84,11 @@ class RefusalPace:
         """Returns whether the refusals of `key` are too many for the rate."""
         return self._due.get(key, 0.0) > now
 
-    def slows_any(self, now: float) -> bool:
-        """Returns whether the refusals of any key are too many for the rate."""
-        return self._last_due > now
+    def slowed(self, now: float) -> Collection[str]:
+        """Returns the keys whose refusals are too many for the rate."""
+        if self._slowed:
+            self._slowed = {each for each in self._slowed if self.slows(each, now)}
+        return self._slowed
 
     def _is_alone(self, key: str, now: float) -> bool:
         other, at = self._other if self._last[0] == key else self._last

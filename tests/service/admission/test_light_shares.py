@@ -75,3 +75,23 @@ def test_while_a_key_is_slowed_down_it_alone_is_refused_though_it_sends_less(
     assert shares.is_greedy(greedy, 0.0)
     assert not shares.is_greedy(modest, 0.0)
     assert shares.admits(greedy, 0.3)  # no longer, and as an equal in a new period
+
+
+def test_while_a_key_is_slowed_down_the_others_keep_to_their_shares(tmp_path: Path) -> None:
+    paced = Paced(tmp_path)
+    shares = shares_of(paced.pace)
+    for _ in range(40):
+        shares.admits(paced.ids["greedy"], 0.0)
+    for _ in range(51):
+        paced.refuse("greedy", 0.0)
+    for _ in range(10):
+        assert shares.admits("modest", 0.0)
+    # With 10 of `modest` and 18 of `eager` the share is 14, and 4 more are tolerated. The 40 of
+    # the key that is slowed down do not count.
+    assert [shares.admits("eager", 0.0) for _ in range(20)] == [True] * 18 + [False] * 2
+    assert not shares.is_greedy("eager", 0.0)  # not over twice 10 and 4 more
+    for _ in range(5):
+        shares.admits("eager", 0.0)
+    assert shares.is_greedy("eager", 0.0)
+    assert shares.admits("modest", 0.0)
+    assert not shares.is_greedy("modest", 0.0)

@@ -78,8 +78,8 @@ def test_a_second_and_a_quarter_after_its_last_refusal_a_key_has_its_burst_again
 ) -> None:
     for _ in range(300):
         paced.refuse("greedy", 9.0)
-    assert paced.pace.slows_any(9.9)
-    assert not paced.pace.slows_any(10.1)
+    assert paced.pace.slowed(9.9) == {paced.ids["greedy"]}
+    assert paced.pace.slowed(10.1) == set()
     assert max(paced.refuse("greedy", 10.25) for _ in range(50)) == pytest.approx(0)
     assert paced.refuse("greedy", 10.25) == pytest.approx(0.005)
 
