@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client.core import GaugeMetricFamily
 
 from service.access.access import Access
-from service.access.route_table import RouteTable
+from service.access.route_table import Found, RouteTable
 from service.admission.bounds import Bodies, Bound
 from service.admission.caller import wait_seconds
 from service.admission.costs import TURN_KINDS, Cost, Kind, kind_of
@@ -99,7 +99,7 @@ class Admission:
             access: the keys of the service, and the limits of each key.
         """
         metrics.announce_refusals(REASONS)
-        self._count_refusal = metrics.count_refusal
+        self._count_refusal, self._count_limited = metrics.count_refusal, metrics.count_limited
         self.heavy = Gate(settings.heavy_turns, settings.heavy_queue_units, self._refused)
         self.bodies = Bodies(self._refused)
         self.waiting_kinds: Mapping[Kind, Bound] = {
@@ -133,10 +133,10 @@ class Admission:
         """
         if self._pace:
             self._pace.note(self._key_of(headers), time.monotonic())
-        if self._strain_of_limits.is_on and (over := self._seconds_over(method, url, headers)):
+        if self._strain_of_limits.is_on and (over := self._over_limit(method, url, headers)):
             self._count_refusal("limit")
             self._strain_of_limits.refused()
-            return TooManyRequestsError(over)
+            return over
         seconds = self.retry_after(in_progress, method, url, headers)
         return OverloadedError(seconds) if seconds else None
 
@@ -202,17 +202,29 @@ class Admission:
                 self._long_requests.add(exchange)
 
     def _cost_of(self, method: bytes, url: bytes) -> Cost:
-        found = self._costs.find(method.decode("latin-1"), url.partition(b"?")[0].decode("latin-1"))
+        found = self._find(method, url)
         return found.value if found else _NO_ROUTE
 
-    def _seconds_over(self, method: bytes, url: bytes, headers: Headers) -> float:
-        """Returns the seconds until the key of a request may send again; 0 if it may now."""
+    def _find(self, method: bytes, url: bytes) -> Found[Cost] | None:
+        return self._costs.find(method.decode("latin-1"), url.partition(b"?")[0].decode("latin-1"))
+
+    def _over_limit(
+        self, method: bytes, url: bytes, headers: Headers
+    ) -> TooManyRequestsError | None:
+        """Returns the reason to refuse a request if its key is over its limits, else None.
+
+        Counts a refusal for the route and for the key, as the application counts its own.
+        """
         try:
             principal = self._keys.principal(headers)
         except UnauthorizedError:
-            return 0.0
+            return None
         over = principal.limits and self._limits.seconds_over(principal)
-        return over if over and self._cost_of(method, url).is_limited else 0.0
+        found = self._find(method, url) if over else None
+        if not over or not found or not found.value.is_limited:
+            return None
+        self._count_limited(method.decode("latin-1"), found.path, principal.key_id)
+        return TooManyRequestsError(over)
 
     def _has_too_much_light_work(self, working: int, cost: Cost, headers: Headers) -> bool:
         if self._shares and working >= self._shared_from:

@@ -147,6 +147,15 @@ class Metrics:
             self._of_key[request] = self._keys.labels(key_id, _outcome(status))
         self._of_key[request].inc()
 
+    def count_limited(self, method: str, route: str, key_id: str) -> None:
+        """Counts a request that is answered 429 by its head, before the application sees it.
+
+        Such a request is never in progress, and its time counts as 0. The arguments are those of
+        `count_answer` and `count_key`.
+        """
+        self._observe_request(method, route, HTTPStatus.TOO_MANY_REQUESTS, 0.0)
+        self.count_key(key_id, HTTPStatus.TOO_MANY_REQUESTS)
+
     def count_refusal(self, reason: str) -> None:
         """Counts a request that was refused or dropped because of too much work.
 

@@ -55,6 +55,37 @@ async def test_after_a_refusal_a_key_over_its_limit_is_refused_before_its_body_c
         assert runtime_of(server).admission.is_strained
 
 
+async def test_the_metrics_count_each_429_that_the_client_has_seen(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strain, "_SECONDS", 60)
+    path, scopes = tmp_path / "keys.json", frozenset({Scope.READ})
+    key = create_key(path, NewKey(scopes, limits=Limits(requests_per_day=2)))
+    async with serving(Settings(bundle_path=bundle_path, keys_file=path)) as (port, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        seen = []
+        for number in (1, 4, 3):  # pipelined requests
+            writer.write(asking(key) * number)
+            seen += [status_of(await answer_of(reader)) for _ in range(number)]
+        writer.write(asking(key, b"/v1/items/no%20item?x=1"))
+        seen.append(status_of(await answer_of(reader)))
+        writer.close()
+        assert seen == [200] * 2 + [429] * 7
+        samples = list(runtime_of(server).metrics.samples())
+    of_key = {
+        each.labels["outcome"]: each.value
+        for each in samples
+        if each.name == "recommender_key_requests_total"
+    }
+    assert of_key == {"answered": 2, "limited": 7}
+    of_routes = {
+        each.labels["route"]: each.value
+        for each in samples
+        if each.name == "recommender_request_seconds_count" and each.labels["status"] == "429"
+    }
+    assert of_routes == {"/v1/model": 6, "/v1/items/{item_id}": 1}
+
+
 async def test_a_key_over_its_limit_that_sends_on_is_read_later(
     bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
