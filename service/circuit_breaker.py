@@ -8,7 +8,7 @@ cluster: calls to the other parts go on.
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -88,27 +88,35 @@ class CircuitBreaker:
             return self._probe(operation, part)
         return self.call_even_if_open(operation, part)
 
-    async def call_even_if_open(self, operation: Callable[[], Awaitable[T]], part: int = 0) -> T:
+    async def call_even_if_open(
+        self, operation: Callable[[], Awaitable[T]], part: int = 0, also: Sequence[int] = ()
+    ) -> T:
         """Runs `operation` even if the breaker is open, so that a health check sees a recovery.
 
         Its success or failure is counted, with one exception: a failure is not counted if another
         call to `part` has failed since this call began. So many calls that share a lost connection
         count as one failure.
+
+        Args:
+            operation: the call to the backend.
+            part: the part that it asks.
+            also: further parts for which its success or failure is counted.
         """
         began = self._clock()
         self.calls_in_progress += 1
         try:
             answer = await operation()
         except self._failure as error:
-            if began >= self._parts[part].failed_at:
-                self._count_failure(error, self._parts[part])
+            for each in (part, *also):
+                if began >= self._parts[each].failed_at:
+                    self._count_failure(error, self._parts[each])
             raise
         except self._refusal:
-            self._count_success(self._parts[part])
+            self._count_success(part, also)
             raise
         finally:
             self.calls_in_progress -= 1
-        self._count_success(self._parts[part])
+        self._count_success(part, also)
         return answer
 
     async def _probe(self, operation: Callable[[], Awaitable[T]], part: int) -> T:
@@ -120,13 +128,16 @@ class CircuitBreaker:
         finally:
             state.paused_until = self._clock() + self._pause_seconds
 
-    def _count_success(self, state: _Part) -> None:
+    def _count_success(self, part: int, also: Sequence[int] = ()) -> None:
+        state = self._parts[part]
         self._failures_in_a_row = state.failures = 0
         if state.is_open:
             state.is_open = False
             self._num_open -= 1
             if not self.is_open:
                 logger.warning("%s is back", self._name)
+        for each in also:
+            self._count_success(each)
 
     def _count_failure(self, error: ServiceError, state: _Part) -> None:
         state.failures += 1

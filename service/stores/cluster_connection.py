@@ -7,7 +7,7 @@ answer, or if a node is lost, the client reads the slots again in the background
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from redis.crc import key_slot
@@ -80,6 +80,14 @@ class ClusterConnection:
         except RedisError:
             self._refresh(node)
             raise
+
+    def node_of(self, key: str) -> Hashable:
+        """Returns the node that has the slot of `key`, by the slots that were read last.
+
+        Returns the slot's number before the slots are read, and None if no node serves the slot.
+        """
+        slot = key_slot(key.encode())
+        return self._node_of_slot[slot] if self._node_of_slot else slot
 
     async def aclose(self) -> None:
         """Closes all connections; commands that still wait for a reply fail with a LostError."""

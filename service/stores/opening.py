@@ -4,6 +4,7 @@ With REDIS_URL, all are in Redis. Without it, histories are in memory and the ot
 """
 
 from functools import partial
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -129,14 +130,19 @@ def _retention(settings: Settings) -> Retention:
 def _open_redis_store(
     settings: Settings, url: SecretStr, timeout_seconds: float
 ) -> RedisHistoryStore:
-    kind = ClusterHistoryStore if settings.redis_cluster else RedisHistoryStore
-    return kind(
-        _connect_for_histories(settings, url, timeout_seconds),
-        _retention(settings),
-        has_journals=settings.store_outage == "journal",
-        log=stream_bounds(settings.event_log_max_bytes) if settings.event_log == "on" else None,
-        wait_seconds=timeout_seconds,
-    )
+    options: dict[str, Any] = {
+        "has_journals": settings.store_outage == "journal",
+        "log": stream_bounds(settings.event_log_max_bytes) if settings.event_log == "on" else None,
+        "wait_seconds": timeout_seconds,
+    }
+    retention, address = _retention(settings), url.get_secret_value()
+    if settings.redis_cluster:
+        cluster = connect_cluster(address, timeout_seconds=timeout_seconds)
+        return ClusterHistoryStore(
+            _traced(settings, cluster), retention, cluster.node_of, **options
+        )
+    redis = connect_shared(address, timeout_seconds=timeout_seconds)
+    return RedisHistoryStore(_traced(settings, redis), retention, **options)
 
 
 def open_shared_limits(settings: Settings) -> RedisCommands | None:
@@ -146,12 +152,10 @@ def open_shared_limits(settings: Settings) -> RedisCommands | None:
     """
     if settings.redis_url is None:
         return None
-    return _connect_for_histories(settings, settings.redis_url, settings.redis_timeout_seconds)
-
-
-def _connect_for_histories(
-    settings: Settings, url: SecretStr, timeout_seconds: float
-) -> RedisCommands:
     connect = connect_cluster if settings.redis_cluster else connect_shared
-    shared: RedisCommands = connect(url.get_secret_value(), timeout_seconds=timeout_seconds)
-    return TracedRedis(shared) if settings.tracing else shared
+    address, timeout_seconds = settings.redis_url.get_secret_value(), settings.redis_timeout_seconds
+    return _traced(settings, connect(address, timeout_seconds=timeout_seconds))
+
+
+def _traced(settings: Settings, redis: RedisCommands) -> RedisCommands:
+    return TracedRedis(redis) if settings.tracing else redis

@@ -7,14 +7,16 @@ even if two appends run at the same time or a process ends between two steps.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from itertools import chain
 from secrets import token_hex
+from typing import Any
 
 from redis.exceptions import RedisError
 
-from service.stores.history.protocol import Event, Session
+from service.stores.history.protocol import Event, Retention, Session
 from service.stores.history.redis_keys import (
     NUM_TAGS,
     AllKeys,
@@ -25,6 +27,7 @@ from service.stores.history.redis_keys import (
 )
 from service.stores.history.redis_store import RedisHistoryStore, now, unavailable
 from service.stores.history.session_scripts import CLAIM, REMOVE
+from service.stores.redis_client import RedisCommands
 
 _TOKEN_BYTES = 8
 
@@ -34,9 +37,35 @@ class ClusterHistoryStore(RedisHistoryStore):
 
     num_parts = NUM_TAGS  # all keys of a part lie in one slot, so on one node
 
+    def __init__(
+        self,
+        redis: RedisCommands,
+        retention: Retention,
+        node_of: Callable[[str], Hashable] = lambda key: key,
+        **options: Any,
+    ) -> None:
+        """Makes a store that connects at its first command.
+
+        Args:
+            redis: client of the cluster.
+            retention: limits on the stored data of a session.
+            node_of: returns the node that has a key, as far as known; by default, each key counts
+                as one with a node of its own.
+            options: further arguments of `RedisHistoryStore`.
+        """
+        super().__init__(redis, retention, **options)
+        self._node_of = node_of
+
     def part_of(self, ref: str) -> int:
         """Implements `HistoryStore.part_of`."""
         return tag_number(ref)
+
+    def parts_by_node(self) -> Sequence[Sequence[int]]:
+        """Implements `HistoryStore.parts_by_node`."""
+        parts_of: dict[Hashable, list[int]] = defaultdict(list)
+        for part in range(self.num_parts):
+            parts_of[self._node_of(probe_key_of(part))].append(part)
+        return [*parts_of.values()]
 
     async def ping_part(self, part: int) -> None:
         """Implements `HistoryStore.ping_part`; asks the node that has the part's slot."""

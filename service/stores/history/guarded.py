@@ -11,6 +11,7 @@ from functools import partial
 
 from service.circuit_breaker import CircuitBreaker
 from service.errors import HistoryRefusalError, HistoryUnavailableError
+from service.shared_calls import SharedCalls
 from service.stores.event_log.protocol import CountLeftOut, NotLoggedError
 from service.stores.history.journalled import JournalledEvents
 from service.stores.history.protocol import Event, HistoryStore, NotStored, Session
@@ -36,6 +37,9 @@ class StoredHistory:
     not_stored: NotStored | None = None
     is_logged: bool | None = None
 
+
+_SECONDS_BETWEEN_PINGS = 0.25
+"""Minimum time in seconds between two rounds of pings for `is_reachable`, which strangers ask."""
 
 _FAILURES_TO_OPEN = 5  # failures in a row after which the circuit breaker opens
 
@@ -85,6 +89,9 @@ class GuardedHistory:
         self._count_left_out = count_left_out
         self._pause_seconds = pause_seconds
         self._wait_seconds = wait_seconds
+        self._reachability = SharedCalls(
+            self._all_answer, lambda seconds: _SECONDS_BETWEEN_PINGS - seconds
+        )
         parts = store.num_parts
         self._breaker = CircuitBreaker(
             "the history store" if parts == 1 else "a part of the history store",
@@ -115,8 +122,8 @@ class GuardedHistory:
         return self._breaker.is_open
 
     def waiting(self) -> int:
-        """Returns the number of calls to the store that are in progress."""
-        return self._breaker.calls_in_progress
+        """Returns the number of calls to the store in progress and of callers of `is_reachable`."""
+        return self._breaker.calls_in_progress + self._reachability.waiting
 
     async def append(self, session: Session, event: Event) -> StoredHistory:
         """Stores `event` and returns the history that ends with it.
@@ -220,12 +227,21 @@ class GuardedHistory:
         await self._breaker.call(lambda: self._store.forget_user(user_ref, tombstone), part)
 
     async def is_reachable(self) -> bool:
-        """Pings all parts of the store, even those that are lost; returns whether all answer."""
-        return all(await asyncio.gather(*map(self._answers, range(self._store.num_parts))))
+        """Pings all nodes of the store, even those that are lost; returns whether all answer.
 
-    async def _answers(self, part: int) -> bool:
+        Callers that ask within 0.25 s share the pings.
+        """
+        return await self._reachability.result()
+
+    async def _all_answer(self) -> bool:
+        return all(await asyncio.gather(*map(self._answers, self._store.parts_by_node())))
+
+    async def _answers(self, parts: Sequence[int]) -> bool:
+        """Pings the node of `parts`, by its first part; returns whether the node answers."""
+        part, *others = parts
+        ping = partial(self._store.ping_part, part)
         try:
-            await self._breaker.call_even_if_open(partial(self._store.ping_part, part), part)
+            await self._breaker.call_even_if_open(ping, part, others)
         except HistoryUnavailableError:
             return False
         return True
@@ -245,7 +261,7 @@ class GuardedHistory:
         If the circuit breaker is open, checks whether the store answers. If writes failed, checks
         whether the store accepts writes.
         """
-        if self.is_lost and not await self.is_reachable():
+        if self.is_lost and not await self._all_answer():
             return
         if self.writes_fail:
             try:

@@ -177,6 +177,13 @@ class HistoryStore(Protocol):
         """Returns the number, from 0, of the part that has a session ref or a user ref."""
         ...
 
+    def parts_by_node(self) -> Sequence[Sequence[int]]:
+        """Returns the parts in groups: those of one node, which are lost together.
+
+        A part whose node is not known yet is a group by itself.
+        """
+        ...
+
     async def ping_part(self, part: int) -> None:
         """Checks that a part answers; raises HistoryUnavailableError if it does not."""
         ...

@@ -259,6 +259,10 @@ class RedisHistoryStore:
         """Implements `HistoryStore.part_of`."""
         return 0
 
+    def parts_by_node(self) -> Sequence[Sequence[int]]:
+        """Implements `HistoryStore.parts_by_node`."""
+        return [[part] for part in range(self.num_parts)]
+
     async def ping_part(self, part: int) -> None:  # noqa: ARG002 - of the protocol
         """Implements `HistoryStore.ping_part`."""
         await self.ping()

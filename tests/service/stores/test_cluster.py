@@ -5,8 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from redis.crc import key_slot
 
 from service.settings import Settings
+from service.stores.history.protocol import Event, Session
+from service.stores.history.redis_keys import keys_of
+from service.stores.opening import open_history
+from service.stores.redis_connection import SharedConnection
+from tests.conftest import NUM_SLOTS
 from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -39,6 +45,62 @@ async def test_sessions_and_added_items_are_shared_and_outlive_a_restart(
     async with connect(settings) as client:
         answer = (await client.get("/v1/sessions/7/recommendations?k=1")).json()
     assert answer["items"] == [{"item_id": "n", "title": "New", "score": 16}]
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str | int]:
+    """The names of the commands that the shared connections have sent."""
+    names, send = list[str | int](), SharedConnection.execute_command
+
+    async def note(self: SharedConnection, *parts: str | int) -> Any:
+        names.append(parts[0])
+        return await send(self, *parts)
+
+    monkeypatch.setattr(SharedConnection, "execute_command", note)
+    return names
+
+
+def slot_of(session: Session) -> int:
+    return key_slot(keys_of(session.ref).events.encode())
+
+
+async def test_many_probes_of_readiness_at_once_cost_one_command_for_each_node(
+    settings: Settings, connect: "Connect", sent: list[str | int]
+) -> None:
+    async with connect(settings) as client:
+        await client.post("/v1/sessions/s/events", json={"item_id": "c"})  # reads the slots
+        sent.clear()
+        async with anyio.create_task_group() as tasks:
+
+            async def probe() -> None:
+                assert (await client.get("/readyz")).json()["history_store"] == "reachable"
+
+            for _ in range(20):
+                tasks.start_soon(probe)
+    assert sent in (["EXISTS"] * 3, ["EXISTS"] * 6)  # a probe that comes late is in a second round
+
+
+async def test_a_lost_node_is_found_by_its_ping_and_takes_its_own_parts_with_it(
+    settings: Settings, mortal_cluster: "RedisCluster", sent: list[str | int]
+) -> None:
+    chosen = {"redis_url": mortal_cluster.url, "redis_timeout_seconds": 5}
+    guard = open_history(Settings.model_validate(settings.model_dump() | chosen), None, print)
+    sessions = [Session(format(number, "04x")) for number in range(20)]
+    for each in sessions:
+        await guard.append(each, Event("c"))
+    mortal_cluster.nodes[2].kill()
+    for _ in range(5):  # failures in a row, after which parts are not asked
+        assert not await guard.is_reachable()
+    sent.clear()
+    are_lost = [slot_of(each) >= 2 * NUM_SLOTS // 3 for each in sessions]
+    assert [(await guard.read(each)).degraded for each in sessions] == are_lost
+    assert sent.count("LRANGE") == are_lost.count(False)
+    mortal_cluster.nodes[2].start()
+    with anyio.fail_after(PATIENCE_SECONDS):
+        while guard.is_lost:
+            await guard.is_reachable()
+    assert not any([(await guard.read(each)).degraded for each in sessions])
+    await guard.close()
 
 
 async def test_a_service_on_a_cluster_that_lost_a_node_answers_every_session(
