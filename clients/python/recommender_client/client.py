@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from types import TracebackType
 from typing import Self, TypedDict, TypeVar, cast
 from urllib.parse import quote
@@ -11,13 +12,14 @@ import httpx
 from httpx import codes
 
 from recommender_client.answers import Problem
+from recommender_client.deadline import Deadline, StepTimeouts, read_until
 from recommender_client.questions import ApiRequest
 from recommender_client.repeats import DEFAULT_REPEATS, Repeats, with_event_ids
 
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
-"""Timeout of a request. It is longer than the service waits for its teacher.
+"""Timeout of a call. It is longer than the service waits for its teacher.
 
 The service waits TEACHER_DEADLINE_SECONDS, 10 by default.
 """
@@ -70,13 +72,14 @@ class Client:
             service: address of the service, such as `http://127.0.0.1:8000`, or an httpx client of
                 your own with the address as its `base_url`. This client closes it at the end.
             key: API key, `ID.SECRET`, which is sent with each request; None sends none.
-            timeout_seconds: time to wait for each answer; not used with an httpx client of your
-                own. A repeat that `Retry-After` puts off for longer is not made.
+            timeout_seconds: time that a call takes at most, with its repeats and the waits before
+                them; shorter timeouts of an httpx client of your own hold for each step of a try.
+                A repeat that `Retry-After` puts off for longer than is left is not made.
             repeats: largest number of repeats of a request that is refused with 429 or 503, gets
                 502 or 504, or whose connection fails. A timeout and a rollback are not repeated.
         """
         self._key = key
-        self._repeats, self._longest_wait_seconds = repeats, timeout_seconds
+        self._repeats, self._timeout_seconds = repeats, timeout_seconds
         self._http = (
             httpx.Client(base_url=service, timeout=timeout_seconds)
             if isinstance(service, str)
@@ -94,23 +97,34 @@ class Client:
 
         Raises:
             RefusedError: the service refused the request.
-            httpx.TransportError: the service cannot be reached or does not answer in time.
+            httpx.TransportError: the service cannot be reached or does not answer in time. The end
+                is looked at between the steps of a try, so an answer in drops can come later.
             httpx.HTTPStatusError: the response has an error status and no body in the format of RFC
                 9457; such a response comes from a proxy before the service.
         """
         question = with_event_ids(question)
-        request = _request(question, self._key)
-        repeats = Repeats(question, self._repeats, self._longest_wait_seconds)
+        deadline = Deadline(self._timeout_seconds)
+        request = self._http.build_request(
+            **_request(question, self._key),
+            extensions={"timeout": StepTimeouts(deadline, self._http.timeout)},
+        )
+        repeats = Repeats(question, self._repeats, deadline)
         while True:
-            outcome: httpx.Response | httpx.TransportError
-            try:
-                outcome = self._http.request(**request)
-            except httpx.TransportError as error:
-                outcome = error
+            outcome = self._try(request, deadline)
             wait = repeats.wait_after(outcome)
             if wait is None:
                 return cast("T", _answer(outcome))
             time.sleep(wait)
+
+    def _try(
+        self, request: httpx.Request, deadline: Deadline
+    ) -> httpx.Response | httpx.TransportError:
+        try:
+            with closing(self._http.send(request, stream=True)) as response:
+                read_until(response, deadline)
+                return response
+        except httpx.TransportError as error:
+            return error
 
     def __enter__(self) -> Self:
         """Returns this client."""
@@ -148,13 +162,14 @@ class AsyncClient:
             service: address of the service, such as `http://127.0.0.1:8000`, or an httpx client of
                 your own with the address as its `base_url`. This client closes it at the end.
             key: API key, `ID.SECRET`, which is sent with each request; None sends none.
-            timeout_seconds: time to wait for each answer; not used with an httpx client of your
-                own. A repeat that `Retry-After` puts off for longer is not made.
+            timeout_seconds: time that a call takes at most, with its repeats and the waits before
+                them; shorter timeouts of an httpx client of your own hold for each step of a try.
+                A repeat that `Retry-After` puts off for longer than is left is not made.
             repeats: largest number of repeats of a request that is refused with 429 or 503, gets
                 502 or 504, or whose connection fails. A timeout and a rollback are not repeated.
         """
         self._key = key
-        self._repeats, self._longest_wait_seconds = repeats, timeout_seconds
+        self._repeats, self._timeout_seconds = repeats, timeout_seconds
         self._http = (
             httpx.AsyncClient(base_url=service, timeout=timeout_seconds)
             if isinstance(service, str)
@@ -164,17 +179,22 @@ class AsyncClient:
     async def ask(self, question: ApiRequest[T]) -> T:
         """Sends a request and returns the answer; arguments and exceptions as in `Client.ask`."""
         question = with_event_ids(question)
-        request = _request(question, self._key)
-        repeats = Repeats(question, self._repeats, self._longest_wait_seconds)
+        deadline = Deadline(self._timeout_seconds)
+        request = self._http.build_request(**_request(question, self._key))
+        with anyio.move_on_after(self._timeout_seconds):
+            return cast("T", await self._ask(request, Repeats(question, self._repeats, deadline)))
+        raise deadline.error(request)
+
+    async def _ask(self, request: httpx.Request, repeats: Repeats) -> object:
         while True:
             outcome: httpx.Response | httpx.TransportError
             try:
-                outcome = await self._http.request(**request)
+                outcome = await self._http.send(request)
             except httpx.TransportError as error:
                 outcome = error
             wait = repeats.wait_after(outcome)
             if wait is None:
-                return cast("T", _answer(outcome))
+                return _answer(outcome)
             await anyio.sleep(wait)
 
     async def __aenter__(self) -> Self:
@@ -192,7 +212,7 @@ class AsyncClient:
 
 
 class _RequestArguments(TypedDict):
-    """Arguments of `request` that httpx.Client and httpx.AsyncClient share."""
+    """Arguments of `build_request` that httpx.Client and httpx.AsyncClient share."""
 
     method: str
     url: str

@@ -12,6 +12,7 @@ import httpx
 from httpx import codes
 
 from recommender_client.api_request import ApiRequest
+from recommender_client.deadline import Deadline
 
 T = TypeVar("T")
 
@@ -36,17 +37,18 @@ _NEVER_REPEATED = {("POST", "/v1/model/rollback")}
 class Repeats:
     """Counts the repeats of one request."""
 
-    def __init__(self, question: ApiRequest[T], repeats: int, longest_wait_seconds: float) -> None:
+    def __init__(self, question: ApiRequest[T], repeats: int, deadline: Deadline) -> None:
         """Begins with the first try.
 
         Args:
             question: the request.
             repeats: largest number of repeats.
-            longest_wait_seconds: a longer wait, as `Retry-After` may name, is not begun.
+            deadline: end of the call; a wait that ends later, as `Retry-After` may name, is not
+                begun.
         """
         is_never = (question.method, question.path) in _NEVER_REPEATED
         self._left = 0 if is_never else repeats
-        self._longest_wait_seconds = longest_wait_seconds
+        self._deadline = deadline
         self._backoff = _FIRST_WAIT_SECONDS
 
     def wait_after(self, failure: httpx.Response | httpx.TransportError) -> float | None:
@@ -56,7 +58,7 @@ class Repeats:
             failure: the answer, or the reason why there is none. A timeout is not repeated.
         """
         wait = self._wait(failure)
-        if wait is None or self._left == 0 or wait > self._longest_wait_seconds:
+        if wait is None or self._left == 0 or not self._deadline.leaves(wait):
             return None
         self._left -= 1
         self._backoff = min(2 * self._backoff, _LONGEST_WAIT_SECONDS)
@@ -98,5 +100,5 @@ def _retry_after_seconds(given: str) -> float | None:
         return float(given)
     try:
         return max(0.0, (parsedate_to_datetime(given) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last for a part of too many digits
         return None

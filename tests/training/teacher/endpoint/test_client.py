@@ -86,6 +86,20 @@ def test_a_server_may_ask_for_a_pause_by_a_date_but_not_for_more_than_ten_minute
     assert clock.pauses == [pytest.approx(100, abs=5), 600]
 
 
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Mon, 01 Jan 2024 00:00:99999999999999999999 GMT",
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
+    ],
+)
+def test_a_pause_that_is_no_date_is_as_if_none_were_asked_for(clock: Clock, date: str) -> None:
+    unclear = httpx.Response(503, headers={"Retry-After": date})
+    endpoint_of(clock, in_turn(unclear, WELL)).post(URL, {}, MAX_BYTES)
+    assert clock.pauses == [0.5]
+
+
 def test_a_server_that_has_answered_is_waited_for_and_told_once(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
