@@ -41,6 +41,8 @@ class Collector:
         say: function that prints a message about an entry that cannot be read, once for each.
         num_written: number of records that this collector has written, copies included.
         num_files: number of files that this collector has written.
+        num_unreadable: number of entries that could not be read. After the first 100,000, an entry
+            counts each time that the source returns it.
     """
 
     source: Source
@@ -49,6 +51,7 @@ class Collector:
     say: Callable[[str], object]
     num_written: int = 0
     num_files: int = 0
+    num_unreadable: int = 0
     _waiting: list[Batch] = field(default_factory=list)
     _waits_since: float = 0.0
     _unreadable: set[str] = field(default_factory=set)  # messages about the entries seen so far
@@ -91,16 +94,28 @@ class Collector:
         await self.source.remove(written)
 
     def _tell_unreadable(self, batches: Sequence[Batch]) -> bool:
-        """Prints each unreadable entry that was not seen before; returns whether there is one.
+        """Counts unreadable entries and prints those not seen before; returns whether one was.
 
-        A source returns such an entry again and again, since it is never removed.
+        A source returns such an entry again and again, since it is never removed. Entries beyond
+        `_MAX_REMEMBERED` are not remembered: they are counted only.
         """
         told = len(self._unreadable)
         for message in (each for batch in batches for each in batch.unreadable):
-            if message not in self._unreadable and len(self._unreadable) < _MAX_REMEMBERED:
-                self._unreadable.add(message)
-                self.say(f"not collected: {message}")
+            if message not in self._unreadable:
+                self.num_unreadable += 1
+                self._tell(message)
         return len(self._unreadable) > told
+
+    def _tell(self, message: str) -> None:
+        if len(self._unreadable) == _MAX_REMEMBERED:
+            return
+        self._unreadable.add(message)
+        self.say(f"not collected: {message}")
+        if len(self._unreadable) == _MAX_REMEMBERED:
+            self.say(
+                f"not collected: {_MAX_REMEMBERED:,} entries cannot be read; further ones are "
+                "counted each time that they come, and no longer named"
+            )
 
     @property
     def _num_waiting(self) -> int:

@@ -97,7 +97,10 @@ async def _collect_once(log: LogFolder, settings: CollectSettings) -> None:
         raise ConfigError(f"cannot collect: {error}") from error
     finally:
         await collector.source.aclose()
-    say(f"{log.address}: {collector.num_written:,} records in {collector.num_files:,} new files")
+    say(
+        f"{log.address}: {collector.num_written:,} records in {collector.num_files:,} new files"
+        f"{_unreadable(collector)}"
+    )
     say(_described(log, compact(log, settings.keep_days)))
 
 
@@ -121,7 +124,10 @@ async def _collect_until(stopping: asyncio.Event, collector: Collector) -> None:
         found = await _attempt(collector)
         if (waited := time.monotonic() - reported_at) >= _REPORT_SECONDS:
             rate = (collector.num_written - reported) / waited
-            say(f"{collector.num_written:,} records collected, {rate:.1f} a second")
+            say(
+                f"{collector.num_written:,} records collected, {rate:.1f} a second"
+                f"{_unreadable(collector)}"
+            )
             reported_at, reported = time.monotonic(), collector.num_written
         if not found:
             await _wait(stopping, _POLL_SECONDS)
@@ -165,6 +171,11 @@ async def _wait(stopping: asyncio.Event, seconds: float) -> None:
 def _collector(log: LogFolder, settings: CollectSettings) -> Collector:
     limits = FlushLimits(settings.flush_records, settings.flush_seconds)
     return Collector(open_source(settings), log, limits, say)
+
+
+def _unreadable(collector: Collector) -> str:
+    count = collector.num_unreadable
+    return f"; {count:,} entries not readable" if count else ""
 
 
 def _described(log: LogFolder, report: Report) -> str:

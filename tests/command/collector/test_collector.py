@@ -2,6 +2,7 @@
 
 import pytest
 
+from distilled_recommender.collector import collector
 from distilled_recommender.collector.collector import Collector, FlushLimits
 from distilled_recommender.collector.source import Source, SourceError
 from tests.command.collector.conftest import (
@@ -145,6 +146,35 @@ def test_an_unreadable_entry_stays_and_does_not_stop_others(
     assert ids(log) == ["ann-1"]
     assert streams.lengths() == (1, 1)
     assert "Event with 2 values, expected 11" in said[0]
+
+
+def test_beyond_a_limit_unreadable_entries_are_counted_and_only_the_limit_is_told(
+    streams: Streams, log: LogFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of five entries are told. The first step reads all and claims all, the second claims.
+
+    So the two are counted once, and the three others at three deliveries.
+    """
+    monkeypatch.setattr(collector, "_MAX_REMEMBERED", 2)
+    for _ in range(5):
+        streams.client.xadd("events:{00}", {"r": '["e",2,"of a later version"]'})
+    said: list[str] = []
+    counts: list[int] = []
+
+    async def take_twice() -> None:
+        taking = Collector(streams.source(claim_seconds=0), log, NEVER, said.append)
+        for _ in range(2):
+            await taking.step()
+            counts.append(taking.num_unreadable)
+        await taking.source.aclose()
+
+    run(take_twice())
+
+    first, second, limit = said
+    assert first != second
+    assert all(each.startswith("not collected: events:{00}: entry ") for each in (first, second))
+    assert limit.startswith("not collected: 2 entries cannot be read; further ones are counted")
+    assert counts == [8, 11]
 
 
 def test_many_records_are_written_before_their_time(entries: Entries, log: LogFolder) -> None:

@@ -43,6 +43,18 @@ def test_once_collects_compacts_and_ends(
     assert "1 events and 0 impressions erased" in output
 
 
+def test_once_tells_how_many_entries_it_could_not_read(
+    streams: Streams, log: LogFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    streams.add(click("ann", 1))
+    for _ in range(2):
+        streams.client.xadd("events:{00}", {"r": '["e",2,"of a later version"]'})
+
+    assert main(["collect", log.address, "--redis-url", streams.server.url, "--once"]) == 0
+
+    assert "1 records in 1 new files; 2 entries not readable\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "options", [[], ["--redis-url", "redis://localhost", "--segments", "events"]]
 )
