@@ -1,18 +1,24 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmarks.results.documents import (
+    DATA,
     FINDINGS,
+    LADDER_REPORTS,
     PERFORMANCE,
     README,
     comparison_section,
     documents,
     load_reports,
     replace_section,
+    summary_section,
     targets_section,
+    worth_section,
 )
 from benchmarks.results.figures import Figure, Findings, Report, make_report
+from benchmarks.results.findings_tables import ROWS, findings_table
 
 
 def report(name: str, figures: list[Figure], **series: object) -> Report:
@@ -56,3 +62,18 @@ def test_figures_replace_the_old_ones_and_nothing_else() -> None:
 @pytest.mark.parametrize("path", [README, PERFORMANCE, FINDINGS], ids=lambda path: path.name)
 def test_a_document_has_the_figures_of_the_reports(path: Path) -> None:
     assert documents(load_reports())[path].split() == path.read_text(encoding="utf-8").split()
+
+
+def figures_of(table: str) -> set[str]:
+    """Returns the cells of a table that are a figure of four decimals, with or without interval."""
+    return set(re.findall(r"(?<=\| )-?\d\.\d{4}(?: \[[^]]*\])?(?= \|)", table))
+
+
+@pytest.mark.parametrize("dataset", ROWS)
+def test_figures_of_a_table_are_written_as_in_the_report(dataset: str) -> None:
+    worth = dict(zip(DATA, worth_section({}).splitlines()[2:], strict=True))
+    summary = summary_section(load_reports()) if dataset == "movielens" else ""
+    found = figures_of(f"{worth[dataset]}\n{summary}\n{findings_table(LADDER_REPORTS, dataset)}")
+    assert len(found) >= 20
+    written = (LADDER_REPORTS / f"{dataset}.md").read_text(encoding="utf-8")
+    assert {each for each in found if f"| {each} |" not in written} == set()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from training.ladder.plan.rows import STEPS
+from training.ladder.report.result_csv import interval_cells
 from training.ladder.results.measured import Figures, Measured
 from training.settings.teacher import TITLELESS_KIND
 from training.stage import write_text
@@ -82,6 +83,6 @@ def _records(line: Measured, other: Measured, figures: Figures) -> Iterator[list
                     split.name.lower(),
                     targets,
                     metric,
-                    *(f"{each:.6f}" for each in (found.mean, found.low, found.high)),
+                    *interval_cells(found),
                     len(shared) or 1,
                 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from training.data.dataset import Split
+from training.evaluation.intervals import Interval
 from training.evaluation.table import METRICS
 from training.ladder.results.measured import Figures, Measured
 from training.stage import write_text
@@ -65,7 +66,7 @@ def _record(
         split.name.lower(),
         targets,
         metric,
-        *(f"{each:.6f}" for each in (interval.mean, interval.low, interval.high)),
+        *interval_cells(interval),
         line.num_runs,
         f"{line.train_seconds:.1f}",
         line.teacher_tokens,
@@ -74,6 +75,15 @@ def _record(
         _yes(line.is_teacher_free),
         _yes(line.kind == "student"),
     ]
+
+
+def interval_cells(interval: Interval) -> Iterator[str]:
+    """Yields mean, low and high end of `interval`.
+
+    Eight decimals, as documents round them to four: with six, a few would be rounded twice and
+    differ from the report.
+    """
+    yield from (f"{each:.8f}" for each in (interval.mean, interval.low, interval.high))
 
 
 def _yes(answer: bool) -> str:
