@@ -1,14 +1,19 @@
 # Two commands do everything: `make demo` and `make test`. Both start from Python 3.11+ and make.
 # pip reads its own configuration, so a CPU-only torch or a mirror that it names is used.
 
+# The interpreter that makes the environments: Python 3.11 to 3.13.
 PYTHON ?= python3
+# The experiment.
 CONFIG ?= configs/movielens.toml
+# The folder of all results.
 WORK ?= work
-# An experiment is named by its file, unless it sets `name`.
+# The folder of the experiment within WORK: an experiment is named by its file, unless it sets `name`.
 NAME ?= $(or $(shell sed -n 's/^name *= *"\(.*\)".*/\1/p' $(wildcard $(CONFIG)) </dev/null),$(basename $(notdir $(CONFIG))))
 # The students to refit: `plain` learned without a teacher.
 VARIANT ?= distilled
+# Where `make demo` and `make serve` listen.
 HOST ?= 127.0.0.1
+# The port there.
 PORT ?= 8000
 # Whether `make release` builds the images: `no`, or where a Docker engine answers.
 IMAGES ?= if-possible
@@ -18,6 +23,7 @@ DEMO := .venv/demo
 DEV := .venv/dev
 PEERS := .venv/peers
 WITNESS := .venv/witness
+# The model that `make witness` trains: SASRec or eSASRec.
 MODEL ?= SASRec
 LOCK := .venv/lock
 AUDIT := .venv/audit

@@ -6,6 +6,7 @@ from pathlib import Path
 from handbook.reference import (
     bundle,
     commands,
+    compose_settings,
     experiment_settings,
     metrics,
     problems,
@@ -20,6 +21,7 @@ PAGES: Mapping[Path, Callable[[], str]] = {
     DOCS / "commands.md": commands.page,
     DOCS / "reference" / "programs.md": programs.page,
     DOCS / "reference" / "service-settings.md": service_settings.page,
+    DOCS / "reference" / "compose-settings.md": compose_settings.page,
     DOCS / "reference" / "experiment-settings.md": experiment_settings.page,
     DOCS / "reference" / "rest.md": rest.page,
     DOCS / "reference" / "problems.md": problems.page,

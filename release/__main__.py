@@ -38,7 +38,7 @@ def command(
     root: Annotated[Path, Parameter(help="The checkout to release.")] = ROOT,
     dist: Annotated[Path, Parameter(help="Folder of all releases.")] = Path("dist"),
     cyclonedx: Annotated[
-        Path | None, Parameter(help="cyclonedx-py; without it, there are no lists of components.")
+        Path | None, Parameter(help="Path of cyclonedx-py; without it, no lists of components.")
     ] = None,
     with_images: Annotated[
         Literal["if-possible", "no"],

@@ -8,7 +8,8 @@ INTRODUCTION = f"""\
 # Commands
 
 `{PACKAGE}` is one command for every program of this project. `{PACKAGE} --install-completion` lets
-the shell complete commands and options. Errors are one line on stderr.
+the shell complete commands and options, `{PACKAGE} --version` prints the version. Errors
+are one line on stderr.
 
 {EXIT_CODES}
 `python -m` runs the same programs with the same options: `python -m training.MODULE` (`prepare`,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.registry import benchmark_names
 from handbook.reference.json_schema import one_line, table
+from handbook.reference.program_options import options
 from proofs.__main__ import proof_names
 
 ROOT = Path(__file__).parents[2]
@@ -18,9 +19,11 @@ INTRODUCTION = """\
 # Programs
 
 [Commands](../commands.md) describes `distilled-recommender`, which most people need. This page
-lists everything else that can be run in a checkout. `python -m NAME --help` lists the options.
+lists everything else that can be run in a checkout. `python -m NAME --help` lists the options. A
+default that is empty here is computed, or there is none.
 
-`make reference` writes this page from the Makefile and from the first lines of modules and scripts.
+`make reference` writes this page from the Makefile, from the first lines of modules and scripts,
+and from the signatures of release and proofs.
 """
 
 
@@ -28,8 +31,11 @@ def page() -> str:
     """Returns the text of the page."""
     parts = (
         ("`make`", ("target", "what it does"), _targets()),
+        ("Variables of `make`", ("variable", "default", "meaning"), _variables()),
         ("`python -m`", ("module", "what it does"), _modules()),
+        ("`python -m release`", ("option", "default", "meaning"), _of_release()),
         ("`python -m proofs NAME`", ("proof", "what it proves"), _named("proofs", proof_names())),
+        ("Options of proofs", ("proof", "option", "default", "meaning"), _of_proofs()),
         (
             "`python -m benchmarks NAME`",
             ("benchmark", "what it measures"),
@@ -47,6 +53,26 @@ def _targets() -> Iterator[Sequence[str]]:
         yield f"`make {names.strip()}`", meaning
 
 
+def _variables() -> Iterator[Sequence[str]]:
+    """Yields each variable of the Makefile that `make NAME=VALUE` is meant to change."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    found = re.findall(r"((?:^# .*\n)*)^([A-Z_]+) \?= (.*)$", makefile, re.MULTILINE)
+    for comment, name, default in found:
+        meaning = one_line(comment.replace("\n# ", " ").removeprefix("# "))
+        yield f"`{name}`", "" if "$(" in default else f"`{default}`", meaning
+
+
+def _of_release() -> Iterator[Sequence[str]]:
+    for each in options(ROOT / "release" / "__main__.py", "command"):
+        yield f"`{each.name}`", each.default, each.meaning
+
+
+def _of_proofs() -> Iterator[Sequence[str]]:
+    for name in proof_names():
+        for each in options(_path("proofs", name), "prove"):
+            yield f"`{name}`", f"`{each.name}`", each.default, each.meaning
+
+
 def _modules() -> Iterator[Sequence[str]]:
     """Yields each module that can be run, with the first sentence of its docstring."""
     for package in PACKAGES:
@@ -61,10 +87,14 @@ def _modules() -> Iterator[Sequence[str]]:
 def _named(folder: str, names: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yields each module or package of a folder, with the first sentence of its docstring."""
     for name in names:
-        module = ROOT / folder / f"{name}.py"
-        path = module if module.exists() else ROOT / folder / name / "__init__.py"
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        yield f"`{name}`", _first_line(docstring)
+        source = _path(folder, name).read_text(encoding="utf-8")
+        yield f"`{name}`", _first_line(ast.get_docstring(ast.parse(source)) or "")
+
+
+def _path(folder: str, name: str) -> Path:
+    """Returns the path of the module or package `name` of a folder."""
+    module = ROOT / folder / f"{name}.py"
+    return module if module.exists() else ROOT / folder / name / "__init__.py"
 
 
 def _scripts() -> Iterator[Sequence[str]]:

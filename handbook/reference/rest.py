@@ -50,7 +50,7 @@ def _route(route: str, operation: Mapping[str, Any]) -> str:
     if parameters := operation.get("parameters"):
         lines.append(f"{table(PARAMETERS, _parameter_rows(parameters))}\n")
     if body := operation.get("requestBody"):
-        lines.append(f"Body: {_content(body)}.\n")
+        lines.append(f"Body: {_content(body)}{_described(body)}.\n")
     lines += [f"Answers: {'; '.join(_answers(operation['responses']))}.\n"]
     return "\n".join(lines)
 
@@ -70,6 +70,12 @@ def _answers(responses: Mapping[str, Any]) -> Iterator[str]:
         if "[Problem]" in answer:
             answer = reason_phrase(int(status))
         yield f"{status} {answer}"
+
+
+def _described(body: Mapping[str, Any]) -> str:
+    """Returns the description of a body after a colon; empty if it has none."""
+    description = one_line(body.get("description", ""))
+    return f": {description}" if description else ""
 
 
 def _content(described: Mapping[str, Any]) -> str:
