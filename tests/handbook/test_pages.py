@@ -1,6 +1,7 @@
 """The generated pages of the documentation say what the code says."""
 
 import re
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ def test_every_environment_variable_that_the_code_reads_is_in_the_reference() ->
     assert len(read) > 4
     pages = "".join(path.read_text(encoding="utf-8") for path in PAGES)
     assert {name for name in read if not re.search(rf"\b{name}\b", pages)} == set()
+
+
+def test_every_status_of_a_refusal_that_the_service_names_is_in_the_reference() -> None:
+    source = "".join(each.read_text("utf-8") for each in (ROOT / "service").rglob("*.py"))
+    named = {HTTPStatus[name] for name in re.findall(r"\bHTTPStatus\.([A-Z_]+)\b", source)}
+    refusals = {each.value for each in named if each >= HTTPStatus.BAD_REQUEST}
+    assert len(refusals) >= 15
+    listed = re.findall(r"^\| (\d+) ", page("problems.md"), re.MULTILINE)
+    assert refusals == set(map(int, listed))
 
 
 def page(name: str) -> str:
