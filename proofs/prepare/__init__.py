@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from proofs.prepare.cost import Cost, run_prepare
+from proofs.fixtures.program_cost import Cost, run_program
 from proofs.prepare.plot import save_plot
 from proofs.record import FOLDER, Figure
 from training.cli import say
@@ -25,6 +25,7 @@ from training.cli import say
 MILLIONS = (1, 3, 10, 50)
 PER_USER, PER_ITEM = 20, 50  # mean number of interactions
 MAX_GIB = 4.0
+PREPARE = "training.prepare"
 ROWS_A_PART = 1_000_000
 # Exponents of `rank = number · uniform ** exponent`; density falls with rank ** (1/exponent - 1).
 USER_EXPONENT, ITEM_EXPONENT = 2.0, 3.0
@@ -50,7 +51,7 @@ def prove(
         with TemporaryDirectory() as folder:
             config = write_tables(Path(folder), round(each * 1_000_000), seed)
             say(f"{each:g} million interactions are written")
-            cost = costs[each] = run_prepare(config, Path(folder) / "work")
+            cost = costs[each] = run_program(PREPARE, config, Path(folder) / "work")
         label = f"{each:g} million interactions"
         yield Figure(f"{label}: peak resident memory", "GiB", cost.peak_gib, at_most=MAX_GIB)
         yield Figure(f"{label}: peak private memory", "GiB", cost.private_gib)

@@ -1,9 +1,9 @@
-"""Plots peak memory and processor time of `prepare` against the number of interactions."""
+"""Plots peak memory and processor time of a program against the number of interactions."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from proofs.prepare.cost import Cost
+from proofs.fixtures.program_cost import Cost
 
 
 def save_plot(path: Path, costs: Mapping[float, Cost], max_gib: float) -> None:

@@ -2,8 +2,8 @@ import json
 import re
 from pathlib import Path
 
-from proofs.prepare import MILLIONS, PER_ITEM, PER_USER, prove, write_tables
-from proofs.prepare.cost import run_prepare
+from proofs.fixtures.program_cost import run_program
+from proofs.prepare import MILLIONS, PER_ITEM, PER_USER, PREPARE, prove, write_tables
 from proofs.record import FOLDER
 from training.data.dataset import Split
 from training.data.storage import load_dataset
@@ -13,7 +13,7 @@ def test_the_memory_of_prepare_is_measured_on_a_dataset_of_the_size_that_was_ask
     tmp_path: Path,
 ) -> None:
     """20,000 random interactions of at most 1,000 users and 400 items; a fifth is held out."""
-    cost = run_prepare(write_tables(tmp_path, 20_000, seed=1), tmp_path / "work")
+    cost = run_program(PREPARE, write_tables(tmp_path, 20_000, seed=1), tmp_path / "work")
     dataset = load_dataset(tmp_path / "work" / "large" / "dataset")
 
     assert 0.05 < cost.private_gib < cost.peak_gib < 1

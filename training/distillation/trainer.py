@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.compute.catalog_softmax import matmul_precision
+from training.compute.optimiser import optimiser_of
 from training.compute.tensor_file import read_tensors, write_tensors
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch, TrainingWindows
@@ -27,9 +29,9 @@ from training.distillation.losses.candidates import Candidates, next_item_candid
 from training.distillation.losses.objective import DistillationObjective
 from training.distillation.losses.teacher_lists import RankingLists
 from training.evaluation.yardstick import (
-    BATCH_SIZE,
     SELECTION_METRIC,
     Evaluation,
+    batch_size,
     evaluate,
     ranker_of,
 )
@@ -45,6 +47,7 @@ EPOCH_SEEDS = 100_003
 # Distance between the random seeds of two processes: more than the seed of any run, so that no two
 # processes share dropout masks.
 RANK_SEEDS = 1_000_000_007
+VALIDATION_SEED = 0  # of the validation examples that are drawn
 
 
 @dataclass
@@ -161,11 +164,11 @@ class Trainer:
             student.item_table.readable_rows(),
             config.item_dropout,
         )
-        self.optimiser = torch.optim.AdamW(
-            student.parameters(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,
+        self.optimiser = optimiser_of(
+            list(student.parameters()),
+            config.learning_rate,
+            config.weight_decay,
+            student.item_table.offsets if config.touched_rows else None,
         )
         self.progress = TrainingState()
 
@@ -201,7 +204,7 @@ class Trainer:
         run = self.seed * EPOCH_SEEDS + self.progress.epoch
         torch.manual_seed(run + self.processes.rank * RANK_SEEDS)
         batches = self.windows.epoch(self.seed, self.progress.epoch)
-        num_validation_batches = math.ceil(len(self._validation_rows()) / BATCH_SIZE)
+        num_validation_batches = math.ceil(len(self._validation_rows()) / batch_size(self.dataset))
         part = 1 / (len(batches) + num_validation_batches)
         self.student.train()
         for number, batch in enumerate(batches, start=1):
@@ -239,7 +242,7 @@ class Trainer:
         """Evaluates the current student on all validation examples; returns metrics by name.
 
         Each process ranks a part of the examples. Every process gets the metrics over all examples.
-        `after_batch` is called after each batch of at most `BATCH_SIZE` examples.
+        `after_batch` is called after each batch of at most `batch_size` examples.
         """
         ranker = ranker_of(StudentScorer(self.student, self.dataset), self.dataset)
 
@@ -249,13 +252,23 @@ class Trainer:
             return rankings
 
         ranks = evaluate(rank, self.dataset, self._validation_rows()).ranks
-        rows = self.dataset.example_rows(Split.VALIDATION)
-        return Evaluation(rows, self.processes.collect(ranks)).metrics
+        return Evaluation(self._validation, self.processes.collect(ranks)).metrics
 
     def _validation_rows(self) -> NDArray[np.int64]:
         """Returns the dataset rows of the validation examples that this process ranks."""
+        return np.array_split(self._validation, self.processes.num_ranks)[self.processes.rank]
+
+    @cached_property
+    def _validation(self) -> NDArray[np.int64]:
+        """Dataset rows of the validation examples that choose the best epoch, ascending.
+
+        Which examples are drawn depends on the dataset alone, so all students are measured alike.
+        """
         rows = self.dataset.example_rows(Split.VALIDATION)
-        return np.array_split(rows, self.processes.num_ranks)[self.processes.rank]
+        most = self.config.validation_examples
+        if most is None or len(rows) <= most:
+            return rows
+        return np.sort(np.random.default_rng(VALIDATION_SEED).choice(rows, most, replace=False))
 
     def _save(self, path: Path) -> None:
         if self.processes.rank > 0:

@@ -21,6 +21,7 @@ CUTOFFS = (1, 5, 10, 20)
 # Metric on the validation examples that chooses epochs, settings and the exported student.
 SELECTION_METRIC = "NDCG@20"
 BATCH_SIZE = 512
+MAX_SCORES = 1 << 27  # number of scores that a batch holds at most, half a gigabyte
 
 Scorer = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """A function from dataset rows of examples to scores of all items, `[rows, catalog rows]`."""
@@ -85,7 +86,7 @@ def evaluate(ranker: Ranker, dataset: Dataset, rows: NDArray[np.int64]) -> Evalu
     if len(rows) == 0:
         raise ValueError(f"dataset {dataset.name!r}: no examples to evaluate")
     ranks = []
-    for batch in _batches(rows):
+    for batch in _batches(rows, batch_size(dataset)):
         rankings = ranker(batch)[:, :LIST_LENGTH]
         _refuse_seen(rankings, dataset, batch)
         ranks.append(ranks_of(dataset.item_indices[batch], rankings))
@@ -112,6 +113,11 @@ def ranker_of(scorer: Scorer, dataset: Dataset, length: int = LIST_LENGTH) -> Ra
     return rank
 
 
+def batch_size(dataset: Dataset) -> int:
+    """Returns the number of examples to rank at once: fewer if the catalog is large."""
+    return max(1, min(BATCH_SIZE, MAX_SCORES // dataset.catalog.num_rows))
+
+
 def seen_items(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Returns a mask of the items in the history of each row, `[rows, catalog rows]`."""
     seen = np.zeros((len(rows), dataset.catalog.num_rows), dtype=np.bool_)
@@ -130,6 +136,6 @@ def _refuse_seen(rankings: NDArray[np.integer], dataset: Dataset, rows: NDArray[
         )
 
 
-def _batches(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    for begin in range(0, len(rows), BATCH_SIZE):
-        yield rows[begin : begin + BATCH_SIZE]
+def _batches(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    for begin in range(0, len(rows), size):
+        yield rows[begin : begin + size]

@@ -26,7 +26,7 @@ class TrainingConfig(Section):
 
     ADDED_LATER: ClassVar[Set[str]] = {
         *("trained_candidates", "item_dropout", "random_features", "smoothing"),
-        *("packed_windows", "scored_share"),
+        *("packed_windows", "scored_share", "touched_rows", "validation_examples"),
     }
 
     seeds: Seeds = Field(default=(0, 1, 2), description="seeds; one student is trained per seed")
@@ -91,6 +91,12 @@ class TrainingConfig(Section):
         description="share of the candidates that a step scores, half of them the most popular "
         "ones and half drawn, besides the items of the batch; for `cross-entropy`",
     )
+    touched_rows: bool = Field(
+        default=False,
+        validate_default=True,
+        description="a step changes only the item vectors that it reads or scores, so that its "
+        "time does not grow with the catalog; needs `scored_share` below 1",
+    )
     packed_windows: bool = Field(
         default=False,
         description="compute several short histories in one row of a step, which takes less time; "
@@ -104,6 +110,13 @@ class TrainingConfig(Section):
         "stops",
     )
 
+    validation_examples: int | None = Field(
+        default=None,
+        ge=1,
+        description="maximum number of validation examples that choose the best epoch, drawn at "
+        "random; by default all of them",
+    )
+
     @field_validator("scored_share")
     @classmethod
     def _only_a_full_softmax_is_thinned(cls, share: float, others: ValidationInfo) -> float:
@@ -112,6 +125,17 @@ class TrainingConfig(Section):
             if share < 1 and (given := others.data.get(name, needed)) != needed:
                 raise ValueError(f"{share}: needs {name} = {needed!r}, not {given!r}")
         return share
+
+    @field_validator("touched_rows")
+    @classmethod
+    def _touched_rows_are_few(cls, touched: bool, others: ValidationInfo) -> bool:
+        if not touched:
+            return touched
+        if others.data.get("scored_share", 0) == 1:
+            raise ValueError("needs scored_share < 1, or each step touches every row")
+        if others.data.get("weight_decay"):
+            raise ValueError("needs weight_decay = 0, which would change every row")
+        return touched
 
     @field_validator("smoothing")
     @classmethod

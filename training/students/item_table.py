@@ -87,15 +87,17 @@ class ItemTable(nn.Module):
             items = self._dropped_out(items) + self._projected(self.embeddings)
         return torch.cat([self.padding, items])
 
-    def vectors_of(self, items: Tensor) -> Tensor:
+    def vectors_of(self, items: Tensor, *, sparse: bool = False) -> Tensor:
         """Computes the vectors of some items, `[items, hidden]`.
 
         With offset dropout, an item that is given twice may get two different vectors.
 
         Args:
             items: `[items]`, item indices without padding.
+            sparse: whether the gradient of the offsets has the rows of `items` only, instead of a
+                row for every item.
         """
-        vectors = functional.embedding(items - 1, self.offsets)
+        vectors = functional.embedding(items - 1, self.offsets, sparse=sparse)
         if self.embeddings is None:
             return vectors
         columns = functional.embedding(items - 1, self.embeddings)  # faster than by an index

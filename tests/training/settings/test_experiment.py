@@ -84,6 +84,11 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
             "[training]\nscored_share = 0.5\nrobust_weight = 1.0",
             "0.5: needs robust_weight = 0, not 1.0",
         ),
+        ("[training]\ntouched_rows = true", "touched_rows = True: .*needs scored_share < 1"),
+        (
+            "[training]\nscored_share = 0.5\nweight_decay = 0.1\ntouched_rows = true",
+            "touched_rows = True: .*needs weight_decay = 0",
+        ),
     ],
 )
 def test_an_unusable_setting_is_refused_by_name(

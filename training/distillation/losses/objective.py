@@ -143,7 +143,8 @@ class DistillationObjective(nn.Module):
         read = torch.cat([each.histories.flatten() for each in panels])
         step = thinned.draw(torch.cat([read, items.flatten()]))
         item_table = self.student.item_table
-        table = torch.cat([item_table.padding, item_table.vectors_of(step.rows[1:])])
+        vectors = item_table.vectors_of(step.rows[1:], sparse=self.config.touched_rows)
+        table = torch.cat([item_table.padding, vectors])
         queries = self._query_vectors(panels, step.index_of_row[read], table)
         table, items = step.competing(table), step.competing_rows(items)
         scored = full_softmax(queries, table, items, self.k, step.drawn)

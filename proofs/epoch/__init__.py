@@ -1,0 +1,79 @@
+"""Proves that an epoch of training fits in memory at 50 million interactions and a million items.
+
+The tables are those of `proofs prepare`. Each size runs `python -m training.distill` in a process
+of its own: one epoch of a student without a teacher, with `touched_rows`, and validation on a part
+of the examples. Then two agents of torchrun train together, one of them is killed, and one process
+goes on (`proofs/epoch/agents.py`).
+
+python -m proofs epoch [--millions N]... [--seed N] [--plot PATH]
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from proofs.epoch.agents import lost_agent
+from proofs.fixtures.program_cost import Cost, run_program
+from proofs.prepare import MILLIONS, PREPARE, write_tables
+from proofs.prepare.plot import save_plot
+from proofs.record import FOLDER, Figure
+from training.cli import say
+from training.data.dataset import Split
+from training.data.storage import load_dataset
+
+MAX_GIB = 8.0
+DISTILL = "training.distill"
+OPTIONS = ("--variant", "plain", "--seed", "0", "--workers", "1")
+SETTINGS = """
+[training]
+batch_size = 256
+max_epochs = 1
+matmul_precision = "medium"
+packed_windows = true
+scored_share = 0.005
+touched_rows = true
+validation_examples = 2_000
+"""
+
+
+def prove(
+    *, millions: tuple[float, ...] = MILLIONS, seed: int = 1, plot: Path = FOLDER / "epoch.png"
+) -> Iterable[Figure]:
+    """Yields memory and time of an epoch by the number of interactions, and plots them.
+
+    Args:
+        millions: numbers of interactions, in millions.
+        seed: seed of the random interactions.
+        plot: path of the plot.
+
+    Raises:
+        RuntimeError: a program fails.
+    """
+    costs: dict[float, Cost] = {}
+    for each in millions:
+        with TemporaryDirectory() as folder:
+            config = write_tables(Path(folder), round(each * 1_000_000), seed)
+            config.write_text(config.read_text(encoding="utf-8") + SETTINGS, encoding="utf-8")
+            cost, predicted = _epoch(config, Path(folder) / "work")
+        costs[each] = cost
+        label = f"{each:g} million interactions"
+        yield Figure(f"{label}: peak resident memory", "GiB", cost.peak_gib, at_most=MAX_GIB)
+        yield Figure(f"{label}: peak private memory", "GiB", cost.private_gib)
+        yield Figure(f"{label}: time", "s", cost.seconds)
+        yield Figure(f"{label}: processor time", "s", cost.cpu_seconds)
+        rate = predicted / cost.cpu_seconds
+        yield Figure(f"{label}: predicted interactions a second of one core", "1/s", rate)
+    save_plot(plot, costs, MAX_GIB)
+    yield from lost_agent(seed)
+
+
+def _epoch(config: Path, work: Path) -> tuple[Cost, int]:
+    """Prepares and trains an epoch; returns its cost and the number of predicted interactions."""
+    run_program(PREPARE, config, work)
+    dataset = load_dataset(work / config.stem / "dataset")
+    predicted = int(np.sum(dataset.splits == Split.TRAIN)) - len(dataset.user_ids)
+    say(f"{config}: an epoch predicts {predicted:,} interactions")
+    del dataset
+    return run_program(DISTILL, config, work, *OPTIONS), predicted
