@@ -4,6 +4,7 @@ The student has no dropout and the full softmax. So one process and two take the
 the rounding of sums, and the losses at the end can be compared.
 """
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -59,8 +60,8 @@ def lost_agent(seed: int, rows: int = ROWS) -> Iterable[Figure]:
         config = write_tables(folder, rows, seed)
         config.write_text(config.read_text(encoding="utf-8") + SETTINGS, encoding="utf-8")
         whole, broken = folder / "whole", folder / "broken"
-        for work in (whole, broken):
-            run_program(PREPARE, config, work)
+        run_program(PREPARE, config, whole)
+        shutil.copytree(whole, broken)
         run_program("training.distill", config, whole, *OPTIONS)
         seconds, exit_code = _train_until_an_agent_is_lost(config, broken)
         yield Figure("the agent that is left: time to its end", "s", seconds, at_most=END_SECONDS)

@@ -6,13 +6,16 @@ process with whole batches. A GPU is used if there is one.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from training.errors import WorkerError
 
 
 class Processes(Protocol):
@@ -103,17 +106,40 @@ class SynchronizedProcesses:
 
     def backward(self, loss: Tensor) -> None:
         """Implements `Processes.backward`."""
-        self.accelerator.backward(loss)
+        with losses_of_processes():
+            self.accelerator.backward(loss)
 
     def collect(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """Implements `Processes.collect`."""
         parts: list[NDArray[np.int64] | None] = [None] * self.num_ranks
-        torch.distributed.all_gather_object(parts, values)
+        with losses_of_processes():
+            torch.distributed.all_gather_object(parts, values)
         return np.concatenate([part for part in parts if part is not None])
 
     def wait(self) -> None:
         """Implements `Processes.wait`."""
-        self.accelerator.wait_for_everyone()
+        with losses_of_processes():
+            self.accelerator.wait_for_everyone()
+
+
+@contextmanager
+def losses_of_processes() -> Iterator[None]:
+    """Context manager for work with other processes: reports one that was lost in a line.
+
+    Raises:
+        WorkerError: the connection to another process broke.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        told = str(error)
+        if "gloo" not in told and not isinstance(error, torch.distributed.DistError):
+            raise
+        reason = told.partition("] ")[2].partition(". ")[0]
+        raise WorkerError(
+            f"another process of this training was lost ({reason}); run the command again, on "
+            "any number of processes: training resumes after its last finished epoch"
+        ) from None
 
 
 def is_distributed() -> bool:

@@ -11,7 +11,12 @@ import torch
 from training import distill
 from training.distillation.batches import Batch
 from training.distillation.checkpoint import Checkpoint, load_checkpoint
-from training.distillation.distributed import SingleProcess, is_distributed
+from training.distillation.distributed import (
+    SingleProcess,
+    is_distributed,
+    losses_of_processes,
+)
+from training.errors import WorkerError
 
 
 def trained(work: Path) -> Checkpoint:
@@ -58,3 +63,17 @@ def test_the_parts_of_a_batch_hold_each_window_once() -> None:
 def test_a_single_process_collects_its_own_values() -> None:
     assert not is_distributed()
     assert SingleProcess(torch.device("cpu")).collect(np.array([3, 1])).tolist() == [3, 1]
+
+
+def test_a_lost_process_is_told_in_a_line() -> None:
+    told = "[/gloo/transport/tcp/pair.cc:537] Connection reset by peer. This is typically caused by"
+
+    with pytest.raises(WorkerError) as refused, losses_of_processes():
+        raise RuntimeError(told)
+
+    assert "was lost (Connection reset by peer); run the command again" in str(refused.value)
+
+
+def test_other_errors_of_a_step_keep_their_traceback() -> None:
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), losses_of_processes():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from proofs.epoch import prove
+from proofs.epoch.agents import lost_agent
+
+
+def test_an_epoch_of_each_size_has_its_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proofs.epoch.lost_agent", lambda _: [])
+
+    figures = list(prove(millions=(0.02,), plot=tmp_path / "epoch.png"))
+
+    assert [each.name for each in figures] == [
+        f"0.02 million interactions: {name}"
+        for name in (
+            "peak resident memory",
+            "peak private memory",
+            "time",
+            "processor time",
+            "predicted interactions a second of one core",
+        )
+    ]
+    assert all(each.holds for each in figures)
+    assert (tmp_path / "epoch.png").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_the_agent_that_is_left_ends_and_one_process_goes_on_to_the_same_loss() -> None:
+    figures = list(lost_agent(seed=1, rows=20_000))
+
+    assert len(figures) == 4
+    assert all(each.holds for each in figures)
