@@ -7,7 +7,7 @@ from training.compute.optimiser import RowwiseOptimiser, optimiser_of
 
 def step(table: nn.Parameter, optimiser: RowwiseOptimiser, row: int) -> None:
     optimiser.zero_grad()
-    functional.embedding(torch.tensor([row]), table, sparse=True).sum().backward()
+    torch.autograd.backward(functional.embedding(torch.tensor([row]), table, sparse=True).sum())
     optimiser.step()
 
 
@@ -35,7 +35,7 @@ def test_a_restored_optimiser_goes_on_with_the_same_bits() -> None:
                 optimiser.load_state_dict(saved)
             optimiser.zero_grad()
             read = functional.embedding(torch.tensor([row]), table, sparse=True)
-            (read * other).square().sum().backward()
+            torch.autograd.backward((read * other).square().sum())
             optimiser.step()
         return torch.cat([table.data, other.data[None]])
 
@@ -46,7 +46,7 @@ def test_a_table_that_is_not_trained_is_left_alone() -> None:
     table, other = nn.Parameter(torch.ones(2, 2), requires_grad=False), nn.Parameter(torch.ones(2))
     optimiser = optimiser_of([table, other], 0.1, 0.0, table)
 
-    (table * other).sum().backward()
+    torch.autograd.backward((table * other).sum())
     optimiser.step()
 
     assert torch.equal(table.data, torch.ones(2, 2))
