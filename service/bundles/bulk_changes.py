@@ -89,12 +89,14 @@ class BulkChanges:
         self._added = added_items
         self._edits = item_edits
         self._embed = embed
+        self._unseen = set[str]()  # ids of items in `_added` that are other ones in the store
         self.one_at_a_time = asyncio.Lock()
 
     async def make(self, changes: Sequence[ItemChange]) -> tuple[int, Failures]:
         """Makes the first changes, as many as one slice may have, at least one.
 
-        They are in the stores then; `refresh` applies them to this worker, too.
+        They are in the stores then; `refresh` applies them to this worker, too. It must be called
+        before the first slice of a request, because another worker may have added items just now.
 
         Returns:
             The number of changes that were worked on, and the failures among them.
@@ -103,12 +105,12 @@ class BulkChanges:
             ItemStoreUnavailableError: a store does not answer; some changes may have been made.
         """
         first = _of_different_items(changes[:IN_SLICE])
+        if self._unseen.intersection(each.item_id for each in first):
+            await self._refresh_added()
         additions = {each.item_id: each for each in first if self._is_addition(each)}
-        if any(self._added.get(item_id) is None for item_id in additions):
-            await self._added.refresh()  # another worker may have added the item just now
         slice_ = first[: self._length_of_slice(first, additions)]
         failures: Failures = {}
-        removals = [each.item_id for each in slice_ if each.is_removal]
+        await self._remove([each.item_id for each in slice_ if each.is_removal], failures)
         additions = {each.item_id: each for each in slice_ if each.item_id in additions}
         edits = {
             each.item_id: each.fields
@@ -121,11 +123,10 @@ class BulkChanges:
         before, full = await self._edits.edit_many(edits)
         failures |= full
         puts = {item_id: each for item_id, each in added.items() if item_id not in failures}
+        self._unseen.update(puts)
         full = await self._added.put_many(puts)
         failures |= full
         await self._edits.put_many({item_id: before[item_id] for item_id in full.keys() & before})
-        failures |= await self._added.remove_many(removals)
-        await self._edits.put_many(dict.fromkeys(each for each in removals if each not in failures))
         return len(slice_), failures
 
     async def refresh(self) -> None:
@@ -135,7 +136,20 @@ class BulkChanges:
             ItemStoreUnavailableError: a store does not answer.
         """
         await self._edits.refresh()
+        await self._refresh_added()
+
+    async def _refresh_added(self) -> None:
         await self._added.refresh()
+        self._unseen.clear()
+
+    async def _remove(self, item_ids: Sequence[str], failures: Failures) -> None:
+        """Removes added items and their edits from the stores; adds to `failures` in place.
+
+        Called before the additions of a slice, which may need the room.
+        """
+        self._unseen.update(item_ids)
+        failures |= await self._added.remove_many(item_ids)
+        await self._edits.put_many(dict.fromkeys(each for each in item_ids if each not in failures))
 
     def _is_addition(self, change: ItemChange) -> bool:
         """Returns whether a change adds an item or changes an added one; else it is an edit.

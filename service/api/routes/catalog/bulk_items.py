@@ -98,6 +98,7 @@ async def _make_all(runtime: Runtime, parsed: Sequence[Parsed], until: float) ->
         if isinstance(each, UnreadableChange)
     }
     num_done = 0
+    await bulk.refresh()
     while num_done < len(readable):
         if num_done and (drain.is_draining or time.monotonic() >= until):
             break

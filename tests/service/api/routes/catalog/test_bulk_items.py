@@ -1,7 +1,7 @@
 """Items that are added, changed and removed in bulk; after `c` come d, e, f, g, h, a, b."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from service.admission.caller import Caller
+from service.bundles.added_items import AddedItems
 from service.settings import Settings
 from tests.service.api.routes.catalog.runtime import runtime_of
 from tests.service.conftest import PATIENCE_SECONDS
@@ -192,6 +193,46 @@ async def test_changes_of_one_item_are_made_in_their_order(client: httpx.AsyncCl
     assert answer == done(6)
     assert await recommended(client) == ["new", *"defghab"]
     assert (await item(client, "new"))["title"] == "Newer"
+
+
+async def test_a_later_change_of_a_request_has_what_an_earlier_one_has_changed(
+    client: httpx.AsyncClient,
+) -> None:
+    await change(client, NEW)
+    newer = {"item_id": "new", "title": "Newer", "embedding": NEW["embedding"]}
+    coloured = {"item_id": "new", "attributes": {"colour": ["red"]}}
+    assert await change(client, coloured, newer) == done(2)
+    assert (await item(client, "new"))["title"] == "Newer"
+    assert (await item(client, "new"))["attributes"] == {"colour": ["red"]}
+    answer = await change(client, {"item_id": "new", "removed": True}, coloured)
+    assert [(each["place"], each["status"]) for each in answer["failures"]] == [(1, 404)]
+
+
+async def test_the_store_is_read_at_both_ends_of_a_request_and_not_for_each_slice(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("api.routes.catalog.bulk_items", "bundles.bulk_changes"):
+        monkeypatch.setattr(f"service.{module}.IN_SLICE", 1)
+    reads: list[AddedItems] = []
+    refresh = AddedItems.refresh
+
+    def counted(added: AddedItems) -> Awaitable[None]:
+        reads.append(added)
+        return refresh(added)
+
+    monkeypatch.setattr(AddedItems, "refresh", counted)
+    changes = [*(NEW | {"item_id": f"n{n}"} for n in range(2)), {"item_id": "d", "hidden": True}]
+    assert await change(client, *changes) == done(3)
+    assert len(reads) == 2
+    assert sorted(await recommended(client)) == [*"abefgh", "n0", "n1"]
+
+
+async def test_the_place_of_an_item_that_is_removed_is_free_for_one_that_is_added(
+    client: httpx.AsyncClient,
+) -> None:
+    assert await change(client, NEW, NEW | {"item_id": "old"}) == done(2)
+    removal = {"item_id": "old", "removed": True}
+    assert await change(client, removal, NEW | {"item_id": "newer"}) == done(2)
 
 
 async def test_other_workers_and_the_next_start_have_the_changes(
