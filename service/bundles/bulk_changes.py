@@ -126,7 +126,7 @@ class BulkChanges:
         self._unseen.update(puts)
         full = await self._added.put_many(puts)
         failures |= full
-        await self._edits.put_many({item_id: before[item_id] for item_id in full.keys() & before})
+        await self._edits.put_many({item_id: before[item_id] for item_id in full})
         return len(slice_), failures
 
     async def refresh(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic
 
 from service.errors import ItemStoreUnavailableError
-from service.stores.items.protocol import ItemStore, R
+from service.stores.items.protocol import ItemStore, R, change
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +57,7 @@ class FollowedStore(Generic[R]):
             changed = self._compared(changes.items) if changes.is_complete else changes.items
             if changed:
                 await self._apply(changed)
-                for item_id, record in changed.items():
-                    if record is None:
-                        self.items.pop(item_id, None)
-                    else:
-                        self.items[item_id] = record
+                change(self.items, changed)
             self._version = changes.version
 
     def _compared(self, records: Mapping[str, R | None]) -> Mapping[str, R | None]:

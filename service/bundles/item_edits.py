@@ -36,16 +36,11 @@ class ItemEdits:
         """
         if all(each.recommender.catalog.index(item_id) is None for each in self._variants.served):
             raise NotFoundError(f"no item {item_id!r}")
-        edited = ItemEdit(item_id)
-
-        def change(known: ItemEdit | None) -> ItemEdit | None:
-            nonlocal edited
-            edited = replace(known or ItemEdit(item_id), **fields)
-            return None if edited.changes_nothing else edited
-
-        await self._followed.store.update(item_id, change)
+        before, errors = await self.edit_many({item_id: fields})
+        for error in errors.values():
+            raise error
         await self._followed.refresh()
-        return edited
+        return _edited(item_id, before[item_id], fields)
 
     async def edit_many(
         self, fields_of: Mapping[str, Mapping[str, Any]]
@@ -65,9 +60,10 @@ class ItemEdits:
 
         def change(item_id: str, known: ItemEdit | None) -> ItemEdit | None:
             before[item_id] = known
-            return _edited(known or ItemEdit(item_id), fields_of[item_id])
+            edited = _edited(item_id, known, fields_of[item_id])
+            return None if edited.changes_nothing else edited
 
-        changes = {item_id: partial(change, item_id) for item_id in fields_of if fields_of[item_id]}
+        changes = {item_id: partial(change, item_id) for item_id in fields_of}
         return before, await self._followed.store.update_many(changes)
 
     async def put_many(self, edits: Mapping[str, ItemEdit | None]) -> None:
@@ -110,10 +106,9 @@ class ItemEdits:
         await self._followed.store.close()
 
 
-def _edited(known: ItemEdit, fields: Mapping[str, Any]) -> ItemEdit | None:
-    """Returns `known` with new values of `fields`; None if the edit then changes nothing."""
-    edited = replace(known, **fields)
-    return None if edited.changes_nothing else edited
+def _edited(item_id: str, known: ItemEdit | None, fields: Mapping[str, Any]) -> ItemEdit:
+    """Returns the edit `known` of an item (None: there is none) with new values of `fields`."""
+    return replace(known or ItemEdit(item_id), **fields)
 
 
 def _always(edit: ItemEdit | None, _: ItemEdit | None) -> ItemEdit | None:

@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from service.errors import NotFoundError
 from service.ranking.recommender import Recommender
 from service.stores.items.edits import ItemEdit
-from service.stores.items.protocol import AddedItem, R
+from service.stores.items.protocol import AddedItem, change
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class ServedVariants:
             StudentError: a variant's student cannot encode the items.
         """
         async with self._changing:
-            _change(self._added, changes)
+            change(self._added, changes)
             await self._apply(changes, {})
 
     async def change_edits(self, changes: Mapping[str, ItemEdit | None]) -> None:
@@ -163,7 +163,7 @@ class ServedVariants:
         `changes`: the new and the replaced edits by item id; None for those that are removed.
         """
         async with self._changing:
-            _change(self._edits, changes)
+            change(self._edits, changes)
             await self._apply({}, changes)
 
     async def _apply(
@@ -182,15 +182,6 @@ class ServedVariants:
             names = ", ".join(self._slot_by_name)
             raise NotFoundError(f"no variant {variant!r}; there are: {names}")
         return self._slot_by_name[variant]
-
-
-def _change(records: dict[str, R], changes: Mapping[str, R | None]) -> None:
-    """Changes `records` in place; None removes a record."""
-    for item_id, record in changes.items():
-        if record is None:
-            records.pop(item_id, None)
-        else:
-            records[item_id] = record
 
 
 async def _changed(

@@ -113,8 +113,9 @@ class Changes(Generic[R]):
 
         `known`: the records of the store before the changes, by item id.
         """
-        items = {**({} if self.is_complete else known), **self.items}
-        return {item_id: record for item_id, record in items.items() if record}
+        records = {} if self.is_complete else dict(known)
+        change(records, self.items)
+        return records
 
 
 class ItemStore(Protocol[R]):
@@ -180,6 +181,15 @@ class ItemStore(Protocol[R]):
     async def close(self) -> None:
         """Closes all connections."""
         ...
+
+
+def change(records: dict[str, R], changes: Mapping[str, R | None]) -> None:
+    """Changes `records`, by item id, in place; None removes a record, if there is one."""
+    for item_id, record in changes.items():
+        if record is None:
+            records.pop(item_id, None)
+        else:
+            records[item_id] = record
 
 
 AddedItemStore = ItemStore[AddedItem]
