@@ -1,7 +1,8 @@
 """Proves that SIGTERM at any moment ends the service in time, with code 0, and loses no request.
 
-A service with one worker or two is under load, and 200 slow clients hold connections with parts of
-requests. SIGTERM comes at a random moment; in half of the runs, while the service starts.
+A service with one worker or two is under load, one client changes items in bulk, for as long
+as a request may work, and 200 slow clients hold connections with parts of requests. SIGTERM comes
+at a random moment; in half of the runs, while the service starts.
 
 A request is accepted if it was sent after the service was first ready, and at most DRAIN_SECONDS
 after SIGTERM. An accepted request fails if it gets no whole answer with status 200. Later requests
@@ -21,6 +22,7 @@ from asyncio.subprocess import Process
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -40,10 +42,27 @@ MAX_SECONDS_READY = 2.0
 NUM_SLOW = 200
 NUM_CLIENTS = 8  # half of them open a connection for each request
 PAUSE_SECONDS = 0.02
-BODY = json.dumps({"history": ["1", "1196", "2571"], "k": 5}).encode()
+NUM_CHANGES = 10_000
 HEAD = b"POST /v1/recommendations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-REQUEST = HEAD + f"Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
 SLOW = (HEAD, HEAD + b"Content-Length: 9\r\n\r\n{")
+
+
+def with_body(head: bytes, content: object) -> bytes:
+    """Returns a request with `content` as JSON; `head`: its request line and first headers."""
+    body = json.dumps(content).encode()
+    return head + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+READ = with_body(HEAD, {"history": ["1", "1196", "2571"], "k": 5})
+
+
+def write() -> bytes:
+    """Returns a request that changes titles in bulk, for longer than a worker takes to end."""
+    lines = (EXAMPLE / "items.jsonl").read_text(encoding="utf-8").splitlines()
+    item_ids = cycle([json.loads(line)["item_id"] for line in lines])
+    changes = [{"item_id": next(item_ids), "title": f"Title {n}"} for n in range(NUM_CHANGES)]
+    head = HEAD.replace(b"/recommendations", b"/items/bulk") + b"Prefer: wait=10\r\n"
+    return with_body(head, {"items": changes})
 
 
 @dataclass(frozen=True)
@@ -76,7 +95,8 @@ class Load:
             for number in range(NUM_SLOW):
                 tasks.create_task(self._hold(SLOW[number % len(SLOW)]))
             for number in range(NUM_CLIENTS):
-                tasks.create_task(self._ask(keep_alive=number % 2 == 0))
+                tasks.create_task(self._ask(READ, keep_alive=number % 2 == 0))
+            tasks.create_task(self._ask(write(), keep_alive=True))
 
     async def _hold(self, part: bytes) -> None:
         with suppress(OSError):
@@ -85,13 +105,13 @@ class Load:
             await reader.read()
             writer.close()
 
-    async def _ask(self, *, keep_alive: bool) -> None:
+    async def _ask(self, request: bytes, *, keep_alive: bool) -> None:
         streams = None
         while not self.is_over:
             sent_at, head, is_whole = time.monotonic(), b"", False
             with suppress(OSError, EOFError):
                 streams = streams or await asyncio.open_connection("127.0.0.1", self.port)
-                streams[1].write(REQUEST)
+                streams[1].write(request)
                 sent_at = time.monotonic()
                 head = await streams[0].read(12)
                 head += await streams[0].readuntil(b"\r\n\r\n")
