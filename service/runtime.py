@@ -213,7 +213,11 @@ async def open_runtime(
         connected_teacher(settings, metrics) as teacher,
         _live_figures(settings, variants) as (experiments, live_gauges),
     ):
-        admission = Admission(settings, costs, variants.num_items, metrics, history.waiting, access)
+
+        def waiting() -> int:
+            return history.waiting() + metrics.reader.waiting
+
+        admission = Admission(settings, costs, variants.num_items, metrics, waiting, access)
         runtime = Runtime(
             settings,
             variants,

@@ -16,6 +16,10 @@ INTRODUCTION = """\
 are those of Linux. The [operations guide](../operations.md#monitor) has the dashboard and the
 alerts, which read these metrics.
 
+One more metric, `recommender_key_requests`, counts the requests of each key, by the labels `key`
+and `outcome` (`answered`, `limited` or `failed`). It is in the samples of `GET /v1/operations`
+alone, which needs a key of scope *admin*, because anybody may read `GET /metrics`.
+
 `make reference` writes this page from a running service.
 """
 TIME_OF_CREATION = "_created"  # prometheus_client adds a gauge of this name to each counter

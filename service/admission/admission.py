@@ -84,7 +84,7 @@ class Admission:
         costs: RouteTable[Cost],
         num_items: Callable[[], int],
         metrics: Metrics,
-        waiting_for_store: Callable[[], int],
+        waiting_elsewhere: Callable[[], int],
         access: Access,
     ) -> None:
         """Makes the bounds of one worker.
@@ -94,8 +94,8 @@ class Admission:
             costs: the cost of each route.
             num_items: returns the number of items in the catalog.
             metrics: counts the refusals by reason.
-            waiting_for_store: returns the number of commands that the history store has yet to
-                answer.
+            waiting_elsewhere: returns the number of requests that wait for the history store or
+                for a reading of the metrics.
             access: the keys of the service, and the limits of each key.
         """
         metrics.announce_refusals(REASONS)
@@ -122,7 +122,7 @@ class Admission:
         self._limits.note_refusals(self._strain_of_limits.refused)
         self._costs = costs
         self._num_items = num_items
-        self._waiting_for_store = waiting_for_store
+        self._waiting_elsewhere = waiting_elsewhere
 
     def refusal(
         self, in_progress: int, method: bytes, url: bytes, headers: Headers
@@ -295,9 +295,10 @@ class Admission:
     def _waiting(self) -> int:
         """Returns the number of requests in progress that leave the event loop free.
 
-        They wait for a turn, the teacher, an admin change or the store, or work in a thread.
+        They wait for a turn, the teacher, an admin change, the store or the metrics, or work in a
+        thread.
         """
-        waiting = self.heavy.in_progress + self._waiting_for_store()
+        waiting = self.heavy.in_progress + self._waiting_elsewhere()
         for bound in self._waiting_bounds:  # not a sum of a generator, which takes twice as long
             waiting += bound.requests
         return waiting

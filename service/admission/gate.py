@@ -13,8 +13,8 @@ from starlette.types import Scope
 
 from service.admission.caller import Caller, caller_of
 from service.admission.fair_queue import FairQueue
-from service.admission.low_priority import LowPriorityThreads
 from service.errors import OverloadedError
+from service.low_priority import LowPriorityThreads
 
 Result = TypeVar("Result")
 Slices = Generator[None, None, Result]

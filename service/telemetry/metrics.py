@@ -1,39 +1,28 @@
 """Prometheus metrics of the service: counters and histograms of requests, and gauges."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
 from itertools import product
-from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Histogram,
     ProcessCollector,
-    generate_latest,
 )
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from service.background import in_background
+from service.telemetry.reader import MetricsReader
 from service.telemetry.stopwatch import Stopwatch
-from service.telemetry.worker_metrics import ReadGauges, SharedGauges, all_workers, shared_folder
+from service.telemetry.worker_metrics import ReadGauges, SharedGauges, shared_folder
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 20)
 _LOGGED_KINDS = ("event", "impression")
 _LEFT_OUT = ("log_full", "log_failed", "behind", "too_long")
 _SHARES = [tenth / 10 for tenth in range(11)]
-
-
-class Sample(NamedTuple):
-    """One value of a metric, with the name and labels that it has in Prometheus' text format."""
-
-    name: str
-    labels: Mapping[str, str]
-    value: float
 
 
 def _show_zeros(left_out: Counter) -> None:
@@ -43,11 +32,16 @@ def _show_zeros(left_out: Counter) -> None:
 
 
 class Metrics:
-    """The Prometheus metrics of one application in one worker."""
+    """The Prometheus metrics of one application in one worker.
+
+    Attributes:
+        reader: reads the metrics of all workers.
+    """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._folder = shared_folder()
+        self.reader = MetricsReader(self._registry, self._folder)
         self._in_flight = 0
         counter = partial(Counter, registry=self._registry)
         histogram = partial(Histogram, registry=self._registry)
@@ -206,39 +200,12 @@ class Metrics:
                 yield
             return
         ProcessCollector(registry=self._registry)
-        collector = _GaugeCollector(read_all)
-        self._registry.register(collector)
+        self.reader.read_gauges = read_all
         yield
-        self._registry.unregister(collector)
-
-    def render(self) -> bytes:
-        """Renders the metrics of all workers in Prometheus' text format, in UTF-8."""
-        return generate_latest(self._of_all_workers())
-
-    def samples(self) -> Iterator[Sample]:
-        """Yields the values of all metrics of all workers, as `render` formats them."""
-        for family in self._of_all_workers().collect():
-            for each in family.samples:
-                if not each.name.endswith("_created"):
-                    # Some gauges have the value True, which in JSON is no number.
-                    yield Sample(each.name, each.labels, float(each.value))
-
-    def _of_all_workers(self) -> CollectorRegistry:
-        return all_workers(self._folder) if self._folder else self._registry
+        self.reader.read_gauges = tuple
 
 
 def _outcome(status: int) -> str:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return "limited"
     return "answered" if status < HTTPStatus.BAD_REQUEST else "failed"
-
-
-class _GaugeCollector(Collector):
-    """A collector of prometheus_client that calls `read` for the gauges at each scrape."""
-
-    def __init__(self, read: ReadGauges) -> None:
-        self._read = read
-
-    def collect(self) -> Iterator[Metric]:
-        """Returns the gauges with their current values; prometheus_client calls this per scrape."""
-        return iter(self._read())

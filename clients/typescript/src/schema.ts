@@ -405,7 +405,8 @@ export type paths = {
          * Read Operations
          * @description Describes the served bundles, and returns the metrics of all workers of this replica.
          *
-         *     The samples are those of `GET /metrics`. Behind a balancer, `replica` says which one answered.
+         *     The samples are those of `GET /metrics`, and the requests of each key. Behind a balancer,
+         *     `replica` says which one answered.
          */
         get: operations["read_operations_v1_operations_get"];
         put?: never;
@@ -491,7 +492,7 @@ export type paths = {
         };
         /**
          * Read Metrics
-         * @description Returns the metrics of all workers in Prometheus' text format.
+         * @description Returns the metrics of all workers in Prometheus' text format, without those of keys.
          */
         get: operations["read_metrics_metrics_get"];
         put?: never;

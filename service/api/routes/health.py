@@ -43,5 +43,5 @@ async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def read_metrics(runtime: RuntimeDep) -> Response:
-    """Returns the metrics of all workers in Prometheus' text format."""
-    return Response(runtime.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    """Returns the metrics of all workers in Prometheus' text format, without those of keys."""
+    return Response(await runtime.metrics.reader.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -3,6 +3,7 @@
 import socket
 import time
 
+import orjson
 from fastapi import APIRouter, Response
 
 from service.api.responses import json_response
@@ -17,14 +18,16 @@ router = APIRouter(prefix="/v1/operations", tags=["operations"])
 async def read_operations(runtime: RuntimeDep) -> Response:
     """Describes the served bundles, and returns the metrics of all workers of this replica.
 
-    The samples are those of `GET /metrics`. Behind a balancer, `replica` says which one answered.
+    The samples are those of `GET /metrics`, and the requests of each key. Behind a balancer,
+    `replica` says which one answered.
     """
     model = await model_answer(runtime)
+    samples = await runtime.metrics.reader.samples()
     return json_response(
         {
             "replica": socket.gethostname(),
             "read_at": round(time.time() * 1000),
             "model": model.model_dump(),
-            "samples": [each._asdict() for each in runtime.metrics.samples()],
+            "samples": orjson.Fragment(samples),
         }
     )

@@ -62,6 +62,7 @@ async def test_requests_are_counted_by_key_id_and_outcome(
             await client.get(f"/v1/items/{item}", headers=header)
         answer = await read(client, Authorization=f"Bearer {admin}")
         assert (await client.get("/v1/operations")).status_code == 401
+        assert reader.partition(".")[0] not in (await client.get("/metrics")).text
     key = reader.partition(".")[0]
     for outcome in ("answered", "failed", "limited"):
         assert value(answer, "key_requests_total", key=key, outcome=outcome) == 1

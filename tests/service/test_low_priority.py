@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from service.admission.low_priority import LowPriorityThreads
+from service.low_priority import LowPriorityThreads
 
 pytestmark = pytest.mark.anyio
 
