@@ -1,10 +1,12 @@
 """Embeds titles by an OpenAI-compatible server; each request's answer is stored when it arrives."""
 
+import multiprocessing
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing.pool import IMapIterator, ThreadPool
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from training.teacher.endpoint.embeddings import Embedded, embed_texts, estimate
 from training.teacher.llm.shards import Shard, ShardedWork, missing_shards
 
 MAX_TITLE_CHARACTERS = 256  # longer titles are cut: models read a few hundred tokens at most
+GRACE_SECONDS = 2.0  # after an error, for requests under way, so that their answers are stored
 
 
 class TokenBudget:
@@ -127,16 +130,42 @@ class RemoteEncoder:
     def _complete(
         self, shards: Sequence[Shard[Any]], compute: Callable[[Shard[Any]], None]
     ) -> Iterator[Shard[Any]]:
-        """Sends several requests at a time; implements `Complete`."""
+        """Sends several requests at a time; implements `Complete`.
+
+        After an error or an interrupt, no request is begun. Those under way are left to themselves
+        after `GRACE_SECONDS`: the threads are daemons, for which no program waits at its end.
+        """
+        stopped = Event()
+
+        def completed(shard: Shard[Any]) -> Shard[Any]:
+            if not stopped.is_set():
+                try:
+                    compute(shard)
+                except BaseException:  # before this thread begins the next shard
+                    stopped.set()
+                    raise
+            return shard
+
         missing = missing_shards(shards)
         yield from [shard for shard in shards if shard.is_complete]
-        with ThreadPoolExecutor(self.endpoint.config.concurrency) as threads:
-            futures = {threads.submit(compute, shard): shard for shard in missing}
+        with ThreadPool(self.endpoint.config.concurrency) as threads:
+            found = threads.imap_unordered(completed, missing)
             try:
-                for future in as_completed(futures):
-                    future.result()
-                    yield futures[future]
-            except BaseException:  # also a keyboard interrupt, which must not wait for the server
+                yield from found
+            except BaseException:  # also a keyboard interrupt
+                stopped.set()
                 self.endpoint.interrupt()
-                threads.shutdown(cancel_futures=True)
+                _wait_for(found, GRACE_SECONDS)
                 raise
+
+
+def _wait_for(found: "IMapIterator[Any]", seconds: float) -> None:
+    """Waits for the end of all that `found` iterates over, or until `seconds` have passed."""
+    ends_at = time.monotonic() + seconds
+    while True:
+        try:
+            found.next(max(0.0, ends_at - time.monotonic()))
+        except (StopIteration, multiprocessing.TimeoutError):
+            return
+        except Exception:  # noqa: S112 - the first error is the one to raise
+            continue

@@ -1,9 +1,12 @@
 """A server with OpenAI's API as title encoder."""
 
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Lock, Timer
+from threading import Event, Lock, Timer
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from training.errors import ConfigError, EndpointError, KnowledgeError
 from training.knowledge import Knowledge, load_knowledge
 from training.settings.endpoint import EndpointConfig
 from training.settings.experiment import load_experiment
+from training.teacher.encoders import remote
 from training.teacher.encoders.encoder import copied_to_duplicates
 from training.teacher.encoders.remote import RemoteEncoder
 from training.teacher.endpoint import client
@@ -203,6 +207,98 @@ def test_requests_are_sent_together_but_not_more_than_the_settings_allow(
     embedded(encoder_of(server, concurrency=3), list("abcdefghijklmnop"), tmp_path)
     assert 1 < most <= 3
     assert server.requests == 8
+
+
+_INTERRUPTED = """
+import sys
+from pathlib import Path
+
+from training.settings.endpoint import EndpointConfig
+from training.teacher.encoders.remote import RemoteEncoder
+from training.teacher.endpoint.client import Endpoint
+from training.teacher.llm.shards import compute_missing
+
+config = EndpointConfig(base_url=sys.argv[1], titles_per_request=1, concurrency=2)
+compute_missing(RemoteEncoder(Endpoint(config), "tiny").plan(list("abcdef"), Path(sys.argv[2])))
+"""
+
+
+class Held:
+    """Answers in which the server holds the titles `b` to `f` back until they are let go."""
+
+    def __init__(self) -> None:
+        self.let_go = Event()
+
+    def __call__(self, texts: list[str]) -> tuple[int, object]:
+        if texts != ["a"]:
+            self.let_go.wait(60)
+        return embeddings_of(texts)
+
+
+def test_a_program_that_is_interrupted_ends_while_the_server_holds_its_requests(
+    tmp_path: Path, server: EmbeddingsServer
+) -> None:
+    held = server.answer = Held()
+    command = [sys.executable, "-c", _INTERRUPTED, server.url, str(tmp_path)]
+    try:
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as program:
+            try:
+                until(lambda: server.requests == 3)
+                program.send_signal(signal.SIGINT)
+                assert program.wait(30) == -signal.SIGINT
+            finally:
+                program.kill()
+        assert server.requests == 3
+    finally:
+        held.let_go.set()
+
+
+def test_an_error_does_not_wait_for_requests_that_the_server_holds(
+    tmp_path: Path, server: EmbeddingsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "GRACE_SECONDS", 0.1)
+    held = Held()
+    server.answer = lambda texts: (400, "no") if texts == ["a"] else held(texts)
+    encoder = encoder_of(server, titles_per_request=1, concurrency=2, timeout_seconds=30)
+    with pytest.raises(EndpointError, match="400"):
+        embedded(encoder, list("abcdef"), tmp_path)
+    assert not server.answered
+    held.let_go.set()
+
+
+def test_what_the_server_answers_soon_after_an_error_is_stored(
+    tmp_path: Path, server: EmbeddingsServer
+) -> None:
+    """Two requests are under way when the third fails; four others are not begun."""
+    failed = Event()
+
+    def answer(texts: list[str]) -> tuple[int, object]:
+        if texts == ["c"]:
+            until(lambda: server.requests == 3)
+            failed.set()
+            return 400, "no"
+        failed.wait(60)
+        time.sleep(0.2)
+        return embeddings_of(texts)
+
+    server.answer = answer
+    titles = list("abcdefg")
+    with pytest.raises(EndpointError, match="400"):
+        embedded(encoder_of(server, titles_per_request=1, concurrency=3), titles, tmp_path)
+    assert set(server.answered) == {"a", "b"}
+
+    server.answer = embeddings_of
+    embedded(encoder_of(server, titles_per_request=1), titles, tmp_path)
+
+    assert server.answered == dict.fromkeys(titles, 1)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    for _ in range(6_000):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise TimeoutError
 
 
 def test_titles_of_added_items_are_read_by_the_same_server_which_is_not_waited_for(
