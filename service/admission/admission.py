@@ -116,6 +116,7 @@ class Admission:
         self._long_requests = LongRequests()
         self._strain_of_light = Strain(self._bound_light)
         self._strain_of_keys = Strain(self._bound_light)
+        self._strain_of_pace = Strain(self._bound_light)
         self._bound_light()
         self.is_strained = False
         self._strain, self._strain_of_limits = Strain(self._note_strain), Strain(self._note_strain)
@@ -183,7 +184,11 @@ class Admission:
         """Implements `EarlyAdmission.pause_seconds`; 0 if the service has no keys."""
         if self._pace is None:
             return 0.0
-        return self._pace.pause_seconds(connection, headers, before, time.monotonic())
+        now = time.monotonic()
+        seconds = self._pace.pause_seconds(connection, headers, before, now)
+        if self._pace.slowed(now):
+            self._strain_of_pace.refused(seconds)
+        return seconds
 
     def is_refusing_light(self) -> bool:
         """Returns whether light requests were refused a moment ago, and none of a greedy key."""
@@ -227,9 +232,12 @@ class Admission:
         return TooManyRequestsError(over)
 
     def _has_too_much_light_work(self, working: int, cost: Cost, headers: Headers) -> bool:
-        if self._shares and working >= self._shared_from:
+        if self._shares and (self._strain_of_pace.is_on or working >= self._shared_from):
             key, now = self._key_of(headers), time.monotonic()
-            if not self._shares.admits(key, now):
+            if cost.kind == "light" and self._shares.must_rest(key, working, now):
+                self._count_refusal("share")
+                return True
+            if working >= self._shared_from and not self._shares.admits(key, now):
                 if self._shares.is_greedy(key, now):
                     self._strain_of_keys.refused()
                 self._refused("share")
@@ -282,7 +290,9 @@ class Admission:
         is_strained = is_busy or is_greedy
         lower = part if is_strained else self._light_requests
         self._shared_from = max(1, lower // 2) if self._shares else lower
-        self.accepts_below = 0 if is_strained else self._shared_from  # long requests are counted
+        # While it is 0, long requests are counted and each key's requests are looked at.
+        is_watched = is_strained or self._strain_of_pace.is_on
+        self.accepts_below = 0 if is_watched else self._shared_from
 
     def _refused(self, reason: str) -> None:
         """Counts a refusal by its reason; the worker is then under strain for a moment."""

@@ -12,6 +12,12 @@ _SLACK = 4
 Keys that send at equal rates differ by chance.
 """
 
+_REST_SECONDS = 0.002
+"""Minimum time between two light requests of keys that are slowed down.
+
+It is about twice the time of a request, so that others find the event loop mostly free.
+"""
+
 
 class LightShares:
     """Counts light requests by key, in periods of `_WINDOW_SECONDS`.
@@ -27,7 +33,7 @@ class LightShares:
         self._pace = pace
         self._senders: set[str] = set()
         self._counts: Counter[str] = Counter()  # of the senders that are not slowed down
-        self._ends_at = 0.0
+        self._ends_at = self._rests_until = 0.0
 
     def admits(self, key: str, now: float) -> bool:
         """Counts a request of `key`; returns whether the request is admitted.
@@ -50,6 +56,22 @@ class LightShares:
             return False
         share = self._counts.total() / len(self._counts)
         return self._counts[key] <= share + _SLACK
+
+    def must_rest(self, key: str, working: int, now: float) -> bool:
+        """Returns whether a request is refused because its key is slowed down; counts it if not.
+
+        Such keys have one request in progress at a time, and rest between two, while another key
+        sends requests. Else they would use all of their share of the bound, which is free since
+        their refusals are paused, and each request of the others would wait for that work.
+
+        `working`: number of light requests in progress.
+        """
+        if not self._pace.slows_among_others(key, now):
+            return False
+        if working or now < self._rests_until:
+            return True
+        self._rests_until = now + _REST_SECONDS
+        return False
 
     def is_greedy(self, key: str, now: float) -> bool:
         """Returns whether a key has sent many more requests in this period than the others.

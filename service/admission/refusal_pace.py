@@ -44,6 +44,7 @@ class RefusalPace:
         self._slowed: set[str] = set()
         # The key that sent last, the last other one, and when each did.
         self._last = self._other = ("", -_ACTIVE_SECONDS)
+        self._others_sent_at = -_ACTIVE_SECONDS  # the last request of a key that is not slowed down
         self._shared_until: WeakKeyDictionary[object, float] = WeakKeyDictionary()  # by connection
 
     def note(self, key: str, now: float) -> None:
@@ -52,6 +53,8 @@ class RefusalPace:
             if key != self._last[0]:
                 self._other = self._last
             self._last = key, now
+            if not self.slows(key, now):
+                self._others_sent_at = now
 
     def pause_seconds(
         self, connection: object, headers: Headers, before: Headers | None, now: float
@@ -83,6 +86,10 @@ class RefusalPace:
     def slows(self, key: str, now: float) -> bool:
         """Returns whether the refusals of `key` are too many for the rate."""
         return self._due.get(key, 0.0) > now
+
+    def slows_among_others(self, key: str, now: float) -> bool:
+        """Returns whether `key` is slowed down, and another key, which is not, sends requests."""
+        return self.slows(key, now) and now < self._others_sent_at + _ACTIVE_SECONDS
 
     def slowed(self, now: float) -> Collection[str]:
         """Returns the keys whose refusals are too many for the rate."""

@@ -10,7 +10,7 @@ class Strain:
     """A flag that is on after a refused request, until `_SECONDS` pass without another refusal.
 
     Attributes:
-        is_on: whether a request was refused within the last `_SECONDS`.
+        is_on: whether a request was refused within the last `_SECONDS`, or its pause was not over.
     """
 
     def __init__(self, switched: Callable[[], None]) -> None:
@@ -19,10 +19,13 @@ class Strain:
         self._switched = switched
         self._refused_at = 0.0
 
-    def refused(self) -> None:
-        """Sets `is_on` for `_SECONDS` from now; must be called while an event loop runs."""
+    def refused(self, pause_seconds: float = 0.0) -> None:
+        """Sets `is_on` until `_SECONDS` after now; must be called while an event loop runs.
+
+        `pause_seconds`: time from now after which the client can send on, which adds to `_SECONDS`.
+        """
         loop = asyncio.get_running_loop()
-        self._refused_at = loop.time()
+        self._refused_at = max(self._refused_at, loop.time() + pause_seconds)
         if not self.is_on:
             self._switch(is_on=True)
             loop.call_later(_SECONDS, self._end, loop)

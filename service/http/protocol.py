@@ -155,7 +155,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Clears the deadline, and starts a request that was held until its body was complete."""
         HttpToolsProtocol.on_message_complete(self)
         if self._held:
-            self._start_held(is_late=self.deadline < NEVER)
+            self._start_held(is_late=self._is_body_deadline and self.deadline < NEVER)
         if self.cycle.response_complete and self.timeout_keep_alive_task is None:
             # The request was answered before its body came, which stopped the keep-alive timer.
             HttpToolsProtocol.on_response_complete(self)

@@ -10,10 +10,10 @@ import uvicorn
 
 from service.access.key_commands import NewKey, create_key
 from service.access.principal import Scope
-from service.admission import refusal_pace
+from service.admission import light_shares, refusal_pace
 from service.http import connections
 from service.settings import Settings
-from tests.service.admission.sockets import GET, answer_of, working
+from tests.service.admission.sockets import GET, answer_of, runtime_of, working
 from tests.service.http.test_protocol import serving, status_of
 
 pytestmark = pytest.mark.anyio
@@ -191,3 +191,32 @@ async def test_of_too_many_connections_that_end_late_the_last_one_ends_at_once(
     assert status_of(await late) == 503
     asks.close()
     asks_too.close()
+
+
+async def test_a_key_that_is_slowed_down_is_accepted_only_while_no_other_light_request_is_worked_on(
+    bundle_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(light_shares, "_REST_SECONDS", 60)
+    settings = Settings(bundle_path=bundle_path, keys_file=keys.path)
+
+    async def status(key: bytes, path: bytes = b"/v1/model") -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(keys.asking(key, path))
+        answer = await answer_of(reader)
+        writer.close()
+        return status_of(answer)
+
+    async with serving(settings) as (port, server):
+        admission = runtime_of(server).admission
+        async with working(server, port, keys.modest):
+            assert await status(keys.greedy) == 200
+            name, value = keys.greedy.strip().split(b": ")
+            admission.pause_seconds(server, [(name.lower(), value)], None)  # after a refusal
+            assert await status(keys.modest) == 200
+            assert await status(keys.greedy) == 503
+            assert await status(keys.greedy, b"/healthz") == 200
+            assert await status(keys.modest) == 200
+        assert await status(keys.greedy) == 200
+        assert await status(keys.greedy) == 503  # it rests
+        assert await status(keys.modest) == 200
+        assert not admission.is_refusing_light()

@@ -5,7 +5,7 @@ from pathlib import Path
 from service.access.authentication import Authentication
 from service.admission.light_shares import LightShares
 from service.admission.refusal_pace import RefusalPace
-from tests.service.admission.test_refusal_pace import Paced
+from tests.service.admission.test_refusal_pace import HERE, Paced
 
 
 def shares_of(pace: RefusalPace | None = None) -> LightShares:
@@ -95,3 +95,37 @@ def test_while_a_key_is_slowed_down_the_others_keep_to_their_shares(tmp_path: Pa
     assert shares.is_greedy("eager", 0.0)
     assert shares.admits("modest", 0.0)
     assert not shares.is_greedy("modest", 0.0)
+
+
+def test_a_slowed_key_has_one_request_in_progress_and_rests_between_two_while_others_send(
+    tmp_path: Path,
+) -> None:
+    paced = Paced(tmp_path)
+    shares, greedy, modest = shares_of(paced.pace), paced.ids["greedy"], paced.ids["modest"]
+    assert not shares.must_rest(greedy, 9, 0.0)
+    for _ in range(300):
+        paced.refuse("greedy", 0.0)  # the other key sends a request too
+    assert shares.must_rest(greedy, 1, 0.0)
+    assert not shares.must_rest(greedy, 0, 0.1)
+    assert shares.must_rest(greedy, 0, 0.101)
+    assert not shares.must_rest(greedy, 0, 0.103)
+    assert not shares.must_rest(modest, 9, 0.103)
+
+
+def test_a_slowed_key_does_not_rest_for_others_that_are_slowed_too_or_were_here_a_while_ago(
+    tmp_path: Path,
+) -> None:
+    paced = Paced(tmp_path)
+    shares, greedy, modest = shares_of(paced.pace), paced.ids["greedy"], paced.ids["modest"]
+    for now in (0.0, 0.9):
+        for _ in range(300):
+            paced.refuse("greedy", now)
+            paced.refuse("modest", now)
+    assert not shares.must_rest(greedy, 9, 1.2)
+    paced.pace.note("ann", 1.2)
+    assert shares.must_rest(greedy, 9, 1.2)
+    assert shares.must_rest(modest, 9, 1.2)
+    for _ in range(300):
+        paced.pace.pause_seconds(HERE, paced._headers["greedy"], None, 2.3)
+    assert paced.pace.slows(greedy, 2.3)
+    assert not shares.must_rest(greedy, 9, 2.3)
