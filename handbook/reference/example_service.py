@@ -1,10 +1,13 @@
 """Runs the service with the example bundle in this process, to read what it says of itself."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from prometheus_client.metrics_core import Metric
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from distilled_recommender.files import BUNDLE, carried
@@ -12,17 +15,22 @@ from export.contract.log.live_figures import SCHEMA, Drift, LiveFigures, LiveRep
 from service.app import create_app
 from service.settings import Settings
 
+ADMIN_KEY = "of-the-example-service"  # the service runs without a port, so nobody can use it
+
 
 class ExampleService(NamedTuple):
-    """Answers of a running service: its OpenAPI schema, and its metrics as text."""
+    """Parts of a running service: its OpenAPI schema, and its metrics with their values."""
 
     openapi: dict[str, Any]
-    metrics: str
+    metrics: Sequence[Metric]
 
 
 @cache
 def example_service() -> ExampleService:
-    """Starts the service, asks it for one session's recommendations, and stops it again."""
+    """Starts the service, asks it for one session's recommendations, and stops it again.
+
+    The request has a key, so that the metric of keys has its labels.
+    """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "experiments.json"
         save_report(example_report(), path)
@@ -32,15 +40,22 @@ def example_service() -> ExampleService:
             redis_url=None,
             log_level="error",
             experiments_path=path,
+            admin_key=SecretStr(ADMIN_KEY),
         )
         return _asked(settings)
 
 
 def _asked(settings: Settings) -> ExampleService:
-    with TestClient(create_app(settings)) as client:
-        asked = client.post("/v1/sessions/reader/events?k=1", json={"item_id": "260"})
+    app = create_app(settings)
+    with TestClient(app) as client:
+        headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+        asked = client.post(
+            "/v1/sessions/reader/events?k=1", json={"item_id": "260"}, headers=headers
+        )
         asked.raise_for_status()
-        return ExampleService(client.get("/openapi.json").json(), client.get("/metrics").text)
+        reader = app.state.runtime.metrics.reader
+        metrics = reader.collect([*reader.read_gauges()])
+        return ExampleService(client.get("/openapi.json").json(), metrics)
 
 
 def example_report() -> LiveReport:

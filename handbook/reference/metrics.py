@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from prometheus_client.metrics_core import Metric
-from prometheus_client.parser import text_string_to_metric_families
 
 from handbook.reference.example_service import example_service
 from handbook.reference.json_schema import table
@@ -16,13 +15,11 @@ INTRODUCTION = """\
 are those of Linux. The [operations guide](../operations.md#monitor) has the dashboard and the
 alerts, which read these metrics.
 
-One more metric, `recommender_key_requests`, counts the requests of each key, by the labels `key`
-and `outcome` (`answered`, `limited` or `failed`). It is in the samples of `GET /v1/operations`
-alone, which needs a key of scope *admin*, because anybody may read `GET /metrics`.
+`recommender_key_requests` is in the samples of `GET /v1/operations` alone, which needs a key of
+scope *admin*, because anybody may read `GET /metrics`.
 
 `make reference` writes this page from a running service.
 """
-TIME_OF_CREATION = "_created"  # prometheus_client adds a gauge of this name to each counter
 
 
 def page() -> str:
@@ -31,10 +28,9 @@ def page() -> str:
 
 
 def _rows() -> Iterator[Sequence[str]]:
-    for family in text_string_to_metric_families(example_service().metrics):
-        if not family.name.endswith(TIME_OF_CREATION):
-            labels = ", ".join(f"`{each}`" for each in _labels(family))
-            yield f"`{family.name}`", family.type, labels, family.documentation
+    for family in example_service().metrics:
+        labels = ", ".join(f"`{each}`" for each in _labels(family))
+        yield f"`{family.name}`", family.type, labels, family.documentation
 
 
 def _labels(family: Metric) -> Sequence[str]:
