@@ -26,6 +26,7 @@ FIRST_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
 MAX_RETRY_AFTER_SECONDS = 600.0  # longest wait that a server may ask for
 MAX_QUOTED_CHARACTERS = 200  # of a response, in an error message
+VALUES_OF_A_CONTAINER = 8  # numbers that take as much memory as a list or an object of JSON
 TRANSIENT_STATUSES = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
@@ -77,7 +78,9 @@ class Endpoint:
         self._lock = Lock()
         self._interrupted = Event()
 
-    def post(self, url: str, body: Mapping[str, Any], max_bytes: int) -> Any:
+    def post(
+        self, url: str, body: Mapping[str, Any], max_bytes: int, max_values: int | None = None
+    ) -> Any:
         """Posts `body` as JSON to `url` and returns the parsed JSON of the response.
 
         After an error that may be temporary, the request is repeated, with increasing pauses.
@@ -86,6 +89,8 @@ class Endpoint:
             url: address of the route.
             body: the request.
             max_bytes: maximum size of the response.
+            max_values: maximum number of JSON values in the response, lists and objects counted
+                eightfold: each takes more memory than bytes. None for no bound but `max_bytes`.
 
         Raises:
             EndpointError: all attempts failed, the error is not temporary, the response is too long
@@ -94,7 +99,7 @@ class Endpoint:
         began, failures = time.monotonic(), 0
         while True:
             try:
-                answer = self._attempt(url, body, max_bytes)
+                content = self._attempt(url, body, max_bytes)
             except _TemporaryError as error:
                 pause = _pause_seconds(failures, error.retry_after)
                 failures += 1
@@ -104,6 +109,7 @@ class Endpoint:
                 if self._interrupted.wait(pause):
                     raise EndpointError(f"{url}: interrupted after {error}") from None
             else:
+                answer = _parsed(content, url, max_values)
                 self._has_answered, self._is_waited_for = True, False
                 return answer
 
@@ -122,22 +128,19 @@ class Endpoint:
             say(f"{url}: {problem}; it has answered before, so it is waited for, {limit:.0f} s")
         return True
 
-    def _attempt(self, url: str, body: Mapping[str, Any], max_bytes: int) -> Any:
+    def _attempt(self, url: str, body: Mapping[str, Any], max_bytes: int) -> bytes:
         try:
             with self._http.stream("POST", url, json=body) as response:
                 content = self._content(response, url, max_bytes)
         except httpx.TransportError as error:
             raise _TemporaryError(f"{type(error).__name__} {error}".strip()) from None
-        text = content.decode(errors="replace")[:MAX_QUOTED_CHARACTERS]
+        text = _quoted(content)
         if response.status_code in TRANSIENT_STATUSES:
             problem = f"{response.status_code} {text}".strip()
             raise _TemporaryError(problem, _retry_after_seconds(response))
         if not response.is_success:
             raise EndpointError(f"{url}: {response.status_code} {text}".strip())
-        try:
-            return json.loads(content)
-        except (ValueError, RecursionError):
-            raise EndpointError(f"{url}: the response is not JSON: {text}") from None
+        return content
 
     def _content(self, response: httpx.Response, url: str, max_bytes: int) -> bytes:
         limit = time.monotonic() + self.config.timeout_seconds
@@ -154,6 +157,21 @@ class Endpoint:
 def open_endpoint(config: EndpointConfig) -> Endpoint:
     """Makes the client of a server; its key is read from OPENAI_API_KEY, else none is sent."""
     return Endpoint(config, os.environ.get(KEY_VARIABLE))
+
+
+def _parsed(content: bytes, url: str, max_values: int | None) -> Any:
+    num_containers = content.count(b"[") + content.count(b"{")
+    num_values = content.count(b",") + VALUES_OF_A_CONTAINER * num_containers
+    if max_values is not None and num_values > max_values:
+        raise EndpointError(f"{url}: the response has more than {max_values} values")
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise EndpointError(f"{url}: the response is not JSON: {_quoted(content)}") from None
+
+
+def _quoted(content: bytes) -> str:
+    return content[: 4 * MAX_QUOTED_CHARACTERS].decode(errors="replace")[:MAX_QUOTED_CHARACTERS]
 
 
 def _pause_seconds(failures: int, retry_after: float | None) -> float:

@@ -14,6 +14,8 @@ CHARACTERS_PER_TOKEN = 4  # rough average in English; for plans and for servers 
 MAX_SIZE = 16_384  # maximum number of dimensions of an embedding
 MAX_CHARACTERS_PER_NUMBER = 32  # of JSON
 MAX_OTHER_BYTES = 65_536  # of a response, beside its numbers
+MAX_VALUES_BESIDE = 32  # of JSON, beside an embedding's numbers: its list, object, index, kind
+MAX_OTHER_VALUES = 1_024  # of a response, beside its embeddings
 MAX_MAGNITUDE = float(np.finfo(np.float16).max)  # embeddings are stored in half precision
 
 
@@ -44,8 +46,10 @@ def embed_texts(endpoint: Endpoint, model: str, texts: Sequence[str]) -> Embedde
     """
     config = endpoint.config
     url = (config.embedding_url or config.base_url) + "/embeddings"
-    most = len(texts) * MAX_SIZE * MAX_CHARACTERS_PER_NUMBER + MAX_OTHER_BYTES
-    response = endpoint.post(url, {"model": model, "input": list(texts)}, most)
+    max_bytes = len(texts) * MAX_SIZE * MAX_CHARACTERS_PER_NUMBER + MAX_OTHER_BYTES
+    max_values = len(texts) * (MAX_SIZE + MAX_VALUES_BESIDE) + MAX_OTHER_VALUES
+    body = {"model": model, "input": list(texts)}
+    response = endpoint.post(url, body, max_bytes, max_values)
     return Embedded(_embeddings(response, len(texts), url), _tokens(response, texts))
 
 

@@ -57,3 +57,20 @@ def test_tokens_are_those_that_the_server_counts_else_four_bytes_each() -> None:
 def test_an_answer_that_is_no_embedding_of_each_title_is_refused(data: Any, problem: str) -> None:
     with pytest.raises(EndpointError, match=rf"/v1/embeddings: .*{problem}"):
         asked(data)
+
+
+def test_an_answer_of_more_values_than_embeddings_have_is_refused_before_it_is_parsed() -> None:
+    """Two embeddings have 2 * (16384 + 32) values at most, and 1024 others are allowed.
+
+    An object counts as eight, and the comma after it as one: 9 * 3762 = 33858. Parsed, it takes
+    24 times its bytes. The answer here is no JSON.
+    """
+    many = httpx.Response(200, content="{}," * 3_762)
+    endpoint = Endpoint(EndpointConfig(), transport=httpx.MockTransport(lambda _: many))
+    with pytest.raises(EndpointError, match="the response has more than 33856 values"):
+        embed_texts(endpoint, "m", ["Alien", "エイリアン"])
+
+
+def test_the_longest_embeddings_are_read() -> None:
+    longest = [0.5] * MAX_SIZE
+    assert asked(two(longest, longest)).embeddings.shape == (2, MAX_SIZE)
