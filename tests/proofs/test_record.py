@@ -34,6 +34,11 @@ def test_a_record_rounds_to_four_decimals_but_no_small_value_to_nothing() -> Non
     assert (small["value"], small["at_most"]) == (1.9e-6, 1e-5)
 
 
+def test_a_record_rounds_negative_values_as_positive_ones() -> None:
+    assert Figure("loss", "times", -1.23456).as_json()["value"] == -1.2346
+    assert Figure("loss", "times", -1.94e-6).as_json()["value"] == -1.9e-6
+
+
 def test_a_proof_gets_its_options_and_a_missed_bar_is_exit_code_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

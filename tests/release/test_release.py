@@ -47,8 +47,9 @@ def test_two_releases_of_a_commit_have_the_same_bytes_and_only_committed_files(
         assert {"index.html", "upgrading/index.html"} <= {*site.getnames()}
     with tarfile.open(first / "distilled-recommender-0.1.0-repository.tar.gz") as tree:
         assert "dist/secret.key" not in tree.getnames()
-    for line in (first / "SHA256SUMS").read_text().splitlines():
-        digest, _, name = line.partition("  ")
+    checksums = [line.split("  ") for line in (first / "SHA256SUMS").read_text().splitlines()]
+    assert {name for _, name in checksums} == NAMES - {"SHA256SUMS"}
+    for digest, name in checksums:
         assert hashlib.sha256((first / name).read_bytes()).hexdigest() == digest
 
 

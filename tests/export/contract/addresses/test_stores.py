@@ -75,6 +75,14 @@ def test_an_upload_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert files_of(tmp_path / "store" / "1") == {}
 
 
+def test_an_address_of_a_folder_may_have_percent_codes(tmp_path: Path) -> None:
+    (tmp_path / "my shop").mkdir()
+    (tmp_path / "my shop" / "active.json").write_bytes(b"{}")
+    found = open_store(f"file://{tmp_path}/my%20shop").read("active.json", 2)
+    assert found is not None
+    assert found.content == b"{}"
+
+
 def test_a_large_object_is_not_read(place: Place, one: Path) -> None:
     place.store.upload("large", one / "model.onnx")
     with pytest.raises(BundleError, match="5 bytes, at most 4 are read"):

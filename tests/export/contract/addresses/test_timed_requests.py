@@ -96,3 +96,20 @@ def test_a_file_is_closed_though_eight_requests_hang(store: Store) -> None:
     store.hang(8)
     store.requests.call_last(lambda: closed.append(True))
     assert closed == [True]
+
+
+def test_a_file_that_cannot_be_closed_or_hangs_while_it_is_closed_is_left(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+
+    def fail() -> None:
+        asked.set()
+        raise OSError("gone")
+
+    store.requests.call_last(fail)
+    assert asked.is_set()
+
+    monkeypatch.setattr(timed_requests, "_REQUEST_SECONDS", 0.01)
+    store.requests.call_last(lambda: store.mended.wait(60))
+    assert not store.mended.is_set()

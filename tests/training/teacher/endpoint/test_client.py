@@ -86,6 +86,19 @@ def test_a_server_may_ask_for_a_pause_by_a_date_but_not_for_more_than_ten_minute
     assert clock.pauses == [pytest.approx(100, abs=5), 600]
 
 
+def test_a_date_that_is_over_asks_for_no_pause_and_one_without_a_zone_is_in_utc(
+    clock: Clock,
+) -> None:
+    over = httpx.Response(503, headers={"Retry-After": "Mon, 01 Jan 2024 00:00:00 GMT"})
+    later = datetime.now(UTC) + timedelta(seconds=100)
+    zoneless = f"{later:%a, %d %b %Y %H:%M:%S} -0000"  # no zone is known, says RFC 5322
+    unzoned = httpx.Response(503, headers={"Retry-After": zoneless})
+
+    endpoint_of(clock, in_turn(over, unzoned, WELL)).post(URL, {}, MAX_BYTES)
+
+    assert clock.pauses == [0, pytest.approx(100, abs=5)]
+
+
 @pytest.mark.parametrize(
     "date",
     [
@@ -112,6 +125,14 @@ def test_a_server_that_has_answered_is_waited_for_and_told_once(
     assert clock.seconds == 61.5
     told = "ConnectError refused; it has answered before, so it is waited for, 62 s"
     assert capsys.readouterr().out == f"{URL}: {told}\n"
+
+
+def test_each_outage_is_told(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    outage = [DEAD] * 3
+    endpoint = endpoint_of(clock, in_turn(WELL, *outage, WELL, *outage, WELL))
+    for _ in range(3):
+        endpoint.post(URL, {}, MAX_BYTES)
+    assert capsys.readouterr().out.count("so it is waited for") == 2
 
 
 def test_it_is_not_waited_for_longer_than_the_settings_allow(clock: Clock) -> None:

@@ -32,6 +32,7 @@ def test_embeddings_are_in_the_order_of_their_indices() -> None:
 def test_tokens_are_those_that_the_server_counts_else_four_bytes_each() -> None:
     assert asked(two([1], [2]), usage={"total_tokens": 9}).tokens == 9
     assert asked(two([1], [2]), usage={"total_tokens": True}).tokens == 5 // 4 + 15 // 4
+    assert asked(two([1], [2]), usage={"total_tokens": 0}).tokens == 5 // 4 + 15 // 4
     assert asked(two([1], [2])).tokens == 5 // 4 + 15 // 4
 
 
@@ -49,6 +50,7 @@ def test_tokens_are_those_that_the_server_counts_else_four_bytes_each() -> None:
         (two([1], [float("nan")]), "not finite, or above 65504"),
         (two([1], [1e300]), "not finite, or above 65504"),
         (two([1], [65_505]), "not finite, or above 65504"),
+        (two([1], [-65_505]), "not finite, or above 65504"),
         (two([[1]], [[2]]), "one list of numbers for each title"),
         (two("AAAA", "AAAA"), "no embeddings"),
         ({"index": 0}, "no embeddings"),
