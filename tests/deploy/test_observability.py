@@ -92,6 +92,12 @@ def test_every_panel_has_a_description() -> None:
     assert len({panel["id"] for panel in panels}) == len(panels)
 
 
+def test_queries_of_a_panel_have_names_of_their_own() -> None:
+    for panel in json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]:
+        names = [target["refId"] for target in panel.get("targets", ())]
+        assert len({*names}) == len(names), panel["title"]
+
+
 def test_every_alert_has_three_steps_in_the_operations_guide() -> None:
     sections = dict(
         re.findall(
