@@ -30,6 +30,7 @@ AUDIT := .venv/audit
 SBOM := .venv/sbom
 DOCS := .venv/docs
 CLIENT := clients/typescript
+PANELS := tests/live/grafana_panels
 IN_DEMO := $(DEMO)/bin/distilled-recommender
 IN_DEV := $(DEV)/bin/distilled-recommender
 # Bytecode is written on first import, which is quicker than compiling every file of torch.
@@ -117,7 +118,7 @@ client: $(DEV)/ready $(CLIENT)/node_modules/ready  ## write what is generated of
 docs: $(DOCS)/ready  ## the documentation site, to build/site, without a network
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict --site-dir build/site
 
-pictures: smoke $(DEV)/ready  ## make the pictures of the documents again: page and terminal (minutes; needs Chromium)
+pictures: smoke $(DEV)/ready $(PANELS)/node_modules/ready  ## make the pictures of the documents again: pages, dashboard, terminal (minutes; needs Chromium, npm, Prometheus)
 	$(DEV)/bin/python -m handbook.page_pictures docs --work $(WORK)
 	$(DEV)/bin/python -m handbook.terminal docs/demo.svg -- $(IN_DEV) demo --once
 
@@ -214,6 +215,11 @@ $(SBOM)/ready: locks/sbom.txt
 $(CLIENT)/node_modules/ready: $(CLIENT)/package-lock.json
 	@echo "installing the tools of the TypeScript client into $(@D)"
 	npm ci --prefix $(CLIENT) --ignore-scripts --no-audit --no-fund
+	touch $@
+
+$(PANELS)/node_modules/ready: $(PANELS)/package-lock.json
+	@echo "installing Grafana's panels into $(@D)"
+	npm ci --prefix $(PANELS) --ignore-scripts --no-audit --no-fund
 	touch $@
 
 $(AUDIT)/ready:

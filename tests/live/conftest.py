@@ -121,15 +121,16 @@ def serving(bundle: Path, **settings: str) -> Iterator[str]:
         process.wait(timeout=30)
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], path: str = "/readyz") -> None:
     with httpx.Client(base_url=url, trust_env=False) as client:
         for _ in range(600):
-            assert process.poll() is None, "the service ended before it was ready"
+            assert process.poll() is None, "the program ended before it was ready"
             try:
-                if client.get("/readyz").is_success:
+                if client.get(path).is_success:
                     return
             except httpx.TransportError:
-                time.sleep(0.1)
+                pass
+            time.sleep(0.1)
     raise TimeoutError(f"{url} is not ready")
 
 
