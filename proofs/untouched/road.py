@@ -1,0 +1,126 @@
+"""All programs from `prepare` to `ladder` on one set, as a user calls them, and what they wrote."""
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export.contract.bundle import load_bundle
+from export.served_figures import all_rankings
+from proofs.record import Figure
+from training.cli import say
+from training.data.storage import load_dataset
+from training.evaluation.yardstick import SELECTION_METRIC
+from training.workplace import Workplace
+
+ROWS = ("popularity", "order-aware kNN", "CE", "DLLM2Rec")
+ANSWERED = 20  # items of an answer
+
+Run = Callable[[str, Sequence[str]], int]
+"""Runs a program, the module of its first argument, with a command line; returns the exit code."""
+
+
+def run_program(module: str, words: Sequence[str]) -> int:
+    """Runs `python -m MODULE WORDS` in a process of its own; returns its exit code."""
+    return subprocess.run([sys.executable, "-m", module, *words], check=False).returncode
+
+
+@dataclass(frozen=True)
+class Road:
+    """The programs from `prepare` to `ladder` on one set.
+
+    Attributes:
+        config: the experiment file, whose name is the experiment's.
+        work: folder of all results.
+        seeds: seeds of the students.
+        run: runs a program.
+    """
+
+    config: Path
+    work: Path
+    seeds: tuple[int, ...]
+    run: Run = run_program
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment, with which the names of all figures begin."""
+        return self.config.stem
+
+    @property
+    def workplace(self) -> Workplace:
+        """Folders of the experiment."""
+        return Workplace(self.work / self.name)
+
+    def figures(self) -> Iterator[Figure]:
+        """Runs all programs; yields their exit codes and durations, and what they found.
+
+        After a program that fails, nothing else is run.
+        """
+        for stage, module, options in self._programs():
+            began = time.monotonic()
+            words = [str(self.config), "--work", str(self.work), *options]
+            code = self.run(module, words)
+            yield Figure(f"{self.name}: {stage}: time", "s", time.monotonic() - began)
+            yield Figure(f"{self.name}: {stage}: exit code", "", code, at_most=0)
+            if code:
+                return
+        yield from self._size()
+        yield from self._of_evaluate()
+        yield from self._of_ladder()
+        yield from self._answer()
+
+    def _programs(self) -> Iterator[tuple[str, str, Sequence[str]]]:
+        """Yields each stage's name, its module and its options."""
+        seeds = [str(each) for each in self.seeds]
+        rows = ["--students", "sasrec", "--rows", "CE", "DLLM2Rec", "--protocol", "both"]
+        reports = ["--out", str(self.work / "reports")]
+        yield "prepare", "training.prepare", []
+        yield "teach", "training.teach", []
+        yield "distill --refit", "training.distill", ["--seed", *seeds, "--refit"]
+        yield "evaluate", "training.evaluate", []
+        yield "export --refit", "export", ["--refit"]
+        yield "ladder", "training.ladder", [*rows, "--seeds", *seeds, *reports]
+
+    def _size(self) -> Iterator[Figure]:
+        dataset = load_dataset(self.workplace.dataset)
+        yield Figure(f"{self.name}: interactions", "", len(dataset.item_indices))
+        yield Figure(f"{self.name}: items", "", dataset.catalog.num_items)
+        yield Figure(f"{self.name}: users", "", len(dataset.user_ids))
+
+    def _of_evaluate(self) -> Iterator[Figure]:
+        """Yields what the verdict of `evaluate` says, one figure per ranker that it names."""
+        path = self.workplace.results / "results.json"
+        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        say(results["verdict"])
+        for each in results["differences"]:
+            low, high = each["low"], each["high"]
+            word = "above" if low > 0 else "below" if high < 0 else "not shown to differ from"
+            name = f"{self.name}: verdict: {word} {each['against']}, by"
+            yield Figure(name, each["metric"], each["mean"], low, high)
+
+    def _of_ladder(self) -> Iterator[Figure]:
+        """Yields NDCG@20 of `ROWS` on validation and test, and on test when refitted."""
+        path = self.work / "reports" / f"{self.name}.csv"
+        with path.open(encoding="utf-8", newline="") as file:
+            for line in csv.DictReader(file):
+                if (line["metric"], line["targets"]) != (SELECTION_METRIC, "all"):
+                    continue
+                if line["row"] in ROWS:
+                    refitted = ", refitted" if line["protocol"] == "refit" else ""
+                    name = f"{self.name}: {line['row']}{refitted}, {line['split']}"
+                    bounds = (float(line[each]) for each in ("mean", "low", "high"))
+                    yield Figure(name, SELECTION_METRIC, *bounds)
+
+    def _answer(self) -> Iterator[Figure]:
+        """Yields how many items the service's code answers to the history of the first item."""
+        bundle = load_bundle(self.workplace.bundle)
+        answers = all_rankings(bundle)([1], ANSWERED)
+        expected = min(ANSWERED, len(bundle.items) - 1)
+        for graph, answer in zip(("request", "ranking graph"), answers, strict=True):
+            name = f"{self.name}: items of an answer from the bundle, {graph}"
+            yield Figure(name, "", len(answer), at_least=expected)
