@@ -33,7 +33,7 @@ Numbers = Annotated[tuple[int, ...], Parameter(consume_multiple=1)]
 
 def prove(
     *,
-    seeds: Numbers = (0,),
+    seeds: Numbers = (),
     work: Path | None = None,
     interactions: Path | None = None,
     items: Path | None = None,
@@ -41,7 +41,8 @@ def prove(
     """Yields times, exit codes and NDCG@20 of all programs on both sets.
 
     Args:
-        seeds: seeds of the students.
+        seeds: seeds of the students, which the experiment files then have too; by default those
+            that the programs take without any setting.
         work: folder of tables and results, where a proof that was stopped goes on; by default a
             temporary one.
         interactions: table of interactions to cut, in place of MovieLens.
@@ -69,11 +70,12 @@ def measured(
         folder: folder of all files.
         sets: interactions, by name of the experiment.
         settings: settings of the experiments, in TOML, without those of the data.
-        seeds: seeds of the students.
+        seeds: seeds of the students; empty for the default.
         run: runs a program.
     """
     for name, raw in sets.items():
         data = write_tables(raw, folder / "tables" / name)
         config = folder / f"{name}.toml"
-        config.write_text(data + settings, encoding="utf-8")
+        training = f"[training]\nseeds = {list(seeds)}\n" if seeds else ""
+        config.write_text(data + settings + training, encoding="utf-8")
         yield from Road(config, folder / "work", seeds, run).figures()

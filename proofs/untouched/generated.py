@@ -14,12 +14,13 @@ from training.data.catalog import Catalog
 from training.data.raw import RawData
 from training.data.row_order import order_by_user
 
-TOPICS = tuple(
-    "gardening chess sailing baking astronomy pottery cycling knitting fishing painting climbing "
-    "beekeeping origami carpentry archery calligraphy surfing birdwatching juggling photography "
-    "fencing cheese guitar skating yoga volcanoes dinosaurs trains castles submarines robots "
-    "spices mushrooms butterflies glaciers lighthouses windmills violins kites puppets".split()
-)
+_TOPICS = """
+gardening chess sailing baking astronomy pottery cycling knitting fishing painting climbing
+beekeeping origami carpentry archery calligraphy surfing birdwatching juggling photography
+fencing cheese guitar skating yoga volcanoes dinosaurs trains castles submarines robots
+spices mushrooms butterflies glaciers lighthouses windmills violins kites puppets
+"""
+TOPICS = tuple(_TOPICS.split())
 FORMS = ("guide", "handbook", "kit", "course", "atlas")
 NEW_FROM = 0.85  # share of the time range
 FIRST_SECOND, YEAR_SECONDS = 1_700_000_000, 365 * 86_400

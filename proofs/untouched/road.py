@@ -37,7 +37,7 @@ class Road:
     Attributes:
         config: the experiment file, whose name is the experiment's.
         work: folder of all results.
-        seeds: seeds of the students.
+        seeds: seeds of the students in the ladder; empty for its own.
         run: runs a program.
     """
 
@@ -76,15 +76,15 @@ class Road:
 
     def _programs(self) -> Iterator[tuple[str, str, Sequence[str]]]:
         """Yields each stage's name, its module and its options."""
-        seeds = [str(each) for each in self.seeds]
+        seeds = ["--seeds", *map(str, self.seeds)] if self.seeds else []
         rows = ["--students", "sasrec", "--rows", "CE", "DLLM2Rec", "--protocol", "both"]
         reports = ["--out", str(self.work / "reports")]
         yield "prepare", "training.prepare", []
         yield "teach", "training.teach", []
-        yield "distill --refit", "training.distill", ["--seed", *seeds, "--refit"]
+        yield "distill --refit", "training.distill", ["--refit"]
         yield "evaluate", "training.evaluate", []
         yield "export --refit", "export", ["--refit"]
-        yield "ladder", "training.ladder", [*rows, "--seeds", *seeds, *reports]
+        yield "ladder", "training.ladder", [*rows, *seeds, *reports]
 
     def _size(self) -> Iterator[Figure]:
         dataset = load_dataset(self.workplace.dataset)
