@@ -5,7 +5,7 @@ if the others had not happened yet. The experiment file of each has the section 
 of the teacher, since the default kind reads every history, which takes an hour. All else is the
 default. The programs from `prepare` to `export --refit` and `ladder` then run as a user calls them.
 
-python -m proofs untouched [--seeds N ...] [--work PATH] [--interactions PATH --items PATH]
+python -m proofs untouched [--seeds N ...] [--customers N] [--work PATH] [--interactions PATH --items PATH]
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,6 +34,7 @@ Numbers = Annotated[tuple[int, ...], Parameter(consume_multiple=1)]
 def prove(
     *,
     seeds: Numbers = (),
+    customers: int = 8_000,
     work: Path | None = None,
     interactions: Path | None = None,
     items: Path | None = None,
@@ -43,6 +44,7 @@ def prove(
     Args:
         seeds: seeds of the students, which the experiment files then have too; by default those
             that the programs take without any setting.
+        customers: number of customers of the generated shop, with 13 interactions each on average.
         work: folder of tables and results, where a proof that was stopped goes on; by default a
             temporary one.
         interactions: table of interactions to cut, in place of MovieLens.
@@ -53,7 +55,10 @@ def prove(
     raw = read_tables(interactions, items) if interactions and items else read_movielens()
     with ExitStack() as stack:
         folder = work or Path(stack.enter_context(TemporaryDirectory()))
-        sets = {"generated": Shop().interactions(), "earlier-cut": earlier_cut(raw, SHARE)}
+        sets = {
+            "generated": Shop(customers).interactions(),
+            "earlier-cut": earlier_cut(raw, SHARE),
+        }
         yield from measured(folder.absolute(), sets, SETTINGS, seeds)
 
 
