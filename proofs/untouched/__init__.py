@@ -5,7 +5,8 @@ if the others had not happened yet. The experiment file of each has the section 
 of the teacher, since the default kind reads every history, which takes an hour. All else is the
 default. The programs from `prepare` to `export --refit` and `ladder` then run as a user calls them.
 
-python -m proofs untouched [--seeds N ...] [--customers N] [--work PATH] [--interactions PATH --items PATH]
+python -m proofs untouched [--seeds N ...] [--customers N] [--work PATH]
+    [--interactions PATH --items PATH]
 """
 
 from collections.abc import Iterable, Mapping

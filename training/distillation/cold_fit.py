@@ -18,6 +18,7 @@ from torch.nn import functional
 from training.compute.device import making_on
 from training.data.dataset import Dataset
 from training.data.histories import pad_histories
+from training.settings.distillation import DistillationConfig
 from training.students.student import Student
 
 MAX_QUERY_VECTORS = 2_048  # maximum number of query vectors that `common_direction` is solved for
@@ -25,10 +26,7 @@ MAX_QUERY_VECTORS = 2_048  # maximum number of query vectors that `common_direct
 # vector. Without it, the solution would be huge along directions in which query vectors hardly
 # vary.
 RIDGE = 1e-4
-# STEPS is low, since with more steps students ranked the weeks after validation less well.
-# PROJECTION_RATE is low, since with a higher one the projection overfitted the cold items of
-# validation, and students ranked other cold items less well.
-STEPS, BATCH_SIZE, LEARNING_RATE, PROJECTION_RATE = 15, 512, 0.04, 0.002
+BATCH_SIZE = 512  # maximum number of examples in a step
 SEED = 0  # random seed of the order of validation examples
 
 Rows = NDArray[np.int64]
@@ -74,7 +72,12 @@ class ColdFit:
 
 
 def centred_fit(
-    student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, donors: Tensor
+    student: Student,
+    dataset: Dataset,
+    rows: Rows,
+    untouched: Tensor,
+    donors: Tensor,
+    settings: DistillationConfig,
 ) -> ColdFit:
     """Fits the shared offset and the shared projection of cold items to the examples `rows`.
 
@@ -87,12 +90,14 @@ def centred_fit(
         rows: the examples to fit to.
         untouched: mask `[items]` of the items that training neither read nor predicted.
         donors: mask `[items]` of the donors.
+        settings: have the number of steps, and the learning rates.
     """
     query_vectors = place_by_donors(student, dataset, rows, untouched, donors)
     columns = student.item_table.columns_of(untouched)
     direction = common_direction(query_vectors)
     start = ColdFit(columns.new_zeros(len(direction), columns.shape[1]), direction, direction)
-    return fit_from(start, student, dataset, rows, untouched).centred(query_vectors, columns)
+    fit = fit_from(start, student, dataset, rows, untouched, settings)
+    return fit.centred(query_vectors, columns)
 
 
 def place_by_donors(
@@ -135,11 +140,17 @@ def common_direction(query_vectors: Tensor) -> Tensor:
 
 
 def fit_from(
-    start: ColdFit, student: Student, dataset: Dataset, rows: Rows, untouched: Tensor
+    start: ColdFit,
+    student: Student,
+    dataset: Dataset,
+    rows: Rows,
+    untouched: Tensor,
+    settings: DistillationConfig,
 ) -> ColdFit:
     """Fits the projection and the offset to the next items of the examples `rows`.
 
-    Takes `STEPS` steps of Adam on the full-softmax cross-entropy. `student` is not changed.
+    Takes `settings.cold_steps` steps of Adam on the full-softmax cross-entropy. `student` is not
+    changed.
 
     Args:
         start: initial projection and offset.
@@ -147,6 +158,7 @@ def fit_from(
         dataset: the dataset of the examples.
         rows: the examples to fit to.
         untouched: mask `[items]` of the items that training neither read nor predicted.
+        settings: have the number of steps, and the learning rates.
     """
     device = start.offset.device
     cold = untouched.to(device).nonzero()[:, 0] + 1  # row 0: padding
@@ -154,9 +166,9 @@ def fit_from(
     columns = student.item_table.columns_of(untouched)
     offset = start.offset.clone().requires_grad_()
     projection = start.projection.clone().requires_grad_()
-    optimiser = torch.optim.Adam([offset], lr=LEARNING_RATE)
-    optimiser.add_param_group({"params": [projection], "lr": PROJECTION_RATE})
-    for batch in _batches(rows):
+    optimiser = torch.optim.Adam([offset], lr=settings.cold_offset_rate)
+    optimiser.add_param_group({"params": [projection], "lr": settings.cold_projection_rate})
+    for batch in _batches(rows, settings.cold_steps):
         moved = table.index_add(0, cold, offset + columns @ projection.T)
         # `eval()` switches dropout off. cuDNN has no backward pass of a GRU in `eval()`.
         with making_on(device), torch.backends.cudnn.flags(enabled=False):
@@ -168,12 +180,12 @@ def fit_from(
     return ColdFit(projection.detach(), offset.detach(), start.direction)
 
 
-def _batches(rows: Rows) -> Iterator[Rows]:
-    """Yields `STEPS` random batches of `rows`; no row is repeated before all have been used."""
+def _batches(rows: Rows, steps: int) -> Iterator[Rows]:
+    """Yields `steps` random batches of `rows`; no row is repeated before all have been used."""
     generator = np.random.default_rng(SEED)
-    rounds = -(-STEPS * BATCH_SIZE // len(rows))
+    rounds = -(-steps * BATCH_SIZE // len(rows))
     order = np.concatenate([generator.permutation(rows) for _ in range(rounds)])
-    for step in range(STEPS):
+    for step in range(steps):
         yield order[step * BATCH_SIZE : (step + 1) * BATCH_SIZE]
 
 

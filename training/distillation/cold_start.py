@@ -81,12 +81,14 @@ def stamp_parts(settings: DistillationConfig) -> list[object]:
 def unread_settings(settings: DistillationConfig) -> set[str]:
     """Returns names of settings that have no effect, to leave out of a training run's stamp.
 
-    The set holds `cold_price` if `settings.cold_bonus` is off. Otherwise it is empty.
+    The set holds the settings of placing cold items if `settings.cold_bonus` is off. Otherwise it
+    is empty.
     """
-    return set() if settings.cold_bonus else {"cold_price"}
+    of_placing = {"cold_price", "cold_steps", "cold_offset_rate", "cold_projection_rate"}
+    return set() if settings.cold_bonus else of_placing
 
 
-def place_after_training(trainer: Trainer, price: float) -> float | None:
+def place_after_training(trainer: Trainer, settings: DistillationConfig) -> float | None:
     """Gives vectors to the cold items of the student of `trainer`, with the best bonus.
 
     The student with these vectors becomes the best one of `trainer.progress`. The time that this
@@ -95,7 +97,7 @@ def place_after_training(trainer: Trainer, price: float) -> float | None:
 
     Args:
         trainer: a trainer after its last epoch.
-        price: share of the NDCG@20 of warm next items that may be lost.
+        settings: have the price, the share of the NDCG@20 of warm next items that may be lost.
 
     Returns:
         The chosen bonus; None if no cold items were placed.
@@ -105,14 +107,19 @@ def place_after_training(trainer: Trainer, price: float) -> float | None:
         return None
     began = time.perf_counter()
     shown = trainer.processes.rank == 0
-    bonus = place_cold_items(trainer.student, trainer.dataset, untouched, price, shown=shown)
+    bonus = place_cold_items(trainer.student, trainer.dataset, untouched, settings, shown=shown)
     trainer.progress.keep(trainer.student, trainer.validate())
     trainer.progress.seconds += time.perf_counter() - began
     return bonus
 
 
 def place_cold_items(
-    student: Student, dataset: Dataset, untouched: Tensor, price: float, *, shown: bool = True
+    student: Student,
+    dataset: Dataset,
+    untouched: Tensor,
+    settings: DistillationConfig,
+    *,
+    shown: bool = True,
 ) -> float | None:
     """Gives vectors to the `untouched` items, with the best bonus that the price allows.
 
@@ -126,7 +133,8 @@ def place_cold_items(
             unless None is returned.
         dataset: the dataset on whose validation examples the fits and the choice are made.
         untouched: mask `[items]` of the items that training neither read nor predicted.
-        price: share of the NDCG@20 of warm next items that may be lost.
+        settings: have the price, the share of the NDCG@20 of warm next items that may be lost, and
+            how the fit is made.
         shown: whether to show a progress bar.
 
     Returns:
@@ -140,7 +148,7 @@ def place_cold_items(
     offsets_before = table.offsets.detach().clone()
     unplaced = [_evaluated(student, dataset, half) for half in halves]
     before = pooled_outcome(None, unplaced, dataset, untouched)
-    fits = [centred_fit(student, dataset, half, untouched, donors) for half in halves]
+    fits = [centred_fit(student, dataset, half, untouched, donors, settings) for half in halves]
     num_bonuses = len(COARSE_BONUSES) + len(FINE_STEPS)
     with ProgressBar("placing cold items", num_bonuses, "bonus", shown=shown) as bar:
 
@@ -149,7 +157,7 @@ def place_cold_items(
             bar.advance()
             return tried
 
-        bonus = chosen_bonus(before, try_bonus, price)
+        bonus = chosen_bonus(before, try_bonus, settings.cold_price)
     if bonus is None:
         table.remove_cold_items(offsets_before)
         return None

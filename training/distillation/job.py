@@ -199,11 +199,11 @@ class Job:
         trainer = self.trainer(processes)
         progress = trainer.train(state_path, label)
         bonus = None
-        if (price := self._cold_price) is not None:
+        if self.reads_titles and self.settings.cold_bonus:
             if self.refit:
                 bonus = self.refit.place_after_training(trainer)
             else:
-                bonus = cold_start.place_after_training(trainer, price)
+                bonus = cold_start.place_after_training(trainer, self.settings)
         return TrainedStudent(trainer.student, progress, bonus)
 
     def trainer(self, processes: Processes | None = None) -> Trainer:
@@ -246,10 +246,6 @@ class Job:
                 f"from; make the knowledge again with {TEACH}"
             )
         return self.knowledge
-
-    @property
-    def _cold_price(self) -> float | None:
-        return self.settings.cold_price if self.reads_titles and self.settings.cold_bonus else None
 
     @property
     def _readable(self) -> Tensor | None:

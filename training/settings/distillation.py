@@ -16,6 +16,7 @@ class DistillationConfig(Section):
     ADDED_LATER: ClassVar[Set[str]] = {
         *("confidence_scale", "empty_places"),
         *("list_loss", "distribution_weight", "distribution_length"),
+        *("cold_steps", "cold_offset_rate", "cold_projection_rate"),
     }
 
     ranking_weight: float = Field(
@@ -108,6 +109,19 @@ class DistillationConfig(Section):
         default=0.005,
         ge=0,
         description="share of the warm validation NDCG@20 that the cold bonus may cost",
+    )
+    cold_steps: int = Field(
+        default=15,
+        ge=1,
+        description="number of steps on validation examples that fit what cold items share",
+    )
+    cold_offset_rate: float = Field(
+        default=0.04, gt=0, description="learning rate of the offset that cold items share"
+    )
+    cold_projection_rate: float = Field(
+        default=0.002,
+        gt=0,
+        description="learning rate of the projection of titles that cold items share",
     )
 
     @property

@@ -7,12 +7,14 @@ import torch
 from tests.training.distillation.conftest import COLD, UNTOUCHED
 from training.data.dataset import Dataset, Split
 from training.data.histories import pad_histories
-from training.distillation import cold_fit
 from training.distillation.cold_fit import ColdFit, centred_fit, common_direction, fit_from
 from training.distillation.cold_start import two_halves
+from training.settings.distillation import DistillationConfig
 from training.settings.student import StudentConfig
 from training.students.registry import build_student
 from training.students.student import Student
+
+SETTINGS = DistillationConfig()
 
 
 def test_the_common_direction_is_the_part_that_all_queries_share() -> None:
@@ -28,7 +30,7 @@ def test_a_fit_makes_the_next_cold_item_likelier_and_changes_no_weight_of_the_st
     before = {name: each.clone() for name, each in student.state_dict().items()}
     zeros = torch.zeros(8)
     start = ColdFit(torch.zeros(8, 5), zeros, zeros)
-    fitted = fit_from(start, student, tiny_dataset, rows, UNTOUCHED)
+    fitted = fit_from(start, student, tiny_dataset, rows, UNTOUCHED, SETTINGS)
     columns = student.item_table.columns_of(UNTOUCHED)
 
     def scores(fit: ColdFit) -> torch.Tensor:
@@ -51,16 +53,21 @@ def test_a_fit_makes_the_next_cold_item_likelier_and_changes_no_weight_of_the_st
     assert all(each.grad is None for each in student.parameters())
 
 
-def test_a_step_moves_the_projection_by_a_twentieth_of_the_step_of_the_offset(
-    student: Student, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("offset_rate", "projection_rate"), [(0.04, 0.002), (0.01, 0.03)])
+def test_a_step_moves_offset_and_projection_by_their_learning_rates(
+    student: Student, tiny_dataset: Dataset, offset_rate: float, projection_rate: float
 ) -> None:
     """Adam's first step is as long as its learning rate, whatever the gradient."""
-    monkeypatch.setattr(cold_fit, "STEPS", 1)
+    settings = DistillationConfig(
+        cold_steps=1, cold_offset_rate=offset_rate, cold_projection_rate=projection_rate
+    )
     start = ColdFit(torch.zeros(8, 5), torch.zeros(8), torch.zeros(8))
     rows = tiny_dataset.example_rows(Split.VALIDATION)
-    fitted = fit_from(start, student, tiny_dataset, rows, UNTOUCHED)
-    assert fitted.offset.abs().tolist() == pytest.approx([0.04] * 8, rel=0.01)
-    assert fitted.projection.abs().flatten().tolist() == pytest.approx([0.002] * 40, rel=0.01)
+    fitted = fit_from(start, student, tiny_dataset, rows, UNTOUCHED, settings)
+    assert fitted.offset.abs().tolist() == pytest.approx([offset_rate] * 8, rel=0.01)
+    assert fitted.projection.abs().flatten().tolist() == pytest.approx(
+        [projection_rate] * 40, rel=0.01
+    )
 
 
 def test_histories_are_read_with_the_fit_so_far_and_the_start_is_not_changed(
@@ -79,7 +86,7 @@ def test_histories_are_read_with_the_fit_so_far_and_the_start_is_not_changed(
     monkeypatch.setattr(student, "encode_newest", encode_newest)
     start = ColdFit(torch.ones(8, 5), torch.full((8,), 2.0), torch.full((8,), 3.0))
     rows = tiny_dataset.example_rows(Split.VALIDATION)
-    fitted = fit_from(start, student, tiny_dataset, rows, UNTOUCHED)
+    fitted = fit_from(start, student, tiny_dataset, rows, UNTOUCHED, SETTINGS)
     first, last = moved[0], moved[-1]
     columns = student.item_table.columns_of(UNTOUCHED)
     # `embedding_weight` scales `g` only.
@@ -97,7 +104,7 @@ def test_a_centred_fit_adds_its_bonus_to_scores_on_average(
     walker: Student, chain_dataset: Dataset
 ) -> None:
     rows = chain_dataset.example_rows(Split.VALIDATION)
-    fit = centred_fit(walker, chain_dataset, rows, COLD, ~COLD)
+    fit = centred_fit(walker, chain_dataset, rows, COLD, ~COLD, SETTINGS)
     histories = pad_histories([chain_dataset.history(int(row)) for row in rows], 50)
     # The queries of the fit: cold items are placed by title and donors only.
     queries = walker.encode_newest(torch.from_numpy(histories), walker.item_table()).detach()
@@ -115,13 +122,13 @@ def test_a_fit_depends_on_no_other_example_and_on_no_earlier_placement(
     items = chain_dataset.item_indices.copy()
     elsewhere = np.concatenate([others, chain_dataset.example_rows(Split.TEST)])
     items[elsewhere] = items[elsewhere] % 12 + 1
-    first = centred_fit(walker, chain_dataset, teaching, COLD, ~COLD)
+    first = centred_fit(walker, chain_dataset, teaching, COLD, ~COLD, SETTINGS)
     walker.item_table.place_cold_items(COLD, ~COLD, torch.full((8,), 3.0), torch.ones(8, 5))
     changed = replace(chain_dataset, item_indices=items)
-    second = centred_fit(walker, changed, teaching, COLD, ~COLD)
+    second = centred_fit(walker, changed, teaching, COLD, ~COLD, SETTINGS)
     assert torch.equal(first.projection, second.projection)
     assert torch.equal(first.offset, second.offset)
     assert torch.equal(first.direction, second.direction)
-    third = centred_fit(walker, chain_dataset, others, COLD, ~COLD)
+    third = centred_fit(walker, chain_dataset, others, COLD, ~COLD, SETTINGS)
     assert not torch.equal(first.offset, third.offset)
     assert not torch.equal(first.projection, third.projection)

@@ -26,9 +26,14 @@ from training.distillation.cold_start import (
 )
 from training.distillation.trainer import Trainer
 from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
-from training.settings.experiment import TrainingConfig
+from training.settings.experiment import DistillationConfig, TrainingConfig
 from training.students.scorer import StudentScorer
 from training.students.student import Student
+
+
+def priced(price: float) -> DistillationConfig:
+    """Settings with a price, and all others at their defaults."""
+    return DistillationConfig(cold_price=price)
 
 
 def test_an_item_is_current_if_two_users_of_validation_took_it_last(
@@ -141,7 +146,7 @@ def test_each_fit_is_judged_on_the_other_half_and_the_mean_of_both_is_placed(
     judged: list[tuple[bool, float, float, list[bool] | None]] = []
     prices: list[float] = []
 
-    def fit(_: Student, __: Dataset, rows: Rows, *___: torch.Tensor) -> ColdFit:
+    def fit(_: Student, __: Dataset, rows: Rows, *___: object) -> ColdFit:
         which = 10.0 if np.array_equal(rows, halves[0]) else 30.0
         return ColdFit(torch.full((8, 5), which / 10), torch.full((8,), which), torch.ones(8))
 
@@ -162,7 +167,7 @@ def test_each_fit_is_judged_on_the_other_half_and_the_mean_of_both_is_placed(
     monkeypatch.setattr(cold_start, "centred_fit", fit)
     monkeypatch.setattr(cold_start, "evaluate", evaluated)
     monkeypatch.setattr(cold_start, "best_bonus", chosen)
-    assert place_cold_items(walker, chain_dataset, COLD, 0.1) == 0.5
+    assert place_cold_items(walker, chain_dataset, COLD, priced(0.1)) == 0.5
 
     assert prices == [0.1, 0.1]
     assert judged[:2] == [(True, 0, 0, None), (False, 0, 0, None)]
@@ -180,7 +185,7 @@ def test_with_one_validation_user_cold_items_are_not_placed(
     student: Student, tiny_dataset: Dataset
 ) -> None:
     before = {name: each.clone() for name, each in student.state_dict().items()}
-    assert place_cold_items(student, tiny_dataset, UNTOUCHED, 1.0) is None
+    assert place_cold_items(student, tiny_dataset, UNTOUCHED, priced(1.0)) is None
     after = student.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], each) for name, each in before.items())
@@ -195,7 +200,7 @@ def test_placing_cold_items_raises_validation_ndcg(walker: Student, chain_datase
         return evaluate(ranker, chain_dataset, rows).metrics["NDCG@20"]
 
     before = reached()
-    bonus = place_cold_items(walker, chain_dataset, COLD, price=1.0)
+    bonus = place_cold_items(walker, chain_dataset, COLD, priced(1.0))
     assert bonus in {coarse + step for coarse in COARSE_BONUSES for step in (0, *FINE_STEPS)}
     assert reached() > before
     assert walker.item_table.cold_items.offset.any()
@@ -210,7 +215,7 @@ def test_cold_items_are_not_placed_if_every_bonus_costs_too_much(
         return BonusOutcome(bonus, all_targets=1.0, warm_targets=1.0 if bonus is None else 0.9)
 
     monkeypatch.setattr(cold_start, "pooled_outcome", costly)
-    assert place_cold_items(walker, chain_dataset, COLD, 0.05) is None
+    assert place_cold_items(walker, chain_dataset, COLD, priced(0.05)) is None
     after = walker.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], each) for name, each in before.items())
@@ -228,11 +233,16 @@ def test_after_training_the_student_to_keep_has_its_cold_items_placed(
     walker: Student, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def place(
-        student: Student, _: Dataset, untouched: torch.Tensor, price: float, *, shown: bool
+        student: Student,
+        _: Dataset,
+        untouched: torch.Tensor,
+        settings: DistillationConfig,
+        *,
+        shown: bool,
     ) -> float:
         assert shown
-        nothing = torch.zeros(8, 5)
-        student.item_table.place_cold_items(untouched, ~untouched, torch.full((8,), price), nothing)
+        price, nothing = torch.full((8,), settings.cold_price), torch.zeros(8, 5)
+        student.item_table.place_cold_items(untouched, ~untouched, price, nothing)
         return 0.25
 
     monkeypatch.setattr(cold_start, "untouched_items", lambda *_: COLD)
@@ -242,7 +252,7 @@ def test_after_training_the_student_to_keep_has_its_cold_items_placed(
     assert "item_table.lenders" not in progress.best_state
     seconds = progress.seconds
 
-    assert place_after_training(trainer, 0.3) == 0.25
+    assert place_after_training(trainer, priced(0.3)) == 0.25
 
     assert progress.best_state["item_table.cold_offset"].tolist() == pytest.approx([0.3] * 8)
     assert progress.best_state["item_table.lenders"].tolist() == (~COLD).tolist()
@@ -259,5 +269,5 @@ def test_if_training_touches_every_item_nothing_is_placed(
     monkeypatch.setattr(cold_start, "place_cold_items", refuse)
     trainer = Trainer(walker, chain_dataset, TrainingConfig(max_epochs=1), seed=0)
 
-    assert place_after_training(trainer, 0.01) is None
+    assert place_after_training(trainer, priced(0.01)) is None
     assert not walker.item_table.cold_items.are_placed

@@ -15,7 +15,7 @@ from training.distillation.trainer import Trainer
 from training.distillation.variants import VARIANTS
 from training.errors import KnowledgeError
 from training.knowledge import Answers, Knowledge, Summary
-from training.settings.experiment import DataConfig, Experiment
+from training.settings.experiment import DataConfig, DistillationConfig, Experiment
 from training.stage import is_current
 
 Change = Callable[[Job], Job]
@@ -235,8 +235,8 @@ def test_cold_items_are_placed_once_after_training_if_that_is_on_and_titles_are_
 ) -> None:
     placed: list[tuple[int, float]] = []
 
-    def place(trainer: Trainer, price: float) -> float:
-        placed.append((trainer.progress.epoch, price))
+    def place(trainer: Trainer, settings: DistillationConfig) -> float:
+        placed.append((trainer.progress.epoch, settings.cold_price))
         return 0.25
 
     monkeypatch.setattr(cold_start, "place_after_training", place)
@@ -251,9 +251,20 @@ def test_cold_items_are_placed_once_after_training_if_that_is_on_and_titles_are_
     assert trained.cold_bonus == (0.25 if places else None)
 
 
-def test_the_cold_price_enters_the_stamp_only_if_cold_items_are_placed(job: Job) -> None:
-    other_price = job.experiment.distillation.model_copy(update={"cold_price": 0.1})
-    other = replace(job, experiment=job.experiment.model_copy(update={"distillation": other_price}))
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cold_price", 0.1),
+        ("cold_steps", 30),
+        ("cold_offset_rate", 0.01),
+        ("cold_projection_rate", 0.01),
+    ],
+)
+def test_settings_of_placing_enter_the_stamp_only_if_cold_items_are_placed(
+    job: Job, name: str, value: float
+) -> None:
+    changed = job.experiment.distillation.model_copy(update={name: value})
+    other = replace(job, experiment=job.experiment.model_copy(update={"distillation": changed}))
     for variant, places in (("distilled", False), ("with-cold-bonus", True)):
         stamps = {replace(each, variant=variant).stamp for each in (job, other)}
         assert (len(stamps) == 2) is places
