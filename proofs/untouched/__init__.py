@@ -6,14 +6,14 @@ of the teacher, since the default kind reads every history, which takes an hour.
 default. The programs from `prepare` to `export --refit` and `ladder` then run as a user calls them.
 
 python -m proofs untouched [--seeds N ...] [--customers N] [--work PATH]
-    [--interactions PATH --items PATH]
+    [--only NAME] [--interactions PATH --items PATH]
 """
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -37,6 +37,7 @@ def prove(
     seeds: Numbers = (),
     customers: int = 8_000,
     work: Path | None = None,
+    only: Literal["generated", "earlier-cut"] | None = None,
     interactions: Path | None = None,
     items: Path | None = None,
 ) -> Iterable[Figure]:
@@ -48,6 +49,7 @@ def prove(
         customers: number of customers of the generated shop, with 13 interactions each on average.
         work: folder of tables and results, where a proof that was stopped goes on; by default a
             temporary one.
+        only: the one set to run; by default both, one after the other.
         interactions: table of interactions to cut, in place of MovieLens.
         items: table of the items of `interactions`.
     """
@@ -60,7 +62,8 @@ def prove(
             "generated": Shop(customers).interactions(),
             "earlier-cut": earlier_cut(raw, SHARE),
         }
-        yield from measured(folder.absolute(), sets, SETTINGS, seeds)
+        chosen = {name: raw for name, raw in sets.items() if only in (None, name)}
+        yield from measured(folder.absolute(), chosen, SETTINGS, seeds)
 
 
 def measured(
@@ -79,6 +82,7 @@ def measured(
         seeds: seeds of the students; empty for the default.
         run: runs a program.
     """
+    (folder / "work").mkdir(parents=True, exist_ok=True)
     for name, raw in sets.items():
         data = write_tables(raw, folder / "tables" / name)
         config = folder / f"{name}.toml"

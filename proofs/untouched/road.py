@@ -62,10 +62,9 @@ class Road:
         After a program that fails, nothing else is run.
         """
         for stage, module, options in self._programs():
-            began = time.monotonic()
             words = [str(self.config), "--work", str(self.work), *options]
-            code = self.run(module, words)
-            yield Figure(f"{self.name}: {stage}: time", "s", time.monotonic() - began)
+            seconds, code = self._performed(stage, module, words)
+            yield Figure(f"{self.name}: {stage}: time", "s", seconds)
             yield Figure(f"{self.name}: {stage}: exit code", "", code, at_most=0)
             if code:
                 return
@@ -85,6 +84,22 @@ class Road:
         yield "evaluate", "training.evaluate", []
         yield "export --refit", "export", ["--refit"]
         yield "ladder", "training.ladder", [*rows, *seeds, *reports]
+
+    def _performed(self, stage: str, module: str, words: Sequence[str]) -> tuple[float, int]:
+        """Runs a program, unless a proof that was stopped has run it in the same folder.
+
+        Returns the seconds that it took, then or now, and its exit code.
+        """
+        log = self.work / f"{self.name}-seconds.json"
+        done: dict[str, float] = json.loads(log.read_text("utf-8")) if log.exists() else {}
+        if stage in done:
+            return done[stage], 0
+        began = time.monotonic()
+        code = self.run(module, words)
+        seconds = time.monotonic() - began
+        if code == 0:
+            log.write_text(json.dumps({**done, stage: seconds}), encoding="utf-8")
+        return seconds, code
 
     def _size(self) -> Iterator[Figure]:
         dataset = load_dataset(self.workplace.dataset)

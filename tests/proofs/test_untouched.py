@@ -97,6 +97,25 @@ def test_all_programs_run_on_a_generated_shop_and_its_bundle_answers(
     assert sum("verdict" in name for name in values) == 5  # four baselines, and without a teacher
 
 
+def test_a_proof_that_was_stopped_runs_only_what_it_had_not_completed(tmp_path: Path) -> None:
+    asked: list[str] = []
+    codes = iter([0, 0, 1, 1])
+
+    def run(module: str, _: Sequence[str]) -> int:
+        asked.append(module)
+        return next(codes)
+
+    raw = TINY.interactions()
+    first = [*measured(tmp_path, {"one": raw}, "", (), run)]
+    again = [*measured(tmp_path, {"one": raw}, "", (), run)]
+
+    assert asked == [
+        *("training.prepare", "training.teach", "training.distill"),
+        "training.distill",
+    ]
+    assert again[:4] == first[:4]  # with the times of the first run
+
+
 def test_a_program_that_fails_is_a_missed_target_and_ends_its_set_only(tmp_path: Path) -> None:
     asked = []
 
