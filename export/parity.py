@@ -25,7 +25,9 @@ from training.students.student import Student
 
 NUM_RANDOM_HISTORIES = 1_000
 LIST_LENGTH = 20
-MAX_SCORE_ERROR = 1e-4
+MAX_SCORE_ERROR = 1e-4  # for scores up to LARGE_SCORE
+# From this absolute value on, the allowed error grows with the scores, as their rounding does.
+LARGE_SCORE = 10.0
 BATCH_SIZE = 64
 MAX_SCORES = 2**24  # maximum number of scores that a batch of a large catalog computes at once
 QUERIES_PER_RUN = 8
@@ -82,6 +84,7 @@ class Comparison:
         history: the history's item indices, oldest first.
         score_error: largest absolute difference between the graph's and the model's score of an
             item.
+        largest_score: largest absolute score of an item by the model.
         list_error: largest absolute difference between the model's scores of the two items that the
             top lists have at one rank. It is 0 for equal lists, and infinite if the graph
             recommends a seen item or padding.
@@ -91,17 +94,23 @@ class Comparison:
     name: str
     history: History
     score_error: float
+    largest_score: float
     list_error: float
     is_same_list: bool
+
+    @property
+    def allowed_error(self) -> float:
+        """Largest `score_error` at which scores agree."""
+        return MAX_SCORE_ERROR * max(1.0, self.largest_score / LARGE_SCORE)
 
     @property
     def is_parity(self) -> bool:
         """Whether the scores agree, and the lists differ at most in the order of near ties.
 
-        Scores agree if `score_error` is at most `MAX_SCORE_ERROR`. Items are near ties if the
-        model's scores of them differ by at most twice `score_error`.
+        Scores agree if `score_error` is at most `allowed_error`. Items are near ties if the model's
+        scores of them differ by at most twice `score_error`.
         """
-        return self.score_error <= MAX_SCORE_ERROR and self.list_error <= 2 * self.score_error
+        return self.score_error <= self.allowed_error and self.list_error <= 2 * self.score_error
 
 
 @dataclass(frozen=True)
@@ -146,8 +155,8 @@ def check_parity(
         differ only in the order of near ties.
 
     Raises:
-        ParityError: a score differs by more than `MAX_SCORE_ERROR`, or two top lists differ in more
-            than the order of near ties (`Comparison.is_parity`).
+        ParityError: a score differs by more than `Comparison.allowed_error`, or two top lists
+            differ in more than the order of near ties (`Comparison.is_parity`).
     """
     if isinstance(reference, Student):
         reference = torch_reference(reference)
@@ -157,7 +166,7 @@ def check_parity(
     if not worst.is_parity:
         raise ParityError(
             f"{worst.name} {worst.history.tolist()}: scores differ by {worst.score_error:.2g} "
-            f"(allowed: {MAX_SCORE_ERROR:g}), scores of swapped items in the top {LIST_LENGTH} "
+            f"(allowed: {worst.allowed_error:g}), scores of swapped items in the top {LIST_LENGTH} "
             f"by {worst.list_error:.2g}"
         )
     return ParityReport(
@@ -334,6 +343,7 @@ def _comparison(
         score_error=max(
             _largest(np.abs(scores[1:] - expected[1:])), _largest(np.abs(list_score_errors))
         ),
+        largest_score=float(np.abs(expected[1:][np.isfinite(expected[1:])]).max(initial=0.0)),
         list_error=_largest(gaps),
         is_same_list=not differs.any(),
     )

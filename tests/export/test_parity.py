@@ -1,10 +1,14 @@
+import copy
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from export.graphs.ranking_graph import export_student
 from export.parity import (
+    MAX_SCORE_ERROR,
     NUM_RANDOM_HISTORIES,
     ParityError,
     check_parity,
@@ -34,6 +38,27 @@ def test_one_item_scored_wrongly_is_reported_with_the_worst_history(
         ParityError, match=r"(length|random|one|all) .*\[.*\]: scores differ by 0.0"
     ):
         check_parity(student, retabled(table), num_random=10)
+
+
+def with_larger_table(student: Student, factor: float) -> Student:
+    """A copy of a student whose item vectors, and so its scores, are `factor` times as large."""
+    larger = copy.deepcopy(student)
+    for name, parameter in larger.item_table.named_parameters():
+        parameter.data *= factor
+        assert parameter.data.any(), name
+    return larger
+
+
+def test_scores_may_differ_by_their_rounding_however_large_they_are(
+    student: Student, tmp_path: Path
+) -> None:
+    large = with_larger_table(student, 3_000)
+    export_student(large, tmp_path / "large.onnx")
+    graph = RankingSession(tmp_path / "large.onnx")
+
+    assert check_parity(large, graph, num_random=20).max_score_error > MAX_SCORE_ERROR
+    with pytest.raises(ParityError, match="scores differ by"):
+        check_parity(with_larger_table(student, 3_001), graph, num_random=20)
 
 
 def test_a_graph_that_scores_not_a_number_is_refused(student: Student, retabled: Retable) -> None:
