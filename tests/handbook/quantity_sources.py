@@ -75,6 +75,7 @@ def _of_demo(row: str) -> float:
 
 
 PREPARE, SCALES = "docs/proofs/prepare.json", "benchmarks/out/scale.json"
+EPOCH = "docs/proofs/epoch.json"
 BATCH = "docs/proofs/batch.json"
 REQUEST_COST = "benchmarks/out/request_cost.json"
 CONSTANT_RATE = "benchmarks/out/constant_rate.json"
@@ -107,6 +108,14 @@ RECORDS: Mapping[Place, Sequence[tuple[str, str]]] = {
         for millions in MILLIONS
         for name in ("peak resident memory", "peak private memory")
     ),
+    (SCALE, "Train"): (
+        *(
+            (EPOCH, f"{millions:g} million interactions: {name}")
+            for millions in MILLIONS
+            for name in ("peak resident memory", "peak private memory")
+        ),
+        (EPOCH, "the agent that is left: time to its end"),
+    ),
     (SCALE, "A whole base"): tuple(
         (BATCH, name)
         for name in (
@@ -128,15 +137,23 @@ RECORDS: Mapping[Place, Sequence[tuple[str, str]]] = {
 """The figures that a section quotes: path of a report or record, and name of the figure."""
 
 
-def _prepare_table() -> dict[str, float]:
-    """Returns what the table of `prepare` derives from its record: sizes, minutes and rates."""
+def _table(record: str, rate_name: str, minutes_digits: int, rate_digits: int) -> dict[str, float]:
+    """Returns what a table of `scale.md` derives from its record: sizes, minutes and rates.
+
+    Args:
+        record: path of the record.
+        rate_name: name of the rate in the record.
+        minutes_digits: number of decimals of minutes.
+        rate_digits: number of digits of the rate that are rounded away.
+    """
     cells: dict[str, float] = {}
     for millions in map(int, MILLIONS):
         count, of = millions * 1_000_000, f"{millions} million interactions: "
-        minutes = _value(PREPARE, f"{of}processor time") / 60
-        rate = _value(PREPARE, f"{of}interactions a second of one core")
-        numbers = [count / PER_USER, count / PER_ITEM, round(rate, -3)]
-        cells |= {f"{number:,.0f}": number for number in numbers} | {f"{minutes:.2f}": minutes}
+        minutes = _value(record, f"{of}processor time") / 60
+        rate = round(_value(record, f"{of}{rate_name}"), -rate_digits)
+        numbers = [count / PER_USER, count / PER_ITEM, rate]
+        cells |= {f"{number:,.0f}": number for number in numbers}
+        cells[f"{minutes:.{minutes_digits}f}"] = minutes
     return cells
 
 
@@ -187,8 +204,8 @@ def _large_shop() -> dict[str, float]:
         "340 bytes": private,
         "68 GB": private * 200e6,
         "17,332": NUM_ITEMS,
-        "12 bytes": 12,
-        "77 GB": 12 * items * 64,
+        "16 bytes": 16,
+        "102 GB": 16 * items * 64,
         "2.8 ms": rest + search,
         "160 cores": peak * (rest + search) / 0.6,
         "20 minutes": history / 100 / 1e6 * prepare,
@@ -233,12 +250,22 @@ STATED: Mapping[Place, Mapping[str, float]] = {
     (FINDINGS, "Its cold items"): {"2 %": 0.02},  # within the interval beside it
     (FINDINGS, "The cost of a training step"): {"40 %": 0.4},  # `scored_share` of the figure
     (SCALE, "Scale"): {
-        **_prepare_table(),
+        **_table(PREPARE, "interactions a second of one core", 2, 3),
         "0.014 GiB": _per_million("peak private memory") * 2**30,
         "0.05 GiB": _per_million("peak resident memory") * 2**30,
         "3.8 s": _per_million("processor time"),
     },
     (SCALE, "Prepare"): {"262,144": 262_144},
+    (SCALE, "Train"): {
+        **_table(EPOCH, "predicted interactions a second of one core", 1, 2),
+        "2,000": 2_000,  # `validation_examples`, as proofs/epoch has it
+        "0.005": 0.005,  # `scored_share` there
+        "0.4": 0.4,
+        "17,332": 17_332,  # items of amazon-games
+        "16 bytes": 16,  # four arrays of float32
+        "8 GiB": 8 * 2**30,  # the target
+        "0.08": _value(EPOCH, "50 million interactions: peak resident memory") - 8,
+    },
     (SCALE, "A whole base"): {
         "8,192": PART_ROWS,
         "75 s": _value(BATCH, "time of all processes"),

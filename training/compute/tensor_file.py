@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from training.errors import TensorFileError
@@ -34,8 +34,8 @@ def write_tensors(path: Path, tree: Tree) -> None:
     text = json.dumps(_described(tree, "", tensors))
     # One entry: safetensors writes several in any order, and equal trees shall be equal bytes.
     metadata = {METADATA_NAME: _hash_of(tensors, text) + text}
-    with whole_file(path) as file:
-        file.write(save(tensors, metadata=metadata))
+    with whole_file(path) as file:  # written by its name, which needs no copy in memory
+        save_file(tensors, file.name, metadata=metadata)
 
 
 def read_tensors(path: Path, device: torch.device | str = "cpu") -> Tree:
@@ -75,8 +75,7 @@ def _described(tree: Tree, name: str, tensors: dict[str, Tensor]) -> Tree:
         TypeError: a leaf has a type that a tree cannot hold.
     """
     if isinstance(tree, Tensor):
-        # A copy, because entries of a file must be contiguous and must not share memory.
-        tensors[name] = tree.detach().cpu().clone(memory_format=torch.contiguous_format)
+        tensors[name] = _with_memory_of_its_own(tree.detach().cpu(), tensors)
         return {"tensor": name}
     if isinstance(tree, Mapping):
         entries = tree.items()
@@ -89,6 +88,17 @@ def _described(tree: Tree, name: str, tensors: dict[str, Tensor]) -> Tree:
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree
     raise TypeError(f"{name}: a {type(tree).__name__} cannot be written to a file of tensors")
+
+
+def _with_memory_of_its_own(tensor: Tensor, others: Mapping[str, Tensor]) -> Tensor:
+    """Returns `tensor`, or a contiguous copy if it shares memory with a larger or another tensor.
+
+    Entries of a file must not share memory. Large tensors are rarely copied, so that a file takes
+    little memory to write.
+    """
+    is_whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
+    is_alone = all(each.data_ptr() != tensor.data_ptr() for each in others.values())
+    return tensor if is_whole and is_alone else tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _restored(description: Tree, tensors: Mapping[str, Tensor]) -> Tree:

@@ -21,7 +21,7 @@ CUTOFFS = (1, 5, 10, 20)
 # Metric on the validation examples that chooses epochs, settings and the exported student.
 SELECTION_METRIC = "NDCG@20"
 BATCH_SIZE = 512
-MAX_SCORES = 1 << 27  # number of scores that a batch holds at most, half a gigabyte
+MAX_SCORES = 1 << 26  # number of scores that a batch holds at most, a quarter of a gigabyte
 
 Scorer = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """A function from dataset rows of examples to scores of all items, `[rows, catalog rows]`."""

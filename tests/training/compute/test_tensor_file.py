@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from training.compute import tensor_file
 from training.compute.tensor_file import read_tensors, write_tensors
 from training.errors import TensorFileError
 
@@ -71,3 +72,17 @@ def test_what_json_cannot_hold_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="/progress/when: a PosixPath cannot be written"):
         write_tensors(tmp_path / "tree", {"progress": {"when": tmp_path}})
     assert not (tmp_path / "tree").exists()
+
+
+def test_large_tensors_are_written_without_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: dict[str, torch.Tensor] = {}
+    monkeypatch.setattr(tensor_file, "save_file", lambda tensors, *_, **__: written.update(tensors))
+    tree = {"weights": torch.arange(4.0), "bias": torch.arange(2.0)}
+
+    write_tensors(tmp_path / "tree", tree)
+
+    assert {written[f"/{name}"].data_ptr() for name in tree} == {
+        each.data_ptr() for each in tree.values()
+    }
