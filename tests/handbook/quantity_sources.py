@@ -260,7 +260,6 @@ STATED: Mapping[Place, Mapping[str, float]] = {
         **_table(EPOCH, "predicted interactions a second of one core", 1, 2),
         "2,000": 2_000,  # `validation_examples`, as proofs/epoch has it
         "0.005": 0.005,  # `scored_share` there
-        "0.4": 0.4,
         "17,332": 17_332,  # items of amazon-games
         "16 bytes": 16,  # four arrays of float32
         "8 GiB": 8 * 2**30,  # the target
