@@ -8,6 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("clients/*/*.md")])
 MAX_README_WORDS = 900
+CELLS_OF_A_KEY = {"operations.md": 1}
+"""Number of first cells that tell the rows of a document's tables apart; 2 by default."""
 
 
 def prose(text: str) -> str:
@@ -33,6 +35,25 @@ def anchors(path: Path) -> set[str]:
     return {*own, *(re.sub(r"[^\w\- ]", "", each).replace(" ", "-") for each in plain)}
 
 
+def keys_that_stand_twice(text: str, num_cells: int) -> list[tuple[str, ...]]:
+    """Returns the first cells of the rows whose table has an earlier row with the same ones.
+
+    A first cell that is empty means the one above it. Generated tables are left out.
+    """
+    text = re.sub(r"<!-- (.+?): python.*?<!-- end: \1 -->", "", text, flags=re.DOTALL)
+    twice = []
+    for table in re.findall(r"(?:^\|.*\n?)+", text, flags=re.MULTILINE):
+        keys: set[tuple[str, ...]] = set()
+        first = ""
+        for row in table.splitlines():
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+            first = cells[0] or first
+            key = (first, *cells[1:num_cells])
+            twice += [key] * (key in keys)
+            keys.add(key)
+    return twice
+
+
 def test_the_readme_takes_four_minutes_to_read() -> None:
     assert len(prose((ROOT / "README.md").read_text("utf-8")).split()) <= MAX_README_WORDS
 
@@ -49,6 +70,22 @@ def test_links_lead_to_files_and_headings_that_exist(path: Path) -> None:
         assert target.exists(), f"{path.name}: {link}"
         if anchor and target.suffix == ".md":
             assert anchor in anchors(target), f"{path.name}: {link}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_row_of_a_table_stands_in_two_versions(path: Path) -> None:
+    if "results" not in path.parts:  # a report has rows by student, teacher and metric
+        num_cells = CELLS_OF_A_KEY.get(path.name, 2)
+        assert keys_that_stand_twice(path.read_text("utf-8"), num_cells) == []
+
+
+def test_rows_are_the_same_by_their_first_cells_within_a_table() -> None:
+    table = "| a | b | c |\n| --- | --- | --- |\n| 1 | 2 | 3 |\n| 1 | 3 | 3 |\n"
+    again = "|  | 2 | 4 |\n"
+    assert keys_that_stand_twice(f"{table}\n{table}", 2) == []
+    assert keys_that_stand_twice(table + again, 2) == [("1", "2")]
+    assert keys_that_stand_twice(table, 1) == [("1",)]
+    assert keys_that_stand_twice(f"<!-- t: python -m x -->\n{table}{again}<!-- end: t -->", 2) == []
 
 
 def examples_from_the_event_log() -> list[str]:
