@@ -113,6 +113,7 @@ def test_a_byte_search_after_a_load_finds_no_session_id_no_title_and_no_key(
         assert len(content) > 20, place
         for each in (*SECRETS, key.partition(".")[2].encode(), ADMIN_KEY.encode()):
             assert content.find(each) < 0, (place, each, context(content, each))
+    assert key.partition(".")[0].encode() not in metrics
 
 
 def context(content: bytes, found: bytes) -> bytes:
