@@ -1,7 +1,8 @@
 """Signs that students were trained too little for their figures to be believed.
 
 Settings that suit a large dataset take few steps on a small one. Training then ends at its last
-epoch while the student still improves, and a verdict on such a student is too low.
+epoch while the student still improves, or noise ends it before the student has begun to. A verdict
+on such a student is too low.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,11 @@ def signs_of_undertraining(
     """
     if not best_epochs:
         return []
-    return [*_late_epochs(best_epochs, config), *_few_steps(num_steps, config)]
+    return [
+        *_late_epochs(best_epochs, config),
+        *_first_epochs(best_epochs, config),
+        *_few_steps(num_steps, config),
+    ]
 
 
 def is_late(best_epoch: int, config: TrainingConfig) -> bool:
@@ -44,6 +49,20 @@ def _late_epochs(best_epochs: Mapping[str, int], config: TrainingConfig) -> Sequ
     return [
         f"trained too briefly: the best epoch of {named} is among the last of "
         f"{config.max_epochs}; raise [training] max_epochs"
+    ]
+
+
+def _first_epochs(best_epochs: Mapping[str, int], config: TrainingConfig) -> Sequence[str]:
+    """Returns a line on variants whose students were all best after one epoch; none otherwise."""
+    if 1 + config.patience >= config.max_epochs:  # patience ended no training
+        return []
+    learned = {name.rpartition("-")[0] for name, epoch in best_epochs.items() if epoch > 1}
+    named = ", ".join(name for name in best_epochs if name.rpartition("-")[0] not in learned)
+    if not named:
+        return []
+    return [
+        f"ended at once: the best epoch of {named} is the first, and patience = {config.patience} "
+        "ended the training; raise [training] patience, or learning_rate"
     ]
 
 

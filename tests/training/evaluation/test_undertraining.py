@@ -45,6 +45,18 @@ def test_a_student_that_was_best_at_the_end_by_chance_is_not_remarked_upon() -> 
     assert not signs_of_undertraining(best_epochs, 400, LARGE_SHOP)
 
 
+def test_a_variant_whose_students_were_all_best_after_one_epoch_is_told() -> None:
+    best_epochs = {"distilled-0": 1, "distilled-1": 1, "plain-0": 1, "plain-1": 12}
+
+    assert signs_of_undertraining(best_epochs, 400, LARGE_SHOP) == [
+        "ended at once: the best epoch of distilled-0, distilled-1 is the first, and patience = 5 "
+        "ended the training; raise [training] patience, or learning_rate"
+    ]
+    assert not signs_of_undertraining({**best_epochs, "distilled-1": 12}, 400, LARGE_SHOP)
+    short = TrainingConfig(batch_size=128, max_epochs=6, patience=5)  # its last epoch ended it
+    assert not signs_of_undertraining(best_epochs, 400, short)
+
+
 def test_an_epoch_of_few_steps_is_told_with_the_size_of_its_batches() -> None:
     assert signs_of_undertraining({"plain-0": 12}, 3, LARGE_SHOP) == [
         "few steps: an epoch has 3 of 128 histories each; lower [training] batch_size, or raise "
