@@ -20,7 +20,6 @@ from cyclopts import Parameter
 
 from proofs.fuzz import EXAMPLE
 from proofs.hostile import serving
-from proofs.overload.flood import flooding
 from proofs.overload.load import OK, REFUSED, Stream
 from proofs.overload.requests import HEALTH, KINDS, LIGHT, requests_of, teaching
 from proofs.overload.stage import (
@@ -55,14 +54,11 @@ async def overload(kind: str, stage: Stage, normal: float) -> list[Figure]:
     memory = stage.process.memory_info().rss / MIB
     health = Stream(stage.port, [HEALTH])
     async with stage.normal_load() as light, running(health, 10):
-        rates = {kind: factor * sustainable - besides}
-        async with flooding(stage.port, stage.requests, rates) as flood:
-            before = len(light.answers)
+        async with running(stage.stream(kind), factor * sustainable - besides) as flood:
             await asyncio.sleep(stage.seconds)
             grown = stage.process.memory_info().rss / MIB - memory
-            during = light.answers[before:]
-        sent = (len(flood.answers) + flood.unsent) / stage.seconds + besides
-        good = sum(each.status == OK for each in flood.answers)
+            sent = (len(flood.answers) + flood.unsent) / stage.seconds + besides
+            during, good = list(light.answers), sum(each.status == OK for each in flood.answers)
         await asyncio.sleep(RECOVERY_SECONDS)
         answered = len(light.answers)
         await asyncio.sleep(RECOVERY_SECONDS)

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from proofs.hostile import serving
-from proofs.overload.flood import flooding
 from proofs.overload.load import OK, REFUSED, Answer, Stream
 from proofs.overload.requests import HEALTH, LIGHT, requests_of
 from proofs.overload.stage import (
@@ -69,17 +69,19 @@ async def _measure(
     async with stage.normal_load() as modest, running(health, 10):
         await asyncio.sleep(normal_seconds)
         normal = p99(modest.answers, OK)
-        async with flooding(stage.port, greedy, rates) as flood:
-            before = len(modest.answers)
+        before = len(modest.answers)
+        async with AsyncExitStack() as floods:
+            flooding = [
+                await floods.enter_async_context(
+                    running(Stream(stage.port, greedy[kind]), rates[kind])
+                )
+                for kind in _GREEDY
+            ]
             await asyncio.sleep(stage.seconds)
             during = modest.answers[before:]
+        flood = [answer for each in flooding for answer in each.answers]
         await asyncio.sleep(RECOVERY_SECONDS)
-    offered = (len(flood.answers) + flood.unsent) / stage.seconds / sum(rates.values())
-    return [
-        Figure(f"{TWO_KEYS}: offered by the greedy one, of what it should", "", offered),
-        *_figures(normal, during, flood.answers, health.answers),
-        *counts(TWO_KEYS, flood.answers),
-    ]
+    return [*_figures(normal, during, flood, health.answers), *counts(TWO_KEYS, flood)]
 
 
 def _figures(
