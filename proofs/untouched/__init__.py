@@ -6,7 +6,7 @@ of the teacher, since the default kind reads every history, which takes an hour.
 default. The programs from `prepare` to `export --refit` and `ladder` then run as a user calls them.
 
 python -m proofs untouched [--seeds N ...] [--customers N] [--work PATH]
-    [--only NAME] [--interactions PATH --items PATH]
+    [--without-ladder] [--only NAME] [--interactions PATH --items PATH]
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,6 +36,7 @@ def prove(
     *,
     seeds: Numbers = (),
     customers: int = 8_000,
+    without_ladder: bool = False,
     work: Path | None = None,
     only: Literal["generated", "earlier-cut"] | None = None,
     interactions: Path | None = None,
@@ -47,6 +48,7 @@ def prove(
         seeds: seeds of the students, which the experiment files then have too; by default those
             that the programs take without any setting.
         customers: number of customers of the generated shop, with 13 interactions each on average.
+        without_ladder: leave out the ladder, which takes longest.
         work: folder of tables and results, where a proof that was stopped goes on; by default a
             temporary one.
         only: the one set to run; by default both, one after the other.
@@ -63,7 +65,8 @@ def prove(
             "earlier-cut": earlier_cut(raw, SHARE),
         }
         chosen = {name: raw for name, raw in sets.items() if only in (None, name)}
-        yield from measured(folder.absolute(), chosen, SETTINGS, seeds)
+        ladder = not without_ladder
+        yield from measured(folder.absolute(), chosen, SETTINGS, seeds, with_ladder=ladder)
 
 
 def measured(
@@ -72,6 +75,8 @@ def measured(
     settings: str,
     seeds: tuple[int, ...],
     run: Run = run_program,
+    *,
+    with_ladder: bool = True,
 ) -> Iterable[Figure]:
     """Yields the figures of each of `sets`, by name.
 
@@ -81,6 +86,7 @@ def measured(
         settings: settings of the experiments, in TOML, without those of the data.
         seeds: seeds of the students; empty for the default.
         run: runs a program.
+        with_ladder: whether the ladder is run.
     """
     (folder / "work").mkdir(parents=True, exist_ok=True)
     for name, raw in sets.items():
@@ -88,4 +94,4 @@ def measured(
         config = folder / f"{name}.toml"
         training = f"[training]\nseeds = {list(seeds)}\n" if seeds else ""
         config.write_text(data + settings + training, encoding="utf-8")
-        yield from Road(config, folder / "work", seeds, run).figures()
+        yield from Road(config, folder / "work", seeds, with_ladder, run).figures()

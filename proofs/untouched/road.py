@@ -38,12 +38,14 @@ class Road:
         config: the experiment file, whose name is the experiment's.
         work: folder of all results.
         seeds: seeds of the students in the ladder; empty for its own.
+        with_ladder: whether the ladder is run, which takes longest.
         run: runs a program.
     """
 
     config: Path
     work: Path
     seeds: tuple[int, ...]
+    with_ladder: bool = True
     run: Run = run_program
 
     @property
@@ -70,8 +72,9 @@ class Road:
                 return
         yield from self._size()
         yield from self._of_evaluate()
-        yield from self._of_ladder()
         yield from self._answer()
+        if self.with_ladder:
+            yield from self._of_ladder()
 
     def _programs(self) -> Iterator[tuple[str, str, Sequence[str]]]:
         """Yields each stage's name, its module and its options."""
@@ -83,7 +86,8 @@ class Road:
         yield "distill --refit", "training.distill", ["--refit"]
         yield "evaluate", "training.evaluate", []
         yield "export --refit", "export", ["--refit"]
-        yield "ladder", "training.ladder", [*rows, *seeds, *reports]
+        if self.with_ladder:
+            yield "ladder", "training.ladder", [*rows, *seeds, *reports]
 
     def _performed(self, stage: str, module: str, words: Sequence[str]) -> tuple[float, int]:
         """Runs a program, unless a proof that was stopped has run it in the same folder.
@@ -108,10 +112,13 @@ class Road:
         yield Figure(f"{self.name}: users", "", len(dataset.user_ids))
 
     def _of_evaluate(self) -> Iterator[Figure]:
-        """Yields what the verdict of `evaluate` says, one figure per ranker that it names."""
+        """Yields each row of `evaluate`, and what its verdict says of each ranker that it names."""
         path = self.workplace.results / "results.json"
         results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         say(results["verdict"])
+        for each in results["rows"]:
+            mean = each["metrics"][SELECTION_METRIC]["mean"]
+            yield Figure(f"{self.name}: evaluate: {each['name']}, test", SELECTION_METRIC, mean)
         for each in results["differences"]:
             low, high = each["low"], each["high"]
             word = "above" if low > 0 else "below" if high < 0 else "not shown to differ from"
