@@ -65,6 +65,16 @@ def test_the_shorter_settings_are_those_of_the_tutorial() -> None:
     assert all(long in text for long in SHORTER)
 
 
+def test_the_evaluation_is_shown_with_all_rankers_and_the_verdict_that_the_text_discusses() -> None:
+    (step,) = chapter(5)
+    *lines, verdict = step.shown.splitlines()
+    table = "\n".join(lines)
+    for ranker in ("popularity", "order-aware kNN", "SASRec CE", "SASRec DLLM2Rec"):
+        assert ranker in table
+    assert "above popularity" in verdict
+    assert "not shown to differ from" in verdict
+
+
 @pytest.mark.slow
 def test_the_commands_of_the_tutorial_lead_from_two_files_to_two_students(reader: Reader) -> None:
     for number in (2, 3, 4):
