@@ -17,6 +17,8 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 # Whether `make release` builds the images: `no`, or where a Docker engine answers.
 IMAGES ?= if-possible
+# The package index for `make lock-torch` that has torch's CPU build.
+TORCH_INDEX ?=
 
 # One environment per set of extras: the demo does not wait for linters and the LLM.
 DEMO := .venv/demo

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from functools import cache
+from inspect import getdoc
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from fastapi import FastAPI
+from fastapi.routing import RouteContext, iter_route_contexts
 from prometheus_client.metrics_core import Metric
 from pydantic import SecretStr
 from starlette.testclient import TestClient
@@ -19,10 +22,17 @@ ADMIN_KEY = "of-the-example-service"  # the service runs without a port, so nobo
 
 
 class ExampleService(NamedTuple):
-    """Parts of a running service: its OpenAPI schema, and its metrics with their values."""
+    """Parts of a running service.
+
+    Attributes:
+        openapi: the OpenAPI schema.
+        metrics: the metrics with their values.
+        pages: the description of each route that the schema leaves out, as the schema has it.
+    """
 
     openapi: dict[str, Any]
     metrics: Sequence[Metric]
+    pages: dict[str, Any]
 
 
 @cache
@@ -55,7 +65,24 @@ def _asked(settings: Settings) -> ExampleService:
         asked.raise_for_status()
         reader = app.state.runtime.metrics.reader
         metrics = reader.collect([*reader.read_gauges()])
-        return ExampleService(client.get("/openapi.json").json(), metrics)
+        return ExampleService(client.get("/openapi.json").json(), metrics, _pages(app))
+
+
+def _pages(app: FastAPI) -> dict[str, Any]:
+    """Returns the operation of each route outside of the schema, with its description."""
+    routes = [each for each in iter_route_contexts(app.routes) if not each.include_in_schema]
+    return {
+        f"{method} {each.path}": {"description": _description(each)}
+        for each in routes
+        for method in each.methods or ()
+    }
+
+
+def _description(route: RouteContext) -> str:
+    """Returns the docstring of a route's function; FastAPI's own function has none."""
+    if route.path == "/openapi.json":
+        return "Returns the OpenAPI schema of the service."
+    return getdoc(route.endpoint) or ""
 
 
 def example_report() -> LiveReport:

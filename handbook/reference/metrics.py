@@ -6,6 +6,7 @@ from prometheus_client.metrics_core import Metric
 
 from handbook.reference.example_service import example_service
 from handbook.reference.json_schema import table
+from handbook.reference.service_facts.label_values import value_rows
 
 INTRODUCTION = """\
 # Metrics
@@ -20,11 +21,20 @@ scope *admin*, because anybody may read `GET /metrics`.
 
 `make reference` writes this page from a running service.
 """
+VALUES = """\
+## Values of labels
+
+Other labels: `variant` and `model_version` are those of `GET /v1/model`, `key` is the part of an
+API key before the dot, `method`, `status` and `route` are the request's, where the route is a
+template such as `/v1/items/{item_id}`, and `metric` is one of `GET /v1/experiments`.
+"""
 
 
 def page() -> str:
     """Returns the text of the page."""
-    return f"{INTRODUCTION}\n{table(('metric', 'kind', 'labels', 'meaning'), _rows())}\n"
+    metrics = table(("metric", "kind", "labels", "meaning"), _rows())
+    values = table(("metric", "label", "value", "meaning"), value_rows())
+    return f"{INTRODUCTION}\n{metrics}\n\n{VALUES}\n{values}\n"
 
 
 def _rows() -> Iterator[Sequence[str]]:

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,26 +19,44 @@ class Option(NamedTuple):
     meaning: str
 
 
-def options(path: Path, function: str) -> Iterator[Option]:
+def options(path: Path, function: str, shared: Path | None = None) -> Iterator[Option]:
     """Yields the options of the function `function` of the module `path`.
 
     A positional argument has its name in capitals. The meaning is the help text or, without one,
-    that of the docstring. The default is empty where the code names a constant.
+    that of the docstring. The default is empty where the code names a constant, unless `shared` is
+    given: types and defaults are then looked up by name in both modules.
     """
     module = ast.parse(path.read_text(encoding="utf-8"))
     (found,) = (
         each for each in module.body if isinstance(each, ast.FunctionDef) and each.name == function
     )
+    named = _named(ast.parse(shared.read_text("utf-8"))) | _named(module) if shared else {}
     described: dict[str, str] = dict(_ARGUMENT.findall(ast.get_docstring(found) or ""))
     for argument, default in _arguments(found.args):
-        settings = _settings(argument.annotation)
+        settings = _settings(_meant(argument.annotation, named))
         name = argument.arg
         if argument in found.args.kwonlyargs:
             name = f"--{settings.get('name', name).removeprefix('--').replace('_', '-')}"
         else:
             name = name.upper()
         meaning = one_line(settings.get("help", described.get(argument.arg, "")))
-        yield Option(name, _literal(default), f"{meaning[:1].upper()}{meaning[1:]}")
+        yield Option(name, _literal(_meant(default, named)), f"{meaning[:1].upper()}{meaning[1:]}")
+
+
+def _named(module: ast.Module) -> dict[str, ast.expr]:
+    """Returns the values that a module gives to names outside of functions."""
+    return {
+        target.id: each.value
+        for each in module.body
+        if isinstance(each, ast.Assign)
+        for target in each.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _meant(written: ast.expr | None, named: Mapping[str, ast.expr]) -> ast.expr | None:
+    """Returns the value of a name of `named`, and everything else as it is written."""
+    return named.get(written.id, written) if isinstance(written, ast.Name) else written
 
 
 def _arguments(all_of: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr | None]]:

@@ -15,6 +15,8 @@ PACKAGES = (
     *("benchmarks", "distilled_recommender", "export", "handbook", "proofs"),
     *("release", "service", "training"),
 )
+SHARED = ROOT / "training" / "settings" / "options.py"
+OTHERS = ("export.compare", "training.ladder.regenerate", "training.ladder.witness")
 INTRODUCTION = """\
 # Programs
 
@@ -23,7 +25,7 @@ lists everything else that can be run in a checkout. `python -m NAME --help` lis
 default that is empty here is computed, or there is none.
 
 `make reference` writes this page from the Makefile, from the first lines of modules and scripts,
-and from the signatures of release and proofs.
+from the signatures of release, proofs and other programs, and from `deploy/teaching/teach.yaml`.
 """
 
 
@@ -41,7 +43,9 @@ def page() -> str:
             ("benchmark", "what it measures"),
             _named("benchmarks/measures", benchmark_names()),
         ),
+        ("Options of other programs", ("module", "option", "default", "meaning"), _of_others()),
         ("Scripts of the Compose stack", ("script", "what it does"), _scripts()),
+        ("Values of `deploy/teaching`", ("variable", "default", "meaning"), _of_teaching()),
     )
     chapters = (f"## {title}\n\n{table(head, rows)}\n" for title, head, rows in parts)
     return "\n".join((INTRODUCTION, *chapters))
@@ -56,10 +60,10 @@ def _targets() -> Iterator[Sequence[str]]:
 def _variables() -> Iterator[Sequence[str]]:
     """Yields each variable of the Makefile that `make NAME=VALUE` is meant to change."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    found = re.findall(r"((?:^# .*\n)*)^([A-Z_]+) \?= (.*)$", makefile, re.MULTILINE)
+    found = re.findall(r"((?:^# .*\n)*)^([A-Z_]+) \?= ?(.*)$", makefile, re.MULTILINE)
     for comment, name, default in found:
         meaning = one_line(comment.replace("\n# ", " ").removeprefix("# "))
-        yield f"`{name}`", "" if "$(" in default else f"`{default}`", meaning
+        yield f"`{name}`", f"`{default}`" if default and "$(" not in default else "", meaning
 
 
 def _of_release() -> Iterator[Sequence[str]]:
@@ -71,6 +75,23 @@ def _of_proofs() -> Iterator[Sequence[str]]:
     for name in proof_names():
         for each in options(_path("proofs", name), "prove"):
             yield f"`{name}`", f"`{each.name}`", each.default, each.meaning
+
+
+def _of_others() -> Iterator[Sequence[str]]:
+    """Yields the options of the programs that `distilled-recommender` does not have."""
+    for name in OTHERS:
+        for each in options(ROOT / f"{name.replace('.', '/')}.py", "command", SHARED):
+            yield f"`{name}`", f"`{each.name}`", each.default, each.meaning
+
+
+def _of_teaching() -> Iterator[Sequence[str]]:
+    """Yields each variable of the pods that teach in parts; its meaning is the line's comment."""
+    job = (ROOT / "deploy" / "teaching" / "teach.yaml").read_text(encoding="utf-8")
+    found = re.findall(
+        r'- \{name: ([A-Z_]+), value: "?([^"}]*)"?\}(?:  # (.*))?$', job, re.MULTILINE
+    )
+    for name, default, meaning in found:
+        yield f"`{name}`", f"`{default}`", meaning
 
 
 def _modules() -> Iterator[Sequence[str]]:
@@ -98,13 +119,12 @@ def _path(folder: str, name: str) -> Path:
 
 
 def _scripts() -> Iterator[Sequence[str]]:
-    """Yields each script of `docker`, with the first sentence of its first comment."""
+    """Yields each script of `docker`, with its first comment."""
     for path in sorted((ROOT / "docker").iterdir()):
         source = path.read_text(encoding="utf-8") if path.is_file() else ""
         if source.startswith("#!/bin/sh\n# "):
             comment = re.findall(r"^# (.*)$", source.partition("\n\n")[0], re.MULTILINE)
-            sentence = re.split(r"(?<=\.) |: ", " ".join(comment))[0]
-            yield f"`{path.relative_to(ROOT)}`", sentence
+            yield f"`{path.relative_to(ROOT)}`", " ".join(comment)
 
 
 def _first_line(docstring: str) -> str:

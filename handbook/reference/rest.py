@@ -5,6 +5,7 @@ from typing import Any
 
 from handbook.reference.example_service import example_service
 from handbook.reference.json_schema import field_rows, one_line, table, type_in_words
+from handbook.reference.service_facts.headers import answer_header_rows, request_header_rows
 from service.api.costs import COSTS
 from service.api.scopes import OPEN, SCOPES
 from service.reason_phrases import reason_phrase
@@ -26,16 +27,19 @@ FIELDS = ("field", "allowed", "default", "meaning")
 
 def page() -> str:
     """Returns the text of the page."""
-    schema = example_service().openapi
+    schema, pages = example_service().openapi, example_service().pages
     described = {
         f"{verb.upper()} {path}": operation
         for path, verbs in schema["paths"].items()
         for verb, operation in verbs.items()
     }
-    overview = table(("route", "scope", "work", "what it does"), _overview(described))
+    overview = table(("route", "scope", "work", "what it does"), _overview(pages | described))
+    sent = table(("header", "routes", "meaning"), request_header_rows())
+    answered = table(("header", "answers", "meaning"), answer_header_rows(schema))
     routes = "\n".join(_route(route, each) for route, each in described.items())
     bodies = "\n".join(_body(name, each) for name, each in _bodies(schema))
-    return f"{INTRODUCTION}\n{overview}\n\n{routes}\n## Bodies\n\n{bodies}"
+    headers = f"## Headers of requests\n\n{sent}\n\n## Headers of answers\n\n{answered}\n"
+    return f"{INTRODUCTION}\n{overview}\n\n{headers}\n{routes}\n## Bodies\n\n{bodies}"
 
 
 def _overview(described: Mapping[str, Any]) -> Iterator[Sequence[str]]:

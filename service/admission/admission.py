@@ -22,29 +22,19 @@ from service.http.connections import EarlyRefusal, Headers
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
-REASONS = (
-    "busy",
-    "share",
-    "limit",
-    "full",
-    "deadline",
-    "left",
-    "teacher",
-    "admin",
-    "bulk",
-    "receiving",
-)
-"""Reasons of refusals, as the metrics name them.
-
-- `busy`: there is too much light work.
-- `share`: there is much light work, and the key sends more than its share of the requests.
-- `limit`: the key is over its rate or its daily quota, and was refused for that a moment ago.
-- `full`: the queue of heavy work is full, or the request's turn would come too late.
-- `deadline`: the time of the request is over.
-- `left`: the client has closed the connection.
-- `teacher`, `admin`, `bulk`: there are too many requests of this kind.
-- `receiving`: incomplete bodies have too many bytes.
-"""
+REASONS: Mapping[str, str] = {
+    "busy": "there is too much light work",
+    "share": "there is much light work, and the key sends more than its share of the requests",
+    "limit": "the key is over its rate or its daily quota, and was refused for that a moment ago",
+    "full": "the queue of heavy work is full, or the request's turn would come too late",
+    "deadline": "the time of the request is over",
+    "left": "the client has closed the connection",
+    "teacher": "there are too many requests for the teacher",
+    "admin": "there are too many requests that change bundles or items",
+    "bulk": "there are too many requests with many changes of items",
+    "receiving": "incomplete bodies have too many bytes",
+}
+"""Maps the reasons of refusals, as the metrics name them, to their meanings."""
 
 _MAX_ADMIN_REQUESTS = 256
 """Maximum number of requests that change bundles or items; they are handled one at a time."""

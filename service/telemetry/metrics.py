@@ -1,6 +1,6 @@
 """Prometheus metrics of the service: counters and histograms of requests, and gauges."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
@@ -21,13 +21,27 @@ from service.telemetry.worker_metrics import ReadGauges, SharedGauges, shared_fo
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 20)
 _LOGGED_KINDS = ("event", "impression")
-_LEFT_OUT = ("log_full", "log_failed", "behind", "too_long")
+LEFT_OUT: Mapping[str, str] = {
+    "log_full": "the log has its maximum size",
+    "log_failed": "the log cannot be written",
+    "behind": "too many impressions wait to be written",
+    "too_long": "an impression is longer than an entry may be",
+}
+"""Maps the reasons why records are left out of the event log to their meanings."""
+
+OUTCOMES: Mapping[str, str] = {
+    "answered": "answered with a status below 400",
+    "limited": "answered 429, since the key is over its rate or daily quota",
+    "failed": "answered with any other status from 400 on, a refusal by 503 among them",
+}
+"""Maps the outcomes of requests with a key to their meanings."""
+
 _SHARES = [tenth / 10 for tenth in range(11)]
 
 
 def _show_zeros(left_out: Counter) -> None:
     """Makes scrapes show 0 before the first record that is left out."""
-    for kind, reason in product(_LOGGED_KINDS, _LEFT_OUT):
+    for kind, reason in product(_LOGGED_KINDS, LEFT_OUT):
         left_out.labels(kind, reason)
 
 
@@ -130,7 +144,7 @@ class Metrics:
         self._of_answer[answer].inc()
 
     def count_key(self, key_id: str, status: int) -> None:
-        """Counts an answered request of a key: `answered`, `limited` (429) or `failed`.
+        """Counts an answered request of a key, by its outcome: one of `OUTCOMES`.
 
         Args:
             key_id: public part of the key.
@@ -172,7 +186,7 @@ class Metrics:
 
         Args:
             kind: `event` or `impression`.
-            reason: `log_full`, `log_failed`, `behind` or `too_long`.
+            reason: one of `LEFT_OUT`.
             count: number of records.
         """
         self._left_out.labels(kind, reason).inc(count)

@@ -3,6 +3,7 @@
 import re
 from http import HTTPStatus
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -10,6 +11,9 @@ from distilled_recommender.app import PACKAGE, build_app
 from handbook.pages import DOCS, PAGES
 from handbook.reference.example_service import example_service
 from handbook.reference.program_options import options
+from service.admission.admission import REASONS
+from service.ranking.types import Source
+from service.stores.event_log.protocol import LeftOut
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,12 +39,17 @@ def test_every_environment_variable_that_the_code_reads_is_in_the_reference() ->
 
 
 def test_every_status_of_a_refusal_that_the_service_names_is_in_the_reference() -> None:
-    source = "".join(each.read_text("utf-8") for each in (ROOT / "service").rglob("*.py"))
-    named = {HTTPStatus[name] for name in re.findall(r"\bHTTPStatus\.([A-Z_]+)\b", source)}
+    named = {
+        HTTPStatus[name] for name in re.findall(r"\bHTTPStatus\.([A-Z_]+)\b", service_source())
+    }
     refusals = {each.value for each in named if each >= HTTPStatus.BAD_REQUEST}
     assert len(refusals) >= 15
     listed = re.findall(r"^\| (\d+) ", page("problems.md"), re.MULTILINE)
     assert refusals == set(map(int, listed))
+
+
+def service_source() -> str:
+    return "".join(each.read_text("utf-8") for each in (ROOT / "service").rglob("*.py"))
 
 
 def page(name: str) -> str:
@@ -80,8 +89,50 @@ def test_every_variable_of_make_is_in_the_reference_with_a_meaning() -> None:
     names = re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE)
     assert len(names) > 5
     rows = "|".join(names)
-    found = re.findall(rf"^\| `({rows})` \| .* \| .+ \|$", page("programs.md"), re.MULTILINE)
+    chapter = page("programs.md").partition("## Variables of `make`")[2].partition("\n## ")[0]
+    found = re.findall(rf"^\| `({rows})` \| .* \| .+ \|$", chapter, re.MULTILINE)
     assert found == names
+
+
+def test_every_route_and_every_header_of_answers_is_described_in_the_reference() -> None:
+    text = page("rest.md")
+    assert re.findall(r"^\| `[A-Z]+ /[^|]*\|[^|]*\|[^|]*\|\s*\|$", text, re.MULTILINE) == []
+    declared = example_service().openapi["components"]["headers"]
+    rows = re.findall(r"^\| `([\w-]+)` \| .* \| .+ \|$", text, re.MULTILINE)
+    assert {*declared, "Prefer"} <= set(rows)
+
+
+def test_every_value_of_a_label_that_the_service_names_is_in_the_reference() -> None:
+    text = page("metrics.md")
+    parts = set(re.findall(r'stopwatch\.time\("(\w+)"\)', service_source()))
+    assert len(parts) >= 4
+    named = {"source": get_args(Source), "reason": get_args(LeftOut), "part": parts}
+    for label, values in named.items():
+        assert {each for each in values if f"| `{label}` | `{each}` |" not in text} == set()
+    counted = [sample for family in example_service().metrics for sample in family.samples]
+    for label in ("part", "source", "degraded", "reason", "outcome", "kind", "state"):
+        seen = {each.labels[label] for each in counted if label in each.labels}
+        assert seen
+        assert {each for each in seen if f"| `{label}` | `{each}` |" not in text} == set()
+
+
+def test_the_runbook_names_every_reason_of_a_refusal() -> None:
+    runbook = (DOCS / "operations.md").read_text("utf-8").partition("### RequestsRefused\n")[2]
+    chapter = runbook.partition("\n### ")[0]
+    assert {each for each in REASONS if f"`{each}`" not in chapter} == set()
+
+
+def test_switches_and_variables_of_scripts_are_in_the_reference() -> None:
+    text = page("programs.md")
+    scripts = [ROOT / "docker" / "train", ROOT / "docker" / "learn"]
+    switches = {
+        f"./{each.name} {switch}"
+        for each in scripts
+        for switch in re.findall(r'"\$\{1-\}" = (--\w+)', each.read_text("utf-8"))
+    }
+    assert len(switches) == 2
+    variables = {"TEACH_STORE", "TEACH_OPTIONS", "PARTS", "--tolerance", "--out"}
+    assert {each for each in switches | variables if each not in text} == set()
 
 
 def test_options_of_a_program_are_read_without_importing_it(tmp_path: Path) -> None:

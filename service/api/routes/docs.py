@@ -48,7 +48,7 @@ def _policy(page: bytes) -> str:
 
 @router.get("/{name}")
 async def read_asset(name: str, request: Request) -> Response:
-    """Returns a file of Swagger UI; raises HTTPException 404 if there is no file `name`."""
+    """Returns a file of Swagger UI. Raises HTTPException 404 if there is no file `name`."""
     with as_file(files("fastapi_offline") / "static") as folder:
         response = await StaticFiles(directory=folder).get_response(name, request.scope)
     response.headers.update(FOR_PAGES)

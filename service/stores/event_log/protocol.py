@@ -6,10 +6,7 @@ from typing import Literal, NamedTuple, Protocol
 LeftOut = Literal["log_full", "log_failed", "behind", "too_long"]
 """Reasons why an event or an impression is left out of the log.
 
-- `log_full`: the log has its maximum size.
-- `log_failed`: the log cannot be written.
-- `behind`: too many impressions wait to be written.
-- `too_long`: an impression is longer than an entry may be.
+`service.telemetry.metrics.LEFT_OUT` has their meanings.
 """
 
 Kind = Literal["event", "impression"]
