@@ -16,6 +16,7 @@ CLAIM = re.compile(
     rf"(?P<value>{_NUMBER})(?P<percent> ?%)? \[(?P<low>{_NUMBER})(?: ?%)?,\s+"
     rf"(?P<high>{_NUMBER})(?:\s?%)?\]"
 )
+_DIRECTION = re.compile(r"(?: of [\w@]+)? (?:(above|better|more)|(below|worse|fewer))\b")
 _COMMIT = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,12}\b")
 _SLACK = 1.001  # of half a unit of the last decimal, since halves are rounded up or to even
 
@@ -29,12 +30,15 @@ class Claim:
         numbers: value, lower and upper end, as written.
         is_relative: whether they are per cent.
         sentence: the sentence that the claim stands in.
+        direction: 1 if the word after it tells a gain, such as "above"; -1 if it tells a loss, such
+            as "below"; 0 if it tells neither.
     """
 
     text: str
     numbers: tuple[str, str, str]
     is_relative: bool
     sentence: str
+    direction: int = 0
 
     @property
     def names_a_commit(self) -> bool:
@@ -50,12 +54,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class Measured:
-    """A measured value with its interval; in per cent if `is_relative`."""
+    """A measured value with its interval; in per cent if `is_relative`.
+
+    `report` is the name of the report that has it.
+    """
 
     value: float
     low: float
     high: float
     is_relative: bool
+    report: str = ""
 
 
 def claims(text: str) -> Iterator[Claim]:
@@ -66,7 +74,15 @@ def claims(text: str) -> Iterator[Claim]:
         begin = max(flat.rfind(". ", 0, match.start()), flat.rfind(" - ", 0, match.start()), 0)
         end = flat.find(". ", match.end())
         sentence = flat[begin : end if end >= 0 else len(flat)]
-        yield Claim(match[0], numbers, match["percent"] is not None, sentence)
+        is_relative = match["percent"] is not None
+        yield Claim(match[0], numbers, is_relative, sentence, _direction(flat[match.end() :]))
+
+
+def _direction(after: str) -> int:
+    """Returns the direction of a claim from the text after it."""
+    if not (found := _DIRECTION.match(after)):
+        return 0
+    return 1 if found[1] else -1
 
 
 def measured_figures(folder: Path) -> list[Measured]:
@@ -75,7 +91,7 @@ def measured_figures(folder: Path) -> list[Measured]:
     for path in sorted(folder.glob("*.md")):
         for claim in claims(path.read_text(encoding="utf-8")):
             value, low, high = map(_as_number, claim.numbers)
-            found.append(Measured(value, low, high, claim.is_relative))
+            found.append(Measured(value, low, high, claim.is_relative, path.stem))
     for path in sorted(folder.glob("*.csv")):
         found += _rows(path)
     return found
@@ -84,14 +100,15 @@ def measured_figures(folder: Path) -> list[Measured]:
 def is_measured(claim: Claim, figures: Sequence[Measured]) -> bool:
     """Whether one of `figures` is what the document states.
 
-    A difference may be stated as a gain or as a loss: then all three numbers have the other sign.
+    A difference may be stated as a loss: then all three numbers have the other sign. Where the word
+    after the claim does not tell which, both signs are tried.
     """
     stated = [(_as_number(text), _SLACK * 0.5 * 10 ** -_decimals(text)) for text in claim.numbers]
     return any(
         claim.is_relative == each.is_relative
         and (
-            _agree(stated, (each.value, each.low, each.high))
-            or _agree(stated, (-each.value, -each.high, -each.low))
+            (claim.direction >= 0 and _agree(stated, (each.value, each.low, each.high)))
+            or (claim.direction <= 0 and _agree(stated, (-each.value, -each.high, -each.low)))
         )
         for each in figures
     )
@@ -108,7 +125,8 @@ def _rows(path: Path) -> Iterator[Measured]:
         for row in csv.DictReader(file):
             value = row.get("mean") or row.get("difference")
             if value and row["low"] and row["high"]:
-                yield Measured(float(value), float(row["low"]), float(row["high"]), False)
+                numbers = float(value), float(row["low"]), float(row["high"])
+                yield Measured(*numbers, False, path.stem.removesuffix("-pairs"))
 
 
 def _as_number(text: str) -> float:

@@ -28,6 +28,7 @@ _UNITS: Mapping[str, tuple[str, float]] = {
     "MiB": ("B", 2**20),
     "GiB": ("B", 2**30),
     "cores": ("", 1),
+    "users": ("", 1),
     "$": ("$", 1),
 }
 """Maps a unit to its dimension and to its size in the base unit of that dimension."""

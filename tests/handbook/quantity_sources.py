@@ -71,9 +71,14 @@ def all_training_seconds(dataset: str) -> float:
 
 def catalog_size(dataset: str) -> float:
     """Returns how many items are ranked in the report of `dataset`."""
-    report = (ROOT / "docs" / "results" / f"{dataset}.md").read_text(encoding="utf-8")
-    (size,) = re.findall(r"ranked over the full catalog of ([\d,]+) items", report)
-    return float(size.replace(",", ""))
+    return number_in_report(dataset, r"full catalog of ([\d,]+) items")
+
+
+def number_in_report(dataset: str, pattern: str) -> float:
+    """Returns the number that `pattern` captures in the text of the report of `dataset`."""
+    text = (ROOT / "docs" / "results" / f"{dataset}.md").read_text(encoding="utf-8")
+    (found,) = set(re.findall(pattern, text))
+    return float(found.replace(",", ""))
 
 
 def demo_lines() -> list[str]:
@@ -230,7 +235,8 @@ def _large_shop() -> dict[str, float]:
 
 STATED: Mapping[Place, Mapping[str, float]] = {
     (README, "Distilled recommender"): {
-        "3,496": 3_496,  # items of MovieLens: the line "films" of the report
+        "3,496": catalog_size("movielens"),
+        "84 users": number_in_report("movielens", r"of ([\d,]+) users"),
         "95 %": 0.95,
         "0.04 $": BenchOptions().core_hour,
     },
