@@ -34,7 +34,7 @@ Embed = Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
 Failures = dict[str, ServiceError]
 """The reasons for which changes were not made, by item id."""
 
-IN_SLICE = 100
+IN_SLICE = 40
 """Maximum number of changes that are made between two turns of the event loop."""
 
 _TITLES_IN_SLICE = 16  # that the teacher must embed, which takes seconds

@@ -10,6 +10,9 @@ from service.stores.items.protocol import ItemStore, R, change
 
 logger = logging.getLogger(__name__)
 
+_AT_ONCE = 1_000
+"""Maximum number of changed records that are passed on between two turns of the event loop."""
+
 
 class FollowedStore(Generic[R]):
     """A copy of the records of a store, which `refresh` brings up to date.
@@ -47,7 +50,8 @@ class FollowedStore(Generic[R]):
     async def refresh(self) -> None:
         """Reads the changes in the store since the last call, and passes them on.
 
-        If there are changes, calls `apply` with them and updates `items`.
+        If there are changes, calls `apply` with them, at most `_AT_ONCE` in a call, and updates
+        `items`.
 
         Raises:
             ItemStoreUnavailableError: the store does not answer.
@@ -55,9 +59,12 @@ class FollowedStore(Generic[R]):
         async with self._refreshing:
             changes = await self.store.changes(self._version)
             changed = self._compared(changes.items) if changes.is_complete else changes.items
-            if changed:
-                await self._apply(changed)
-                change(self.items, changed)
+            records = list(changed.items())
+            for begin in range(0, len(records), _AT_ONCE):
+                part = dict(records[begin : begin + _AT_ONCE])
+                await self._apply(part)
+                change(self.items, part)
+                await asyncio.sleep(0)  # other requests come between two parts
             self._version = changes.version
 
     def _compared(self, records: Mapping[str, R | None]) -> Mapping[str, R | None]:
