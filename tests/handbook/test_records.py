@@ -32,7 +32,7 @@ QUOTED = [
         "two-keys: p99 of the modest one",
     ),
     ("reliability.md", r"memory grew by ([\d.]+) MiB", "soak", "memory: growth"),
-    ("reliability.md", r"p99 was (\d+) ms of 74", "chaos", "SYNs dropped: p99 in the fault"),
+    ("reliability.md", r"p99 was (\d+) ms of 58", "chaos", "SYNs dropped: p99 in the fault"),
     ("reliability.md", r"titles and ([\d,]+) tokens", "retraining", "365 days: tokens read"),
     ("reliability.md", r"after 3,283 and ([\d,]+)", "retraining", "first model: tokens read"),
     ("learning.md", r"3,283 with ([\d,]+)", "retraining", "first model: tokens read"),
