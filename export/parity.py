@@ -26,8 +26,7 @@ from training.students.student import Student
 NUM_RANDOM_HISTORIES = 1_000
 LIST_LENGTH = 20
 MAX_SCORE_ERROR = 1e-4  # for scores up to LARGE_SCORE
-# From this absolute value on, the allowed error grows with the scores, as their rounding does.
-LARGE_SCORE = 10.0
+LARGE_SCORE = 10.0  # beyond it the allowed error grows with the scores, as their rounding does
 BATCH_SIZE = 64
 MAX_SCORES = 2**24  # maximum number of scores that a batch of a large catalog computes at once
 QUERIES_PER_RUN = 8
@@ -82,8 +81,7 @@ class Comparison:
     Attributes:
         name: name of the history, and how the graph was run on it, for messages.
         history: the history's item indices, oldest first.
-        score_error: largest absolute difference between the graph's and the model's score of an
-            item.
+        score_error: largest absolute difference between the scores of an item by graph and model.
         largest_score: largest absolute score of an item by the model.
         list_error: largest absolute difference between the model's scores of the two items that the
             top lists have at one rank. It is 0 for equal lists, and infinite if the graph
@@ -121,8 +119,7 @@ class ParityReport:
         num_histories: number of histories after which the graphs and the model ranked.
         max_score_error: largest absolute difference between a graph's and the model's score of an
             item, over all histories.
-        num_tie_swaps: number of top lists of a graph that order near ties differently from the
-            model.
+        num_tie_swaps: number of a graph's top lists that order near ties differently.
     """
 
     num_histories: int
@@ -336,13 +333,11 @@ def _comparison(
     with np.errstate(invalid="ignore"):  # NaN = -inf + inf: neither item may be recommended
         gaps = np.abs(unseen[expected_items[differs]] - unseen[ranking.items[differs]])
     is_item = ranking.items != PADDING_INDEX
-    list_score_errors = ranking.scores[is_item] - expected[ranking.items[is_item]]
+    list_errors = np.abs(ranking.scores[is_item] - expected[ranking.items[is_item]])
     return Comparison(
         name=name,
         history=history,
-        score_error=max(
-            _largest(np.abs(scores[1:] - expected[1:])), _largest(np.abs(list_score_errors))
-        ),
+        score_error=max(_largest(np.abs(scores[1:] - expected[1:])), _largest(list_errors)),
         largest_score=float(np.abs(expected[1:][np.isfinite(expected[1:])]).max(initial=0.0)),
         list_error=_largest(gaps),
         is_same_list=not differs.any(),

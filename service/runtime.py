@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -213,10 +214,7 @@ async def open_runtime(
         connected_teacher(settings, metrics) as teacher,
         _live_figures(settings, variants) as (experiments, live_gauges),
     ):
-
-        def waiting() -> int:
-            return history.waiting() + metrics.reader.waiting
-
+        waiting = partial(_num_waiting, history, metrics)
         admission = Admission(settings, costs, variants.num_items, metrics, waiting, access)
         runtime = Runtime(
             settings,
@@ -240,6 +238,11 @@ async def open_runtime(
         async with metrics.watching(runtime.gauges):
             with drain.on_sigterm():
                 yield runtime
+
+
+def _num_waiting(history: GuardedHistory, metrics: Metrics) -> int:
+    """Returns the number of requests that wait for the store or for a reading of the metrics."""
+    return history.waiting() + metrics.reader.waiting
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from proofs.epoch.agents import lost_agent
-from proofs.fixtures.program_cost import Cost, run_program
+from proofs.fixtures.program_cost import Cost, cost_figures, run_program
 from proofs.prepare import MILLIONS, PREPARE, write_tables
 from proofs.prepare.plot import save_plot
 from proofs.record import FOLDER, Figure
@@ -58,13 +58,8 @@ def prove(
             config.write_text(config.read_text(encoding="utf-8") + SETTINGS, encoding="utf-8")
             cost, predicted = _epoch(config, Path(folder) / "work")
         costs[each] = cost
-        label = f"{each:g} million interactions"
-        yield Figure(f"{label}: peak resident memory", "GiB", cost.peak_gib, at_most=MAX_GIB)
-        yield Figure(f"{label}: peak private memory", "GiB", cost.private_gib)
-        yield Figure(f"{label}: time", "s", cost.seconds)
-        yield Figure(f"{label}: processor time", "s", cost.cpu_seconds)
-        rate = predicted / cost.cpu_seconds
-        yield Figure(f"{label}: predicted interactions a second of one core", "1/s", rate)
+        rate = "predicted interactions a second"
+        yield from cost_figures(each, cost, rate, predicted, MAX_GIB)
     save_plot(plot, costs, MAX_GIB)
     yield from lost_agent(seed)
 

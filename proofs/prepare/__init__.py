@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from proofs.fixtures.program_cost import Cost, run_program
+from proofs.fixtures.program_cost import Cost, cost_figures, run_program
 from proofs.prepare.plot import save_plot
 from proofs.record import FOLDER, Figure
 from training.cli import say
@@ -52,13 +52,8 @@ def prove(
             config = write_tables(Path(folder), round(each * 1_000_000), seed)
             say(f"{each:g} million interactions are written")
             cost = costs[each] = run_program(PREPARE, config, Path(folder) / "work")
-        label = f"{each:g} million interactions"
-        yield Figure(f"{label}: peak resident memory", "GiB", cost.peak_gib, at_most=MAX_GIB)
-        yield Figure(f"{label}: peak private memory", "GiB", cost.private_gib)
-        yield Figure(f"{label}: time", "s", cost.seconds)
-        yield Figure(f"{label}: processor time", "s", cost.cpu_seconds)
-        rate = each * 1_000_000 / cost.cpu_seconds
-        yield Figure(f"{label}: interactions a second of one core", "1/s", rate)
+        number = each * 1_000_000
+        yield from cost_figures(each, cost, "interactions a second", number, MAX_GIB)
     save_plot(plot, costs, MAX_GIB)
 
 

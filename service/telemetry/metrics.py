@@ -39,10 +39,11 @@ OUTCOMES: Mapping[str, str] = {
 _SHARES = [tenth / 10 for tenth in range(11)]
 
 
-def _show_zeros(left_out: Counter) -> None:
-    """Makes scrapes show 0 before the first record that is left out."""
+def _with_zeros(left_out: Counter) -> Counter:
+    """Returns `left_out`, of which scrapes show 0 before the first record that is left out."""
     for kind, reason in product(_LOGGED_KINDS, LEFT_OUT):
         left_out.labels(kind, reason)
+    return left_out
 
 
 class Metrics:
@@ -91,12 +92,9 @@ class Metrics:
             "Requests with a key that may call the route, by key id and outcome.",
             ["key", "outcome"],
         )
-        self._left_out = counter(
-            "recommender_log_left_out",
-            "Records that are left out of the event log, by kind and reason.",
-            ["kind", "reason"],
-        )
-        _show_zeros(self._left_out)
+        left_out_text = "Records that are left out of the event log, by kind and reason."
+        left_out = counter("recommender_log_left_out", left_out_text, ["kind", "reason"])
+        self._left_out = _with_zeros(left_out)
         # Metrics by their label values, because a call of `labels()` takes longer than counting.
         self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._of_part: dict[str, Histogram] = {}

@@ -49,7 +49,7 @@ def panels() -> list[dict[str, Any]]:
 
 
 def checked(*shown: dict[str, Any]) -> str:
-    """What the page says of panels that it does not draw; empty if it draws them all."""
+    """Returns the page's error message for panels; empty if it can draw all of them."""
     program = f"""
       import {{ check }} from {json.dumps(str(PAGE / "known.js"))};
       try {{ {json.dumps(shown)}.forEach(check); }} catch (error) {{ console.log(error.message); }}

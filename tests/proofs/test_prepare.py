@@ -1,10 +1,8 @@
-import json
-import re
 from pathlib import Path
 
 from proofs.fixtures.program_cost import run_program
-from proofs.prepare import MILLIONS, PER_ITEM, PER_USER, PREPARE, prove, write_tables
-from proofs.record import FOLDER
+from proofs.prepare import PREPARE, prove, write_tables
+from tests.proofs.scale_table import measured_rows, told_rows
 from training.data.dataset import Split
 from training.data.storage import load_dataset
 
@@ -40,22 +38,5 @@ def test_each_size_has_its_figures_and_is_plotted(tmp_path: Path) -> None:
 
 
 def test_the_table_of_scale_is_that_of_the_record() -> None:
-    figures = json.loads((FOLDER / "prepare.json").read_text(encoding="utf-8"))["figures"]
-    values = {each["name"]: each["value"] for each in figures}
-    lines = (FOLDER.parent / "scale.md").read_text(encoding="utf-8").splitlines()
-    told = [re.sub(r"[`,|]| GiB", "", line).split() for line in lines if "| `prepare` |" in line]
-
-    def measured(millions: int) -> list[str]:
-        of = f"{millions} million interactions: "
-        return [
-            "prepare",
-            str(millions),
-            str(millions * 1_000_000 // PER_USER),
-            str(millions * 1_000_000 // PER_ITEM),
-            f"{values[of + 'peak resident memory']:.2f}",
-            f"{values[of + 'peak private memory']:.2f}",
-            f"{values[of + 'processor time'] / 60:.2f}",
-            f"{round(values[of + 'interactions a second of one core'], -3):.0f}",
-        ]
-
-    assert told == [measured(each) for each in MILLIONS]
+    rate = "interactions a second of one core"
+    assert told_rows("prepare") == measured_rows("prepare", "prepare", rate, 2, 3)

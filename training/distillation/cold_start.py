@@ -123,18 +123,16 @@ def place_cold_items(
 ) -> float | None:
     """Gives vectors to the `untouched` items, with the best bonus that the price allows.
 
-    The validation users are divided into two halves, and one fit is made on each half. To measure a
-    bonus, the examples of each half are ranked with the fit on the other half. The vectors are then
-    made with the mean of the two fits. NDCG@20 is not measured for that mean, since no examples
-    are left for it.
+    One fit is made on each half of the validation users. To measure a bonus, the examples of each
+    half are ranked with the fit on the other half. The vectors are then made with the mean of the
+    two fits, for which no examples are left to measure NDCG@20.
 
     Args:
         student: a trained student with LLM embeddings; the vectors of its cold items are replaced,
             unless None is returned.
         dataset: the dataset on whose validation examples the fits and the choice are made.
         untouched: mask `[items]` of the items that training neither read nor predicted.
-        settings: have the price, the share of the NDCG@20 of warm next items that may be lost, and
-            how the fit is made.
+        settings: have the price, the share of NDCG@20 of warm next items to lose, and the fit's.
         shown: whether to show a progress bar.
 
     Returns:

@@ -28,6 +28,7 @@ from training.distillation.distributed import Processes, SingleProcess
 from training.distillation.losses.candidates import Candidates, next_item_candidates
 from training.distillation.losses.objective import DistillationObjective
 from training.distillation.losses.teacher_lists import RankingLists
+from training.errors import ConfigError
 from training.evaluation.yardstick import (
     SELECTION_METRIC,
     Evaluation,
@@ -135,6 +136,9 @@ class Trainer:
             CPU.
         num_epochs: number of epochs of a refit, which has no validation; None trains until
             validation stops the training.
+
+    Raises:
+        ConfigError: several processes are to train with `training.touched_rows`.
     """
 
     def __init__(
@@ -153,6 +157,8 @@ class Trainer:
         self.seed = seed
         self.num_epochs = num_epochs
         self.processes = processes or SingleProcess(torch.device("cpu"))
+        if config.touched_rows and self.processes.num_ranks > 1:
+            raise ConfigError("training.touched_rows: needs one process, not torchrun with several")
         self.objective = DistillationObjective(
             student, config, candidates_of(student, dataset, config), lists, self.processes.device
         )

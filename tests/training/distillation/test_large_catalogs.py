@@ -1,5 +1,6 @@
 """Training whose steps do not grow with the catalog, and validation on a part of the examples."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,9 @@ import torch
 
 from tests.training.distillation.test_trainer import trainer
 from training.data.dataset import Dataset, Split
+from training.distillation.distributed import SingleProcess
+from training.distillation.job import Job
+from training.errors import ConfigError
 from training.evaluation import yardstick
 from training.knowledge import Knowledge
 from training.settings.experiment import Experiment, TrainingConfig
@@ -97,3 +101,26 @@ def test_examples_are_ranked_fewer_at_once_when_the_catalog_is_large(
     assert yardstick.batch_size(chain_dataset) == 2
     monkeypatch.setattr(yardstick, "MAX_SCORES", 1)
     assert yardstick.batch_size(chain_dataset) == 1
+
+
+def test_a_batch_without_items_to_predict_changes_nothing(
+    sparse: Experiment, chain_dataset: Dataset
+) -> None:
+    learner = trainer(sparse, chain_dataset, None)
+    before = {name: each.clone() for name, each in learner.student.state_dict().items()}
+    batch = learner.windows.epoch(0, 0)[0]
+
+    learner.step(replace(batch, next_items=torch.zeros_like(batch.next_items)))
+
+    after = learner.student.state_dict()
+    assert all(torch.equal(after[name], each) for name, each in before.items())
+
+
+def test_several_processes_are_refused_with_touched_rows(
+    sparse: Experiment, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = SingleProcess(torch.device("cpu"))
+    monkeypatch.setattr(processes, "num_ranks", 2)
+
+    with pytest.raises(ConfigError, match="touched_rows: needs one process"):
+        Job(sparse, chain_dataset, "plain", 0, None).trainer(processes)

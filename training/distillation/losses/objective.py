@@ -84,10 +84,21 @@ class DistillationObjective(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Returns the mean loss over the predicted items of `batch`; 0 if there are none."""
         if not batch.is_predicted.any():
-            return sum((each.sum() * 0 for each in self.parameters()), torch.zeros(()))
+            return self._nothing()
         panels = [each.to(self.device) for each in self._panels(batch)]
         with making_on(self.device):
             return self._loss(panels)
+
+    def _nothing(self) -> Tensor:
+        """Returns a loss of 0, whose gradients are 0, for a batch without items to predict."""
+        weights = list(self.parameters())
+        table = self.student.item_table
+        none = torch.zeros((), device=self.device)
+        if self.config.touched_rows:  # the gradient of the offsets must be sparse here too
+            weights = [each for each in weights if each is not table.offsets]
+            no_items = torch.zeros(0, dtype=torch.int64, device=self.device)
+            none = none + table.vectors_of(no_items, sparse=True).sum()
+        return sum((each.sum() * 0 for each in weights), none)
 
     def _panels(self, batch: Batch) -> Iterable[Batch]:
         """Rearranges `batch` so that little padding is left; returns one or more batches.
