@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from training.data.dataset import Dataset
 from training.distillation.variants import ListSource
 from training.evaluation.baselines.title_neighbours import TitleNeighbours
-from training.evaluation.yardstick import BATCH_SIZE, LIST_LENGTH, ranker_of
+from training.evaluation.yardstick import LIST_LENGTH, batches_of, ranker_of
 from training.knowledge import Answers, Knowledge
 
 ListMaker = Callable[[Knowledge, Dataset, int], Answers]
@@ -50,7 +50,7 @@ def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Ans
     # The length decides the order of equally near titles. Stored runs were made with at least
     # LIST_LENGTH, so a shorter list is cut from a list of that length.
     ranker = ranker_of(neighbours, dataset, max(length, LIST_LENGTH))
-    batches = np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))
+    batches = batches_of(rows, dataset)
     rankings = [ranker(batch)[:, :length].astype(np.int32) for batch in batches]
     next_items = [dataset.item_indices[batch][:, None] for batch in batches]
     listed = np.concatenate(list(map(neighbours.distances, batches, rankings)))

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from training.errors import WorkerError
 
@@ -87,21 +88,20 @@ class SynchronizedProcesses:
 
     def __init__(self) -> None:
         # Imported here, since one process, as in the demo, needs no installed accelerate.
-        from accelerate import Accelerator, DistributedDataParallelKwargs
+        from accelerate import Accelerator
 
-        # Buffers, such as the LLM's embeddings, are the same in every process and never change. By
-        # default torch would send them to all processes in each step.
-        options = DistributedDataParallelKwargs(broadcast_buffers=False)
-        self.accelerator = Accelerator(
-            cpu=not torch.cuda.is_available(), kwargs_handlers=[options], mixed_precision="no"
-        )
+        self.accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
         self.device = self.accelerator.device
         self.rank = self.accelerator.process_index
         self.num_ranks = self.accelerator.num_processes
 
     def prepare(self, objective: nn.Module) -> Callable[..., Tensor]:
         """Implements `Processes.prepare`."""
-        prepared: Callable[..., Tensor] = self.accelerator.prepare_model(objective)
+        prepared: DistributedDataParallel = self.accelerator.prepare_model(objective)
+        # Buffers, such as the LLM's embeddings, are the same in every process and never change. By
+        # default torch would send them to all processes in each step. It is an attribute, because
+        # torch 2.13 renamed the argument, and accelerate passes only the old one.
+        prepared.broadcast_buffers = False
         return prepared
 
     def backward(self, loss: Tensor) -> None:

@@ -4,7 +4,7 @@ A ranker is a function, so the same code measures a torch student, a baseline, s
 answers and the exported bundle.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -86,7 +86,7 @@ def evaluate(ranker: Ranker, dataset: Dataset, rows: NDArray[np.int64]) -> Evalu
     if len(rows) == 0:
         raise ValueError(f"dataset {dataset.name!r}: no examples to evaluate")
     ranks = []
-    for batch in _batches(rows, batch_size(dataset)):
+    for batch in batches_of(rows, dataset):
         rankings = ranker(batch)[:, :LIST_LENGTH]
         _refuse_seen(rankings, dataset, batch)
         ranks.append(ranks_of(dataset.item_indices[batch], rankings))
@@ -118,6 +118,15 @@ def batch_size(dataset: Dataset) -> int:
     return max(1, min(BATCH_SIZE, MAX_SCORES // dataset.catalog.num_rows))
 
 
+def batches_of(rows: NDArray[np.int64], dataset: Dataset) -> list[NDArray[np.int64]]:
+    """Divides examples into batches to rank at once, of `batch_size`; the last may be shorter.
+
+    Without examples there is one empty batch, whose results are arrays of length 0.
+    """
+    size = batch_size(dataset)
+    return [rows[begin : begin + size] for begin in range(0, max(1, len(rows)), size)]
+
+
 def seen_items(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Returns a mask of the items in the history of each row, `[rows, catalog rows]`."""
     seen = np.zeros((len(rows), dataset.catalog.num_rows), dtype=np.bool_)
@@ -134,8 +143,3 @@ def _refuse_seen(rankings: NDArray[np.integer], dataset: Dataset, rows: NDArray[
             f"row {rows[line]}: the ranker returned item {rankings[line, place]}, which is in the "
             "history; a ranker must leave out seen items"
         )
-
-
-def _batches(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    for begin in range(0, len(rows), size):
-        yield rows[begin : begin + size]

@@ -11,11 +11,9 @@ from torch import Tensor
 from training.data.catalog import PADDING_INDEX
 from training.data.dataset import Dataset
 from training.evaluation.stored import answers_ranker
-from training.evaluation.yardstick import LIST_LENGTH, evaluate, seen_items
+from training.evaluation.yardstick import LIST_LENGTH, batches_of, evaluate, seen_items
 from training.knowledge import Answers
 from training.progress import Advance, ProgressBar, ignore_progress
-
-BATCH_SIZE = 512
 
 Distances = Callable[[NDArray[np.int64]], Tensor]
 """Function from dataset rows of examples to the teacher's distances, `[rows, catalog rows]`."""
@@ -62,9 +60,8 @@ def _answer_in_batches(
     list_length: int,
     advance: Advance,
 ) -> Answers:
-    batches = [rows[begin : begin + BATCH_SIZE] for begin in range(0, len(rows), BATCH_SIZE)]
     parts = []
-    for batch in batches or [rows]:  # without rows, one empty batch gives arrays of length 0
+    for batch in batches_of(rows, dataset):
         parts.append(_answer_batch(distances, dataset, batch, list_length))
         advance(len(batch))
     return Answers(

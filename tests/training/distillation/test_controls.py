@@ -4,12 +4,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from training.data.dataset import Dataset
 from training.distillation.controls import LISTS, shuffled_embeddings
 from training.distillation.job import Job
 from training.distillation.variants import VARIANTS
+from training.evaluation import yardstick
+from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.knowledge import Answers, Knowledge
 from training.settings.experiment import Experiment
 
@@ -74,6 +77,28 @@ def test_title_neighbours_make_lists_as_long_as_the_teachers(
     )
 
     assert [len(set(each) - {0}) for each in lists.rankings.tolist()] == [30, 30]
+
+
+def test_title_neighbours_score_few_examples_at_once_when_the_catalog_is_large(
+    knowledge: Knowledge, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """13 catalog rows: two examples have 26 scores, three have 39."""
+    sizes = []
+    score = TitleNeighbours.__call__
+
+    def noted(self: TitleNeighbours, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        sizes.append(len(rows))
+        return score(self, rows)
+
+    whole = LISTS["title-neighbours"](knowledge, chain_dataset, 0)
+    monkeypatch.setattr(TitleNeighbours, "__call__", noted)
+    monkeypatch.setattr(yardstick, "MAX_SCORES", 38)
+    parts = LISTS["title-neighbours"](knowledge, chain_dataset, 0)
+
+    assert max(sizes) == 2
+    assert sum(sizes) == len(knowledge.train.rows)
+    assert np.array_equal(parts.rankings, whole.rankings)
+    np.testing.assert_allclose(parts.distances, whole.distances, atol=1e-6)
 
 
 def test_shuffled_embeddings_are_those_of_other_items(knowledge: Knowledge) -> None:

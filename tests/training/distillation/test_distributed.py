@@ -2,18 +2,25 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
+from tests.conftest import free_port
 from training import distill
 from training.distillation.batches import Batch
 from training.distillation.checkpoint import Checkpoint, load_checkpoint
 from training.distillation.distributed import (
     SingleProcess,
+    SynchronizedProcesses,
     is_distributed,
+    leave_process_group,
     losses_of_processes,
 )
 from training.errors import WorkerError
@@ -46,6 +53,29 @@ def test_two_processes_train_the_same_student_as_one(chain_config: Path) -> None
     scores = [each.student().score(histories)[:, 1:] for each in (two, one_process)]
     torch.testing.assert_close(*scores, atol=1e-3, rtol=1e-3)
     assert finished.stdout.count("distilled-0: validation") == 1
+    assert "FutureWarning" not in finished.stderr
+
+
+@pytest.fixture
+def one_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> Iterator[SynchronizedProcesses]:
+    """The only process of a group, as torchrun starts it."""
+    variables = {"LOCAL_RANK": "0", "RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    for name, value in (variables | {"MASTER_PORT": str(free_port())}).items():
+        monkeypatch.setenv(name, value)
+    yield SynchronizedProcesses()
+    leave_process_group()
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_no_step_sends_buffers_and_torch_warns_of_nothing(
+    one_of_torchrun: SynchronizedProcesses,
+) -> None:
+    """A warning would be an error here."""
+    prepared = one_of_torchrun.prepare(nn.BatchNorm1d(2))
+
+    assert isinstance(prepared, DistributedDataParallel)
+    assert [name for name, _ in prepared.module.named_buffers()] != []
+    assert not prepared.forward_sync_buffers
 
 
 def test_the_parts_of_a_batch_hold_each_window_once() -> None:

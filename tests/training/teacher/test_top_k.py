@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from training.data.dataset import Dataset
+from training.evaluation import yardstick
 from training.teacher.llm.states import States
 from training.teacher.matcher import Matcher, matcher_distances
 from training.teacher.top_k import answer
@@ -52,3 +55,22 @@ def test_the_true_next_item_has_its_distance_though_it_may_not_be_listed(
         distances = matcher.distances(torch.from_numpy(read.states).float(), matcher.items())
     expected = [float(distances[0, 4]), float(distances[1, 3])]  # d follows a b c, c follows a d
     np.testing.assert_allclose(answers.next_item_distances, expected, atol=1e-6)
+
+
+def test_fewer_examples_are_answered_at_once_when_the_catalog_is_large(
+    matcher: Matcher, tiny_dataset: Dataset, read: States, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """6 catalog rows: one example has 6 scores, two have 12."""
+    distances = matcher_distances(matcher, read)
+    sizes = []
+
+    def noted(rows: NDArray[np.int64]) -> Tensor:
+        sizes.append(len(rows))
+        return distances(rows)
+
+    whole = answer(noted, tiny_dataset, read.rows, list_length=3)
+    monkeypatch.setattr(yardstick, "MAX_SCORES", 11)
+    parts = answer(noted, tiny_dataset, read.rows, list_length=3)
+
+    assert sizes == [2, 1, 1]
+    assert np.array_equal(parts.rankings, whole.rankings)
