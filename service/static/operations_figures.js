@@ -54,8 +54,8 @@ function showHeadline(perSecond, rateOf) {
   const rate = rateOf(`${REQUESTS}_count`, isMeant);
   const failed = rateOf(`${REQUESTS}_count`, (labels) => isMeant(labels) && labels.status >= "500");
   setText("rate", aSecond(rate));
-  setText("median", seconds(perSecond.percentile(0.5, REQUESTS, isMeant)));
-  setText("p99", seconds(perSecond.percentile(0.99, REQUESTS, isMeant)));
+  setText("median", seconds(perSecond.percentileOfAnswers(0.5, isMeant)));
+  setText("p99", seconds(perSecond.percentileOfAnswers(0.99, isMeant)));
   setText("errors", rate ? `${((100 * failed) / rate).toFixed(1)} %` : "–");
 }
 
@@ -119,8 +119,8 @@ function showRoutes(totals, perSecond, rateOf) {
       cell(name, { name: "th" }),
       number(withStatus(() => true)),
       number(aSecond(rateOf(`${REQUESTS}_count`, isIt))),
-      number(seconds(perSecond.percentile(0.5, REQUESTS, isIt))),
-      number(seconds(perSecond.percentile(0.99, REQUESTS, isIt))),
+      number(seconds(perSecond.percentileOfAnswers(0.5, isIt))),
+      number(seconds(perSecond.percentileOfAnswers(0.99, isIt))),
       number(withStatus((status) => /^4/.test(status) && status !== "429")),
       number(withStatus((status) => status === "429")),
       number(withStatus((status) => /^5/.test(status))),

@@ -78,6 +78,11 @@ export class Samples {
     return [...new Set(this.of(name).map((each) => each.labels[label]))].sort();
   }
 
+  /** Estimates a percentile of the seconds of requests that were not refused; null without such. */
+  percentileOfAnswers(share, isMeant) {
+    return this.percentile(share, "recommender_request_seconds", (labels) => isMeant(labels) && !isRefused(labels));
+  }
+
   /** Estimates a percentile of a histogram as Prometheus does; null if it has no observations. */
   percentile(share, name, isMeant) {
     const atMost = new Map();
@@ -90,6 +95,9 @@ export class Samples {
     return wanted > 0 ? within(buckets, wanted) : null;
   }
 }
+
+/** Whether a request was refused; the metrics count most refusals by their heads, as 0 s. */
+const isRefused = ({ status }) => status === "429" || status === "503";
 
 /** Returns the value below which `wanted` observations lie, by the line through their bucket. */
 function within(buckets, wanted) {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "docker/grafana/dashboards/recommender.json"
 ALERTS = ROOT / "docker/prometheus/alerts.yml"
+ADAPTER = ROOT / "deploy/autoscaling/adapter.yaml"
 OPERATIONS = ROOT / "docs/operations.md"
 # Metrics of other exporters, which tests/compose looks for in a real Prometheus.
 FOREIGN = re.compile(r"haproxy_|redis_|up$")
@@ -82,6 +83,24 @@ async def test_every_metric_of_the_service_is_on_the_dashboard(exported: set[str
     families = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in ours}
     missing = {family for family in families if not any(each.startswith(family) for each in shown)}
     assert missing <= {"recommender_shadow_overlap", "recommender_answers"}
+
+
+def test_no_time_of_a_request_counts_refusals() -> None:
+    """A flood of refusals, which take 0 s, would hide that the other requests are slow."""
+    adapter = yaml.safe_load(ADAPTER.read_text(encoding="utf-8"))["rules"]["custom"]
+    scaled_by = [
+        each["metricsQuery"] for each in adapter if "request_seconds" in each["seriesQuery"]
+    ]
+    alerting = [alert["expr"] for alert in alerts()]
+    expressions = [*scaled_by, *alerting, *dashboard_expressions()]
+    quantiles = [
+        each
+        for each in expressions
+        if "histogram_quantile" in each and "recommender_part_seconds" not in each
+    ]
+
+    assert len(quantiles) == 5  # three of the dashboard, AnswersAreSlow, and the autoscaler's
+    assert [each for each in quantiles if 'status!~"429|503"' not in each] == []
 
 
 def test_every_panel_has_a_description() -> None:

@@ -116,6 +116,24 @@ def test_rates_and_percentiles_are_those_of_the_last_seconds(
     assert texts(page, "#rate") != ["0.0"]
 
 
+def test_percentiles_leave_out_refusals(page: webdriver.Chrome) -> None:
+    """Nine refusals in 0 s and one answer in 10 to 20 ms, whose middle is taken."""
+    script = """
+      const [route, counts, done] = arguments;
+      const samples = counts.map(([status, le, value]) =>
+        ({ name: "recommender_request_seconds_bucket", labels: { route, status, le }, value }));
+      import("/static/samples.js").then(({ Samples }) =>
+        done(new Samples(samples).percentileOfAnswers(0.5, (labels) => labels.route === "/v1")));
+    """
+    ends = ("0.01", "0.02", "+Inf")
+    counts = [("429", end, 8) for end in ends] + [("503", end, 1) for end in ends]
+    answered = [("200", "0.01", 0), ("200", "0.02", 1), ("200", "+Inf", 1)]
+
+    assert page.execute_async_script(script, "/v1", counts + answered) == pytest.approx(0.015)
+    assert page.execute_async_script(script, "/v1", counts) is None
+    assert page.execute_async_script(script, "/other", answered) is None
+
+
 def test_the_key_is_kept_in_the_tab_only_and_can_be_forgotten(
     page: webdriver.Chrome, service: Operated
 ) -> None:
