@@ -15,12 +15,11 @@ from cyclopts import Parameter
 from export.contract import publish as publishing
 from export.contract.addresses.place import place_of
 from export.contract.bundle import BundleError, BundleLayout, load_bundle
-from export.contract.manifest import Manifest
+from export.contract.manifest import SHOWN_METRICS, Manifest
 from training.cli import say
 
 DAMAGED = 1
 """Exit code for a damaged bundle."""
-SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 
 BundleFolder = Annotated[Path, Parameter(help=publishing.ARGUMENTS["bundle"])]
 Place = Annotated[str, Parameter(help=publishing.ARGUMENTS["place"])]

@@ -17,12 +17,10 @@ from export.contract.records import BundleError
 from training.cli import say
 from training.errors import ConfigError
 from training.events.drift import drift_of
+from training.events.layout import DAY_MS, HOUR_MS
 from training.events.live_figures import Outcomes, live_figures
 from training.events.log_folder import LogFolder
 from training.events.reading import Window, read_records
-
-_HOUR_MS = 3600 * 1000
-_DAY_MS = 24 * _HOUR_MS
 
 LogAddress = Annotated[
     str, Parameter(help="Folder of the Parquet files, or an address such as s3://bucket/log.")
@@ -61,12 +59,12 @@ def command(
 ) -> None:
     """Count clicks, conversions and hits of each variant in the event log."""
     now = time.time_ns() // 1_000_000
-    begin = None if days is None else now - round(days * _DAY_MS)
+    begin = None if days is None else now - round(days * DAY_MS)
     folder, window = LogFolder(log), Window(begin)
     events = read_records(folder, "event", window)
     impressions = read_records(folder, "impression", window)
     figures = live_figures(events, impressions, Outcomes(clicks, conversions))
-    drift = None if bundle is None else _drift(folder, bundle, now - round(drift_hours * _HOUR_MS))
+    drift = None if bundle is None else _drift(folder, bundle, now - round(drift_hours * HOUR_MS))
     try:
         save_report(LiveReport(SCHEMA, begin, now, figures, drift), output)
     except ValueError as error:

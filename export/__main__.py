@@ -20,6 +20,7 @@ from export.compared_rankers import compare
 from export.contract.addresses.place import place_of
 from export.contract.bundle import BundleError, BundleLayout, Manifest, load_bundle
 from export.contract.folders import finish_replacement, readable_folder
+from export.contract.manifest import SHOWN_METRICS
 from export.figures import measure, metrics_of
 from export.freeze import Trained, freeze
 from training.cli import run, say
@@ -47,7 +48,6 @@ from training.students.scorer import StudentScorer
 from training.workplace import Workplace, knowledge_folder, open_experiment
 
 RULES_VERSION = 8  # increment when a code change alters the bundle of an unchanged checkpoint
-SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 
 
 Bundles = Annotated[

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from training.data.dataset import Dataset, Protocol
+from training.data.dataset import REFITS, Dataset, Protocol
 from training.errors import TEACH, KnowledgeError
 from training.provenance import without_addresses
 from training.settings.section import without_passwords
@@ -26,8 +26,6 @@ from training.stage import fingerprint, readable_folder
 DESCRIPTION_NAME = "knowledge.json"
 EMBEDDINGS_NAME = "item_embeddings.npz"
 SPLITS = ("train", "validation", "test")
-# Protocols that may have answers of their own.
-REFITS: tuple[Protocol, ...] = ("refit", "refit-all")
 # Settings, besides the kind, that decide the answers. Knowledge made with other values is refused.
 SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
     "retrieval": (

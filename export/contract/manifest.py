@@ -40,6 +40,9 @@ READABLE_VERSIONS = (3, 4)
 
 MAX_HISTORY_LENGTH = 4_096
 PROTOCOLS = ("validation", "refit")
+SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
+"""Metrics that programs print, of all in a manifest."""
+
 ORIGINS = ("distilled", "rectools", "recbole", "onnx")
 
 NUM_TRUSTED = 256

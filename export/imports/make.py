@@ -16,7 +16,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from export.contract.bundle import Manifest, save_bundle
-from export.contract.manifest import is_approximate
+from export.contract.manifest import SHOWN_METRICS, is_approximate
 from export.figures import Comparison, RowName, measure, metrics_of
 from export.freeze import Graphs, checked_graphs, histories_of, items_of
 from export.graphs.common_case_graph import export_common_case_graph
@@ -32,7 +32,6 @@ from training.data.sources.items_table import MissingTitles
 from training.provenance import commit
 
 NUM_DRAWS = 1_000  # bootstrap draws of the figures' intervals
-SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 ORIGIN = "onnx"
 
 BundleFolder = Annotated[Path, Parameter(help="Folder of the new bundle.")]

@@ -24,14 +24,20 @@ A teacher request needs one to ask the student, a bulk request to parse its body
 MAX_LIGHT_BODY_BYTES = 32 << 10
 """Maximum number of bytes in the body of a light request; a longer body makes it heavy."""
 
+MAX_QUERIES = 64
+"""Maximum number of queries in a batch."""
+
+MAX_EVENTS = 1_000
+"""Maximum number of events in one request."""
+
+MAX_CHANGES = 10_000
+"""Maximum number of items in a bulk request."""
+
 _BYTES_PER_UNIT = 8 << 10
 _MIN_QUERY_BYTES = 20  # `{"session_id":"a"},`
-_MAX_QUERIES = 64
 _MIN_EVENT_BYTES = 34  # `{"session_id":"a","item_id":"b"},`
-_MAX_EVENTS = 1_000
 _EVENTS_PER_UNIT = 4
 _MIN_CHANGE_BYTES = 31  # `{"item_id":"a","removed":true},`
-_MAX_CHANGES = 10_000
 _CHANGES_PER_UNIT = 100
 _ITEMS_PER_UNIT = 2_000
 _STEPS_PER_UNIT = 200_000
@@ -76,7 +82,7 @@ def batch_units(length: int, _: int) -> int:
 
     This is the cost of as many queries as fit into the body.
     """
-    return 1 + min(_MAX_QUERIES, length // _MIN_QUERY_BYTES) // 2 + body_units(length)
+    return 1 + min(MAX_QUERIES, length // _MIN_QUERY_BYTES) // 2 + body_units(length)
 
 
 def event_units(length: int, _: int) -> int:
@@ -84,7 +90,7 @@ def event_units(length: int, _: int) -> int:
 
     This is the cost of as many events as fit into the body.
     """
-    return 1 + min(_MAX_EVENTS, length // _MIN_EVENT_BYTES) // _EVENTS_PER_UNIT + body_units(length)
+    return 1 + min(MAX_EVENTS, length // _MIN_EVENT_BYTES) // _EVENTS_PER_UNIT + body_units(length)
 
 
 def change_units(length: int, _: int) -> int:
@@ -92,7 +98,7 @@ def change_units(length: int, _: int) -> int:
 
     This is the cost of as many changes as fit into the body.
     """
-    num_changes = min(_MAX_CHANGES, length // _MIN_CHANGE_BYTES)
+    num_changes = min(MAX_CHANGES, length // _MIN_CHANGE_BYTES)
     return 1 + num_changes // _CHANGES_PER_UNIT + body_units(length)
 
 

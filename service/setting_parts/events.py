@@ -7,8 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
-MAX_TYPE_LENGTH = 64
-"""Maximum number of characters of an event type."""
+from export.contract.log.events import MAX_TYPE_LENGTH
 
 _DAY_SECONDS = 24 * 3600
 _MIB = 1 << 20

@@ -10,18 +10,17 @@ import asyncio
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from redis.crc import key_slot
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as LostError
 
 from service.stores.redis_connection import SharedConnection, deadline
 from service.stores.redis_pools import address_of, pool_of_node
 
-_NUM_SLOTS = 16_384
 _MAX_REDIRECTIONS = 5
 _SCRIPTS = ("EVALSHA", "EVAL")
 SECONDS_BETWEEN_REFRESHES = 0.5
-"""Minimum time in seconds between two reads of the slots."""
+"""Minimum time in seconds between two reads of a cluster's slots while a node is lost."""
 
 Address = tuple[str, int]
 """Host and port of a node."""
@@ -195,7 +194,7 @@ class ClusterConnection:
 
         `ranges`: the reply. `told_by`: the node that replied, whose host stands for an empty one.
         """
-        node_of_slot: list[SharedConnection | None] = [None] * _NUM_SLOTS
+        node_of_slot: list[SharedConnection | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         primaries = {}
         for first, last, (host, port, *_), *_replicas in ranges:
             # An empty host stands for that of the node that answers.

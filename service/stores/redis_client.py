@@ -10,15 +10,12 @@ from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import RedisClusterException, RedisError
 
 from service.errors import ServiceError
-from service.stores.cluster_connection import ClusterConnection
+from service.stores.cluster_connection import SECONDS_BETWEEN_REFRESHES, ClusterConnection
 from service.stores.redis_connection import SharedConnection
 from service.stores.redis_pools import is_sentinel, pool_for, sentinel_pool
 from service.stores.redis_replies import refuses_writes
 
 RedisClient = Redis | RedisCluster
-
-SECONDS_BETWEEN_REFRESHES = 0.5
-"""Minimum time in seconds between two reads of a cluster's topology while a node is lost."""
 
 
 def connect_redis(

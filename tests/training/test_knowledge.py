@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data.dataset import Dataset, Protocol
+from training.data.dataset import REFITS, Dataset, Protocol
 from training.errors import KnowledgeError
-from training.knowledge import REFITS, Answers, Knowledge, load_knowledge, save_knowledge
+from training.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
 from training.settings.teacher import TeacherConfig
 
 

@@ -48,6 +48,8 @@ LEARNT: Mapping[Protocol, tuple[Split, ...]] = {
     "refit-all": HELD_OUT,
 }
 """Maps a protocol to the held-out splits that a ranker is fitted on, besides the TRAIN rows."""
+REFITS: tuple[Protocol, ...] = ("refit", "refit-all")
+"""The protocols of rankers that are fitted on held-out rows, too."""
 
 
 @dataclass(frozen=True)

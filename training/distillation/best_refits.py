@@ -3,12 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from training.data.dataset import Protocol
+from training.data.dataset import REFITS, Protocol
 from training.distillation.checkpoint import best_on_validation
 from training.distillation.job import Job, current_checkpoints
 from training.distillation.variants import DISTILLED
-
-REFITS: tuple[Protocol, ...] = ("refit", "refit-all")
 
 
 def refits_of_best(

@@ -15,7 +15,7 @@ from itertools import groupby
 import pyarrow as pa
 
 from training.events.erasure import Deadlines, is_erased, with_sessions_of_users
-from training.events.layout import HOUR_MS, Kind, Part, hour_of
+from training.events.layout import DAY_MS, HOUR_MS, Kind, Part, hour_of
 from training.events.log_folder import LogFolder
 from training.events.reading import read_copies, read_deadlines
 from training.events.schema import SCHEMA_VERSION, SCHEMAS, USER, in_order, table_of
@@ -23,7 +23,6 @@ from training.stage import fingerprint
 
 STATE_NAME = "compaction.json"
 REPORTS = "reports"
-_MS_A_DAY = 86_400_000
 _TOMBSTONE_DAYS = 7  # tombstones are kept longer than other records, since a collector may be late
 
 
@@ -182,7 +181,7 @@ def _expired(parts: Sequence[Part], now: int, keep_days: float) -> list[Part]:
     def days(part: Part) -> float:
         return keep_days + (_TOMBSTONE_DAYS if part.kind == "tombstone" else 0)
 
-    return [each for each in parts if (each.hour + 1) * HOUR_MS < now - days(each) * _MS_A_DAY]
+    return [each for each in parts if (each.hour + 1) * HOUR_MS < now - days(each) * DAY_MS]
 
 
 def _now() -> int:

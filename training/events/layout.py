@@ -22,6 +22,7 @@ TIME_COLUMNS: Mapping[Kind, str] = {
 """Name of the column that decides a record's partition, in ms since 1970."""
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 _NUM_HOURS = 24
 _EPOCH = date(1970, 1, 1)
 _MAX_HOUR = 70_000_000  # in the year 9955; Python has no dates after 9999

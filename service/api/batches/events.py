@@ -4,8 +4,9 @@ from collections.abc import Generator, Sequence
 
 from pydantic import ValidationError
 
+from service.admission.costs import MAX_EVENTS
 from service.api.batches.bodies import BatchBody, first_problem
-from service.api.schemas.events import MAX_EVENTS, NewEvents, SessionEvent
+from service.api.schemas.events import NewEvents, SessionEvent
 
 BODY = BatchBody("/v1/events", "events", MAX_EVENTS, 12 * MAX_EVENTS, NewEvents)
 """An event has at most ten keys."""

@@ -6,8 +6,9 @@ import numpy as np
 import orjson
 from pydantic import ValidationError
 
+from service.admission.costs import MAX_CHANGES
 from service.api.batches.bodies import BatchBody, first_problem
-from service.api.schemas.items import MAX_CHANGES, ChangedItem, ChangedItems
+from service.api.schemas.items import ChangedItem, ChangedItems
 from service.bundles.bulk_changes import ItemChange
 
 BODY = BatchBody("/v1/items/bulk", "items", MAX_CHANGES, 10 * MAX_CHANGES, ChangedItems)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from export.contract.log.events import MAX_VALUE
+from service.admission.costs import MAX_EVENTS
 from service.api.schemas.bodies import (
     ItemId,
     Name,
@@ -54,10 +55,6 @@ class NewEvent(RequestBody):
         description="whether the event may be stored; if false, the session is neither stored nor "
         "read, and the history for recommendations is this item only",
     )
-
-
-MAX_EVENTS = 1_000
-"""Maximum number of events in one request."""
 
 
 class SessionEvent(NewEvent):

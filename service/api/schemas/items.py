@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from service.admission.costs import MAX_CHANGES
 from service.api.schemas.bodies import Attributes, ItemAnswer, ItemId, RequestBody
 from service.teacher.client import EmbeddingNumber
 
@@ -42,9 +43,6 @@ class ItemPatch(RequestBody):
         default=None, description="all attributes to filter by; null: the item's own"
     )
 
-
-MAX_CHANGES = 10_000
-"""Maximum number of items in a bulk request."""
 
 MAX_FAILURES = 100
 """Maximum number of failures that the answer to a bulk request names."""

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from service.admission.costs import MAX_QUERIES
 from service.api.schemas.bodies import (
     Attributes,
     Ids,
@@ -16,9 +17,6 @@ from service.api.schemas.bodies import (
 )
 from service.ranking.rules.types import Rules
 from service.settings import DEFAULT_K
-
-MAX_BATCH = 64
-"""Maximum number of queries in a batch request."""
 
 MAX_BOOSTED_ITEMS = 200
 """Maximum number of items with a boost of their own."""
@@ -121,7 +119,9 @@ class RecommendationRequest(RuledQuery):
 class BatchRequest(RequestBody):
     """Several queries that are answered together."""
 
-    requests: Annotated[list[RuledQuery], Field(min_length=1, max_length=MAX_BATCH, fail_fast=True)]
+    requests: Annotated[
+        list[RuledQuery], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)
+    ]
 
 
 class SimilarItemsRequest(RuleFields):

@@ -20,12 +20,13 @@ from hashlib import sha256
 from itertools import count
 from typing import NamedTuple
 
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS
+
 from export.contract.log.events import STREAMS
 from service.stores.history.protocol import Session
 
 NUM_TAGS = 64
 _TAGS = tuple(f"{{{number:02}}}" for number in range(NUM_TAGS))
-_NUM_SLOTS = 16_384  # of Redis Cluster
 _DIGEST_LENGTH = 32  # hexadecimal digits: 128 bits
 _NUM_CACHED = 4_096  # a visitor's requests follow one another within minutes
 
@@ -102,7 +103,7 @@ def moving_key_of(key: str) -> str:
 
 
 def _slot_of(text: str) -> int:
-    return crc_hqx(text.encode(), 0) % _NUM_SLOTS
+    return crc_hqx(text.encode(), 0) % REDIS_CLUSTER_HASH_SLOTS
 
 
 @lru_cache(_NUM_CACHED)

@@ -19,14 +19,13 @@ from training.data.raw import RawData
 from training.data.row_order import order_by_user
 from training.data.sources.items_table import MissingTitles, read_items
 from training.errors import DataError
-from training.events.layout import hour_of
+from training.events.layout import DAY_MS, hour_of
 from training.events.log_folder import LogFolder
 from training.events.reading import Window, newest_hour_end, read_events
 from training.settings.data import EventsConfig
 from training.stage import fingerprint
 
 _MS_A_MINUTE = 60_000
-_MS_A_DAY = 86_400_000
 _SHOWN_ITEMS = 3  # maximum number of unknown items that a message shows
 
 Say = Callable[[str], object]
@@ -98,7 +97,7 @@ def window_of(config: EventsConfig, log: LogFolder) -> Window:
     begin = None if config.since is None else round(config.since.timestamp() * 1000)
     if config.last_days is not None:
         newest = newest_hour_end(log) if end is None else end
-        begin = None if newest is None else round(newest - config.last_days * _MS_A_DAY)
+        begin = None if newest is None else round(newest - config.last_days * DAY_MS)
     return Window(begin, end)
 
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data.dataset import Dataset, Split
+from training.data.dataset import REFITS, Dataset, Split
 from training.evaluation.baselines.ordered_neighbours import (
     OrderedNeighbours,
     OrderedSettings,
@@ -26,7 +26,7 @@ from training.evaluation.baselines.ordered_neighbours import (
 )
 from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import LIST_LENGTH, seen_items
-from training.knowledge import REFITS, Answers, Knowledge
+from training.knowledge import Answers, Knowledge
 from training.settings.teacher import TeacherConfig
 from training.teacher.budget import answered_rows
 from training.teacher.fusion.choice_model import (

@@ -12,10 +12,11 @@ from redis.asyncio.cluster import NodesManager
 from redis.exceptions import ConnectionError as LostError
 
 from service.errors import HistoryUnavailableError
+from service.stores.cluster_connection import SECONDS_BETWEEN_REFRESHES
 from service.stores.history.cluster_store import ClusterHistoryStore
 from service.stores.history.guarded import GuardedHistory
 from service.stores.history.protocol import Event, Retention, Session
-from service.stores.redis_client import SECONDS_BETWEEN_REFRESHES, ClusterClient, connect_redis
+from service.stores.redis_client import ClusterClient, connect_redis
 from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tests.training.teacher.conftest import run_teach
-from training.data.dataset import Dataset, Split
+from training.data.dataset import REFITS, Dataset, Split
 from training.distillation.job import Job
 from training.errors import ConfigError
 from training.evaluation.stored import answers_ranker
 from training.evaluation.yardstick import evaluate
-from training.knowledge import REFITS, Knowledge
+from training.knowledge import Knowledge
 from training.settings.experiment import Experiment, load_experiment
 from training.teacher.live.backends import load_live_teacher
 from training.workplace import Workplace
