@@ -68,13 +68,15 @@ class Stream:
         due = time.perf_counter()
         while not until.is_set():
             now = time.perf_counter()
-            due = max(due, now - _MAX_LATE_SECONDS)
+            due, unsent = max(due, now - _MAX_LATE_SECONDS), self.unsent
             while due <= now:
                 await self._send()
                 due += 1 / rate
             # Timers tick in milliseconds, so that at a high rate requests would come in bursts.
-            # There this process rather keeps its core busy.
-            await asyncio.sleep(0 if rate > _MAX_TICKING_RATE else _TICK_SECONDS)
+            # There this process rather keeps its core busy, unless all connections are. Else the
+            # system would do all its own work on the core of the service.
+            must_tick = rate <= _MAX_TICKING_RATE or self.unsent > unsent
+            await asyncio.sleep(_TICK_SECONDS if must_tick else 0)
         await self._end()
 
     async def as_answered(self, connections: int, seconds: float) -> float:

@@ -15,6 +15,7 @@ from service.admission.gate import Gate
 from service.admission.light_shares import LightShares
 from service.admission.long_requests import Exchange, LongRequests, is_long
 from service.admission.refusal_pace import RefusalPace
+from service.admission.rests import Rests
 from service.admission.strain import Strain
 from service.errors import OverloadedError, TooManyRequestsError, UnauthorizedError
 from service.http.body_limit import announced_length
@@ -103,6 +104,7 @@ class Admission:
         self._key_of = self._keys.key_id
         self._pace = RefusalPace(self._keys) if settings.keys_file else None
         self._shares = LightShares(self._pace) if self._pace else None
+        self._rests = Rests(self._pace) if self._pace else None
         self._long_requests = LongRequests()
         self._strain_of_light = Strain(self._bound_light)
         self._strain_of_keys = Strain(self._bound_light)
@@ -149,6 +151,8 @@ class Admission:
         cost = self._cost_of(method, url)
         if cost.kind == "free":
             return 0
+        if self._must_rest(working, cost, headers):
+            return 1
         if self._has_too_much_light_work(working, cost, headers):
             return 1
         return self._seconds_to_a_place(cost, headers) if self.is_strained else 0
@@ -185,16 +189,25 @@ class Admission:
         return self._strain_of_light.is_on and not self._strain_of_keys.is_on
 
     def started(self, exchange: Exchange) -> None:
-        """Counts a request among the long requests if it is light and its body is long.
+        """Counts a long light request; begins the rest of a key that is slowed down.
 
         Called when the work on the request starts. `exchange`: the request.
         """
         scope = exchange.scope
         length = announced_length(scope["headers"])
-        if is_long(length):
-            found = self._costs.find(scope["method"], scope["path"])
-            if found and kind_of(found.value.kind, length) == "light":
-                self._long_requests.add(exchange)
+        found = self._costs.find(scope["method"], scope["path"])
+        if found is None:
+            return
+        kind = kind_of(found.value.kind, length)
+        if kind == "light" and is_long(length):
+            self._long_requests.add(exchange)
+        if self._rests:
+            key, now = self._key_of(scope["headers"]), time.monotonic()
+            if kind == "light":
+                self._rests.begin_light(key, now)
+            elif kind in TURN_KINDS:
+                units = found.value.units(length, self._num_items())
+                self._rests.begin_heavy(key, self.heavy.work_seconds(units), now)
 
     def _cost_of(self, method: bytes, url: bytes) -> Cost:
         found = self._find(method, url)
@@ -221,21 +234,41 @@ class Admission:
         self._count_limited(method.decode("latin-1"), found.path, principal.key_id)
         return TooManyRequestsError(over)
 
+    def _must_rest(self, working: int, cost: Cost, headers: Headers) -> bool:
+        """Returns whether the key of a request is slowed down, and its last work not long ago."""
+        if not self._rests or not self._shares or self.accepts_below:
+            return False
+        key, now = self._key_of(headers), time.monotonic()
+        kind = kind_of(cost.kind, announced_length(headers))
+        if kind == "light":
+            must_rest = self._rests.refuses_light(key, working, now)
+        else:
+            must_rest = kind in TURN_KINDS and self._rests.refuses_heavy(key, now)
+        if must_rest:
+            self._shares.count(key, now)
+            self._count_refusal("share")
+        return must_rest
+
     def _has_too_much_light_work(self, working: int, cost: Cost, headers: Headers) -> bool:
-        if self._shares and (self._strain_of_pace.is_on or working >= self._shared_from):
+        if self._shares and working >= self._shared_from:
             key, now = self._key_of(headers), time.monotonic()
-            if cost.kind == "light" and self._shares.must_rest(key, working, now):
-                self._count_refusal("share")
-                return True
-            if working >= self._shared_from and not self._shares.admits(key, now):
+            if not self._shares.admits(key, now):
                 if self._shares.is_greedy(key, now):
                     self._strain_of_keys.refused()
                 self._refused("share")
                 return True
         if working >= self._max_light or self._has_too_many_long(cost, headers):
             self._refused("busy")
+            self._excuse(headers)
             return True
         return False
+
+    def _excuse(self, headers: Headers) -> None:
+        """Excuses a refusal because of much work, if other keys send about as much or more."""
+        if self._shares and self._pace:
+            key = self._key_of(headers)
+            if self._shares.is_matched(key):
+                self._pace.excuse(key)
 
     def _has_too_many_long(self, cost: Cost, headers: Headers) -> bool:
         """Returns whether a request is long while many other long requests are in progress.

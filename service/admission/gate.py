@@ -76,6 +76,10 @@ class Gate:
         """Number of requests that wait or have a turn."""
         return self._turns + len(self._queue)
 
+    def work_seconds(self, units: int) -> float:
+        """Estimates the seconds for which a request with `units` has its turn."""
+        return units * self._seconds_per_unit
+
     def wait_seconds(self, key: str = "", units: int = 1) -> float:
         """Estimates the seconds until a new request of `key` with `units` would get its turn."""
         if self._turns < self._max_turns:

@@ -12,12 +12,6 @@ _SLACK = 4
 Keys that send at equal rates differ by chance.
 """
 
-_REST_SECONDS = 0.002
-"""Minimum time between two light requests of keys that are slowed down.
-
-It is about twice the time of a request, so that others find the event loop mostly free.
-"""
-
 
 class LightShares:
     """Counts light requests by key, in periods of `_WINDOW_SECONDS`.
@@ -25,14 +19,15 @@ class LightShares:
     The share of each key is the mean number of requests per key in the current period.
 
     A key that is slowed down after refusals sends less than it would, so its number says nothing.
-    It has no share, and does not count for the mean of the others.
+    It has no share, and does not count for the mean of the others, until the period's end. If all
+    keys of a period are slowed down, they share as equals.
     """
 
     def __init__(self, pace: RefusalPace) -> None:
         """Makes shares without requests so far; `pace` tells which keys are slowed down."""
         self._pace = pace
-        self._senders: set[str] = set()
-        self._counts: Counter[str] = Counter()  # of the senders that are not slowed down
+        self._counts: Counter[str] = Counter()
+        self._counts_of_slowed: Counter[str] = Counter()  # were slowed down in this period
         self._ends_at = self._rests_until = 0.0
 
     def admits(self, key: str, now: float) -> bool:
@@ -42,44 +37,43 @@ class LightShares:
         this period, and is not slowed down. If only one key has sent requests in the period, all of
         them are admitted. `now`: seconds of the clock of `pace`.
         """
+        self.count(key, now)
+        counts = self._counts if key in self._counts else self._counts_of_slowed
+        if counts is self._counts_of_slowed and self._counts:
+            return False
+        return counts[key] <= counts.total() / len(counts) + _SLACK
+
+    def count(self, key: str, now: float) -> None:
+        """Counts a request of `key` that is refused anyway. `now`: as for `admits`."""
         if now >= self._ends_at:
-            self._senders.clear()
             self._counts.clear()
+            self._counts_of_slowed.clear()
             self._ends_at = now + _WINDOW_SECONDS
-        self._senders.add(key)
-        self._counts[key] += 1
-        for slowed in self._pace.slowed(now):
-            self._counts.pop(slowed, None)
-        if len(self._senders) == 1:
-            return True
-        if key not in self._counts:
-            return False
-        share = self._counts.total() / len(self._counts)
-        return self._counts[key] <= share + _SLACK
+        for slowed in self._counts.keys() & self._pace.slowed(now):
+            self._counts_of_slowed[slowed] = self._counts.pop(slowed)
+        is_slowed = key in self._counts_of_slowed or self._pace.slows(key, now)
+        counts = self._counts_of_slowed if is_slowed else self._counts
+        counts[key] += 1
 
-    def must_rest(self, key: str, working: int, now: float) -> bool:
-        """Returns whether a request is refused because its key is slowed down; counts it if not.
+    def is_matched(self, key: str) -> bool:
+        """Returns whether the other keys send about as much as a key in this period, or more.
 
-        Such keys have one request in progress at a time, and rest between two, while another key
-        sends requests. Else they would use all of their share of the bound, which is free since
-        their refusals are paused, and each request of the others would wait for that work.
-
-        `working`: number of light requests in progress.
+        This means a mean of at least 1 / `_GREEDY` of its requests. Keys that are slowed down count
+        too.
         """
-        if not self._pace.slows_among_others(key, now):
-            return False
-        if working or now < self._rests_until:
-            return True
-        self._rests_until = now + _REST_SECONDS
-        return False
+        counts, slowed = self._counts, self._counts_of_slowed
+        sent = counts[key] + slowed[key]
+        others, num_others = counts.total() + slowed.total() - sent, len(counts) + len(slowed) - 1
+        return _GREEDY * others >= sent * num_others > 0
 
     def is_greedy(self, key: str, now: float) -> bool:
         """Returns whether a key has sent many more requests in this period than the others.
 
         This means more than `_GREEDY` times the mean of the other keys plus `_SLACK`. A key that
-        exceeds its share only by chance is not greedy. A key that is slowed down is greedy.
+        exceeds its share only by chance is not greedy. A key that is slowed down is greedy until
+        the period's end.
         """
-        if self._pace.slows(key, now):
+        if self._pace.slows(key, now) or key in self._counts_of_slowed:
             return True
         count, num_others = self._counts[key], len(self._counts) - 1
         others = (self._counts.total() - count) / max(1, num_others)

@@ -20,6 +20,11 @@ _BURST = 50
 
 _MAX_PAUSE_SECONDS = 1.0
 
+_MIN_SHARE = 0.5
+"""Shortest pause of a key with too many refusals for longer pauses, as a share of the longest."""
+
+_GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, are spread evenly, however many there are
+
 _ACTIVE_SECONDS = 1.0
 """Seconds after its last request for which a key counts as one that others can harm."""
 
@@ -45,6 +50,7 @@ class RefusalPace:
         # The key that sent last, the last other one, and when each did.
         self._last = self._other = ("", -_ACTIVE_SECONDS)
         self._others_sent_at = -_ACTIVE_SECONDS  # the last request of a key that is not slowed down
+        self._excused, self._spread = "", 0.0
         self._shared_until: WeakKeyDictionary[object, float] = WeakKeyDictionary()  # by connection
 
     def note(self, key: str, now: float) -> None:
@@ -55,6 +61,10 @@ class RefusalPace:
             self._last = key, now
             if not self.slows(key, now):
                 self._others_sent_at = now
+
+    def excuse(self, key: str) -> None:
+        """Leaves the next refusal of `key` out of its rate: the key has not caused it."""
+        self._excused = key
 
     def pause_seconds(
         self, connection: object, headers: Headers, before: Headers | None, now: float
@@ -70,18 +80,15 @@ class RefusalPace:
             before: headers of the request before it on the same connection; None: unknown.
             now: seconds of a clock that never goes back.
         """
-        key = self._authentication.key_id(headers)
+        key, excused, self._excused = self._authentication.key_id(headers), self._excused, ""
         if not key:
             return 0.0
-        due = max(self._due.get(key, 0.0), now - _BURST / _PER_SECOND) + 1 / _PER_SECOND
-        self._due[key] = due = min(due, now + _MAX_PAUSE_SECONDS)
-        if due > now:
-            self._slowed.add(key)
+        seconds = 0.0 if key == excused else self._seconds_until_due(key, now)
         earlier = self._authentication.key_id(before) if before is not None else ""
         if earlier not in ("", key) and not self.slows(earlier, now):
             self._shared_until[connection] = now + _SHARED_SECONDS
         is_proxy = self._shared_until.get(connection, 0.0) > now
-        return 0.0 if is_proxy or self._is_alone(key, now) else max(0.0, due - now)
+        return 0.0 if is_proxy or self._is_alone(key, now) else seconds
 
     def slows(self, key: str, now: float) -> bool:
         """Returns whether the refusals of `key` are too many for the rate."""
@@ -96,6 +103,22 @@ class RefusalPace:
         if self._slowed:
             self._slowed = {each for each in self._slowed if self.slows(each, now)}
         return self._slowed
+
+    def _seconds_until_due(self, key: str, now: float) -> float:
+        """Counts a refusal of `key`; returns the seconds until its refusals so far fit the rate.
+
+        Beyond the maximum, returns seconds between a part of it and all of it. They are spread
+        evenly, so that the connections of a key are not all read in the same moment.
+        """
+        due = max(self._due.get(key, 0.0), now - _BURST / _PER_SECOND) + 1 / _PER_SECOND
+        latest = now + _MAX_PAUSE_SECONDS
+        self._due[key] = min(due, latest)
+        if due > now:
+            self._slowed.add(key)
+        if due <= latest:
+            return max(0.0, due - now)
+        self._spread = (self._spread + _GOLDEN) % 1
+        return _MAX_PAUSE_SECONDS * (1 - (1 - _MIN_SHARE) * self._spread)
 
     def _is_alone(self, key: str, now: float) -> bool:
         other, at = self._other if self._last[0] == key else self._last

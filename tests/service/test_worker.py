@@ -62,7 +62,7 @@ def test_a_worker_seldom_searches_new_objects_for_cycles(
     before = gc.get_threshold()
     try:
         create_worker()
-        assert gc.get_threshold() == (10_000, *before[1:])
+        assert gc.get_threshold() == (50_000, *before[1:])
     finally:
         gc.set_threshold(*before)
 

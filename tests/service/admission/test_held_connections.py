@@ -10,7 +10,7 @@ import uvicorn
 
 from service.access.key_commands import NewKey, create_key
 from service.access.principal import Scope
-from service.admission import light_shares, refusal_pace
+from service.admission import refusal_pace, rests
 from service.http import connections
 from service.settings import Settings
 from tests.service.admission.sockets import GET, answer_of, runtime_of, working
@@ -196,7 +196,7 @@ async def test_of_too_many_connections_that_end_late_the_last_one_ends_at_once(
 async def test_a_key_that_is_slowed_down_is_accepted_only_while_no_other_light_request_is_worked_on(
     bundle_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(light_shares, "_REST_SECONDS", 60)
+    monkeypatch.setattr(rests, "_LIGHT_SECONDS", 60)
     settings = Settings(bundle_path=bundle_path, keys_file=keys.path)
 
     async def status(key: bytes, path: bytes = b"/v1/model") -> int:

@@ -145,6 +145,31 @@ async def test_while_a_greedy_key_is_refused_the_others_keep_the_whole_bound(
         assert is_accepted(modest, 63)  # the greedy key alone pays for it
 
 
+async def test_a_key_with_less_than_its_share_is_not_slowed_down_for_refusals_of_a_full_worker(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(light_shares, "_WINDOW_SECONDS", 60)
+    path, new = tmp_path / "keys.json", NewKey(frozenset({Scope.READ}))
+    greedy, modest = (create_key(path, new).encode() for _ in range(2))
+    settings = Settings(bundle_path=bundle_path, light_requests=64, keys_file=path)
+    async with serving(settings) as (_, server):
+        admission = runtime_of(server).admission
+
+        def seconds_of_pause(key: bytes) -> float:
+            headers = [(b"authorization", b"Bearer " + key)]
+            assert admission.refusal(64, b"GET", b"/v1/model", headers) is not None
+            return admission.pause_seconds(server, headers, headers)
+
+        assert seconds_of_pause(modest) == 0
+        for _ in range(2):  # 100 of the modest key, 200 of the greedy one
+            pauses = [
+                (seconds_of_pause(greedy), seconds_of_pause(modest), seconds_of_pause(greedy))
+                for _ in range(50)
+            ]
+        assert {modest for _, modest, _ in pauses} == {0.0}
+        assert all(greedy > 0 for greedy, _, _ in pauses[10:])
+
+
 async def test_while_keys_that_send_alike_are_refused_fewer_requests_are_worked_on_at_once(
     bundle_path: Path, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from service.access.authentication import Authentication
 from service.admission.light_shares import LightShares
 from service.admission.refusal_pace import RefusalPace
-from tests.service.admission.test_refusal_pace import HERE, Paced
+from tests.service.admission.test_refusal_pace import Paced
 
 
 def shares_of(pace: RefusalPace | None = None) -> LightShares:
@@ -97,35 +97,50 @@ def test_while_a_key_is_slowed_down_the_others_keep_to_their_shares(tmp_path: Pa
     assert not shares.is_greedy("modest", 0.0)
 
 
-def test_a_slowed_key_has_one_request_in_progress_and_rests_between_two_while_others_send(
+def test_a_key_that_was_slowed_down_in_a_period_has_no_share_until_its_end(
     tmp_path: Path,
 ) -> None:
     paced = Paced(tmp_path)
-    shares, greedy, modest = shares_of(paced.pace), paced.ids["greedy"], paced.ids["modest"]
-    assert not shares.must_rest(greedy, 9, 0.0)
+    shares = shares_of(paced.pace)
+    greedy, modest = paced.ids["greedy"], paced.ids["modest"]
+    for _ in range(51):
+        shares.admits(greedy, 9.0)
+        paced.refuse("greedy", 9.0)
+    for _ in range(100):
+        assert shares.admits(modest, 9.0)
+    # The refusals fit the rate again after 5 ms. What the key has sent since says nothing.
+    assert not paced.pace.slows(greedy, 9.1)
+    assert not shares.admits(greedy, 9.1)
+    assert shares.is_greedy(greedy, 9.1)
+    assert shares.admits(modest, 9.1)
+
+
+def test_keys_that_are_all_slowed_down_share_as_equals(tmp_path: Path) -> None:
+    paced = Paced(tmp_path)
+    shares = shares_of(paced.pace)
     for _ in range(300):
-        paced.refuse("greedy", 0.0)  # the other key sends a request too
-    assert shares.must_rest(greedy, 1, 0.0)
-    assert not shares.must_rest(greedy, 0, 0.1)
-    assert shares.must_rest(greedy, 0, 0.101)
-    assert not shares.must_rest(greedy, 0, 0.103)
-    assert not shares.must_rest(modest, 9, 0.103)
+        paced.refuse("greedy", 0.0)
+        paced.refuse("modest", 0.0)
+    for _ in range(20):
+        shares.admits(paced.ids["greedy"], 0.0)
+    # 21 requests of two keys: the share is 10.5, and 4 more are tolerated.
+    assert shares.admits(paced.ids["modest"], 0.0)
+    assert not shares.admits(paced.ids["greedy"], 0.0)
 
 
-def test_a_slowed_key_does_not_rest_for_others_that_are_slowed_too_or_were_here_a_while_ago(
+def test_a_key_is_matched_if_the_others_send_half_as_much_slowed_keys_included(
     tmp_path: Path,
 ) -> None:
     paced = Paced(tmp_path)
-    shares, greedy, modest = shares_of(paced.pace), paced.ids["greedy"], paced.ids["modest"]
-    for now in (0.0, 0.9):
-        for _ in range(300):
-            paced.refuse("greedy", now)
-            paced.refuse("modest", now)
-    assert not shares.must_rest(greedy, 9, 1.2)
-    paced.pace.note("ann", 1.2)
-    assert shares.must_rest(greedy, 9, 1.2)
-    assert shares.must_rest(modest, 9, 1.2)
-    for _ in range(300):
-        paced.pace.pause_seconds(HERE, paced._headers["greedy"], None, 2.3)
-    assert paced.pace.slows(greedy, 2.3)
-    assert not shares.must_rest(greedy, 9, 2.3)
+    shares, greedy = shares_of(paced.pace), paced.ids["greedy"]
+    shares.admits("ann", 0.0)
+    assert not shares.is_matched("ann")  # it is alone
+    for _ in range(51):
+        paced.refuse("greedy", 0.0)
+    shares.count(greedy, 0.0)
+    assert shares.is_matched("ann")
+    shares.admits("ann", 0.0)
+    assert shares.is_matched("ann")  # two against one
+    assert shares.is_matched(greedy)
+    shares.admits("ann", 0.0)
+    assert not shares.is_matched("ann")  # three against one

@@ -1,5 +1,6 @@
 """Clients that send on after refusals are slowed down by their keys; no others are."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,30 @@ def test_refusals_beyond_a_burst_pause_their_connections_ever_longer_up_to_a_sec
     # At 200 a second, the next ones are due after 5, 10 and 15 ms.
     pauses = [paced.refuse("greedy", 9.0) for _ in range(3)]
     assert pauses == pytest.approx([0.005, 0.01, 0.015])
-    assert max(paced.refuse("greedy", 9.0) for _ in range(300)) == pytest.approx(1)
+    assert max(paced.refuse("greedy", 9.0) for _ in range(196)) == pytest.approx(0.995)
+
+
+def test_pauses_of_a_key_that_sends_on_and_on_end_at_times_that_are_spread_evenly(
+    paced: Paced,
+) -> None:
+    for _ in range(250):
+        paced.refuse("greedy", 9.0)
+    ends = sorted(paced.refuse("greedy", 9.0) for _ in range(400))
+    assert ends[0] >= 0.5
+    assert ends[-1] <= 1
+    # 400 ends in half a second: one in 1.25 ms, and nowhere a gap of twice that.
+    assert max(later - end for end, later in pairwise(ends)) < 0.0025
+
+
+def test_a_refusal_that_a_key_has_not_caused_does_not_count(paced: Paced) -> None:
+    for _ in range(300):
+        paced.pace.excuse(paced.ids["modest"])
+        assert paced.refuse("modest", 9.0) == 0
+    assert not paced.pace.slows(paced.ids["modest"], 9.0)
+    paced.pace.excuse(paced.ids["modest"])
+    for _ in range(51):  # only the next refusal is excused, and only that of the same key
+        paced.refuse("greedy", 9.0)
+    assert paced.refuse("greedy", 9.0) > 0
 
 
 def test_a_key_that_is_refused_200_times_a_second_is_not_paused(paced: Paced) -> None:
