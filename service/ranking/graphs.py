@@ -98,8 +98,8 @@ class RankingGraph:
             added: item vectors of the added items, `[added, hidden]`; None: there are none.
             hidden: the items that no query ranks, unless its mask allows them; None: none are.
         """
-        shapes = {each.name: each.shape for each in session.get_outputs()}
-        none_added = np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32)
+        shapes = {each.name: each.shape for each in session.get_inputs()}
+        none_added = np.zeros((0, shapes[TENSORS.added][1]), dtype=np.float32)
         self.added = none_added if added is None else added
         self._session = session
         self._num_items = num_items

@@ -12,6 +12,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from export.contract.bundle import Bundle, BundleError, BundleLayout
+from export.contract.model_file import without_output
+from export.contract.tensors import TENSORS
 from service.errors import StudentError
 from service.setting_parts.bundles import DEFAULT_PROVIDER
 
@@ -59,6 +61,8 @@ def open_session(
 ) -> ort.InferenceSession:
     """Opens `graph` in onnxruntime and checks that it has an input or output for each of `names`.
 
+    If `has_table(providers)` is false, the session has no output `table`, whatever the graph has.
+
     `providers`: names of execution providers, the preferred one first. The CPU runs the nodes that
     none of them supports.
 
@@ -76,7 +80,9 @@ def open_session(
         }
         for name, value in values.items():
             options.add_initializer(name, value)
-        session = ort.InferenceSession(graph.content, options, providers=[*providers])
+        keeps_table = has_table(providers)
+        content = graph.content if keeps_table else without_output(graph.content, TENSORS.table)
+        session = ort.InferenceSession(content, options, providers=[*providers])
     except Exception as error:  # onnxruntime's errors have no common base class
         raise BundleError(f"{graph.path}: {error}") from error
     # Without its driver, onnxruntime leaves a provider out and only logs this.
@@ -86,9 +92,19 @@ def open_session(
             "leave it out of EXECUTION_PROVIDERS"
         )
     present = {each.name for each in (*session.get_inputs(), *session.get_outputs())}
-    if missing := [name for name in names if name not in present]:
+    removed = set() if keeps_table else {TENSORS.table}
+    if missing := [name for name in names if name not in present | removed]:
         raise BundleError(f"{graph.path}: no input or output {', '.join(missing)}")
     return session
+
+
+def has_table(providers: Sequence[str]) -> bool:
+    """Returns whether sessions of `providers` have the output `table`: only the CPU's alone do.
+
+    The output is a constant of the graph, which OpenVINO's provider refuses as "duplicate
+    definition", and which is not needed on a device.
+    """
+    return tuple(providers) == CPU
 
 
 def shared_tables(bundle: Bundle) -> Tables:

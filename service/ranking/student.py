@@ -17,6 +17,7 @@ from service.ranking.graphs import CommonCaseGraph, RankingGraph
 from service.ranking.onnx_session import (
     CPU,
     GraphFile,
+    has_table,
     open_session,
     run_session,
     shared_tables,
@@ -72,6 +73,9 @@ class Student:
         self._ranking_graph = RankingGraph(
             open_session(model, astuple(TENSORS), providers), num_items
         )
+        if TENSORS.table not in self._tables and not has_table(providers):
+            by_cpu = RankingGraph(open_session(model, astuple(TENSORS)), num_items)
+            self._tables = {**self._tables, TENSORS.table: by_cpu.table()}
         self._common_case_of_bundle = (
             CommonCaseGraph(open_session(common_case, COMMON_CASE_TENSORS, providers), num_items)
             if common_case

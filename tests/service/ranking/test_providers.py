@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
 import pytest
 from pydantic import ValidationError
 
 from distilled_recommender.files import BUNDLE, carried
-from export.contract.bundle import BundleError
+from export.contract.bundle import BundleError, load_bundle
 from service.bundles.checking import BundleChecks, checks_of
 from service.bundles.loading import load_recommender
 from service.ranking.onnx_session import CPU, GraphFile, open_session
 from service.ranking.recommender import Query
+from service.ranking.student import Student
 from service.settings import Settings
 
 OTHERS = [each for each in ort.get_available_providers() if each not in CPU]
@@ -31,6 +33,18 @@ def test_another_provider_ranks_as_the_cpu_does(provider: str, tmp_path: Path) -
         assert by_other.item_ids == by_cpu.item_ids
         scores = [[score for _, score in each.ranking] for each in (by_other, by_cpu)]
         assert scores[0] == pytest.approx(scores[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("provider", OTHERS)
+def test_a_graph_has_no_output_of_the_table_for_another_provider_and_the_table_is_the_same(
+    provider: str,
+) -> None:
+    graph, providers = GraphFile.read(carried(BUNDLE) / "model.onnx"), [provider, *CPU]
+    outputs = open_session(graph, ["table"], providers).get_outputs()
+    assert [each.name for each in outputs] == ["item_indices", "scores"]
+    bundle = load_bundle(carried(BUNDLE))
+    by_cpu, by_other = Student.of_bundle(bundle), Student.of_bundle(bundle, providers)
+    assert np.array_equal(by_other.table(), by_cpu.table())
 
 
 def test_an_unknown_provider_is_refused_with_those_that_there_are() -> None:
