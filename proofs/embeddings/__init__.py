@@ -60,7 +60,7 @@ def prove(
     gguf: str = "work/embeddings/gemma-3-270m-q4_k_m.gguf",
     server: str = SERVER,
     server_model: str = "multilingual-e5-small",
-    llm_titles: int = 5_000,
+    llm_titles: int = 20_000,
     killed_titles: int = 1_000,
     work: Path = Path("work/embeddings"),
 ) -> Iterator[Figure]:
