@@ -223,12 +223,14 @@ class Recommender:
         if not query.history:
             return None
         try:
+            query = _possible(query)
             return self._or_seen_items(query, self.student.rank(query))
         except StudentError:
             logger.exception("the student failed; similar items are recommended instead")
             return None
 
     def _rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking | None]:
+        queries = list(map(_possible, queries))
         groups = [(each.k, each.mask_seen) if each.history else None for each in queries]
         return answer_by_group(queries, groups, self._rank_alike)
 
@@ -335,3 +337,8 @@ class Recommender:
         """Returns the ranking with items instead of item indices."""
         item = self.catalog.item
         return [(item(index), score) for index, score in ranking]
+
+
+def _possible(query: IndexQuery) -> IndexQuery:
+    """Returns `query`, with seen items allowed if its filters allow no other; this saves a run."""
+    return replace(query, mask_seen=False) if query.leaves_no_unseen() else query

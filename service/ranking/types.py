@@ -89,3 +89,17 @@ class IndexQuery:
         Items of `history` are not among them, because the graphs mask these items themselves.
         """
         return (*self.excluded, *self.unread) if self.unread and self.mask_seen else self.excluded
+
+    def leaves_no_unseen(self) -> bool:
+        """Returns whether the filters allow only items that are seen or excluded.
+
+        Returns False without looking if there are no filters, or if seen items are not left out.
+        """
+        if self.allowed is None or not self.mask_seen:
+            return False
+        closed = [0, *self.history, *self.closed]
+        if np.count_nonzero(self.allowed) > len(closed):
+            return False
+        unseen = self.allowed.copy()
+        unseen[closed] = False
+        return not unseen.any()

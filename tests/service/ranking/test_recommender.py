@@ -1,5 +1,6 @@
 """The bundle's ring a … h: after `c` come d, e, f, g, h, a, b; h is the most popular item."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from service.bundles.loading import load_recommender
 from service.errors import InvalidRequestError, StudentError
 from service.ranking.filters import AttributeFilter
 from service.ranking.recommender import Query, Recommendations, Recommender
+from service.ranking.types import IndexQuery, Ranking
 
 ITEM_IDS = st.sampled_from("abcdefghxyz")  # x, y, z are unknown
 
@@ -75,6 +77,31 @@ def test_a_k_beyond_the_catalog_recommends_all_unseen_items(recommender: Recomme
 def test_seen_items_come_back_when_no_other_item_is_left(recommender: Recommender) -> None:
     answer = recommender.recommend(Query(list("abcdefgh"), k=3, exclude=["b"]))
     assert (ids(answer), answer.source) == ("acd", "student")
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_filter_that_leaves_only_seen_items_costs_one_run_of_the_student(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    runs = list[int]()
+    rank, rank_many = recommender.student.rank, recommender.student.rank_many
+
+    def counted(query: IndexQuery) -> Ranking:
+        runs.append(1)
+        return rank(query)
+
+    def many_counted(queries: Sequence[IndexQuery]) -> Sequence[Ranking]:
+        runs.append(len(queries))
+        return rank_many(queries)
+
+    monkeypatch.setattr(recommender.student, "rank", counted)
+    monkeypatch.setattr(recommender.student, "rank_many", many_counted)
+    query = Query(["d", "c"], k=3, allow={"letter": ["d", "c"]})
+    plain = Query(["d", "c"], k=3, allow={"letter": ["d", "e"]})
+    answers = recommender.recommend_many([query] * number)
+    assert {ids(each) for each in answers} == {"dc"}
+    assert runs == [number]
+    assert ids(recommender.recommend(plain)) == "e"
 
 
 @pytest.mark.parametrize(("history", "source"), [([], "catalog"), (["c"], "student")])
