@@ -1,4 +1,4 @@
-"""A proxy on loopback before an embeddings server, which counts the texts that were answered."""
+"""A proxy on loopback before a server with OpenAI's API, which counts what was answered."""
 
 import json
 import threading
@@ -18,7 +18,8 @@ class CountingProxy:
     """Forwards requests to a server; a request that the server does not answer ends with 502.
 
     Attributes:
-        answered: how often each text was answered.
+        answered: how often each text was answered: each to embed, and each prompt.
+        requests: how often each request was answered, by its path and body.
         unanswered: number of requests that the server did not answer.
         after_answer: called after each answer, with the number of texts that were answered.
     """
@@ -28,12 +29,17 @@ class CountingProxy:
 
         `target` is the address of the server's API, such as `http://127.0.0.1:8000/v1`.
         """
-        self.answered: Counter[str] = Counter()
-        self.unanswered = 0
+        self.reset()
         self.after_answer: Callable[[int], None] = lambda _: None
         self._target, self._lock = target, threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+
+    def reset(self) -> None:
+        """Forgets all that was counted."""
+        self.answered: Counter[str] = Counter()
+        self.requests: Counter[tuple[str, bytes]] = Counter()
+        self.unanswered = 0
 
     @property
     def url(self) -> str:
@@ -66,7 +72,9 @@ class CountingProxy:
             return HTTPStatus.BAD_GATEWAY, b"the server does not answer"
         if answer.is_success:
             with self._lock:
-                self.answered.update(json.loads(body)["input"])
+                asked = json.loads(body)
+                self.answered.update(asked["input"] if "input" in asked else [asked["prompt"]])
+                self.requests[path, body] += 1
                 total = self.answered.total()
             self.after_answer(total)
         return answer.status_code, answer.content
