@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import signal
 import subprocess
 import time
@@ -44,6 +45,7 @@ class RayProgram:
             "PYTHONPATH": str(ROOT),
             "RAY_TMPDIR": self._folder.name,
             "RAY_ADDRESS": "local",
+            "RAY_AUTH_TOKEN": secrets.token_hex(16),  # Ray would write one into the home folder
             "RAY_USAGE_STATS_ENABLED": "0",
             "OMP_NUM_THREADS": str(torch.get_num_threads()),  # they decide the last digits
         }
