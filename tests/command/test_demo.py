@@ -6,6 +6,7 @@ from distilled_recommender import demo
 from distilled_recommender.app import main
 from distilled_recommender.files import KNOWLEDGE, MOVIELENS
 from tests.live.conftest import free_port
+from training.distillation import process_pool
 from training.errors import ConfigError
 from training.settings.experiment import Experiment
 from training.workplace import Workplace
@@ -20,8 +21,9 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("prepared")
 def test_the_demo_ends_with_an_answered_query_of_the_service(
-    chain_config: Path, capsys: pytest.CaptureFixture[str]
+    chain_config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(process_pool, "usable_cores", lambda: 1)  # each process imports torch
     work = chain_config.parent / "work"
     options = ["--work", str(work), "--port", str(free_port()), "--once"]
 

@@ -1,12 +1,29 @@
 """The programs `distill` and `evaluate`, from a dataset and knowledge on disk to a table."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.training.conftest import make_chain, write_chain
 from training import distill, evaluate
 from training.distillation.checkpoint import best_on_validation, load_checkpoint
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of an experiment whose students are trained, one process a core."""
+    folder = tmp_path_factory.mktemp("trained")
+    assert run_distill(write_chain(make_chain(), folder)) == 0
+    return folder
+
+
+@pytest.fixture
+def trained(trained_once: Path, tmp_path: Path) -> Path:
+    """An experiment whose students are trained; each test gets a copy of it."""
+    shutil.copytree(trained_once, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "chain.toml"
 
 
 def run_distill(chain_config: Path, *options: str) -> int:
@@ -21,10 +38,8 @@ def checkpoints(chain_config: Path) -> list[str]:
     return sorted(path.name for path in (chain_config.parent / "work/chain/checkpoints").iterdir())
 
 
-def test_every_variant_is_trained_with_every_seed(chain_config: Path) -> None:
-    assert run_distill(chain_config) == 0
-
-    assert checkpoints(chain_config) == ["distilled-0", "distilled-1", "plain-0", "plain-1"]
+def test_every_variant_is_trained_with_every_seed(trained: Path) -> None:
+    assert checkpoints(trained) == ["distilled-0", "distilled-1", "plain-0", "plain-1"]
 
 
 def test_options_narrow_what_is_trained(chain_config: Path) -> None:
@@ -45,7 +60,7 @@ def test_students_that_were_trained_too_briefly_are_told_before_the_verdict_too(
 ) -> None:
     chain_config.write_text(chain_config.read_text().replace("max_epochs = 3", "max_epochs = 1"))
 
-    run_distill(chain_config)
+    run_distill(chain_config, "--workers", "1")
     told = capsys.readouterr().out
     run_evaluate(chain_config)
 
@@ -74,11 +89,11 @@ def test_a_current_checkpoint_is_not_trained_again(
 
 
 def test_with_refit_the_best_student_is_trained_again_on_held_out_rows_once(
-    chain_config: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = chain_config.parent / "work/chain"
-    assert run_distill(chain_config, "--refit", "--workers", "1") == 0
-    assert checkpoints(chain_config) == ["distilled-0", "distilled-1", "plain-0", "plain-1"]
+    folder = trained.parent / "work/chain"
+    assert run_distill(trained, "--refit", "--workers", "1") == 0
+    assert checkpoints(trained) == ["distilled-0", "distilled-1", "plain-0", "plain-1"]
     best = best_on_validation(
         [load_checkpoint(folder / "checkpoints" / f"distilled-{seed}") for seed in (0, 1)],
         "distilled",
@@ -90,7 +105,7 @@ def test_with_refit_the_best_student_is_trained_again_on_held_out_rows_once(
         assert refitted.best_epoch == best.description.best_epoch
     assert "trained on all rows" in capsys.readouterr().out
 
-    assert run_distill(chain_config, "--refit", "--workers", "1") == 0
+    assert run_distill(trained, "--refit", "--workers", "1") == 0
     assert all(f"{name} is current, nothing to do" in capsys.readouterr().out for name in names[:1])
 
 
@@ -103,13 +118,11 @@ def test_without_every_distilled_student_nothing_is_refitted(
 
 
 def test_evaluate_prints_and_writes_a_row_for_everything_that_ranks(
-    chain_config: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_distill(chain_config)
+    assert run_evaluate(trained) == 0
 
-    assert run_evaluate(chain_config) == 0
-
-    results = json.loads((chain_config.parent / "work/chain/results/results.json").read_text())
+    results = json.loads((trained.parent / "work/chain/results/results.json").read_text())
     rows = {row["name"]: row for row in results["rows"]}
     assert list(rows) == [
         "popularity",
@@ -127,25 +140,21 @@ def test_evaluate_prints_and_writes_a_row_for_everything_that_ranks(
 
 
 def test_a_student_of_other_settings_is_not_measured(
-    chain_config: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_distill(chain_config)
-    run_distill(
-        chain_config, "--seed", "7"
-    )  # a seed that the experiment does not have: not measured
-    assert run_evaluate(chain_config) == 0
-    chain_config.write_text(
-        chain_config.read_text().replace("[training]", "[training]\nweight_decay = 0.5")
-    )
-    assert run_evaluate(chain_config) == 2
+    # A seed that the experiment does not have: not measured.
+    run_distill(trained, "--seed", "7", "--workers", "1")
+    assert run_evaluate(trained) == 0
+    text = trained.read_text()
+    trained.write_text(text.replace("[training]", "[training]\nweight_decay = 0.5"))
+    assert run_evaluate(trained) == 2
     assert "trained with other settings" in capsys.readouterr().err
 
 
-def test_the_student_to_export_is_the_best_distilled_one_on_validation(chain_config: Path) -> None:
-    run_distill(chain_config)
-    run_evaluate(chain_config)
+def test_the_student_to_export_is_the_best_distilled_one_on_validation(trained: Path) -> None:
+    run_evaluate(trained)
 
-    results = json.loads((chain_config.parent / "work/chain/results/results.json").read_text())
+    results = json.loads((trained.parent / "work/chain/results/results.json").read_text())
     figures = {
         name: student["validation"]["NDCG@20"]
         for name, student in results["students"].items()
