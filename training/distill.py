@@ -20,7 +20,7 @@ from training.data.storage import load_dataset
 from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import Checkpoint, is_trained, signs_in
 from training.distillation.distributed import is_distributed, leave_process_group
-from training.distillation.job import Job, jobs_of, run_job
+from training.distillation.job import Job, jobs_of, refuse_untrained, run_job
 from training.distillation.process_pool import side_by_side
 from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
 from training.evaluation.yardstick import SELECTION_METRIC
@@ -71,16 +71,21 @@ def distill(experiment: Experiment, workplace: Workplace, options: DistillOption
     `options` can select one variant, and seeds other than the default ones. With `options.refit`,
     the best student of one variant is also refitted, in two ways (`refits_of_best`). The variant
     is the selected one, or `DISTILLED` if none is selected.
+
+    Raises:
+        CheckpointError: a refit is asked for, but not all students that it is chosen from are
+            trained already or trained now. Then nothing is trained.
     """
     dataset = load_dataset(workplace.dataset)
-    jobs = _jobs(experiment, workplace, dataset, options)
+    jobs = list(_jobs(experiment, workplace, dataset, options))
+    chosen_from = list(_refit_jobs(experiment, workplace, dataset, options))
+    names = {job.name for job in jobs}
+    refuse_untrained((job for job in chosen_from if job.name not in names), workplace.checkpoints)
     trained = _train(jobs, workplace.checkpoints, options)
     for sign in signs_in(trained, experiment, dataset):
         say(sign)
     if options.refit:
-        variant = options.variant or DISTILLED
-        jobs = jobs_of(experiment, dataset, _knowledge(experiment, workplace, dataset), [variant])
-        refits = refits_of_best(jobs, workplace.checkpoints, variant)
+        refits = refits_of_best(chosen_from, workplace.checkpoints, options.variant or DISTILLED)
         _train(refits.values(), workplace.refits, options)
     leave_process_group()
 
@@ -114,6 +119,15 @@ def _jobs(
             knowledge = _knowledge(experiment, workplace, dataset)
         for seed in distinct_seeds(options.seed) or experiment.training.seeds:
             yield Job(experiment, dataset, variant, seed, knowledge)
+
+
+def _refit_jobs(
+    experiment: Experiment, workplace: Workplace, dataset: Dataset, options: DistillOptions
+) -> Iterator[Job]:
+    """Yields the jobs whose best student is refitted, one per seed of the experiment."""
+    if options.refit:
+        knowledge = _knowledge(experiment, workplace, dataset)
+        yield from jobs_of(experiment, dataset, knowledge, [options.variant or DISTILLED])
 
 
 def _knowledge(experiment: Experiment, workplace: Workplace, dataset: Dataset) -> Knowledge:

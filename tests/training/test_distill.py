@@ -109,12 +109,29 @@ def test_with_refit_the_best_student_is_trained_again_on_held_out_rows_once(
     assert all(f"{name} is current, nothing to do" in capsys.readouterr().out for name in names[:1])
 
 
-def test_without_every_distilled_student_nothing_is_refitted(
+def test_a_refit_without_every_seed_to_choose_from_is_refused_before_anything_is_trained(
     chain_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With one seed only, validation has not chosen among the seeds."""
-    assert run_distill(chain_config, "--seed", "0", "--refit", "--workers", "1") == 2
+    """With one seed only, validation cannot choose among the seeds."""
+    refit_of_one_seed = ("--seed", "0", "--refit", "--workers", "1")
+
+    assert run_distill(chain_config, *refit_of_one_seed) == 2
+
     assert "distilled-1: missing" in capsys.readouterr().err
+    assert not (chain_config.parent / "work/chain/checkpoints").exists()
+
+
+def test_a_refit_of_one_seed_uses_the_other_seeds_that_were_trained_before(
+    chain_config: Path,
+) -> None:
+    options = ("--variant", "plain", "--workers", "1")
+    assert run_distill(chain_config, *options, "--seed", "1") == 0
+
+    assert run_distill(chain_config, *options, "--seed", "0", "--refit") == 0
+
+    refits = sorted(path.name for path in (chain_config.parent / "work/chain/refits").iterdir())
+    assert len(refits) == 2
+    assert refits[0] in {"plain-0-refit", "plain-1-refit"}
 
 
 def test_evaluate_prints_and_writes_a_row_for_everything_that_ranks(

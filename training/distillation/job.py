@@ -331,11 +331,19 @@ def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
     Raises:
         CheckpointError: a checkpoint is missing, damaged, or was trained with other settings.
     """
-    return [_current_checkpoint(job, folder / job.name) for job in jobs]
+    jobs = list(jobs)
+    refuse_untrained(jobs, folder)
+    return [load_checkpoint(folder / job.name) for job in jobs]
 
 
-def _current_checkpoint(job: Job, folder: Path) -> Checkpoint:
-    if not is_trained(folder, job.stamp):
-        program = DISTILL_REFIT if job.refit else DISTILL
-        raise CheckpointError(f"{folder}: missing or trained with other settings; run {program}")
-    return load_checkpoint(folder)
+def refuse_untrained(jobs: Iterable[Job], folder: Path) -> None:
+    """Checks that `folder` has an up-to-date checkpoint of each of `jobs`, without loading it.
+
+    Raises:
+        CheckpointError: a checkpoint is missing, or was trained with other settings.
+    """
+    for job in jobs:
+        path = folder / job.name
+        if not is_trained(path, job.stamp):
+            program = DISTILL_REFIT if job.refit else DISTILL
+            raise CheckpointError(f"{path}: missing or trained with other settings; run {program}")
