@@ -42,7 +42,7 @@ SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
 
 # Values for settings that the provenance of old knowledge lacks, because they did not exist yet.
 # They give the behaviour of that time, which differs from the present default of the setting.
-FORMER_VALUES = {"title_shares": (0.0,)}
+FORMER_VALUES = {"kind": "retrieval", "title_shares": (0.0,)}
 
 
 @dataclass(frozen=True)

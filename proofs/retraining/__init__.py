@@ -53,6 +53,8 @@ patience = 2
 [distillation]
 ranking_weight = 0.1
 position_temperature = 3.0
+confidence = false
+consistency = false
 offset_dropout = 0.1
 """
 """Teacher and seed as in configs/learn.toml, student as in configs/movielens.toml, fewer steps."""

@@ -1,9 +1,9 @@
 """Proves that the programs run on data which no config of this project names, without settings.
 
 Two sets: a generated shop, and the ratings of MovieLens before a moment at 60 % of their time, as
-if the others had not happened yet. The experiment file of each has the section [data] and the kind
-of the teacher, since the default kind reads every history, which takes an hour. All else is the
-default. The programs from `prepare` to `export --refit` and `ladder` then run as a user calls them.
+if the others had not happened yet. The experiment file of each has the section [data] only; all
+else is the default. The programs from `prepare` to `export --refit` and `ladder` then run as a user
+calls them.
 
 python -m proofs untouched [--seeds N ...] [--customers N] [--work PATH]
     [--without-ladder] [--only NAME] [--interactions PATH --items PATH]
@@ -26,7 +26,6 @@ from training.data.sources.movielens import read_movielens
 from training.data.sources.tables import read_tables
 from training.errors import ConfigError
 
-SETTINGS = '[teacher]\nkind = "titles"\n'
 SHARE = 0.6  # of the time range; the earlier cut has the interactions before it
 
 Numbers = Annotated[tuple[int, ...], Parameter(consume_multiple=1)]
@@ -66,7 +65,7 @@ def prove(
         }
         chosen = {name: raw for name, raw in sets.items() if only in (None, name)}
         ladder = not without_ladder
-        yield from measured(folder.absolute(), chosen, SETTINGS, seeds, with_ladder=ladder)
+        yield from measured(folder.absolute(), chosen, "", seeds, with_ladder=ladder)
 
 
 def measured(

@@ -82,6 +82,8 @@ CONFIG = """
 name = "chain"
 [data]
 source = "movielens"
+[teacher]
+kind = "retrieval"
 [student]
 max_history_length = 4
 hidden_size = 16

@@ -71,7 +71,7 @@ def test_knowledge_of_another_teacher_is_refused_by_the_setting_that_differs(
     save_knowledge(knowledge, tmp_path)
     load_knowledge(tmp_path, tiny_dataset, TeacherConfig(kind="titles"))
     with pytest.raises(KnowledgeError, match=r"teacher\.kind = 'titles'.* has 'retrieval'"):
-        load_knowledge(tmp_path, tiny_dataset, TeacherConfig())
+        load_knowledge(tmp_path, tiny_dataset, TeacherConfig(kind="retrieval"))
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,23 @@ def test_knowledge_of_before_the_blend_counts_as_one_without_titles(
 ) -> None:
     provenance = {"settings": {"kind": "retrieval"}}
     save_knowledge(replace(knowledge_about(tiny_dataset), provenance=provenance), tmp_path)
-    load_knowledge(tmp_path, tiny_dataset, TeacherConfig(title_shares=(0.0,)))
+    made_by = TeacherConfig(kind="retrieval", title_shares=(0.0,))
+    load_knowledge(tmp_path, tiny_dataset, made_by)
     with pytest.raises(KnowledgeError, match=r"teacher\.title_shares = \(0\.0,\)"):
-        load_knowledge(tmp_path, tiny_dataset, TeacherConfig())
+        load_knowledge(tmp_path, tiny_dataset, TeacherConfig(kind="retrieval"))
+
+
+def test_knowledge_of_before_there_were_kinds_is_of_a_retrieval_teacher(
+    tmp_path: Path, tiny_dataset: Dataset
+) -> None:
+    """That of assets/movielens, for example."""
+    provenance = {"settings": {"model": "smollm2"}}
+    save_knowledge(replace(knowledge_about(tiny_dataset), provenance=provenance), tmp_path)
+    made_by = TeacherConfig(kind="retrieval", title_shares=(0.0,))
+
+    load_knowledge(tmp_path, tiny_dataset, made_by)
+    with pytest.raises(KnowledgeError, match=r"teacher\.kind = 'retrieval'.* has 'titles'"):
+        load_knowledge(tmp_path, tiny_dataset, TeacherConfig(kind="titles"))
 
 
 @pytest.mark.parametrize(("share", "is_refused"), [(0.0, False), (0.2, True)])
@@ -135,7 +149,8 @@ def test_title_decays_matter_only_where_titles_have_a_share(
     tmp_path: Path, tiny_dataset: Dataset, share: float, is_refused: bool
 ) -> None:
     made_by, expected = (
-        TeacherConfig(title_shares=(share,), title_decays=(decay,)) for decay in (0.3, 0.5)
+        TeacherConfig(kind="retrieval", title_shares=(share,), title_decays=(decay,))
+        for decay in (0.3, 0.5)
     )
     provenance = {"settings": made_by.model_dump()}
     save_knowledge(replace(knowledge_about(tiny_dataset), provenance=provenance), tmp_path)

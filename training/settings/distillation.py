@@ -20,7 +20,7 @@ class DistillationConfig(Section):
     }
 
     ranking_weight: float = Field(
-        default=0.5, ge=0, le=1, description="share of the list loss in the total; 0 = no lists"
+        default=0.3, ge=0, le=1, description="share of the list loss in the total; 0 = no lists"
     )
     list_length: int = Field(
         default=10, ge=1, description="K: number of items of a ranking list that are used"
@@ -44,10 +44,10 @@ class DistillationConfig(Section):
     )
     position: bool = Field(default=True, description="weight listed items by rank, paper eq. 6")
     confidence: bool = Field(
-        default=False, description="weight listed items by the teacher's distance, paper eq. 7"
+        default=True, description="weight listed items by the teacher's distance, paper eq. 7"
     )
     consistency: bool = Field(
-        default=False,
+        default=True,
         description="weight listed items by agreement with the student's own top K, paper eq. 8",
     )
     gamma_position: float = Field(
@@ -60,7 +60,7 @@ class DistillationConfig(Section):
         default=0.1, gt=0, description="weight of `consistency` in eq. 10, if that is on"
     )
     position_temperature: float = Field(
-        default=1.0, gt=0, description="temperature beta of paper eq. 6"
+        default=3.0, gt=0, description="temperature beta of paper eq. 6"
     )
     confidence_temperature: float | None = Field(
         default=None,

@@ -31,7 +31,7 @@ class TrainingConfig(Section):
 
     seeds: Seeds = Field(default=(0, 1, 2), description="seeds; one student is trained per seed")
     batch_size: int = Field(default=64, ge=1, description="number of histories in a step")
-    learning_rate: float = Field(default=1e-3, gt=0, description="learning rate of AdamW")
+    learning_rate: float = Field(default=2e-3, gt=0, description="learning rate of AdamW")
     weight_decay: float = Field(default=0.0, ge=0, description="weight decay of AdamW")
     matmul_precision: Literal["highest", "medium"] = Field(
         default="highest",
@@ -102,9 +102,9 @@ class TrainingConfig(Section):
         description="compute several short histories in one row of a step, which takes less time; "
         "for SASRec",
     )
-    max_epochs: int = Field(default=30, ge=1, description="maximum number of epochs")
+    max_epochs: int = Field(default=100, ge=1, description="maximum number of epochs")
     patience: int = Field(
-        default=3,
+        default=10,
         ge=1,
         description="number of epochs without a better validation NDCG@20 after which training "
         "stops",

@@ -51,7 +51,7 @@ class StudentConfig(Section):
         default=16, ge=1, description="Caser's horizontal filters of each height"
     )
     vertical_filters: int = Field(default=4, ge=1, description="Caser's vertical filters")
-    dropout: float = Field(default=0.2, ge=0, lt=1, description="dropout rate in training")
+    dropout: float = Field(default=0.4, ge=0, lt=1, description="dropout rate in training")
 
     @field_validator("num_heads")
     @classmethod

@@ -119,7 +119,7 @@ class TeacherConfig(Section):
     }
 
     kind: TeacherKind = Field(
-        default="retrieval",
+        default="titles",
         description="`retrieval` reads histories and matches titles; `generative` writes the next "
         "title; `titles` reads each title by itself, which takes minutes, and answers with the "
         "titles nearest to those of the history; `tf-idf` and `word-vectors` do the same by the "

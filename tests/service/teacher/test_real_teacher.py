@@ -79,6 +79,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [data]
         source = "movielens"
         [teacher]
+        kind = "retrieval"
         model = "smollm2"
         precision = "float32"
         projection_size = 8

@@ -72,8 +72,7 @@ def test_the_control_of_near_titles_is_left_out_if_a_titles_teacher_ranks_by_the
     content = json.loads(description.read_text())
     content["provenance"]["decay"] = decay
     description.write_text(json.dumps(content))
-    with config.open("a") as file:
-        file.write('[teacher]\nkind = "titles"\n')
+    config.write_text(config.read_text().replace('kind = "retrieval"', 'kind = "titles"'))
     rows = ("CE", "DLLM2Rec", "DLLM2Rec with cold bonus", "control title-neighbour lists")
 
     assert run_ladder(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
@@ -196,8 +195,7 @@ def test_a_first_teacher_without_lists_is_refused_before_anything_is_trained(
     work = config.parent / "work" / "chain"
     knowledge_of_titles(config, num_lists=0, settings={"kind": "titles"})
     shutil.rmtree(work / "knowledge")
-    with config.open("a") as file:
-        file.write('[teacher]\nkind = "titles"\n')
+    config.write_text(config.read_text().replace('kind = "retrieval"', 'kind = "titles"'))
 
     assert run_ladder(config, "--students", "caser", "--rows", "CE", "DLLM2Rec") == 2
 

@@ -1,3 +1,4 @@
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from training.settings.experiment import load_experiment
 from training.settings.teacher import TeacherConfig
 from training.workplace import with_teacher
 
+CONFIGS = sorted(Path(__file__).parents[3].glob("configs/*.toml"))
 START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
 
 
@@ -30,7 +32,10 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
             "[teacher]\nkind = 'generative'\nlayers = 6",
             "6: a generative teacher needs all layers",
         ),
-        ("[teacher]\nmodel = 'openai:m'", r"model = 'openai:m': .*needs kind = .*'titles'"),
+        (
+            "[teacher]\nkind = 'retrieval'\nmodel = 'openai:m'",
+            r"model = 'openai:m': .*needs kind = .*'titles'",
+        ),
         (
             "[teacher]\nkind = 'generative'\nmodel = 'sentence:m'",
             r"model = 'sentence:m': .*needs kind = 'fusion' or 'fusion-without-titles' or ",
@@ -48,15 +53,15 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
             "'smollm2' reads titles without a prefix",
         ),
         ("[teacher]\nkind = 'titles'\nbudget_tokens = 9", "limit it by budget_sequences"),
-        ("[other_teachers.titles]\nsize = 3", r"other_teachers\.titles\.size = 3"),
-        ("[other_teachers]\ntitles = 3", r"other_teachers\.titles = 3"),
+        ("[other_teachers.retrieval]\nsize = 3", r"other_teachers\.retrieval\.size = 3"),
+        ("[other_teachers]\nretrieval = 3", r"other_teachers\.retrieval = 3"),
         ("[other_teachers.titel]\nlayers = 3", r"other_teachers\.titel"),
         (
-            "[other_teachers.titles]\nlist_length = 5\n[distillation]\nlist_length = 6",
-            "list_length = 6: must be at most 5, the value of other_teachers.titles.list_length",
+            "[other_teachers.retrieval]\nlist_length = 5\n[distillation]\nlist_length = 6",
+            "list_length = 6: must be at most 5, the value of other_teachers.retrieval.list_length",
         ),
-        ("[other_teachers.retrieval]\nlayers = 3", r"is the kind of \[teacher\]; set it there"),
-        ("[other_teachers.titles]\nkind = 'generative'", "titles.kind = 'generative'"),
+        ("[other_teachers.titles]\nlayers = 3", r"is the kind of \[teacher\]; set it there"),
+        ("[other_teachers.retrieval]\nkind = 'generative'", "retrieval.kind = 'generative'"),
         (
             "[distillation]\nlist_length = 11",
             "must be at most 10, the value of teacher.list_length",
@@ -111,9 +116,29 @@ def test_an_error_does_not_repeat_a_password_in_an_address(tmp_path: Path) -> No
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("path", sorted(Path(__file__).parents[3].glob("configs/*.toml")), ids=str)
+@pytest.mark.parametrize("path", CONFIGS, ids=str)
 def test_every_config_of_the_repository_loads(path: Path) -> None:
     assert load_experiment(path).name in path.stem
+
+
+CHANGED_DEFAULTS = {
+    "teacher": {"kind"},
+    "student": {"dropout"},
+    "training": {"learning_rate", "max_epochs", "patience"},
+    "distillation": {
+        *("ranking_weight", "position_temperature", "confidence", "consistency"),
+    },
+}
+"""Settings whose defaults were chosen by validation after runs had been stored."""
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=str)
+def test_every_config_names_the_settings_whose_defaults_changed(path: Path) -> None:
+    """So stored runs of the config are found, and a deployment goes on as before."""
+    given = tomllib.loads(path.read_text())
+
+    for section, names in CHANGED_DEFAULTS.items():
+        assert names <= given[section].keys(), section
 
 
 def test_the_example_needs_no_gpu() -> None:
@@ -136,7 +161,7 @@ def test_an_unreadable_file_is_refused_by_name(tmp_path: Path) -> None:
         load_experiment(tmp_path / "latin.toml")
 
 
-def test_by_default_cross_entropy_position_weights_and_embeddings_are_on(
+def test_by_default_cross_entropy_all_weights_of_lists_and_embeddings_are_on(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "tiny.toml"
@@ -146,7 +171,7 @@ def test_by_default_cross_entropy_position_weights_and_embeddings_are_on(
 
     method = experiment.distillation
     assert (experiment.training.loss, experiment.training.robust_weight) == ("cross-entropy", 0)
-    assert (method.position, method.confidence, method.consistency) == (True, False, False)
+    assert (method.position, method.confidence, method.consistency) == (True, True, True)
     assert (method.embeddings, method.offset, method.weight_form) == (True, True, "paper")
 
 
@@ -154,7 +179,7 @@ def test_by_default_cross_entropy_position_weights_and_embeddings_are_on(
     ("settings", "names"),
     [
         ({}, {"precision"}),  # stamps from before there was a choice stay the same
-        ({"pooling": "mean", "layers": 6}, {"precision", "pooling", "layers"}),
+        ({"kind": "retrieval", "pooling": "mean", "layers": 6}, {"precision", "pooling", "layers"}),
         ({"kind": "titles", "pooling": "mean", "layers": 6}, {"precision", "layers"}),
     ],
 )
@@ -167,7 +192,9 @@ def test_a_fingerprint_has_only_settings_that_have_an_effect(
 
 def test_a_teacher_of_another_kind_drops_the_settings_that_it_refuses(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
-    path.write_text(f"{START}[teacher]\ntuning = 'lora'\nlayers = 6\nbudget_tokens = 9\n")
+    path.write_text(
+        f"{START}[teacher]\nkind = 'retrieval'\ntuning = 'lora'\nlayers = 6\nbudget_tokens = 9\n"
+    )
     experiment = load_experiment(path)
     writer = with_teacher(experiment, "generative").teacher
     assert (writer.layers, writer.tuning, writer.budget_tokens) == (None, "lora", 9)
@@ -185,7 +212,7 @@ def test_a_teacher_of_another_kind_has_its_own_settings_and_else_those_of_teache
     writer = with_teacher(experiment, "generative").teacher
     assert (writer.kind, writer.layers, writer.seed) == ("generative", None, 3)
     assert (writer.tuner.rank, writer.tuner.epochs) == (2, 9)
-    assert with_teacher(experiment, "titles").teacher.seed == 1
+    assert with_teacher(experiment, "retrieval").teacher.seed == 1
 
 
 def test_a_setting_that_was_added_later_to_a_section_within_changes_no_old_fingerprint() -> None:

@@ -22,6 +22,7 @@ def experiment_path(tmp_path: Path, chain_dataset: Dataset, tiny_language_model_
         [data]
         source = "movielens"
         [teacher]
+        kind = "retrieval"
         model = "{tiny_language_model_path}"
         precision = "float32"
         projection_size = 8

@@ -131,8 +131,7 @@ def test_stored_ranks_of_a_teacher_with_other_settings_are_not_used(
 ) -> None:
     run_ladder(config, *NARROW)
     shutil.rmtree(config.parent / "work" / "chain" / "knowledge")
-    with config.open("a") as file:
-        file.write("[teacher]\nmax_titles = 70\n")
+    config.write_text(config.read_text().replace("[teacher]", "[teacher]\nmax_titles = 70"))
 
     assert run_ladder(config, *NARROW, "--kept") == 2
 
