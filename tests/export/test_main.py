@@ -53,7 +53,7 @@ def workplace(dataset: Dataset, item_embeddings: NDArray[np.float32], tmp_path: 
             "costs": {"endpoint": {"base_url": "http://llm.internal"}},
         },
     )
-    with write_stage(workplace.knowledge, "stamp") as folder:
+    with write_stage(workplace.titles_knowledge, "stamp") as folder:
         save_knowledge(knowledge, folder)
     return workplace
 
@@ -65,7 +65,7 @@ def train(
     trained = replace(checkpoint, description=checkpoint.description.model_copy(update=changes))
     experiment = load_experiment(workplace.folder.parent.parent / "films.toml")
     dataset = load_dataset(workplace.dataset)
-    knowledge = load_knowledge(workplace.knowledge, dataset)
+    knowledge = load_knowledge(workplace.titles_knowledge, dataset)
     (stamp,) = (
         job.stamp for job in jobs_of(experiment, dataset, knowledge, [variant]) if job.seed == seed
     )
@@ -175,7 +175,7 @@ def refit(workplace: Workplace, student: Student) -> list[Checkpoint]:
     """Refits the better of two students by hand: one has other offsets than the other."""
     experiment = load_experiment(workplace.folder.parent.parent / "films.toml")
     dataset = load_dataset(workplace.dataset)
-    knowledge = load_knowledge(workplace.knowledge, dataset)
+    knowledge = load_knowledge(workplace.titles_knowledge, dataset)
     jobs = list(jobs_of(experiment, dataset, knowledge, ["distilled"]))
     trained = []
     for shift, job in enumerate(refits_of_best(jobs, workplace.checkpoints).values()):
