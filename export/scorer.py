@@ -30,7 +30,14 @@ from training.cli import say
 # Number of rows from which searches by blocks are measured: the search with proof takes more than a
 # millisecond there.
 BLOCKS_FROM = 262_144
-OPTIONS = (BlockSizes(16, 512), BlockSizes(24, 512), BlockSizes(24, 2_048))
+OPTIONS = (
+    BlockSizes(0, 1_024),
+    BlockSizes(0, 1_536),
+    BlockSizes(0, 2_048),
+    BlockSizes(0, 4_096),
+    BlockSizes(24, 512),
+    BlockSizes(24, 2_048),
+)
 MIN_RECALL = 0.995
 K = 20
 FILTERED_SHARE = 0.1
@@ -175,7 +182,8 @@ def _measured(
 ) -> Measured:
     search = "search with proof"
     if sizes is not None:
-        search = f"{sizes.num_blocks:,} blocks by {sizes.num_codes} bytes an item"
+        by = f"{sizes.num_codes} bytes an item" if sizes.num_codes else "summaries of blocks"
+        search = f"{sizes.num_blocks:,} blocks by {by}"
     return Measured(
         kind="pruned" if sizes is None else "approximate",
         search=search,

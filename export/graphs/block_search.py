@@ -1,8 +1,10 @@
 """Defines the search of a large catalog by blocks of similar items, in three ever finer steps.
 
-1. The head of every item (`item_blocks`) is read as codes, one byte per coordinate. They give an
-   estimate of the item's score: the product of the item's and the query's head, plus a share of the
-   largest product that their tails can have. A block gets the highest estimate of its items.
+1. Every block gets an estimate of its best item's score, from codes of one byte. There are two
+   ways. By summaries: the center and the variances of the block's items are read. By heads: the
+   head of every item (`item_blocks`) is read; an item's estimate is the product of the item's and
+   the query's head, plus a share of the largest product that their tails can have, and a block gets
+   the highest estimate of its items. Summaries are a fraction of the heads' size.
 2. All items of the best blocks are scored from codes of their whole vectors.
 3. The best of these, the candidates, are scored exactly.
 
@@ -42,6 +44,9 @@ FEW_SHARE = 8
 # one direction: at half of it, few items are underestimated.
 TAIL_SHARE = 0.5
 SMALLEST = 1e-9  # largest absolute value from which codes are made, if all values are zeros
+# A block's estimate is the mean of its items' scores and so many standard deviations.
+NUM_DEVIATIONS = 2.0
+BLOCKS_AT_ONCE = 4_096  # whose summaries are computed at once
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ class BlockSizes:
     """The amounts of data that a search by blocks reads.
 
     Attributes:
-        num_codes: number of bytes per item that step 1 reads; onnxruntime reads 8 at once.
+        num_codes: number of bytes per item that step 1 reads; onnxruntime reads 8 at once. 0: step
+            1 reads a summary of each block instead.
         num_blocks: number of blocks whose items step 2 reads.
     """
 
@@ -57,7 +63,8 @@ class BlockSizes:
     num_blocks: int
 
 
-BLOCK_SEARCH = Template("""
+# Step 1 by the items' heads. Both texts compute `best_of_blocks`, `[batch, blocks]`, from `query`.
+BY_HEADS = """
     head_of_query = MatMul(query, to_head)
     tail_of_query = MatMul(query, to_tail)
     tail_length = ReduceL2(tail_of_query, last)
@@ -67,6 +74,25 @@ BLOCK_SEARCH = Template("""
     estimates = MatMulInteger(short_code, short_item_codes, short_zero)
     estimates_by_block = Reshape(estimates, in_blocks)
     best_of_blocks = ReduceMax<keepdims = 0>(estimates_by_block, last)
+"""
+# Step 1 by summaries of the blocks. An item's score is about normally distributed in its block: its
+# mean is the product of query and center, its variance the product of the squares of the query's
+# coordinates and the block's variances. The square root of the variance is replaced by its tangent
+# at the average block's variance, so that one product of codes gives mean and deviation.
+BY_SUMMARIES = """
+    coordinates = MatMul(query, to_coordinates)
+    squares = Mul(coordinates, coordinates)
+    usual_variance = MatMul(squares, usual_variances)
+    usual_deviation = Sqrt(usual_variance)
+    deviation = Max(usual_deviation, smallest)
+    spread_of_squares = Mul(squares, spread_factor)
+    slope = Div(spread_of_squares, deviation)
+    short_query = Concat<axis = 1>(coordinates, slope)
+    short_code, short_step, short_zero = DynamicQuantizeLinear(short_query)
+    best_of_blocks = MatMulInteger(short_code, summary_codes, short_zero)
+"""
+BLOCK_SEARCH = Template("""
+    $step_1
     best_estimates, chosen_blocks = TopK<sorted = 0>(best_of_blocks, num_chosen_blocks)
 
     codes_of_blocks = Gather(item_codes_by_block, chosen_blocks)
@@ -182,13 +208,14 @@ BLOCK_SEARCH = Template("""
 """)
 
 
-def block_search_text() -> str:
+def block_search_text(sizes: BlockSizes) -> str:
     """Returns the ranking graph's search by blocks in ONNX's text form.
 
     The text computes `scores` and `item_indices` from `query`, as `search.search_text` does.
     """
     of_all = search_of_all_text("scores_in_all", "items_in_all", SCORES_OF_SHARED_TABLE)
-    return BLOCK_SEARCH.substitute(search_of_all=of_all)
+    step_1 = BY_HEADS if sizes.num_codes else BY_SUMMARIES
+    return BLOCK_SEARCH.substitute(step_1=step_1, search_of_all=of_all)
 
 
 def block_constants(
@@ -207,22 +234,15 @@ def block_constants(
     # Weighted by the queries' standard deviations, distances are differences of usual scores.
     weighted = coordinates[1:] * np.sqrt(axes.weights).astype(np.float32)
     order = _whole_blocks(1 + block_order(weighted, BLOCK_SIZE))
-    num_blocks, head_size = len(order) // BLOCK_SIZE, sizes.num_codes - 1
-    head, head_step = _codes(coordinates[:, :head_size])
-    tail, tail_step = _codes(np.linalg.norm(coordinates[:, head_size:], axis=1, keepdims=True))
-    short, of_queries = np.hstack([head, tail]), axes.of_queries.astype(np.float32)
+    num_blocks = len(order) // BLOCK_SIZE
     num_chosen = min(sizes.num_blocks, num_blocks)
     num_candidates = min(NUM_CANDIDATES, num_chosen * BLOCK_SIZE)
     return {
         "never_padding": never_padding(len(table)),
-        "to_head": of_queries[:, :head_size].copy(),
-        "to_tail": of_queries[:, head_size:].copy(),
-        "tail_factor": np.array(TAIL_SHARE * tail_step / head_step, dtype=np.float32),
-        "short_item_codes": short[order].T.copy(),  # [codes, blocks * items]
+        **_constants_of_step_1(coordinates, order, axes.of_queries.astype(np.float32), sizes),
         "item_codes_by_block": _codes(table)[0][order].reshape(num_blocks, -1),
         "items_of_blocks": order.reshape(num_blocks, BLOCK_SIZE),
         "item_zero": np.array(0, dtype=np.int8),
-        "in_blocks": np.array([0, num_blocks, BLOCK_SIZE]),
         "in_vectors": np.array([0, -1, table.shape[1]]),
         "in_rows": np.array([0, -1]),
         "num_chosen_blocks": np.array([num_chosen]),
@@ -232,6 +252,57 @@ def block_constants(
         "first_item": np.array([1]),
         "last_row_as_list": np.array([len(table) - 1]),
         "past_last_row": np.array([len(table)]),
+    }
+
+
+def _constants_of_step_1(
+    coordinates: NDArray[np.float32],
+    order: NDArray[np.int64],
+    of_queries: NDArray[np.float32],
+    sizes: BlockSizes,
+) -> Constants:
+    """Computes the constants of step 1, keyed by name.
+
+    Args:
+        coordinates: `[rows, hidden]`, the items' coordinates.
+        order: `[blocks * BLOCK_SIZE]`, item indices by block.
+        of_queries: `[hidden, hidden]`, the matrix that turns query vectors.
+        sizes: amounts of data that the search reads.
+    """
+    if not sizes.num_codes:
+        return _summaries(coordinates, order) | {"to_coordinates": of_queries}
+    head_size = sizes.num_codes - 1
+    head, head_step = _codes(coordinates[:, :head_size])
+    tail, tail_step = _codes(np.linalg.norm(coordinates[:, head_size:], axis=1, keepdims=True))
+    short = np.hstack([head, tail])
+    return {
+        "to_head": of_queries[:, :head_size].copy(),
+        "to_tail": of_queries[:, head_size:].copy(),
+        "tail_factor": np.array(TAIL_SHARE * tail_step / head_step, dtype=np.float32),
+        "short_item_codes": short[order].T.copy(),  # [codes, blocks * items]
+        "in_blocks": np.array([0, len(order) // BLOCK_SIZE, BLOCK_SIZE]),
+    }
+
+
+def _summaries(
+    coordinates: NDArray[np.float32], order: NDArray[np.int64]
+) -> dict[str, NDArray[np.generic]]:
+    """Computes codes of the center and of the variances of every block, and their scales."""
+    shape = (len(order) // BLOCK_SIZE, coordinates.shape[1])
+    centers, variances = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    for start in range(0, len(centers), BLOCKS_AT_ONCE):
+        rows = order[start * BLOCK_SIZE : (start + BLOCKS_AT_ONCE) * BLOCK_SIZE]
+        items = coordinates[rows].reshape(-1, BLOCK_SIZE, shape[1])
+        centers[start : start + len(items)] = items.mean(axis=1)
+        variances[start : start + len(items)] = items.var(axis=1)
+    center_codes, center_step = _codes(centers)
+    variance_codes, variance_step = _codes(variances)
+    factor = NUM_DEVIATIONS / 2 * variance_step / center_step
+    return {
+        "summary_codes": np.hstack([center_codes, variance_codes]).T.copy(),
+        "usual_variances": variances.mean(axis=0, dtype=np.float64)[:, None].astype(np.float32),
+        "spread_factor": np.array(factor, dtype=np.float32),
+        "smallest": np.array(SMALLEST, dtype=np.float32),
     }
 
 

@@ -120,7 +120,7 @@ def export_ranking_graph(
             num_items=encoder.num_items,
             hidden_size=table.shape[1],
             max_history_length=encoder.max_history_length,
-            search=block_search_text() if blocks else search_text(len(table)),
+            search=block_search_text(blocks) if blocks else search_text(len(table)),
         )
     )
     if blocks is None:

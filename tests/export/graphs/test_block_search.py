@@ -20,19 +20,29 @@ from tests.export.graphs.searched import (
 )
 
 Export = Callable[..., Path]
-ALL_BLOCKS = BlockSizes(num_codes=8, num_blocks=NUM_ITEMS)
+
+
+@pytest.fixture(params=[8, 0], ids=["by heads", "by summaries"])
+def num_codes(request: pytest.FixtureRequest) -> int:
+    """Number of bytes per item that step 1 reads, for both of its ways."""
+    number: int = request.param
+    return number
 
 
 @pytest.fixture
-def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
-    """Exports a model of chosen item vectors, whose search reads blocks of four items."""
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_codes: int) -> Export:
+    """Exports a model of chosen item vectors, whose search reads blocks of four items.
+
+    All blocks are read, unless other sizes are given.
+    """
     monkeypatch.setattr(block_search, "BLOCK_SIZE", 4)
     monkeypatch.setattr(block_search, "NUM_CANDIDATES", 160)
 
     def write(
-        vectors: Vectors, query: Vectors | None = None, blocks: BlockSizes = ALL_BLOCKS
+        vectors: Vectors, query: Vectors | None = None, blocks: BlockSizes | None = None
     ) -> Path:
-        export_ranking_graph(summing_encoder(vectors, query), tmp_path / "model.onnx", blocks)
+        sizes = blocks or BlockSizes(num_codes, num_blocks=NUM_ITEMS)
+        export_ranking_graph(summing_encoder(vectors, query), tmp_path / "model.onnx", sizes)
         return tmp_path / "model.onnx"
 
     return write
@@ -42,8 +52,8 @@ def test_where_all_blocks_are_read_answers_are_those_of_all_items(export: Export
     check_against_all_scores(export(some_vectors()))
 
 
-def test_a_few_blocks_hold_most_of_the_best_items(export: Export) -> None:
-    blocks = BlockSizes(num_codes=8, num_blocks=40)  # 160 of the 400 items
+def test_a_few_blocks_hold_most_of_the_best_items(export: Export, num_codes: int) -> None:
+    blocks = BlockSizes(num_codes, num_blocks=40)  # 160 of the 400 items
     graph = RankingSession(export(some_vectors(), blocks=blocks))
     histories = np.random.default_rng(2).integers(1, NUM_ITEMS + 1, (50, 6))
     found = graph.rank(histories, 10, mask_seen=True)[0]
@@ -54,9 +64,9 @@ def test_a_few_blocks_hold_most_of_the_best_items(export: Export) -> None:
 
 @pytest.mark.parametrize("num_open", [3, 30, NUM_ITEMS // 2])
 def test_behind_a_filter_the_best_open_items_are_found_wherever_they_lie(
-    export: Export, num_open: int
+    export: Export, num_codes: int, num_open: int
 ) -> None:
-    graph = RankingSession(export(some_vectors(), blocks=BlockSizes(num_codes=8, num_blocks=20)))
+    graph = RankingSession(export(some_vectors(), blocks=BlockSizes(num_codes, num_blocks=20)))
     history = np.array([[5, 6]])
     every = graph.rank(history, NUM_ITEMS, mask_seen=True)[0][0]
     worst = [int(item) for item in every if item][-num_open:]
@@ -100,6 +110,7 @@ def test_padding_is_not_answered_where_its_zeros_would_score_best(export: Export
     assert scores.tolist() == [[-1, -2, -3]]
 
 
+@pytest.mark.parametrize("num_codes", [4], indirect=True)
 def test_items_are_found_whose_scores_lie_in_the_coordinates_that_no_code_has(
     export: Export,
 ) -> None:
@@ -111,3 +122,28 @@ def test_items_are_found_whose_scores_lie_in_the_coordinates_that_no_code_has(
     graph = RankingSession(export(vectors, blocks=BlockSizes(num_codes=4, num_blocks=40)))
     ranking = graph.rank(np.array([[1, 5]]), 3, mask_seen=True)[0]
     assert ranking.tolist() == [[4, 3, 2]]
+
+
+def test_a_summary_has_the_mean_and_the_variance_of_a_blocks_coordinates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(block_search, "BLOCK_SIZE", 2)
+    coordinates = np.array([[0, 0], [1, 5], [3, 5], [6, -2], [8, 2]], dtype=np.float32)
+    made = block_search._summaries(coordinates, np.array([1, 2, 3, 4]))
+    # Means (2, 5) and (7, 0), of 63 steps of 1/9; variances (1, 0) and (1, 4), of 63 steps of 4/63.
+    assert made["summary_codes"].T.tolist() == [[18, 45, 16, 0], [63, 0, 16, 63]]
+    assert made["usual_variances"].tolist() == [[1], [2]]
+    assert float(made["spread_factor"]) == pytest.approx(2 / 2 * (4 / 63) / (1 / 9))
+
+
+@pytest.mark.parametrize("num_codes", [0], indirect=True)
+def test_a_block_of_diverse_items_is_read_before_one_of_a_slightly_better_mean(
+    export: Export,
+) -> None:
+    vectors = np.zeros((8, HIDDEN_SIZE), dtype=np.float32)
+    vectors[:4, 0] = 1  # a block of equal items
+    vectors[4:, 0] = [-6, -6, 6, 6]  # a block with the best and the worst ones
+    vectors[:4, 1], vectors[4:, 1] = -40, 40  # by which the items are put into the two blocks
+    query = np.eye(1, HIDDEN_SIZE, dtype=np.float32)[0]
+    graph = RankingSession(export(vectors, query, BlockSizes(0, num_blocks=1)))
+    assert graph.rank(np.array([[8]]), 1, mask_seen=False)[0].tolist() == [[7]]
