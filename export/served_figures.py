@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.bundle import Bundle, Item
-from service.ranking.catalog import BundleItems, Catalog
+from service.ranking.catalog import Catalog
+from service.ranking.lookup.bundle_items import BundleItems
 from service.ranking.onnx_session import GraphFile
 from service.ranking.student import Student
 from service.ranking.types import IndexQuery

@@ -8,6 +8,8 @@ A bundle is a folder with these files:
     histories.jsonl     real histories, with which the service warms up
     table.npy, item_codes_by_block.npy   large constants of the ranking graph; absent where it holds
                         them itself
+    item_columns.safetensors   columns of items.jsonl, with which it need not be parsed; only for a
+                        large catalog
     item_encoder.onnx   makes vectors of added items; absent for a student without LLM embeddings
     manifest.json       describes the bundle
     manifest.json.minisig   signature of the manifest; absent if the bundle is not signed
@@ -27,6 +29,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NotRequired, Protocol, TypedDict, Unpack
 
+from export.contract.columns.layout import COLUMNS_FROM, open_columns
+from export.contract.columns.mapped_items import MappedItems
+from export.contract.columns.writing import write_columns
 from export.contract.folders import folder_identity, readable_folder, whole_folder
 from export.contract.items import Item as Item
 from export.contract.items import line_of, parse_items
@@ -55,13 +60,14 @@ class Bundle:
 
     Attributes:
         manifest: the bundle's description.
-        items: all items, in the order of their item indices; the first has index 1.
+        items: all items, in the order of their item indices; the first has index 1. `MappedItems`
+            if the bundle has columns, else a tuple.
         histories: real histories as item ids, oldest first; can be empty.
         folder: the folder that the bundle was read from. The `read_…` methods read graphs from it.
     """
 
     manifest: Manifest
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     histories: tuple[tuple[str, ...], ...]
     folder: Path
 
@@ -163,6 +169,7 @@ def save_bundle(
     common_case: Path | None = None,
     item_encoder: Path | None = None,
     tables: Sequence[Path] = (),
+    columns_from: int = COLUMNS_FROM,
     **facts: Unpack[Facts],
 ) -> Manifest:
     """Writes a bundle beside `folder`, verifies it, and then replaces `folder` with it.
@@ -178,6 +185,7 @@ def save_bundle(
         item_encoder: file of the item encoder, which is copied; None if there is none.
         tables: .npy files of the ranking graph's large constants, named as in the bundle, which are
             copied.
+        columns_from: number of items from which the bundle has columns of its items.
         **facts: further fields of the manifest, those of `Facts`.
 
     Returns:
@@ -190,6 +198,8 @@ def save_bundle(
         layout = BundleLayout(building)
         shutil.copyfile(model, layout.model)
         num_items = write_lines(layout.items, map(line_of, items))
+        if num_items >= max(1, columns_from):
+            write_columns(layout.items, layout.item_columns)
         write_lines(layout.histories, map(list, histories))
         for source, path in (
             (common_case, layout.common_case),
@@ -261,9 +271,10 @@ def _manifest(layout: BundleLayout, num_items: int, facts: Facts) -> Manifest:
 
 def _read_bundle(layout: BundleLayout, trust: Trust | None = None) -> Bundle:
     manifest = read_manifest(layout.folder, trust)
-    parsed = {layout.items.name, layout.histories.name}  # verified when they are read
-    verify_files(layout.folder, manifest, manifest.sha256.keys() - parsed)
-    items = parse_items(layout.items, _read_verified(layout.items, manifest))
+    # The other files are verified when they are read.
+    others = {each.name for each in (layout.items, layout.histories, layout.item_columns)}
+    verify_files(layout.folder, manifest, manifest.sha256.keys() - others)
+    items = _read_items(layout, manifest)
     if len(items) != manifest.num_items:
         raise BundleError(
             f"{layout.items}: {len(items)} items, but num_items in the manifest is "
@@ -271,6 +282,17 @@ def _read_bundle(layout: BundleLayout, trust: Trust | None = None) -> Bundle:
         )
     histories = _parse_histories(layout.histories, _read_verified(layout.histories, manifest))
     return Bundle(manifest=manifest, items=items, histories=histories, folder=layout.folder)
+
+
+def _read_items(layout: BundleLayout, manifest: Manifest) -> Sequence[Item]:
+    path = layout.items
+    if layout.item_columns.name not in manifest.sha256:
+        return parse_items(path, _read_verified(path, manifest))
+    lines, content = (_map_verified(each, manifest) for each in (path, layout.item_columns))
+    columns = open_columns(layout.item_columns, content, manifest.num_items)
+    if columns["starts"][manifest.num_items] != len(lines):
+        raise BundleError(f"{layout.item_columns}: not the columns of {path.name}")
+    return MappedItems(path, lines, columns)
 
 
 def verify_files(folder: Path, manifest: Manifest, names: Iterable[str] | None = None) -> None:
@@ -331,6 +353,8 @@ def _read_verified(path: Path, manifest: Manifest) -> bytes:
 def _map_verified(path: Path, manifest: Manifest) -> mmap.mmap:
     content = map_file(path, max_size(path, manifest.num_items))
     _verify(path, hashlib.sha256(content).hexdigest(), manifest)
+    if hasattr(mmap, "MADV_DONTNEED"):  # this process need not hold what it has only hashed
+        content.madvise(mmap.MADV_DONTNEED)
     return content
 
 

@@ -66,9 +66,17 @@ def parse_items(path: Path, text: bytes) -> tuple[Item, ...]:
     """
     items: dict[str, Item] = {}
     for place, line in numbered_lines(path, text):
-        content = {"is_read": True, **parse_object(place, line)}
-        item = build(Item, content, _CHECKS, place)
+        item = parse_item(place, line)
         if item.item_id in items:
             raise BundleError(f"{place}: item_id {item.item_id!r} occurs twice")
         items[item.item_id] = item
     return tuple(items.values())
+
+
+def parse_item(place: str, line: bytes) -> Item:
+    """Parses a line of `items.jsonl`, without its line feed.
+
+    Raises:
+        BundleError: the line is not an item; the message begins with `place`.
+    """
+    return build(Item, {"is_read": True, **parse_object(place, line)}, _CHECKS, place)

@@ -79,6 +79,11 @@ class BundleLayout:
         return self.table, self.item_codes
 
     @property
+    def item_columns(self) -> Path:
+        """Path of the items' columns (`columns`), made from `items`; only for large catalogs."""
+        return self.folder / "item_columns.safetensors"
+
+    @property
     def required(self) -> tuple[Path, ...]:
         """Paths of the files that every bundle has besides its manifest."""
         return self.model, self.items, self.histories
@@ -86,7 +91,7 @@ class BundleLayout:
     @property
     def optional(self) -> tuple[Path, ...]:
         """Paths of the files that a bundle can lack; the signature is not among them."""
-        return self.common_case, self.item_encoder, *self.tables
+        return self.common_case, self.item_encoder, *self.tables, self.item_columns
 
     @property
     def hashed(self) -> tuple[Path, ...]:

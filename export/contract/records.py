@@ -55,9 +55,12 @@ def write_lines(path: Path, records: Iterable[object]) -> int:
 
     A file that exists is replaced. `records` are values that JSON can represent.
     """
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
-    path.write_bytes("".join(lines).encode())
-    return len(lines)
+    lines = 0
+    with path.open("wb") as file:
+        for record in records:
+            file.write(f"{json.dumps(record, ensure_ascii=False)}\n".encode())
+            lines += 1
+    return lines
 
 
 def numbered_lines(path: Path, text: bytes) -> Iterator[tuple[str, bytes]]:

@@ -23,6 +23,7 @@ too.
 """
 FILES = (
     "items",
+    "item_columns",
     "model",
     "common_case",
     "table",

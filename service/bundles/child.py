@@ -12,8 +12,10 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from export.contract.bundle import BundleError, BundleLayout
+from export.contract.columns.writing import check_columns
 
 _BASE_MEMORY = 2 * 2**30
 _MEMORY_PER_BYTE = 8
@@ -47,6 +49,10 @@ def _load(folder: Path, max_k: int, providers: Sequence[str]) -> None:
     from service.bundles.loading import load_recommender
 
     load_recommender(folder, max_k, providers=providers)
+    layout = BundleLayout(folder)
+    if layout.item_columns.exists():  # workers do not parse all items, so this process does
+        with TemporaryDirectory() as scratch:
+            check_columns(layout.items, layout.item_columns, Path(scratch) / "columns")
 
 
 def _end_with(parent: int) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 
 from export.contract.bundle import Bundle, BundleError, BundleLayout, Trust, load_bundle
 from service.errors import StudentError
-from service.ranking.catalog import BundleItems, Catalog
+from service.ranking.catalog import Catalog
 from service.ranking.item_neighbours import ItemVectors
+from service.ranking.lookup.bundle_items import BundleItems
 from service.ranking.onnx_session import CPU
 from service.ranking.recommender import Recommender
 from service.ranking.student import Student

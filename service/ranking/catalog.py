@@ -2,16 +2,16 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from itertools import compress, islice
-from operator import attrgetter
+from itertools import islice
 from types import MappingProxyType
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.bundle import Item
-from service.ranking.filters import AttributeIndex, Filters
+from service.ranking.filters import Filters
+from service.ranking.lookup.bundle_items import BundleItems
+from service.ranking.lookup.places import with_places
 from service.ranking.types import HiddenItems, Mask
 from service.stores.items.edits import ItemEdit
 from service.stores.items.protocol import change
@@ -19,32 +19,6 @@ from service.stores.items.protocol import change
 NO_EDITS: Mapping[str, ItemEdit | None] = MappingProxyType({})
 
 _BLOCK_SIZE = 4096
-_ID = attrgetter("item_id")
-V = TypeVar("V")
-
-
-class BundleItems:
-    """Look-up tables of a bundle's items, which all catalogs of the bundle share.
-
-    Attributes:
-        items: the items in the order of their item indices; the first has index 1.
-        index_by_id: item index by item id.
-        by_popularity: `[items]`, item indices, most popular first.
-        titles: case-folded titles for search, in the order of `items`.
-        attributes: item indices by attribute name and value.
-        unread_indices: item indices of the items that the student does not read, ascending.
-        unread: the indices in `unread_indices`, as a set.
-    """
-
-    def __init__(self, items: Sequence[Item]) -> None:
-        self.items = items
-        self.index_by_id = {item.item_id: index for index, item in enumerate(items, start=1)}
-        counts = np.array([item.popularity for item in items])
-        self.by_popularity = np.argsort(-counts, kind="stable") + 1
-        self.titles = [item.title.casefold() for item in items]
-        self.attributes = AttributeIndex(items, first_index=1)
-        self.unread_indices = np.flatnonzero([not item.is_read for item in items]) + 1
-        self.unread = frozenset(self.unread_indices.tolist())
 
 
 class AddedOrder:
@@ -134,11 +108,10 @@ class Catalog:
     def __init__(self, bundle_items: BundleItems) -> None:
         """Makes the catalog of the bundle's items, without added items and edits."""
         self._bundle_items = bundle_items
-        self._index_in_bundle: Mapping[str, int] = bundle_items.index_by_id
+        self._index_in_bundle = bundle_items.index_of
         self.unread, self.unread_indices = bundle_items.unread, bundle_items.unread_indices
         self._items: Sequence[Item] = bundle_items.items
-        self._titles: Sequence[str] = bundle_items.titles
-        self._by_popularity = bundle_items.by_popularity
+        self._titles = bundle_items.titles
         self.added = AddedOrder(len(bundle_items.items) + 1)
         self._edits: Mapping[str, ItemEdit] = {}
         self._attributes = bundle_items.attributes
@@ -181,16 +154,13 @@ class Catalog:
         num_items = self.added.first_index - 1 + len(self.added)
         old = {index: before.item(index) for index in touched if index <= len(before)}
         new = {index: self._edited(index) for index in touched if index <= num_items}
-        self._items = _with_places(before._items, num_items, new)
+        self._items = with_places(before._items, num_items, new)
         titles = {index: item.title.casefold() for index, item in new.items()}
-        self._titles = _with_places(before._titles, num_items, titles)
+        self._titles = before._titles.with_changes(num_items, titles)
         are_hidden = {index: self._is_hidden(item.item_id) for index, item in new.items()}
         self.hidden = before.hidden.with_changes(num_items + 1, are_hidden)
         rows = 1 + max(num_items, len(before))
         self._attributes = before._attributes.with_changes(old, new, rows)
-        # Added items come last, because they have no interactions in the training data.
-        last = np.arange(self.added.first_index, num_items + 1)
-        self._by_popularity = np.concatenate([self._bundle_items.by_popularity, last])
         names = self._bundle_items.attributes.names
         hidden = self.hidden.mask if self.hidden else None
         self.filters = Filters(self._attributes, num_items + 1, hidden, names)
@@ -208,7 +178,7 @@ class Catalog:
 
     def ids_where(self, mask: Mask) -> Iterator[str]:
         """Yields the item ids of the items for which `mask`, `[catalog rows]`, is true."""
-        return map(_ID, compress(self._items, mask[1:].tolist()))
+        return (self._items[row].item_id for row in np.flatnonzero(mask[1:]).tolist())
 
     def item(self, item_index: int) -> Item:
         """Returns the item at an item index; the first item has index 1."""
@@ -216,7 +186,7 @@ class Catalog:
 
     def index(self, item_id: str) -> int | None:
         """Returns the item index of an item id; None if the catalog does not have the item."""
-        return self._index_in_bundle.get(item_id) or self.added.index(item_id)
+        return self._index_in_bundle(item_id) or self.added.index(item_id)
 
     def find(self, item_id: str) -> Item | None:
         """Returns the item with an item id; None if the catalog lacks the item or hides it."""
@@ -225,13 +195,13 @@ class Catalog:
 
     def is_in_bundle(self, item_id: str) -> bool:
         """Returns whether the bundle has an item with this id; False for added items."""
-        return item_id in self._index_in_bundle
+        return self._index_in_bundle(item_id) is not None
 
     def known_indices(self, item_ids: Iterable[str]) -> list[int]:
         """Returns the item index of each known id, in the order of `item_ids`; skips the others."""
         if self.added.items:
             return [index for item_id in item_ids if (index := self.index(item_id))]
-        return list(filter(None, map(self._index_in_bundle.get, item_ids)))
+        return list(filter(None, map(self._index_in_bundle, item_ids)))
 
     def mask_of(self, item_ids: Iterable[str]) -> Mask:
         """Returns a mask `[catalog rows]` that is true for the items with these ids.
@@ -261,12 +231,15 @@ class Catalog:
         Returns fewer than `k` indices if the mask allows fewer items.
         """
         found: list[int] = []
-        for start in range(0, len(self), _BLOCK_SIZE):
-            block = self._by_popularity[start : start + _BLOCK_SIZE]
-            found.extend(block[allowed[block]].tolist())
-            if len(found) >= k:
-                break
-        return found[:k]
+        # Added items come last, because they have no interactions in the training data.
+        added = np.arange(self.added.first_index, len(self) + 1)
+        for order in (self._bundle_items.by_popularity, added):
+            for start in range(0, len(order), _BLOCK_SIZE):
+                block = order[start : start + _BLOCK_SIZE]
+                found.extend(block[allowed[block]].tolist())
+                if len(found) >= k:
+                    return found[:k]
+        return found
 
     def search(self, query: str, limit: int) -> list[Item]:
         """Returns up to `limit` items whose titles contain every word of `query`.
@@ -279,19 +252,5 @@ class Catalog:
         return [self.item(index) for index in islice(self._matching(words), limit)]
 
     def _matching(self, words: Sequence[str]) -> Iterator[int]:
-        for index in self._by_popularity:
-            title = self._titles[index - 1]
-            if index not in self.hidden and all(word in title for word in words):
-                yield int(index)
-
-
-def _with_places(values: Sequence[V], length: int, changes: Mapping[int, V]) -> Sequence[V]:
-    """Returns a copy of `values` of the given length, with changes by item index, which is from 1.
-
-    The changes must have a value for each place after the end of `values`.
-    """
-    copied = list(values)
-    del copied[length:]
-    for index in sorted(changes):
-        copied[index - 1 : index] = [changes[index]]
-    return copied
+        found = self._titles.matching(words)
+        return (index for index in found if index not in self.hidden)

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,26 +13,29 @@ from service.ranking.types import Mask
 AttributeFilter = Mapping[str, Sequence[str]]
 """Attribute values by attribute name, for example `{"genres": ["Comedy", "Drama"]}`."""
 
-_Indices = Mapping[str, Mapping[str, NDArray[np.int64]]]
+Indices = Mapping[str, Mapping[str, NDArray[np.integer]]]
+"""Item indices by attribute name and value."""
+
 _NONE = np.array([], dtype=np.int64)
 
 
 class AttributeIndex:
     """An inverted index: finds the items that have a value of an attribute. Immutable."""
 
-    def __init__(self, items: Iterable[Item], first_index: int = 1) -> None:
-        """Indexes `items` by their attribute values.
+    def __init__(self, indices: Indices) -> None:
+        self._indices = indices
 
-        `first_index`: item index of the first item; the next items have the next indices.
-        """
-        self._indices: _Indices = _arrays(enumerate(items, start=first_index))
+    @classmethod
+    def of_items(cls, numbered: Iterable[tuple[int, Item]]) -> "AttributeIndex":
+        """Indexes items, each with its item index, by their attribute values."""
+        return cls(_arrays(numbered))
 
     @property
     def names(self) -> set[str]:
         """Names of all attributes that have a value in at least one item."""
         return set(self._indices)
 
-    def items_with(self, name: str, values: Iterable[str]) -> list[NDArray[np.int64]]:
+    def items_with(self, name: str, values: Iterable[str]) -> list[NDArray[np.integer]]:
         """Finds the items that have `values` of the attribute `name`.
 
         Returns an array of item indices for each value, in the order of `values`. A value that no
@@ -61,8 +63,7 @@ class AttributeIndex:
         is_changed[list(changed)] = True
         came = _arrays((index, after[index]) for index in changed if index in after)
         went = _arrays((index, before[index]) for index in changed if index in before)
-        successor = copy(self)
-        successor._indices = dict(self._indices)
+        indices = dict(self._indices)
         for name in {*came, *went}:
             values = {*came.get(name, ()), *went.get(name, ())}
             known = dict(self._indices.get(name, {}))
@@ -71,12 +72,11 @@ class AttributeIndex:
                 found = np.concatenate([old[~is_changed[old]], new])
                 if len(found):
                     known[value] = found
-            successor._indices[name] = known
-        successor._indices = {name: each for name, each in successor._indices.items() if each}
-        return successor
+            indices[name] = known
+        return AttributeIndex({name: each for name, each in indices.items() if each})
 
 
-def _arrays(numbered: Iterable[tuple[int, Item]]) -> "_Indices":
+def _arrays(numbered: Iterable[tuple[int, Item]]) -> Indices:
     """Returns the item indices of numbered items, by attribute name and value."""
     found_in: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for index, item in numbered:
@@ -169,7 +169,7 @@ class Filters:
                     f"{field}.{name}", f"no item has this attribute; there are: {known}"
                 )
 
-    def items_with(self, name: str, values: Iterable[str]) -> list[NDArray[np.int64]]:
+    def items_with(self, name: str, values: Iterable[str]) -> list[NDArray[np.integer]]:
         """Returns the item indices of the items that have one of `values` of the attribute `name`.
 
         Returns several arrays. An item is in several of them if it has several of the values.

@@ -71,7 +71,7 @@ def test_scoring_all_items_has_a_unit_for_each_50000_of_them() -> None:
 
 def test_filters_cost_by_the_places_of_their_masks() -> None:
     items = [Item(str(n), "", attributes={"sort": ["odd" if n % 2 else "even"]}) for n in range(9)]
-    filters = Filters(AttributeIndex(items, first_index=1), mask_length=10)
+    filters = Filters(AttributeIndex.of_items(enumerate(items, start=1)), mask_length=10)
     # Two masks of 10 places, 4 odd items and 5 even ones; no item is of the sort "none".
     allow, deny = {"sort": ["odd", "odd", "none"]}, {"sort": ["even"]}
     assert filters.num_steps(allow, deny) == 20 + 4 + 5

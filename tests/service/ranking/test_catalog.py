@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.contract.bundle import Item
-from service.ranking.catalog import BundleItems, Catalog
+from service.ranking.catalog import Catalog
+from service.ranking.lookup.bundle_items import BundleItems
 from service.stores.items.edits import ItemEdit
 
 

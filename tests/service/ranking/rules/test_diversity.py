@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from export.contract.bundle import Item
-from service.ranking.catalog import BundleItems, Catalog
+from service.ranking.catalog import Catalog
+from service.ranking.lookup.bundle_items import BundleItems
 from service.ranking.rules.diversity import choose_diverse, pool_size
 from service.ranking.rules.value_limits import ValueLimits
 
