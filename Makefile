@@ -25,6 +25,7 @@ DEMO := .venv/demo
 DEV := .venv/dev
 PEERS := .venv/peers
 WITNESS := .venv/witness
+INDICES := .venv/indices
 # The model that `make witness` trains: SASRec or eSASRec.
 MODEL ?= SASRec
 LOCK := .venv/lock
@@ -196,6 +197,13 @@ $(WITNESS)/ready:
 	@echo "installing RecTools, to be compared with, into $(WITNESS)"
 	$(PYTHON) -m venv $(WITNESS)
 	$(WITNESS)/bin/python $(INSTALL) 'rectools[torch]>=0.19,<0.20'
+	touch $@
+
+# What `python -m proofs search_cost` compares with: none is a dependency of the service.
+$(INDICES)/ready:
+	@echo "installing usearch and faiss, to be compared with, into $(INDICES)"
+	$(PYTHON) -m venv $(INDICES)
+	$(INDICES)/bin/python $(INSTALL) 'faiss-cpu>=1.13,<2' 'usearch>=2.21,<3'
 	touch $@
 
 $(LOCK)/ready:

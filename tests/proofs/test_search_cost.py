@@ -1,0 +1,70 @@
+"""The short form of the proof of searches: its measures, and the program of other libraries."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.rivals import vector_index
+from proofs.search_cost import search
+from proofs.search_cost.rival_cost import rival_cost
+from proofs.search_cost.search import ndcg, recall
+
+ARE_BEST = [np.array([True, True, False]), np.array([True, False])]
+
+
+def test_recall_is_the_share_of_the_best_items_that_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search, "K", 3)
+    assert recall(ARE_BEST) == pytest.approx((2 / 3 + 1 / 3) / 2)
+
+
+def test_ndcg_weighs_places_by_their_logarithm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "K", 3)
+    second = 1 / np.log2(3)
+    assert ndcg(ARE_BEST) == pytest.approx((1 + second + 1) / 2 / (1 + second + 1 / 2))
+
+
+def write_files(folder: Path) -> None:
+    table = np.array([[0, 0], [3, 0], [2, 0], [1, 0], [0, 1]], dtype=np.float32)
+    queries = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    arrays = {"table": table, "queries": queries, "least": [2, 1], "seen": [[1], [2]]}
+    for name, values in arrays.items():
+        np.save(folder / f"{name}.npy", np.array(values))
+
+
+def test_an_effort_is_as_good_as_its_unseen_items(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_files(tmp_path)
+    monkeypatch.setattr(vector_index, "K", 1)
+
+    def build(table: NDArray[np.float32]) -> vector_index.Search:
+        def best(query: NDArray[np.float32], k: int, effort: int) -> NDArray[np.int64]:
+            assert k == 2  # one item and one seen
+            whole = np.argsort(-(table[1:] @ query)) + 1
+            return whole[:k] if effort > 32 else np.array([1, 2])
+
+        return best
+
+    monkeypatch.setitem(vector_index.BUILDERS, "all", build)
+    vector_index.main("all", tmp_path)
+    measured = json.loads(capsys.readouterr().out)
+    efforts = {each["effort"]: each["recall"] for each in measured["efforts"]}
+    assert efforts == {32: 0.5, 64: 1}
+
+
+def test_a_missing_environment_names_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"make \.venv/indices/ready"):
+        rival_cost(tmp_path / "python", "faiss HNSW", tmp_path, 0.99)
+
+
+def test_the_end_of_a_failed_programs_errors_is_quoted(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    with pytest.raises(BenchmarkError, match=r"no index: .*KeyError"):
+        rival_cost(Path(sys.executable), "no index", tmp_path, 0.99)
