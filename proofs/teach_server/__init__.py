@@ -92,7 +92,7 @@ def write_config(folder: Path, rows: int, url: str, sequences: int, held_out: in
             f"budget_sequences = {sequences}\nbudget_held_out = {held_out}\n"
             "max_titles = 10\noverlap = 2\nwriting.max_new_tokens = 256\n"
             f'endpoint.base_url = "{url}"\nendpoint.concurrency = 4\n'
-            "endpoint.timeout_seconds = 600\n"
+            "endpoint.timeout_seconds = 600\nendpoint.retries = 30\n"  # while the model is loaded
         )
     return config
 
