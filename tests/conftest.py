@@ -1,5 +1,6 @@
 """The order of test files, and fixtures: a real Redis, alone, as a cluster or with TLS; an S3."""
 
+import gc
 import os
 import secrets
 import shutil
@@ -36,6 +37,16 @@ settings.load_profile("patient")
 
 # Settings with REDIS_URL need it, in this process and in those that tests start.
 os.environ["SESSION_SECRET"] = secrets.token_hex(32)
+
+
+# What is imported lives as long as the process: Python need not look for garbage in it.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what was imported out of further garbage collections, each of which would read it."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
