@@ -4,8 +4,9 @@ It runs in an environment of its own, with NumPy, faiss-cpu and usearch, and imp
 project: `python vector_index.py KIND FOLDER`. FOLDER has `table.npy`, the item vectors,
 `[rows, hidden]`, whose first row is padding; `queries.npy`, `[queries, hidden]`; `least.npy`, the
 score that the best items of every query have at least, `[queries]`; and `seen.npy`,
-`[queries, longest]`, the items to leave out. The program writes one line of JSON: the seconds that
-building took, and for each effort the recall and the CPU milliseconds of every query.
+`[queries, longest]`, the items to leave out, with zeros after them. The program writes one line of
+JSON: the seconds that building took, and for each effort the recall and the CPU milliseconds of
+every query.
 """
 
 import json
@@ -55,7 +56,8 @@ def _answers(
 ) -> tuple[list[NDArray[np.int64]], list[float]]:
     """Returns the best `K` unseen items of each query, and the CPU milliseconds of each."""
     found, times = [], []
-    for query, left_out in zip(queries, seen, strict=True):
+    for query, padded in zip(queries, seen, strict=True):
+        left_out = padded[padded > 0]
         began = time.thread_time()
         items = search(query, K + len(left_out), effort)
         found.append(items[~np.isin(items, left_out)][:K])

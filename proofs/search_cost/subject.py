@@ -87,5 +87,9 @@ def _least(
 
 
 def _padded(histories: Sequence[list[int]]) -> NDArray[np.int64]:
-    longest = max(map(len, histories))
-    return np.array([each + [each[-1]] * (longest - len(each)) for each in histories])
+    """Returns the distinct items of each history, `[histories, longest]`, with zeros after them."""
+    distinct = [np.unique(each) for each in histories]
+    padded = np.zeros((len(distinct), max(map(len, distinct))), dtype=np.int64)
+    for line, items in zip(padded, distinct, strict=True):
+        line[: len(items)] = items
+    return padded

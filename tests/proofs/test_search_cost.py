@@ -33,7 +33,7 @@ def test_ndcg_weighs_places_by_their_logarithm(monkeypatch: pytest.MonkeyPatch) 
 def write_files(folder: Path) -> None:
     table = np.array([[0, 0], [3, 0], [2, 0], [1, 0], [0, 1]], dtype=np.float32)
     queries = np.array([[1, 0], [0, 1]], dtype=np.float32)
-    arrays = {"table": table, "queries": queries, "least": [2, 1], "seen": [[1], [2]]}
+    arrays = {"table": table, "queries": queries, "least": [2, 1], "seen": [[1, 0], [2, 0]]}
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", np.array(values))
 
@@ -66,5 +66,5 @@ def test_a_missing_environment_names_the_command_that_makes_it(tmp_path: Path) -
 
 def test_the_end_of_a_failed_programs_errors_is_quoted(tmp_path: Path) -> None:
     write_files(tmp_path)
-    with pytest.raises(BenchmarkError, match=r"no index: .*KeyError"):
+    with pytest.raises(BenchmarkError, match=r"(?s)no index: .*KeyError"):
         rival_cost(Path(sys.executable), "no index", tmp_path, 0.99)
