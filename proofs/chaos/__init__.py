@@ -18,6 +18,7 @@ from proofs.chaos.faults import FAULTS
 from proofs.chaos.load import Answer, Load
 from proofs.chaos.plot import Row, save_plot
 from proofs.chaos.stack import SESSION_SECRET, free_ports, running_stack
+from proofs.overload.stage import no_garbage_collection
 from proofs.record import FOLDER, Figure
 from service.access.principal import DEFAULT_TENANT
 from service.stores.history.redis_keys import keys_of
@@ -55,7 +56,7 @@ def prove(
         rows.append(_measure(name, faulty, Load(port, rate, name), seconds, before))
         return rows[-1]
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, no_garbage_collection():
         on_one_node = [each for each in chosen if each in FAULTS]
         if on_one_node:
             with running_stack(Path(folder), bundle, free_ports()) as stack:
@@ -94,6 +95,8 @@ def _latency_figures(row: Row) -> Iterator[Figure]:
     during = _p99([each for each in answers if row.began <= each.due < row.ended])
     yield Figure(f"{name}: normal p99", "ms", normal)
     yield Figure(f"{name}: p99 in the fault", "ms", during, at_most=normal + _MAX_EXTRA_MS)
+    late = max((s for due, s in row.load.lateness if row.began <= due < row.ended), default=0)
+    yield Figure(f"{name}: this process itself late by at most", "ms", late * 1000)
     errors = sum(each.status >= 500 for each in answers)
     yield Figure(f"{name}: 5xx and lost connections", "answers", errors, at_most=0)
     recovery = max((each.due - row.over for each in answers if each.is_degraded), default=0)

@@ -48,6 +48,9 @@ class Load:
         readiness: pairs of a time and whether `/readyz` then said degraded, ten times a second.
         acknowledged: by session id, the ids of its acknowledged events in order.
         num_journalled: number of events that were acknowledged because they were journalled.
+        lateness: pairs of the time at which a request was due and the seconds by which this process
+            sent it late, though the visitor's answer before it had come in time. Answers are late
+            by as much, without any fault of the service.
     """
 
     port: int
@@ -57,6 +60,7 @@ class Load:
     readiness: list[tuple[float, bool]] = field(default_factory=list)
     acknowledged: dict[str, list[str]] = field(default_factory=dict)
     num_journalled: int = 0
+    lateness: list[tuple[float, float]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         """Starts the visitors in a thread."""
@@ -80,7 +84,10 @@ class Load:
         client, interval = _Client(self.port), _VISITORS / self.rate
         due = time.monotonic() + interval * number / _VISITORS
         while not self._is_over:
-            await asyncio.sleep(due - time.monotonic())
+            wait = due - time.monotonic()
+            await asyncio.sleep(wait)
+            if wait > 0:
+                self.lateness.append((due, time.monotonic() - due))
             if len(self.answers) % 3 == 0:
                 status, answer = await client.get(f"/v1/sessions/{session}/recommendations?k=5")
                 self._record(due, status, answer)
