@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,7 +61,12 @@ def catalog_files(work: Path, num_items: int) -> Iterator[CatalogFiles]:
     least = np.array([_least(table, *each) for each in pairs], dtype=np.float32)
     with TemporaryDirectory() as name:
         folder = Path(name)
-        arrays = {"table": table, "queries": queries, "least": least, "seen": _padded(histories)}
+        arrays: dict[str, NDArray[Any]] = {
+            "table": table,
+            "queries": queries,
+            "least": least,
+            "seen": _padded(histories),
+        }
         for each, values in arrays.items():
             np.save(folder / f"{each}.npy", values)
         yield CatalogFiles(folder, catalog.student, histories, table, queries, least)

@@ -27,7 +27,7 @@ QUOTED = [
     ),
     (
         "reliability.md",
-        r"went from [\d.]+ to (\d+) ms",
+        r"went from [\d.]+ to ([\d.]+) ms",
         "overload",
         "two-keys: p99 of the modest one",
     ),
