@@ -32,13 +32,19 @@ list_length = 3
 max_history_length = 4
 hidden_size = 16
 num_layers = 1
+dropout = 0.2
 [training]
 seeds = [0]
 batch_size = 16
 learning_rate = 2e-2
 max_epochs = 5
+patience = 3
 [distillation]
 list_length = 1
+ranking_weight = 0.5
+position_temperature = 1.0
+confidence = false
+consistency = false
 [ladder]
 num_resamples = 200
 [retrain]
