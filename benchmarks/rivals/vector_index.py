@@ -34,7 +34,9 @@ NUM_RESCORED = 1_024  # of IVF-PQ: candidates whose scores are computed from the
 def main(kind: str, folder: Path) -> None:
     """Builds the index `kind`, a key of `BUILDERS`, and prints what the module's docstring says."""
     names = ("table", "queries", "least", "seen")
-    table, queries, least, seen = (np.load(folder / f"{each}.npy", mmap_mode="r") for each in names)
+    table, queries, least, seen = (
+        np.load(folder / f"{each}.npy", mmap_mode="r", allow_pickle=False) for each in names
+    )
     began = time.perf_counter()
     search = BUILDERS[kind](table)
     seconds, rows = time.perf_counter() - began, []

@@ -68,7 +68,7 @@ def catalog_files(work: Path, num_items: int) -> Iterator[CatalogFiles]:
             "seen": _padded(histories),
         }
         for each, values in arrays.items():
-            np.save(folder / f"{each}.npy", values)
+            np.save(folder / f"{each}.npy", values, allow_pickle=False)
         yield CatalogFiles(folder, catalog.student, histories, table, queries, least)
 
 

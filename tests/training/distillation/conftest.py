@@ -24,7 +24,14 @@ def experiment() -> Experiment:
         data=DataConfig(source="movielens"),
         student=StudentConfig(max_history_length=4, hidden_size=16, num_layers=1, dropout=0.1),
         training=TrainingConfig(batch_size=8, learning_rate=1e-2, max_epochs=8, patience=8),
-        distillation=DistillationConfig(ranking_weight=0.5, list_length=2, embedding_columns=2),
+        distillation=DistillationConfig(
+            ranking_weight=0.5,
+            list_length=2,
+            embedding_columns=2,
+            position_temperature=1.0,
+            confidence=False,
+            consistency=False,
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from training.distillation.trainer import Trainer
 from training.distillation.variants import VARIANTS
 from training.errors import KnowledgeError
 from training.knowledge import Answers, Knowledge, Summary
-from training.settings.experiment import DataConfig, DistillationConfig, Experiment
+from training.settings.experiment import DistillationConfig, Experiment
 from training.stage import is_current
 
 Change = Callable[[Job], Job]
@@ -88,11 +88,24 @@ STAMPS_OF_ROWS_WITH_TITLES = {
     "control-title-neighbours": "e60f38a98af580c9",
     "control-shuffled-embeddings": "0870f8acf09d6e44",
 }
+FORMER_DEFAULTS = {
+    "name": "pinned",
+    "data": {"source": "movielens"},
+    "teacher": {"kind": "retrieval"},
+    "student": {"dropout": 0.2},
+    "training": {"learning_rate": 1e-3, "max_epochs": 30, "patience": 3},
+    "distillation": {
+        "ranking_weight": 0.5,
+        "position_temperature": 1.0,
+        "confidence": False,
+        "consistency": False,
+    },
+}
 FORMER_STAMPS = {"plain": "94b1ff6f92a11f92", "ranking-only": "785eadd79ed7f8b3"}
 
 
 def default_job(variant: str, dataset: Dataset) -> Job:
-    experiment = Experiment(name="pinned", data=DataConfig(source="movielens"))
+    experiment = Experiment.model_validate(FORMER_DEFAULTS)
     knowledge = Summary("taught", "content", 1, {}) if VARIANTS[variant].needs_teacher else None
     return Job(experiment, replace(dataset, fingerprint="f"), variant, 0, knowledge)
 

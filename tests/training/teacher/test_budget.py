@@ -19,7 +19,9 @@ def ten_tokens_each(rows: NDArray[np.int64]) -> int:
 
 
 def train_rows(dataset: Dataset, **budget: int) -> list[int]:
-    rows = answered_rows(dataset, TeacherConfig.model_validate(budget), ten_tokens_each)
+    rows = answered_rows(
+        dataset, TeacherConfig.model_validate({"kind": "retrieval", **budget}), ten_tokens_each
+    )
     answered: list[int] = np.intersect1d(rows, dataset.example_rows(Split.TRAIN)).tolist()
     return answered
 
@@ -30,7 +32,7 @@ def test_the_newest_example_of_each_user_comes_first(tiny_dataset: Dataset) -> N
 
 
 def test_without_a_budget_every_example_is_answered(tiny_dataset: Dataset) -> None:
-    rows = answered_rows(tiny_dataset, TeacherConfig(), ten_tokens_each)
+    rows = answered_rows(tiny_dataset, TeacherConfig(kind="retrieval"), ten_tokens_each)
     assert rows.tolist() == [1, 2, 3, 4, 6, 7, 10]
 
 
@@ -46,7 +48,7 @@ def test_a_budget_in_tokens_buys_what_it_can(
 
 
 def test_the_training_budget_does_not_limit_held_out_examples(tiny_dataset: Dataset) -> None:
-    config = TeacherConfig(budget_sequences=1)
+    config = TeacherConfig(kind="retrieval", budget_sequences=1)
     assert {3, 4, 7} <= set(answered_rows(tiny_dataset, config, ten_tokens_each).tolist())
 
 
@@ -59,7 +61,7 @@ def test_a_retrieval_teacher_needs_training_examples(tiny_dataset: Dataset) -> N
 
 
 def test_the_held_out_budget_limits_held_out_examples_only(chain_dataset: Dataset) -> None:
-    config = TeacherConfig(budget_held_out=7)
+    config = TeacherConfig(kind="retrieval", budget_held_out=7)
     answered = answered_rows(chain_dataset, config, ten_tokens_each)
     for split, count in (Split.TRAIN, None), (Split.VALIDATION, 7), (Split.TEST, 7):
         rows = chain_dataset.example_rows(split)

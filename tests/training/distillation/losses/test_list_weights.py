@@ -1,4 +1,5 @@
 import math
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -15,11 +16,16 @@ from training.distillation.losses.list_weights import (
 )
 from training.settings.experiment import DistillationConfig
 
-ALL = {"position": True, "confidence": True, "consistency": True}
+ALL = {"position_temperature": 1.0, "confidence": True, "consistency": True}
+NONE = {"position_temperature": 1.0, "confidence": False, "consistency": False}
 RANKINGS = torch.tensor([[7, 8, 9], [4, 5, 0]])  # the second list is short
 DISTANCES = torch.tensor([[0.1, 0.4, 0.5], [0.2, 0.9, 2.0]])
 NEXT_ITEM_DISTANCES = torch.tensor([0.3, 1.1])
 CONSISTENT = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+
+
+def settings(parts: Mapping[str, float], **others: float | str) -> DistillationConfig:
+    return DistillationConfig.model_validate({**parts, **others})
 
 
 def by_hand(line: int) -> tuple[list[float], list[float]]:
@@ -36,7 +42,7 @@ def weights_of(weighting: ListWeighting) -> list[list[float]]:
 
 
 def test_the_papers_form_is_the_weighted_mean_of_the_parts_without_normalising() -> None:
-    weighting = list_weighting(DistillationConfig(**ALL, confidence_temperature=0.5))
+    weighting = list_weighting(settings(ALL, confidence_temperature=0.5))
 
     for line, weights in enumerate(weights_of(weighting)):
         positions, distances = by_hand(line)
@@ -51,7 +57,7 @@ def test_the_papers_form_is_the_weighted_mean_of_the_parts_without_normalising()
 
 
 def test_the_reference_codes_form_uses_distances_of_listed_items_and_sums_to_one() -> None:
-    weighting = list_weighting(DistillationConfig(**ALL, weight_form="reference-code"))
+    weighting = list_weighting(settings(ALL, weight_form="reference-code"))
 
     for line, weights in enumerate(weights_of(weighting)):
         positions, distances = by_hand(line)
@@ -69,8 +75,8 @@ def test_the_reference_codes_form_uses_distances_of_listed_items_and_sums_to_one
 def test_only_in_the_papers_form_does_a_list_far_from_the_next_item_lose_its_weight(
     form: str, vanishes: bool
 ) -> None:
-    config = DistillationConfig.model_validate(
-        {"weight_form": form, "position": False, "confidence": True, "confidence_temperature": 1}
+    config = settings(
+        ALL, weight_form=form, position=False, consistency=False, confidence_temperature=1
     )
     near_and_far = torch.tensor([0.0, 20.0])
 
@@ -84,7 +90,7 @@ def test_only_in_the_papers_form_does_a_list_far_from_the_next_item_lose_its_wei
 
 
 def test_the_papers_form_does_not_depend_on_the_scale_of_distances() -> None:
-    weighting = list_weighting(DistillationConfig(position=False, confidence=True))
+    weighting = list_weighting(DistillationConfig(position=False, consistency=False))
 
     weights = [
         weighting.before_training(RANKINGS, scale * DISTANCES, scale * NEXT_ITEM_DISTANCES)
@@ -97,7 +103,7 @@ def test_the_papers_form_does_not_depend_on_the_scale_of_distances() -> None:
 
 
 def test_with_every_part_off_all_listed_items_have_the_same_weight() -> None:
-    weighting = list_weighting(DistillationConfig(position=False))
+    weighting = list_weighting(settings(NONE, position=False))
 
     weights = weighting.before_training(RANKINGS, DISTANCES, NEXT_ITEM_DISTANCES)
 
@@ -108,7 +114,7 @@ def test_with_only_position_on_both_forms_are_the_normalised_position_weights() 
     expected = normalised(position_weights(RANKINGS, 1.0), RANKINGS)
 
     for form in ("paper", "reference-code"):
-        weighting = list_weighting(DistillationConfig.model_validate({"weight_form": form}))
+        weighting = list_weighting(settings(NONE, weight_form=form))
         weights = weighting.before_training(RANKINGS, DISTANCES, NEXT_ITEM_DISTANCES)
         torch.testing.assert_close(weights, expected)
 
@@ -207,7 +213,7 @@ def test_by_rank_the_mean_weight_of_confidence_stays() -> None:
 
 def test_an_empty_place_takes_its_weight_with_it_if_settings_say_so() -> None:
     blanked = torch.tensor([[0, 8, 9]])
-    config = DistillationConfig(position=True, empty_places="lost")
+    config = settings(NONE, empty_places="lost")
     weights = list_weighting(config).before_training(blanked, DISTANCES[:1], torch.tensor([0.3]))
     all_places = [math.exp(-rank) for rank in (1, 2, 3)]
     expected = [0, all_places[1] / sum(all_places), all_places[2] / sum(all_places)]
@@ -215,7 +221,7 @@ def test_an_empty_place_takes_its_weight_with_it_if_settings_say_so() -> None:
 
 
 def test_by_rank_the_confidence_part_has_the_spread_values() -> None:
-    config = DistillationConfig(position=False, confidence=True, confidence_scale="rank")
+    config = DistillationConfig(position=False, consistency=False, confidence_scale="rank")
     weights = list_weighting(config).before_training(RANKINGS, DISTANCES, NEXT_ITEM_DISTANCES)
     # The median distance, 0.3, is the temperature; the mean of exp(-1) and exp(-11/3) is 0.1967.
     mean = (math.exp(-1) + math.exp(-1.1 / 0.3)) / 2

@@ -15,7 +15,13 @@ ANSWERS = Answers(
     distances=np.zeros((2, 3), dtype=np.float32),
     next_item_distances=np.zeros(2, dtype=np.float32),
 )
-CONFIG = DistillationConfig(ranking_weight=0.3, list_length=2, position_temperature=1.0)
+CONFIG = DistillationConfig(
+    ranking_weight=0.3,
+    list_length=2,
+    position_temperature=1.0,
+    confidence=False,
+    consistency=False,
+)
 
 
 def test_a_row_finds_the_top_of_its_list_with_weights_that_sum_to_one() -> None:

@@ -21,6 +21,7 @@ from training.teacher.retrieval.states import encode_dataset
 def config(tiny_language_model_path: Path) -> TeacherConfig:
     """Settings with windows shorter than the histories, and small batches."""
     return TeacherConfig(
+        kind="retrieval",
         model=str(tiny_language_model_path),
         precision="float32",
         max_titles=4,
