@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.training.ladder.stored_arrays import stored_arrays
 from training.knowledge import DESCRIPTION_NAME
 from training.ladder import __main__ as ladder
 from training.stage import write_arrays
@@ -64,7 +65,7 @@ def knowledge_of_titles(
         ("test", num_held_out),
     ):
         answers = other / f"answers-{split}.npz"
-        arrays = {name: each[:count] for name, each in np.load(answers).items()}
+        arrays = {name: each[:count] for name, each in stored_arrays(answers).items()}
         rewrite(answers, description, arrays)
     path.write_text(json.dumps(description))
 

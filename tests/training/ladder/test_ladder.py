@@ -5,10 +5,10 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.training.ladder.conftest import knowledge_of_titles, records, run_ladder
+from tests.training.ladder.stored_arrays import stored_arrays
 from training.evaluation.row_names import COLD_ROW
 from training.knowledge import DESCRIPTION_NAME
 from training.ladder.plan.rows import ROWS, TITLES_ROW, settings_of
@@ -266,7 +266,7 @@ def test_requested_seeds_do_not_choose_the_trial(config: Path) -> None:
     run_ladder(config, "--students", "caser", "--rows", "CE", "--seeds", "1", "2")
 
     runs = (config.parent / "results" / "runs" / "chain").glob("*.npz")
-    facts = [json.loads(str(np.load(path)["facts"])) for path in runs]
+    facts = [json.loads(str(stored_arrays(path)["facts"])) for path in runs]
     trained = Counter(each.get("name") for each in facts)
     assert {name: trained[f"caser plain-{name}"] for name in (0, 1, 2)} == {0: 2, 1: 1, 2: 1}
     assert next(line["seeds"] for line in records(config) if line["row"] == "CE") == "2"

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.training.ladder.conftest import records, run_ladder
+from tests.training.ladder.stored_arrays import stored_arrays
 from training.distillation.job import Job
 from training.ladder.results.measured import TARGETS
 from training.ladder.runs.store import RunFacts
@@ -28,7 +28,7 @@ def figures(config: Path, metric: str = "NDCG@20") -> dict[tuple[str, str], floa
 def facts_of_runs(config: Path) -> list[dict[str, Any]]:
     """Facts in the files of stored runs."""
     files = sorted((config.parent / "results" / "runs" / "chain").glob("*.npz"))
-    facts = [json.loads(str(np.load(file)["facts"])) for file in files]
+    facts = [json.loads(str(stored_arrays(file)["facts"])) for file in files]
     return [each for each in facts if "name" in each]  # a reference has none
 
 

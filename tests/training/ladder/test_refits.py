@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.ladder.conftest import records, run_ladder
+from tests.training.ladder.stored_arrays import stored_arrays
 from training.distillation.job import Job, TrainedStudent
 from training.evaluation.row_names import COLD_ROW
 from training.ladder.runs import perform, refits
@@ -73,7 +74,7 @@ def test_stored_ranks_carry_their_protocol_and_those_without_one_are_of_training
     run_ladder(config, *options)
     figures = (config.parent / "results" / "chain.csv").read_bytes()
     runs = config.parent / "results" / "runs" / "chain"
-    stored = {path: dict(np.load(path)) for path in runs.glob("*.npz")}
+    stored = {path: stored_arrays(path) for path in runs.glob("*.npz")}
     told = {path: str(arrays["facts"]) for path, arrays in stored.items()}
     assert sum('"protocol": "refit"' in each for each in told.values()) == 5  # CE, four baselines
     for path, arrays in stored.items():

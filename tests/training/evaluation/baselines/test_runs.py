@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from tests.training.ladder.stored_arrays import stored_arrays
 from training.data.dataset import Dataset, Split
 from training.evaluation.baselines import runs
 from training.evaluation.baselines.registry import BASELINES
@@ -110,7 +110,7 @@ def test_a_damaged_file_is_measured_anew(
     baseline_evaluations(chain_dataset, tmp_path)
 
     assert tuned == [*BASELINES, "VMIS-kNN"]
-    assert "validation" in np.load(path)
+    assert "validation" in stored_arrays(path)
 
 
 def test_the_stamp_of_a_baseline_is_that_of_the_runs_kept_so_far(tiny_dataset: Dataset) -> None:

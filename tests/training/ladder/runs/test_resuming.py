@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.training.ladder.conftest import records, run_ladder
+from tests.training.ladder.stored_arrays import stored_arrays
 from training.distillation.job import Job, TrainedStudent
 from training.distillation.trainer import Trainer
 from training.evaluation.row_names import COLD_ROW
@@ -104,7 +105,7 @@ def test_a_student_that_continues_anothers_training_ranks_as_one_trained_separat
 
 def ranks_by_run(out: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
     files = (out / "runs" / "chain").glob("*.npz")
-    stored = {path.name: np.load(path) for path in files}
+    stored = {path.name: stored_arrays(path) for path in files}
     return {name: each for name, each in stored.items() if "caser" in str(each["facts"])}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.ladder.conftest import knowledge_of_titles, records, rewrite, run_ladder
+from tests.training.ladder.stored_arrays import stored_arrays
 from training.distillation.trainer import Trainer
 from training.knowledge import DESCRIPTION_NAME
 from training.ladder.runs import measure_references
@@ -103,7 +104,7 @@ def forget_the_answers(knowledge: Path) -> None:
     """Replaces the teacher's ranking of each test example by padding."""
     answers, path = knowledge / "answers-test.npz", knowledge / DESCRIPTION_NAME
     description = json.loads(path.read_text())
-    arrays = dict(np.load(answers))
+    arrays = stored_arrays(answers)
     rewrite(answers, description, arrays | {"rankings": np.zeros_like(arrays["rankings"])})
     path.write_text(json.dumps(description))
 
@@ -144,7 +145,7 @@ def test_a_teacher_that_answered_a_part_of_the_examples_is_loaded_with_that_part
     knowledge_of_titles(config, settings={"kind": "titles"}, num_held_out=2)
     run_ladder(config, *NARROW)
     runs = config.parent / "results" / "runs" / "chain"
-    stored = [dict(np.load(path)) for path in runs.iterdir()]
+    stored = [stored_arrays(path) for path in runs.iterdir()]
     answered = [(each["test-0"] != NOT_ASKED).sum() for each in stored if "test-0" in each]
     made = records(config)
 
@@ -159,7 +160,7 @@ def test_a_damaged_file_of_a_teacher_is_named(
 ) -> None:
     run_ladder(config, *NARROW)
     runs = config.parent / "results" / "runs" / "chain"
-    [stored] = [path for path in runs.iterdir() if "test-0" in np.load(path)]
+    [stored] = [path for path in runs.iterdir() if "test-0" in stored_arrays(path)]
     stored.write_bytes(stored.read_bytes()[:100])
 
     assert run_ladder(config, *NARROW, "--kept") == 2
