@@ -20,7 +20,6 @@ hash of its other fields. A change of one byte in any of these files is therefor
 library only.
 """
 
-import hashlib
 import mmap
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,22 +33,23 @@ from export.contract.columns.mapped_items import MappedItems
 from export.contract.columns.writing import write_columns
 from export.contract.folders import folder_identity, readable_folder, whole_folder
 from export.contract.items import Item as Item
-from export.contract.items import line_of, parse_items
-from export.contract.layout import MAX_HISTORIES, MAX_MANIFEST_SIZE, MAX_SIGNATURE_SIZE, max_size
+from export.contract.items import line_of, parse_histories, parse_items
+from export.contract.layout import MAX_MANIFEST_SIZE, MAX_SIGNATURE_SIZE, max_size
 from export.contract.layout import BundleLayout as BundleLayout
 from export.contract.manifest import ABSENT_BEFORE_4, SCHEMA_VERSION, render, with_version
 from export.contract.manifest import Figure as Figure
 from export.contract.manifest import Manifest as Manifest
 from export.contract.manifest import parse_manifest as _parse_manifest
-from export.contract.reading import copy_file, map_file, read_file, sha256_of
-from export.contract.records import (
-    IDS,
-    numbered_lines,
-    parse,
-    shown,
-    write_lines,
+from export.contract.reading import (
+    check_hash,
+    copy_file,
+    map_verified,
+    read_file,
+    read_verified,
+    sha256_of,
 )
 from export.contract.records import BundleError as BundleError
+from export.contract.records import shown, write_lines
 
 _MAX_REPLACEMENTS = 1_000
 
@@ -280,7 +280,7 @@ def _read_bundle(layout: BundleLayout, trust: Trust | None = None) -> Bundle:
             f"{layout.items}: {len(items)} items, but num_items in the manifest is "
             f"{manifest.num_items}"
         )
-    histories = _parse_histories(layout.histories, _read_verified(layout.histories, manifest))
+    histories = parse_histories(layout.histories, _read_verified(layout.histories, manifest))
     return Bundle(manifest=manifest, items=items, histories=histories, folder=layout.folder)
 
 
@@ -305,7 +305,8 @@ def verify_files(folder: Path, manifest: Manifest, names: Iterable[str] | None =
     """
     for name in manifest.sha256 if names is None else names:
         path = folder / name
-        _verify(path, sha256_of(path, max_size(path, manifest.num_items)), manifest)
+        actual = sha256_of(path, max_size(path, manifest.num_items))
+        check_hash(path, actual, manifest.sha256[name])
 
 
 def read_manifest(folder: Path, trust: Trust | None = None) -> Manifest:
@@ -332,40 +333,9 @@ def read_manifest(folder: Path, trust: Trust | None = None) -> Manifest:
     return manifest
 
 
-def _parse_histories(path: Path, text: bytes) -> tuple[tuple[str, ...], ...]:
-    histories = []
-    for place, line in numbered_lines(path, text):
-        history = parse(place, line)
-        if not IDS.passes(history):
-            raise BundleError(f"{place}: not a list of item ids: {shown(repr(history))}")
-        histories.append(tuple(history))
-        if len(histories) > MAX_HISTORIES:
-            raise BundleError(f"{place}: at most {MAX_HISTORIES:,} histories are read")
-    return tuple(histories)
-
-
 def _read_verified(path: Path, manifest: Manifest) -> bytes:
-    content = read_file(path, max_size(path, manifest.num_items))
-    _verify(path, _sha256(content), manifest)
-    return content
+    return read_verified(path, max_size(path, manifest.num_items), manifest.sha256[path.name])
 
 
 def _map_verified(path: Path, manifest: Manifest) -> mmap.mmap:
-    content = map_file(path, max_size(path, manifest.num_items))
-    _verify(path, hashlib.sha256(content).hexdigest(), manifest)
-    if hasattr(mmap, "MADV_DONTNEED"):  # this process need not hold what it has only hashed
-        content.madvise(mmap.MADV_DONTNEED)
-    return content
-
-
-def _verify(path: Path, actual: str, manifest: Manifest) -> None:
-    expected = manifest.sha256[path.name]
-    if actual != expected:
-        raise BundleError(
-            f"{path}: sha256 is {actual[:12]}…, but {shown(expected[:12])}… in the manifest; "
-            "export the bundle again"
-        )
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return map_verified(path, max_size(path, manifest.num_items), manifest.sha256[path.name])

@@ -1,4 +1,4 @@
-"""Reads and writes the items of a bundle, one per line of `items.jsonl`.
+"""Reads and writes the items of a bundle, one per line of `items.jsonl`, and reads its histories.
 
 This module imports the standard library only.
 """
@@ -8,17 +8,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from export.contract.layout import MAX_HISTORIES
 from export.contract.records import (
     COUNT,
     FLAG,
     ID,
+    IDS,
     TEXTS_BY_NAME,
     TITLE,
     BundleError,
     Checks,
     build,
     numbered_lines,
+    parse,
     parse_object,
+    shown,
 )
 
 
@@ -80,3 +84,20 @@ def parse_item(place: str, line: bytes) -> Item:
         BundleError: the line is not an item; the message begins with `place`.
     """
     return build(Item, {"is_read": True, **parse_object(place, line)}, _CHECKS, place)
+
+
+def parse_histories(path: Path, text: bytes) -> tuple[tuple[str, ...], ...]:
+    """Reads histories, one list of item ids per line of the file `path`.
+
+    Raises:
+        BundleError: a line is not a list of item ids, or there are too many.
+    """
+    histories = []
+    for place, line in numbered_lines(path, text):
+        history = parse(place, line)
+        if not IDS.passes(history):
+            raise BundleError(f"{place}: not a list of item ids: {shown(repr(history))}")
+        histories.append(tuple(history))
+        if len(histories) > MAX_HISTORIES:
+            raise BundleError(f"{place}: at most {MAX_HISTORIES:,} histories are read")
+    return tuple(histories)

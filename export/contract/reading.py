@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from export.contract.records import BundleError
+from export.contract.records import BundleError, shown
 
 _FLAGS = (
     os.O_RDONLY
@@ -69,6 +69,35 @@ def map_file(path: Path, at_most: int) -> mmap.mmap:
         if not size:
             raise BundleError(f"{path}: empty")
         return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+
+
+def read_verified(path: Path, at_most: int, sha256: str) -> bytes:
+    """Returns the content of a file as `read_file` does; its hash must be `sha256`."""
+    content = read_file(path, at_most)
+    check_hash(path, hashlib.sha256(content).hexdigest(), sha256)
+    return content
+
+
+def map_verified(path: Path, at_most: int, sha256: str) -> mmap.mmap:
+    """Maps a file as `map_file` does; its hash must be `sha256`."""
+    content = map_file(path, at_most)
+    check_hash(path, hashlib.sha256(content).hexdigest(), sha256)
+    if hasattr(mmap, "MADV_DONTNEED"):  # this process need not hold what it has only hashed
+        content.madvise(mmap.MADV_DONTNEED)
+    return content
+
+
+def check_hash(path: Path, actual: str, expected: str) -> None:
+    """Compares the SHA-256 of the file `path` with the one in the manifest.
+
+    Raises:
+        BundleError: they differ.
+    """
+    if actual != expected:
+        raise BundleError(
+            f"{path}: sha256 is {actual[:12]}…, but {shown(expected[:12])}… in the manifest; "
+            "export the bundle again"
+        )
 
 
 def sha256_of(path: Path, at_most: int) -> str:

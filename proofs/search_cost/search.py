@@ -22,7 +22,7 @@ OURS = "this project"
 
 @dataclass(frozen=True)
 class Cost:
-    """What a search costs and finds.
+    """Times and quality of a search.
 
     Attributes:
         milliseconds: CPU time of every answer.

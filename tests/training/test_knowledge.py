@@ -120,13 +120,19 @@ def test_a_summary_contains_no_address(tiny_dataset: Dataset) -> None:
     assert knowledge.summary.provenance == {"settings": {"kind": "generative"}}
 
 
+def is_of_a_retrieval_teacher_without_titles(
+    folder: Path, dataset: Dataset, settings: dict[str, str]
+) -> None:
+    """Stores knowledge made with `settings`, and loads it as that of such a teacher."""
+    provenance = {"settings": settings}
+    save_knowledge(replace(knowledge_about(dataset), provenance=provenance), folder)
+    load_knowledge(folder, dataset, TeacherConfig(kind="retrieval", title_shares=(0.0,)))
+
+
 def test_knowledge_of_before_the_blend_counts_as_one_without_titles(
     tmp_path: Path, tiny_dataset: Dataset
 ) -> None:
-    provenance = {"settings": {"kind": "retrieval"}}
-    save_knowledge(replace(knowledge_about(tiny_dataset), provenance=provenance), tmp_path)
-    made_by = TeacherConfig(kind="retrieval", title_shares=(0.0,))
-    load_knowledge(tmp_path, tiny_dataset, made_by)
+    is_of_a_retrieval_teacher_without_titles(tmp_path, tiny_dataset, {"kind": "retrieval"})
     with pytest.raises(KnowledgeError, match=r"teacher\.title_shares = \(0\.0,\)"):
         load_knowledge(tmp_path, tiny_dataset, TeacherConfig(kind="retrieval"))
 
@@ -135,11 +141,7 @@ def test_knowledge_of_before_there_were_kinds_is_of_a_retrieval_teacher(
     tmp_path: Path, tiny_dataset: Dataset
 ) -> None:
     """That of assets/movielens, for example."""
-    provenance = {"settings": {"model": "smollm2"}}
-    save_knowledge(replace(knowledge_about(tiny_dataset), provenance=provenance), tmp_path)
-    made_by = TeacherConfig(kind="retrieval", title_shares=(0.0,))
-
-    load_knowledge(tmp_path, tiny_dataset, made_by)
+    is_of_a_retrieval_teacher_without_titles(tmp_path, tiny_dataset, {"model": "smollm2"})
     with pytest.raises(KnowledgeError, match=r"teacher\.kind = 'retrieval'.* has 'titles'"):
         load_knowledge(tmp_path, tiny_dataset, TeacherConfig(kind="titles"))
 

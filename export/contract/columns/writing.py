@@ -16,7 +16,7 @@ from export.contract.records import MAX_LINE_LENGTH, MAX_LINES, BundleError
 
 @dataclass
 class _Found:
-    """What is collected while the lines are read, one after another."""
+    """The columns of the lines read so far, but for those of titles."""
 
     starts: "array[int]" = field(default_factory=lambda: array("Q", [0]))
     hashes: "array[int]" = field(default_factory=lambda: array("I"))

@@ -1,6 +1,5 @@
 """Look-up tables of a bundle's items, which all catalogs of the bundle share."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from export.contract.bundle import BundleError, Item
 from export.contract.columns.layout import Columns
 from export.contract.columns.mapped_items import MappedItems
+from export.contract.records import parse
 from service.ranking.filters import AttributeIndex
 from service.ranking.lookup.places import Places
 from service.ranking.lookup.titles import ListedTitles, MappedTitles, Titles
@@ -77,7 +77,13 @@ def _by_value(columns: Columns, num_items: int) -> Mapping[str, Mapping[str, NDA
     """Returns the item indices by attribute name and value."""
     postings, begin = _indices(columns, "postings", num_items), 0
     found: dict[str, dict[str, NDArray[np.uint32]]] = {}
-    for name, value, number in json.loads(bytes(columns["values"])):
-        found.setdefault(name, {})[value] = postings[begin : begin + number]
-        begin += number
+    column = "the column values of the items"
+    try:
+        for name, value, number in parse(column, bytes(columns["values"])):
+            found.setdefault(name, {})[value] = postings[begin : begin + number]
+            begin += number
+    except (TypeError, ValueError):
+        raise BundleError(f"{column} does not list names, values and numbers") from None
+    if begin != len(postings):
+        raise BundleError(f"{column} counts {begin} of {len(postings)} postings")
     return found

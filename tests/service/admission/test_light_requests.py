@@ -2,15 +2,18 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from service.access.key_commands import NewKey, create_key
 from service.access.principal import Scope
 from service.admission import light_shares, strain
 from service.admission.caller import Caller
-from service.http.connections import connections_of
+from service.http.connections import Headers, connections_of
 from service.ranking.micro_batcher import MicroBatcher
 from service.ranking.recommender import Query, Recommendations, Recommender
 from service.settings import Settings
@@ -121,18 +124,26 @@ async def test_near_the_bound_only_keys_with_more_than_their_share_are_refused(
         writer.close()
 
 
+@asynccontextmanager
+async def two_keys(
+    bundle_path: Path, folder: Path
+) -> AsyncIterator[tuple[uvicorn.Server, Headers, Headers]]:
+    """Serves with a bound of 64 light requests; yields the server, and the headers of two keys."""
+    path, new = folder / "keys.json", NewKey(frozenset({Scope.READ}))
+    keys = [[(b"authorization", b"Bearer " + create_key(path, new).encode())] for _ in range(2)]
+    settings = Settings(bundle_path=bundle_path, light_requests=64, keys_file=path)
+    async with serving(settings) as (_, server):
+        yield server, keys[0], keys[1]
+
+
 async def test_while_a_greedy_key_is_refused_the_others_keep_the_whole_bound(
     bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(light_shares, "_WINDOW_SECONDS", 60)
-    path, new = tmp_path / "keys.json", NewKey(frozenset({Scope.READ}))
-    greedy, modest = (create_key(path, new).encode() for _ in range(2))
-    settings = Settings(bundle_path=bundle_path, light_requests=64, keys_file=path)
-    async with serving(settings) as (_, server):
+    async with two_keys(bundle_path, tmp_path) as (server, greedy, modest):
         admission = runtime_of(server).admission
 
-        def is_accepted(key: bytes, in_progress: int) -> bool:
-            headers = [(b"authorization", b"Bearer " + key)]
+        def is_accepted(headers: Headers, in_progress: int) -> bool:
             return not admission.retry_after(in_progress, b"GET", b"/v1/model", headers)
 
         assert all(is_accepted(greedy, 32) for _ in range(20))  # it is alone
@@ -149,14 +160,10 @@ async def test_a_key_with_less_than_its_share_is_not_slowed_down_for_refusals_of
     bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(light_shares, "_WINDOW_SECONDS", 60)
-    path, new = tmp_path / "keys.json", NewKey(frozenset({Scope.READ}))
-    greedy, modest = (create_key(path, new).encode() for _ in range(2))
-    settings = Settings(bundle_path=bundle_path, light_requests=64, keys_file=path)
-    async with serving(settings) as (_, server):
+    async with two_keys(bundle_path, tmp_path) as (server, greedy, modest):
         admission = runtime_of(server).admission
 
-        def seconds_of_pause(key: bytes) -> float:
-            headers = [(b"authorization", b"Bearer " + key)]
+        def seconds_of_pause(headers: Headers) -> float:
             assert admission.refusal(64, b"GET", b"/v1/model", headers) is not None
             return admission.pause_seconds(server, headers, headers)
 
@@ -173,10 +180,7 @@ async def test_a_key_with_less_than_its_share_is_not_slowed_down_for_refusals_of
 async def test_while_keys_that_send_alike_are_refused_fewer_requests_are_worked_on_at_once(
     bundle_path: Path, tmp_path: Path
 ) -> None:
-    path, new = tmp_path / "keys.json", NewKey(frozenset({Scope.READ}))
-    keys = [[(b"authorization", b"Bearer " + create_key(path, new).encode())] for _ in range(2)]
-    settings = Settings(bundle_path=bundle_path, light_requests=64, keys_file=path)
-    async with serving(settings) as (_, server):
+    async with two_keys(bundle_path, tmp_path) as (server, *keys):
         admission = runtime_of(server).admission
         for headers in keys:
             assert admission.retry_after(64, b"GET", b"/v1/model", headers)

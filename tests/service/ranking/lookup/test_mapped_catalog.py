@@ -90,6 +90,24 @@ def test_an_index_that_no_item_has_is_refused(tmp_path: Path) -> None:
         BundleItems(items)
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (b"no json", "not JSON"),
+        (b"[7]", "does not list names, values and numbers"),
+        (b'[["colour", "r", "2"]]', "does not list names, values and numbers"),
+        (b'[["colour", "r", 1]]', r"counts 1 of \d+ postings"),
+    ],
+)
+def test_other_attribute_values_than_there_are_postings_are_refused(
+    tmp_path: Path, values: bytes, reason: str
+) -> None:
+    items = mapped(tmp_path, ITEMS)
+    items.columns = {**items.columns, "values": memoryview(values)}
+    with pytest.raises(BundleError, match=f"the column values of the items.*{reason}"):
+        BundleItems(items)
+
+
 def test_places_have_changes_over_a_sequence() -> None:
     places = Places("abc").with_changes(4, {1: "B", 3: "D"})
     assert [*places] == ["a", "B", "c", "D"]
