@@ -15,8 +15,8 @@ VARIANT ?= distilled
 HOST ?= 127.0.0.1
 # The port there.
 PORT ?= 8000
-# Whether `make release` builds the images: `no`, or where a Docker engine answers.
-IMAGES ?= if-possible
+# Whether `make release` builds the images, by a Docker engine: `yes` or `no`.
+IMAGES ?= yes
 # The package index for `make lock-torch` that has torch's CPU build.
 TORCH_INDEX ?=
 

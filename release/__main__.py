@@ -4,8 +4,8 @@ python -m release --cyclonedx .venv/sbom/bin/cyclonedx-py
 
 The folder dist/VERSION gets wheels and source distributions of the package and of its Python
 client, all committed files, the documentation site, the lists of components, and SHA256SUMS. It is
-built from the committed files alone, and exists complete or not at all. Images are built where a
-Docker engine answers; elsewhere, the command that builds them is printed.
+built from the committed files alone, and exists complete or not at all. Images are a part of it, so
+that a release is refused where no Docker engine answers, unless `--images no` leaves them out.
 """
 
 import subprocess
@@ -41,31 +41,36 @@ def command(
         Path | None, Parameter(help="Path of cyclonedx-py; without it, no lists of components.")
     ] = None,
     with_images: Annotated[
-        Literal["if-possible", "no"],
-        Parameter(name="--images", help="Whether images are built where a Docker engine answers."),
-    ] = "if-possible",
+        Literal["yes", "no"],
+        Parameter(name="--images", help="Whether images are built, by a Docker engine."),
+    ] = "yes",
 ) -> None:
     """Make the files and images of a release; nothing is uploaded."""
     checkout, version = Checkout(root), version_of(root)
     out = dist.absolute() / version
-    refuse_problems(checkout, version, out)
+    refuse_problems(checkout, version, out, images_wanted=with_images == "yes")
     with TemporaryDirectory() as name, whole_folder(out) as building:
         source = Source(Path(name), checkout.seconds)
         checkout.extract(source.folder)
         build_files(checkout, source, building, f"{PACKAGE}-{version}", cyclonedx)
-        if with_images == "if-possible":
+        if with_images == "yes":
             make_images(checkout, version, building)
+        else:
+            shown = images.build_command(version, checkout.commit)
+            say(f"no images, as asked; this builds them: {shown}")
         artifacts.write_checksums(building)
     for line in (out / artifacts.CHECKSUMS).read_text(encoding="utf-8").splitlines():
         say(line)
     say(f"{out}: release {version} of commit {checkout.commit[:12]}")
 
 
-def refuse_problems(checkout: Checkout, version: str, out: Path) -> None:
+def refuse_problems(checkout: Checkout, version: str, out: Path, *, images_wanted: bool) -> None:
     """Raises ReleaseError with all reasons why the checkout cannot be released into `out`."""
     found = [*problems(checkout.root), *checkout.problems(version)]
     if out.exists():
         found.append(f"{out} exists, and a release is never overwritten; move it away")
+    if images_wanted and not images.engine_answers():
+        found.append("no Docker engine answers, to build its images; --images no leaves them out")
     if found:
         raise ReleaseError(f"{version} cannot be released: {'; '.join(found)}")
 
@@ -87,11 +92,7 @@ def build_files(
 
 
 def make_images(checkout: Checkout, version: str, out: Path) -> None:
-    """Builds the images and copies their lists of components, or says how to build them."""
-    if not images.engine_answers():
-        shown = images.build_command(version, checkout.commit)
-        say(f"no Docker engine answers, so no image is built; on a machine with one: {shown}")
-        return
+    """Builds the images and copies their lists of components."""
     _step("images", lambda: images.build_images(checkout.root, version, checkout.commit))
     _step("the images' components", lambda: images.copy_components(version, out))
 

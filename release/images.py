@@ -1,4 +1,4 @@
-"""Builds the images of a release where a Docker engine answers."""
+"""Builds the images of a release, by a Docker engine."""
 
 import os
 import subprocess

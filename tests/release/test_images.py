@@ -1,11 +1,11 @@
-"""Images are built where a Docker engine answers; elsewhere the command is told."""
+"""Images are a part of a release, which is refused where no Docker engine answers."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
-from release.__main__ import make_images
+from release.__main__ import main, make_images
 from release.checkout import Checkout
 from release.images import IMAGES
 
@@ -31,7 +31,7 @@ def test_all_images_of_the_stack_are_built_with_version_and_commit(
 
     make_images(checkout, "0.1.0", tmp_path)
 
-    _, built, *copied = log.read_text().splitlines()
+    built, *copied = log.read_text().splitlines()
     services = " ".join(IMAGES)
     assert built == f"0.1.0 {checkout.commit} compose --profile * build {services}"
     assert len(copied) == len(IMAGES)
@@ -39,15 +39,19 @@ def test_all_images_of_the_stack_are_built_with_version_and_commit(
         assert (tmp_path / f"image-{name}.cdx.json").read_text().strip() == LISTING
 
 
-def test_without_an_engine_the_command_that_builds_them_is_told(
+def test_a_release_is_refused_where_no_engine_can_build_its_images(
     root: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     stand_in(tmp_path / "bin", "exit 1", monkeypatch)
-    make_images(Checkout(root), "0.1.0", tmp_path)
-    assert "docker compose --profile '*' build redis service" in capsys.readouterr().out
+
+    assert main(["--root", str(root), "--dist", str(tmp_path / "dist")]) == 2
+
+    reason = "no Docker engine answers, to build its images; --images no leaves them out"
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "dist/0.1.0").exists()
 
 
 def test_the_images_are_all_that_the_stack_builds() -> None:

@@ -27,11 +27,12 @@ def release(root: Path, dist: Path) -> int:
 
 
 def test_two_releases_of_a_commit_have_the_same_bytes_and_only_committed_files(
-    root: Path, tmp_path: Path
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (root / "dist").mkdir()
     (root / "dist/secret.key").write_text("ignored, so not committed")
     assert release(root, tmp_path / "first") == 0
+    assert "docker compose --profile '*' build redis service" in capsys.readouterr().out
     time.sleep(1.1)  # so that a time of the clock would differ, in seconds
     copy = tmp_path / "another-folder"
     git(tmp_path, "clone", "--quiet", str(root), str(copy))
