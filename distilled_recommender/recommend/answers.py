@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from distilled_recommender.recommend.live_items import NO_LIVE_ITEMS, LiveItems
 from service.bundles.loading import load_recommender
 from service.errors import InvalidRequestError
 from service.ranking.filters import AttributeFilter
@@ -52,16 +53,22 @@ class QueryOptions:
 class Answering:
     """Callable that maps a table of histories to one with recommendations, by one loaded bundle."""
 
-    def __init__(self, bundle: Path, question: QueryOptions) -> None:
+    def __init__(
+        self, bundle: Path, question: QueryOptions, live_items: LiveItems = NO_LIVE_ITEMS
+    ) -> None:
         """Loads and checks the bundle, and checks the filters of `question`.
 
-        `question` is asked for every history.
+        Args:
+            bundle: folder of the bundle.
+            question: what is asked for every history.
+            live_items: changes to the bundle's items.
 
         Raises:
             BundleError: the bundle cannot be served.
             ConfigError: a filter names an attribute that no item has.
         """
-        self._recommender = load_recommender(bundle, question.k)
+        whole = load_recommender(bundle, question.k)
+        self._recommender = whole.with_changes(live_items.added, live_items.edits)
         self._question = question
         try:
             self._recommender.catalog.filters.check(question.allow, question.deny)

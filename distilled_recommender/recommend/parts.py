@@ -47,7 +47,7 @@ class Parts:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / _STAMP
         if not path.exists():
-            _replace(path, lambda unfinished: unfinished.write_text(stamp))
+            replace_file(path, lambda unfinished: unfinished.write_text(stamp))
         elif path.read_text() != stamp:
             raise ConfigError(
                 f"{self.folder} has parts of another input, bundle or question: remove this "
@@ -57,7 +57,7 @@ class Parts:
     def write(self, number: int, table: pa.Table) -> None:
         """Writes `table` as the part with the number `number`, atomically."""
         repeating = _repeating(table.schema)
-        _replace(
+        replace_file(
             self.path(number),
             lambda unfinished: pq.write_table(table, unfinished, use_dictionary=repeating),
         )
@@ -77,7 +77,7 @@ class Parts:
                     writer.write_table(part)
                     advance(len(part))
 
-        _replace(self.out, copy)
+        replace_file(self.out, copy)
         shutil.rmtree(self.folder)
 
 
@@ -95,7 +95,7 @@ def _repeating(schema: pa.Schema) -> list[str]:
     return names
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Calls `write` with a temporary path, and then renames the written file to `path`."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     write(unfinished)

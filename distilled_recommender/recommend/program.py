@@ -12,6 +12,11 @@ import pyarrow.parquet as pq
 from cyclopts import Parameter
 
 from distilled_recommender.recommend.answers import ANSWERS, HISTORY, Answering, QueryOptions
+from distilled_recommender.recommend.live_items import (
+    NO_LIVE_ITEMS,
+    LiveItems,
+    kept_live_items,
+)
 from distilled_recommender.recommend.parts import Parts
 from distilled_recommender.recommend.workers import Task, answered
 from export.contract.bundle import load_bundle
@@ -39,6 +44,13 @@ _Deny = Annotated[
     Sequence[str], Parameter(help="NAME=VALUE: items do not have this value; repeatable.")
 ]
 _WithSeen = Annotated[bool, Parameter(help="Recommend items of the history too.")]
+_LiveItems = Annotated[
+    bool,
+    Parameter(
+        help="Also recommend the items that were added to a service, and leave out those hidden "
+        "there; they are read once, from its REDIS_URL or ITEMS_PATH in the environment."
+    ),
+]
 _Workers = Annotated[int | None, Parameter(help="Number of processes; one per core by default.")]
 
 
@@ -52,6 +64,7 @@ def command(
     allow: _Allow = (),
     deny: _Deny = (),
     with_seen: _WithSeen = False,
+    live_items: _LiveItems = False,
     workers: _Workers = None,
 ) -> None:
     """Recommend for every history of a Parquet file, with the ranking of the service."""
@@ -63,14 +76,15 @@ def command(
     with _opened(histories) as file:
         num_rows = file.metadata.num_rows
         version = load_bundle(bundle).manifest.model_version
-        Answering(bundle, question)  # refuses a wrong bundle or filter before workers start
         parts = Parts(out)
-        parts.open(_stamp(histories, file, version, question))
+        live = kept_live_items(parts.folder / "live-items.json") if live_items else NO_LIVE_ITEMS
+        Answering(bundle, question, live)  # refuses a wrong bundle or filter before workers start
+        parts.open(_stamp(histories, file, version, question, live))
         numbers = range(-(-num_rows // PART_ROWS))
         num_workers = workers or len(os.sched_getaffinity(0))
         with ProgressBar("recommending", num_rows, "history") as bar:
             missing = _missing(file, parts, bar)
-            for number in answered(missing, parts, bundle, question, num_workers):
+            for number in answered(missing, parts, bundle, question, live, num_workers):
                 bar.advance(number)
     if not numbers:
         parts.write(0, _empty(file.schema_arrow))
@@ -125,8 +139,12 @@ def _is_list_of_texts(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
 
 
-def _stamp(path: Path, file: pq.ParquetFile, version: str, question: QueryOptions) -> str:
-    """Returns a hash of all that decides the content of the parts: file, bundle and question.
+def _stamp(
+    path: Path, file: pq.ParquetFile, version: str, question: QueryOptions, live: LiveItems
+) -> str:
+    """Returns a hash of all that decides the content of the parts.
+
+    That is the file, the bundle, the question and the live items.
 
     The file enters by its size, time of change and number of rows. `version` is the bundle's.
     """
@@ -135,6 +153,7 @@ def _stamp(path: Path, file: pq.ParquetFile, version: str, question: QueryOption
         *(stat.st_size, stat.st_mtime_ns, file.metadata.num_rows, PART_ROWS, version),
         *(question.k, question.mask_seen),
         *(sorted((name, sorted(each)) for name, each in question.allow.items())),
+        live.fingerprint,
         "deny",
         *(sorted((name, sorted(each)) for name, each in question.deny.items())),
     )

@@ -14,6 +14,7 @@ from threading import Thread
 import pyarrow as pa
 
 from distilled_recommender.recommend.answers import Answering, QueryOptions
+from distilled_recommender.recommend.live_items import LiveItems
 from distilled_recommender.recommend.parts import Parts
 from training.errors import WorkerError
 
@@ -26,12 +27,18 @@ _state: list[tuple[Answering, Parts]] = []
 
 
 def answered(
-    tasks: Iterable[Task], parts: Parts, bundle: Path, question: QueryOptions, num_workers: int
+    tasks: Iterable[Task],
+    parts: Parts,
+    bundle: Path,
+    question: QueryOptions,
+    live_items: LiveItems,
+    num_workers: int,
 ) -> Iterator[int]:
     """Answers and writes parts of a file in `num_workers` processes.
 
     Whenever one or more parts are done, yields the number of histories in them. At most `_AHEAD`
-    parts per worker are in memory. `tasks` are pairs of a part's number and its histories.
+    parts per worker are in memory. `tasks` are pairs of a part's number and its histories; the
+    other arguments are those of `Answering`.
 
     Raises:
         WorkerError: a worker was killed, for example for lack of memory.
@@ -39,7 +46,7 @@ def answered(
     context = get_context("spawn")
     # Nothing is ever sent: a worker sees the end of the pipe when this process ends.
     workers_end, our_end = context.Pipe(duplex=False)
-    arguments = (bundle, question, parts, workers_end)
+    arguments = (bundle, question, live_items, parts, workers_end)
     pool = ProcessPoolExecutor(num_workers, context, _start, arguments)
     remaining = iter(tasks)
     running: set[Future[int]] = set()
@@ -62,10 +69,12 @@ def answered(
         pool.shutdown(cancel_futures=True)
 
 
-def _start(bundle: Path, question: QueryOptions, parts: Parts, pipe: Connection) -> None:
+def _start(
+    bundle: Path, question: QueryOptions, live_items: LiveItems, parts: Parts, pipe: Connection
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which closes the pipe
     Thread(target=_exit_with_parent, args=(pipe,), daemon=True).start()
-    _state.append((Answering(bundle, question), parts))
+    _state.append((Answering(bundle, question, live_items), parts))
 
 
 def _answer(task: Task) -> int:

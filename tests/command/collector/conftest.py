@@ -19,7 +19,7 @@ from export.contract.log.events import (
     Tombstone,
     text_of_entry,
 )
-from proofs.fixtures.nats_server import NatsServer
+from proofs.fixtures.processes.nats_server import NatsServer
 from service.stores.redis_client import connect_redis
 from tests.command.collector.nats_stream import NatsStreams
 from tests.conftest import RedisCluster, RedisServer

@@ -11,7 +11,7 @@ from nats.js.api import RetentionPolicy
 
 from distilled_recommender.collector.nats_source import NatsSource, NatsStream
 from export.contract.log.events import Event, ImpressionRecord, Record, Tombstone
-from proofs.fixtures.nats_server import NatsServer
+from proofs.fixtures.processes.nats_server import NatsServer
 
 T = TypeVar("T")
 
