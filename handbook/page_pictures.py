@@ -16,7 +16,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from distilled_recommender.files import BUNDLE, MOVIELENS, carried
-from proofs.wheel import ROOT, free_port, wait_until_ready
+from proofs.fixtures.places import ROOT
+from proofs.fixtures.processes.waiting import free_port, wait_until_ready
 from training.cli import run
 from training.settings.options import WORK, Work
 

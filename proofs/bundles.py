@@ -8,7 +8,6 @@ python -m proofs bundles [--damages N] [--through-child N] [--seed N]
 """
 
 import asyncio
-import hashlib
 import json
 import os
 import random
@@ -28,6 +27,7 @@ import httpx
 from cyclopts import Parameter
 
 from export.contract.bundle import Bundle, BundleError, BundleLayout
+from proofs.fixtures.data.rehashed import rehash
 from proofs.record import Figure
 from service.app import create_app
 from service.bundles.checking import BundleChecks
@@ -157,25 +157,6 @@ def _with_hostile(chance: random.Random, value: Any) -> Any:
         return {**value, chance.choice(("\ud800", "colour", "", "x" * 300)): 1}
     value[place] = _with_hostile(chance, value[place])
     return value
-
-
-def rehash(folder: Path) -> None:
-    """Recomputes all hashes in the manifest; does nothing if the manifest cannot be read."""
-    layout = BundleLayout(folder)
-    try:
-        content = json.loads(layout.manifest.read_bytes())
-        hashes = {name: _sha256(folder / name) for name in content["sha256"]}
-        content |= {"sha256": hashes, "model_version": ""}
-        canonical = json.dumps(content, sort_keys=True).encode()
-    except (ValueError, KeyError, TypeError, OSError, AttributeError):
-        return
-    content["model_version"] = hashlib.sha256(canonical).hexdigest()[:12]
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    layout.manifest.write_bytes(text.encode("utf-8", "surrogatepass"))
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def damaged(whole: Path, folder: Path, seed: int, names: Sequence[str]) -> Path:

@@ -21,7 +21,7 @@ from benchmarks.measures.constant_rate import P99_MS
 from benchmarks.subjects.cost_pairs import median_interval
 from benchmarks.subjects.loaded_service import WARM_UP_SECONDS
 from benchmarks.subjects.processes import RunningProgram, running_redis, running_service
-from proofs.fixtures.film_teacher import FILMS
+from proofs.fixtures.places import EXAMPLE
 from proofs.record import Figure
 from training.events.log_folder import LogFolder
 from training.events.reading import read_copies
@@ -47,7 +47,7 @@ def prove(
         seconds: time of a measurement of CPU time.
         steady_seconds: time of the measurement at a constant rate.
     """
-    lines = (FILMS / "items.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (EXAMPLE / "items.jsonl").read_text(encoding="utf-8").splitlines()
     item_ids = [json.loads(line)["item_id"] for line in lines]
     pairs: list[tuple[float, float]] = []
     with running_redis() as redis:
@@ -57,7 +57,7 @@ def prove(
                     fill_regulars(redis.port, without.port, SERVICE, item_ids)
                     pairs.append(_cpu_us((without, with_log), item_ids, turns, seconds))
                 bar.advance()
-        with running_service(FILMS, redis, EVENT_LOG="on") as service:
+        with running_service(EXAMPLE, redis, EVENT_LOG="on") as service:
             p99 = _steady_p99(redis, service, item_ids, steady_seconds)
         records, collector_seconds = _collected(redis)
     ratios = [with_log / without for without, with_log in pairs]
@@ -75,8 +75,8 @@ def prove(
 def _both_services(redis: RunningProgram) -> Iterator[tuple[RunningProgram, RunningProgram]]:
     """Runs a service without event log and one with it, for the duration of a `with` block."""
     with (
-        running_service(FILMS, redis) as without,
-        running_service(FILMS, redis, EVENT_LOG="on") as with_log,
+        running_service(EXAMPLE, redis) as without,
+        running_service(EXAMPLE, redis, EVENT_LOG="on") as with_log,
     ):
         yield without, with_log
 

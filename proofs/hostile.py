@@ -8,23 +8,18 @@ python -m proofs hostile [--connections N] [--normal-seconds N] [--of-deadlines 
 """
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
 import httpx
 import numpy as np
-import psutil
 from cyclopts import Parameter
 
-from proofs.fuzz import EXAMPLE
+from proofs.fixtures.processes.service import serving
 from proofs.record import Figure
-from proofs.wheel import free_port
 from service.http.protocol import BODY_SECONDS, HEADER_SECONDS
 
 QUERY = {"history": ["1", "1196", "2571"], "k": 10}
@@ -67,32 +62,6 @@ protocol.BODY_SECONDS *= {share}
 run([])
 """
 """A program that serves with a share of the usual deadlines."""
-
-
-@asynccontextmanager
-async def serving(
-    program: Sequence[str] = ("-m", "service"), **more: str
-) -> AsyncIterator[tuple[int, psutil.Process]]:
-    """Runs the service for the duration of a `with` block; yields its port and process.
-
-    Args:
-        program: arguments of the Python interpreter that run the service.
-        more: further environment variables of the service.
-    """
-    port = free_port()
-    settings = {"BUNDLE_PATH": str(EXAMPLE), "PORT": str(port), **more}
-    process = subprocess.Popen([sys.executable, *program], env=os.environ | settings)
-    try:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            for _ in range(600):
-                with suppress(httpx.TransportError):
-                    if (await client.get(f"http://127.0.0.1:{port}/readyz")).is_success:
-                        break
-                await asyncio.sleep(0.1)
-        yield port, psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 async def latencies(port: int, until: asyncio.Event) -> list[float]:

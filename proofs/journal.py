@@ -9,17 +9,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from proofs.chaos import event_figures
-from proofs.chaos.load import Load
-from proofs.chaos.stack import RedisNode, ServiceProcess, free_ports, wait_until
+from proofs.fixtures.load.visitors import Load, event_figures
+from proofs.fixtures.places import EXAMPLE
+from proofs.fixtures.processes.redis_node import RedisNode
+from proofs.fixtures.processes.service import ServiceProcess
+from proofs.fixtures.processes.waiting import free_ports, wait_until
 from proofs.record import Figure
 
-_BUNDLE = Path(__file__).parents[1] / "assets" / "movielens" / "bundle"
 _SECONDS_OF_NORMAL_LOAD = 2.0
 _PATIENCE_SECONDS = 300
 
 
-def prove(*, bundle: Path = _BUNDLE, rate: float = 300, seconds: float = 60) -> Iterator[Figure]:
+def prove(*, bundle: Path = EXAMPLE, rate: float = 300, seconds: float = 60) -> Iterator[Figure]:
     """Counts acknowledged events that are lost, doubled or out of order after Redis was away.
 
     Args:

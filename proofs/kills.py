@@ -24,9 +24,9 @@ import numpy as np
 from cyclopts import Parameter
 from numpy.typing import NDArray
 
+from proofs.fixtures.places import ROOT
 from proofs.record import Figure
 
-ROOT = Path(__file__).parents[1]
 PACKAGES = ("export", "service", "training")
 STAGES = ("prepare", "teach", "distill", "evaluate", "refit", "export", "publish")
 MODULES = {"refit": "training.distill", "export": "export"}  # of the others, `training.STAGE`

@@ -29,10 +29,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from proofs.chaos.stack import RedisNode
-from proofs.fuzz import EXAMPLE
+from proofs.fixtures.places import EXAMPLE
+from proofs.fixtures.processes.redis_node import RedisNode
+from proofs.fixtures.processes.waiting import free_port
 from proofs.record import Figure
-from proofs.wheel import free_port
 from training.progress import ProgressBar
 
 DRAIN_SECONDS = 1.0

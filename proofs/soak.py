@@ -30,12 +30,12 @@ from cyclopts import Parameter
 
 from export.contract.bundle import BundleLayout
 from export.contract.bundles_folder import BundleLink
-from proofs.bundles import rehash
-from proofs.chaos.load import Load
-from proofs.chaos.stack import RedisNode, wait_until
-from proofs.fuzz import EXAMPLE
+from proofs.fixtures.data.rehashed import rehash
+from proofs.fixtures.load.visitors import Load
+from proofs.fixtures.places import EXAMPLE
+from proofs.fixtures.processes.redis_node import RedisNode
+from proofs.fixtures.processes.waiting import free_port, wait_until
 from proofs.record import Figure
-from proofs.wheel import free_port
 
 MIB = 2**20
 SAMPLES = 200

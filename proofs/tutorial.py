@@ -10,104 +10,18 @@ python -m proofs tutorial
 import json
 import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from proofs.fixtures.installed.documents import Reader, Step, divided, steps
+from proofs.fixtures.installed.wheel import build_wheel, environment
+from proofs.fixtures.places import ROOT
 from proofs.record import Figure
-from proofs.wheel import ROOT, environment, free_port, wait_until_ready
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-ADDRESS = "localhost:8000"
-
-_BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Step:
-    """A block of shell of the tutorial, and what the tutorial shows that it prints.
-
-    Attributes:
-        chapter: number of the chapter that the block stands in.
-        code: the shell commands.
-        shown: the block of text or JSON after it; empty if the next block is shell.
-    """
-
-    chapter: int
-    code: str
-    shown: str = ""
-
-    @property
-    def is_service(self) -> bool:
-        """Whether the block ends with the service, which runs until it is stopped."""
-        return "distilled-recommender serve" in self.code
-
-
-def steps(text: str) -> list[Step]:
-    """Returns the blocks of shell of a document, each with the output shown after it."""
-    found: list[Step] = []
-    for chapter, part in enumerate(re.split(r"^## ", text, flags=re.MULTILINE)):
-        for block in _BLOCK.finditer(part):
-            if block["language"] == "sh":
-                found.append(Step(chapter, block["code"]))
-            else:
-                found[-1] = Step(chapter, found[-1].code, block["code"])
-    return found
-
-
-def divided(code: str) -> tuple[str, str]:
-    """Divides a block that ends with the service: what is done before, and how it is served.
-
-    Exported variables belong to the second part, since each part runs in a shell of its own.
-    """
-    *before, serve = code.splitlines(keepends=True)
-    exports = [line for line in before if line.startswith("export ")]
-    return "".join(line for line in before if line not in exports), "".join([*exports, serve])
-
-
-class Reader:
-    """Does what the tutorial says, in an empty folder."""
-
-    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
-        """Makes a reader who works in `folder` with the environment variables `variables`."""
-        self.folder = folder
-        self._port = free_port()
-        self._variables = {**variables, "PORT": str(self._port), "NO_PROXY": "*"}
-
-    def at_another_port(self) -> "Reader":
-        """Returns the same reader, whose services listen on another port."""
-        return Reader(self.folder, self._variables)
-
-    def run(self, code: str) -> str:
-        """Runs a block of shell; returns what it prints to standard output."""
-        code = code.replace(ADDRESS, f"127.0.0.1:{self._port}").replace("curl ", "curl --silent ")
-        done = subprocess.run(
-            ["bash", "-euc", code],
-            cwd=self.folder,
-            env=self._variables,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        return done.stdout
-
-    @contextmanager
-    def serving(self, code: str) -> Iterator[None]:
-        """Runs the block of shell that serves, for the duration of a `with` block."""
-        served = re.sub(r"^(\w+=\S+ )?(?=distilled)", r"\1exec ", code, flags=re.MULTILINE)
-        command = ["bash", "-euc", served]
-        process = subprocess.Popen(command, cwd=self.folder, env=self._variables)
-        try:
-            wait_until_ready(f"http://127.0.0.1:{self._port}", process)
-            yield
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
 
 
 def prove() -> Iterator[Figure]:
@@ -162,14 +76,6 @@ def _keys(answer: object) -> object:
 def _words(line: str) -> tuple[str, ...]:
     """Returns the words of a line; a word with a digit counts as a number."""
     return tuple("#" if re.search(r"\d", word) else word for word in line.split())
-
-
-def build_wheel(folder: Path) -> Path:
-    """Builds the wheel of the checkout into `folder`; returns its path."""
-    build = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
-    subprocess.run([sys.executable, *build], check=True)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
 
 
 def _empty(folder: Path) -> Path:

@@ -7,14 +7,11 @@ minutes and needs a network, so it is not a test.
 python -m proofs wheel [--python PYTHON] [--base-python PYTHON ...]
 """
 
-import json
-import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -22,63 +19,12 @@ from typing import Annotated
 import httpx
 from cyclopts import Parameter
 
+from proofs.fixtures.installed.wheel import Installed, build_wheel, environment
+from proofs.fixtures.processes.waiting import free_port, wait_until_ready
 from proofs.record import Figure
 
-ROOT = Path(__file__).parents[1]
 QUERY = {"history": ["1", "1196", "2571"], "k": 5}
 MIB = 2**20
-READY_SECONDS = 120
-
-
-class Installed:
-    """A new virtual environment with the wheel installed, and an empty folder to work in."""
-
-    def __init__(self, python: str, folder: Path, wheel: Path, extra: str = "") -> None:
-        """Creates the environment and installs the wheel.
-
-        Args:
-            python: interpreter of the environment.
-            folder: parent of the environment and of the empty folder.
-            wheel: file of the wheel.
-            extra: extra of the package to install; empty for the base installation.
-        """
-        self.bin = folder / "environment" / "bin"
-        self.empty = folder / "empty"
-        self.empty.mkdir(parents=True)
-        subprocess.run([python, "-m", "venv", str(self.bin.parent)], check=True)
-        requirement = f"{wheel}[{extra}]" if extra else str(wheel)
-        self.run("python", "-m", "pip", "install", "--quiet", "--no-compile", requirement)
-
-    def run(self, program: str, *arguments: str) -> str:
-        """Runs a program of the environment in the empty folder; returns its standard output."""
-        done = subprocess.run(
-            [str(self.bin / program), *arguments],
-            cwd=self.empty,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        return done.stdout
-
-    def packages(self) -> list[str]:
-        """Returns the names of the installed packages."""
-        listed = self.run("python", "-m", "pip", "list", "--format", "json")
-        return [each["name"] for each in json.loads(listed)]
-
-    def version(self) -> str:
-        """Returns the Python version of the environment, such as "3.11"."""
-        program = "import sys; print('.'.join(map(str, sys.version_info[:2])))"
-        return self.run("python", "-c", program).strip()
-
-
-def environment() -> dict[str, str]:
-    """Returns this process's environment variables, without those that name the checkout.
-
-    Variables that name a bundle for the service are left out too.
-    """
-    hidden = {"PYTHONPATH", "BUNDLE_PATH", "VARIANTS", "SECRETS_PATH"}
-    return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
 def base_figures(installed: Installed) -> Iterator[Figure]:
@@ -117,33 +63,6 @@ def serving_example(installed: Installed) -> Iterator[str]:
         process.wait(timeout=30)
 
 
-def wait_until_ready(
-    url: str, process: "subprocess.Popen[bytes]", seconds: float = READY_SECONDS
-) -> None:
-    """Waits until the service at `url` is ready.
-
-    Raises:
-        RuntimeError: its process ended.
-        TimeoutError: it is not ready after `seconds`.
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"the service ended with exit code {process.returncode}")
-        with suppress(httpx.TransportError):
-            if httpx.get(f"{url}/readyz", trust_env=False).is_success:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"{url} is not ready after {seconds} s")
-
-
-def free_port() -> int:
-    """Returns a free TCP port of this machine."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
 def demo_figures(installed: Installed) -> Iterator[Figure]:
     """Runs `demo` in the empty folder; yields its duration and the number of answered queries."""
     python = f"Python {installed.version()}, extra demo"
@@ -171,9 +90,7 @@ def prove(
 
 
 def _figures(folder: Path, python: str, base_python: Sequence[str]) -> Iterator[Figure]:
-    build = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
-    subprocess.run([sys.executable, *build], check=True)
-    (wheel,) = folder.glob("*.whl")
+    wheel = build_wheel(folder)
     yield Figure("wheel", "MiB", wheel.stat().st_size / MIB, at_most=20)
     for number, each in enumerate([python, *base_python]):
         yield from base_figures(Installed(each, folder / f"base-{number}", wheel))

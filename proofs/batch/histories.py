@@ -9,9 +9,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from distilled_recommender.recommend.program import PART_ROWS
+from proofs.fixtures.places import EXAMPLE
 from training.progress import ProgressBar
-
-BUNDLE = Path(__file__).parents[2] / "assets/movielens/bundle"
 
 _BLOCK = 12 * PART_ROWS
 _LONGEST = 100
@@ -28,7 +27,7 @@ def write_histories(path: Path, number: int, random: np.random.Generator) -> int
     One history in `_EMPTY_EACH` is empty, and one item in `_UNKNOWN_EACH` is not in the bundle.
     Row groups have the rows of a part of the output.
     """
-    lines = (BUNDLE / "items.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (EXAMPLE / "items.jsonl").read_text(encoding="utf-8").splitlines()
     ids = np.array([*(json.loads(line)["item_id"] for line in lines), "discontinued"])
     schema = pa.schema([("user", pa.int64()), ("history", pa.list_(pa.string()))])
     num_items = 0

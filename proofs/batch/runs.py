@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from distilled_recommender.recommend.parts import Parts
 from distilled_recommender.recommend.program import PART_ROWS
-from proofs.batch.histories import BUNDLE
+from proofs.fixtures.places import EXAMPLE
 
 MIB = 2**20
 WORKERS = 2
@@ -83,7 +83,7 @@ def kill_halfway(source: Path, out: Path, k: int) -> int:
 
 
 def _start(source: Path, out: Path, k: int) -> "subprocess.Popen[bytes]":
-    words = ["recommend", str(BUNDLE), str(source), str(out), "--k", str(k)]
+    words = ["recommend", str(EXAMPLE), str(source), str(out), "--k", str(k)]
     words += ["--workers", str(WORKERS)]
     return subprocess.Popen([sys.executable, "-m", "distilled_recommender", *words])
 

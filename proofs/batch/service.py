@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.subjects.processes import running_service
-from proofs.batch.histories import BUNDLE
+from proofs.fixtures.places import EXAMPLE
 from training.progress import ProgressBar
 
 _MAX_GROUPS = 50
@@ -54,7 +54,7 @@ def compare_with_service(source: Path, out: Path, k: int, asked: int, tie: float
     """
     comparison = Comparison()
     with (
-        running_service(BUNDLE) as service,
+        running_service(EXAMPLE) as service,
         httpx.Client(base_url=f"http://127.0.0.1:{service.port}") as client,
         ProgressBar("asking the service", asked, "history") as bar,
     ):

@@ -15,16 +15,14 @@ from redis import Redis, RedisCluster
 
 from proofs.chaos.cluster import primary_killed, running_cluster_stack
 from proofs.chaos.faults import FAULTS
-from proofs.chaos.load import Answer, Load
 from proofs.chaos.plot import Row, save_plot
-from proofs.chaos.stack import SESSION_SECRET, free_ports, running_stack
-from proofs.overload.stage import no_garbage_collection
+from proofs.chaos.stack import running_stack
+from proofs.fixtures.load.streams import no_garbage_collection
+from proofs.fixtures.load.visitors import Answer, Load, event_figures
+from proofs.fixtures.places import EXAMPLE
+from proofs.fixtures.processes.waiting import free_ports
 from proofs.record import FOLDER, Figure
-from service.access.principal import DEFAULT_TENANT
-from service.stores.history.redis_keys import keys_of
-from service.stores.session_refs import session_ref
 
-_BUNDLE = Path(__file__).parents[2] / "assets" / "movielens" / "bundle"
 CLUSTER_FAULT = "cluster primary killed"
 _MAX_EXTRA_MS = 50
 _MAX_RECOVERY_SECONDS = 2
@@ -32,7 +30,7 @@ _MAX_RECOVERY_SECONDS = 2
 
 def prove(
     *,
-    bundle: Path = _BUNDLE,
+    bundle: Path = EXAMPLE,
     rate: float = 300,
     seconds: float = 10,
     before: float = 30,
@@ -106,27 +104,6 @@ def _latency_figures(row: Row) -> Iterator[Figure]:
     ]
     if told:
         yield Figure(f"{name}: /readyz degraded after", "s", min(told))
-
-
-def event_figures(name: str, load: Load, redis: Redis | RedisCluster) -> Iterator[Figure]:
-    """Compares the histories in Redis with the events that the service acknowledged.
-
-    Yields the numbers of events that are acknowledged, lost and stored twice, and the number of
-    sessions whose events are in another order.
-    """
-    lost = doubled = disordered = 0
-    for session, acknowledged in load.acknowledged.items():
-        ref = session_ref(SESSION_SECRET, DEFAULT_TENANT, session)
-        entries = redis.lrange(keys_of(ref).events, 0, -1)
-        stored = [str(entry).partition("\n")[0] for entry in entries]
-        lost += len(set(acknowledged) - set(stored))
-        doubled += len(stored) - len(set(stored))
-        disordered += [each for each in stored if each in set(acknowledged)] != acknowledged
-    count = sum(map(len, load.acknowledged.values()))
-    yield Figure(f"{name}: acknowledged", "events", count, at_least=1)
-    yield Figure(f"{name}: acknowledged and lost", "events", lost, at_most=0)
-    yield Figure(f"{name}: stored twice", "events", doubled, at_most=0)
-    yield Figure(f"{name}: in another order", "sessions", disordered, at_most=0)
 
 
 def _p99(answers: Sequence[Answer]) -> float:

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 
 from redis.exceptions import RedisError
 
-from proofs.chaos.stack import Stack, wait_until
+from proofs.chaos.stack import Stack
+from proofs.fixtures.processes.waiting import wait_until
 
 _FILLERS = 2_000
 _KEY_LOAD_MICROSECONDS = 10_000

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from proofs.chaos.load import Load
+from proofs.fixtures.load.visitors import Load
 
 
 @dataclass(frozen=True, slots=True)

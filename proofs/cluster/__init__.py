@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from proofs.chaos.cluster import running_nodes
-from proofs.chaos.stack import RedisNode, free_ports
+from proofs.fixtures.processes.redis_cluster import running_nodes
+from proofs.fixtures.processes.redis_node import RedisNode
+from proofs.fixtures.processes.waiting import free_ports
 from proofs.record import Figure
 from service.stores.redis_client import RedisCommands, connect_cluster, connect_shared
 

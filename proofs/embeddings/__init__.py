@@ -20,9 +20,9 @@ import numpy as np
 from cyclopts import Parameter
 from numpy.typing import NDArray
 
-from proofs.embeddings.counting_proxy import CountingProxy
 from proofs.embeddings.foreign_titles import foreign_titles, found_share
-from proofs.embeddings.server import ServerProcess
+from proofs.fixtures.processes.counting_proxy import CountingProxy
+from proofs.fixtures.processes.embedding_server import ServerProcess
 from proofs.record import Figure
 from training import teach
 from training.data.dataset import Dataset

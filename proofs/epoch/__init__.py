@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from proofs.epoch.agents import lost_agent
-from proofs.fixtures.program_cost import Cost, cost_figures, run_program
-from proofs.prepare import MILLIONS, PREPARE, write_tables
-from proofs.prepare.plot import save_plot
+from proofs.fixtures.data.cost_plot import save_plot
+from proofs.fixtures.data.tables import MILLIONS, write_tables
+from proofs.fixtures.processes.program_cost import PREPARE, Cost, cost_figures, run_program
 from proofs.record import FOLDER, Figure
 from training.cli import say
 from training.data.dataset import Split

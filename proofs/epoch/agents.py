@@ -17,8 +17,9 @@ import numpy as np
 import psutil
 import torch
 
-from proofs.fixtures.program_cost import ROOT, run_program
-from proofs.prepare import PREPARE, write_tables
+from proofs.fixtures.data.tables import write_tables
+from proofs.fixtures.places import ROOT
+from proofs.fixtures.processes.program_cost import PREPARE, run_program
 from proofs.record import Figure
 from training.compute.tensor_file import read_tensors
 from training.data.dataset import Split

@@ -22,7 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from export.contract.log.live_figures import LiveFigures
-from proofs.chaos.stack import ServiceProcess, free_ports
+from proofs.fixtures.places import EXAMPLE
+from proofs.fixtures.processes.service import ServiceProcess
+from proofs.fixtures.processes.waiting import free_ports
 from proofs.record import Figure
 from service.experiments.intervals import proportion
 from training.cli import say
@@ -33,7 +35,6 @@ from training.events.reading import read_records
 TRUTH: Mapping[str, float] = {"plain": 0.1, "better": 0.15}
 """True click-through by variant."""
 
-_BUNDLE = Path(__file__).parents[2] / "assets" / "movielens" / "bundle"
 _LOOK_EVERY = 100
 _COVERED_AT_LEAST = 0.8  # of 20: five misses at a true 95 % have a probability of 0.3 %
 _PATIENCE_SECONDS = 60
@@ -53,7 +54,7 @@ class Experiment:
 
 
 def prove(
-    *, experiments: int = 20, visitors: int = 500, bundle: Path = _BUNDLE
+    *, experiments: int = 20, visitors: int = 500, bundle: Path = EXAMPLE
 ) -> Iterator[Figure]:
     """Simulates experiments by REST, collects their events, and compares figures with the truth.
 

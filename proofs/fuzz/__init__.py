@@ -12,12 +12,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from proofs.fixtures.film_teacher import FILMS as EXAMPLE
+from proofs.fixtures.places import EXAMPLE
 from proofs.fuzz.lanes import lane_figures
 from proofs.fuzz.routes import route_figures
 from proofs.record import Figure
-
-__all__ = ["EXAMPLE", "prove"]
 
 
 def prove(

@@ -11,8 +11,10 @@ from pathlib import Path
 import httpx
 
 from export.contract.bundles_folder import BundleLink
-from proofs.chaos.stack import RedisNode, ServiceProcess, free_ports
-from proofs.fixtures.film_teacher import running_teacher
+from proofs.fixtures.processes.film_teacher import running_teacher
+from proofs.fixtures.processes.redis_node import RedisNode
+from proofs.fixtures.processes.service import ServiceProcess
+from proofs.fixtures.processes.waiting import free_ports
 from proofs.record import Figure
 from service.api.openapi import examples
 

@@ -29,8 +29,9 @@ import numpy as np
 from cyclopts import Parameter
 
 from export.imports.foreign import Given, Library, import_model
+from proofs.fixtures.installed.wheel import environment
+from proofs.fixtures.processes.waiting import free_port, wait_until_ready
 from proofs.record import Figure
-from proofs.wheel import environment, free_port, wait_until_ready
 from training.data.raw import RawData
 from training.data.sources.movielens import read_movielens
 from training.progress import ProgressBar

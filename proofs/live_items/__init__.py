@@ -24,13 +24,13 @@ import uvloop
 from cyclopts import Parameter
 
 from benchmarks.subjects.processes import running_redis
-from proofs.fuzz import EXAMPLE
+from proofs.fixtures.load.requests import teaching
+from proofs.fixtures.load.streams import no_garbage_collection
+from proofs.fixtures.places import EXAMPLE
 from proofs.live_items.bulk import edited_in_bulk
 from proofs.live_items.bundle import make_bundle, published
 from proofs.live_items.hiding import hiding
 from proofs.live_items.service import Service
-from proofs.overload.requests import teaching
-from proofs.overload.stage import no_garbage_collection
 from proofs.record import Figure
 
 Popular = Sequence[Mapping[str, Any]]

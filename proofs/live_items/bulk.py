@@ -10,9 +10,8 @@ import httpx
 import numpy as np
 
 from export.contract.bundle import load_bundle
+from proofs.fixtures.load.streams import OK, p99
 from proofs.live_items.service import ADMIN, Running, Service
-from proofs.overload.load import OK
-from proofs.overload.stage import p99
 from proofs.record import Figure
 from service.http.body_limit import MAX_BODY_BYTES
 from service.ranking.student import Student

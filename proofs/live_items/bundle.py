@@ -16,7 +16,7 @@ from export.contract.tensors import ENCODER_TENSORS
 from export.graphs.common_case_graph import export_common_case
 from export.graphs.encoder import OPSET
 from export.graphs.ranking_graph import export_student
-from proofs.bundles import rehash
+from proofs.fixtures.data.rehashed import rehash
 
 NEXT = "next"
 """Folder name of the copy with another version."""

@@ -11,11 +11,10 @@ import psutil
 
 from benchmarks.load.workloads import SESSION_SECRET
 from export.contract.bundles_folder import BundleLink
-from proofs.hostile import serving
+from proofs.fixtures.load.requests import LIGHT, requests_of
+from proofs.fixtures.load.streams import Stream, running
+from proofs.fixtures.processes.service import serving
 from proofs.live_items.sight import worker_clients
-from proofs.overload.load import Stream
-from proofs.overload.requests import LIGHT, requests_of
-from proofs.overload.stage import running
 
 WORKERS = 2
 _KEY = "an admin key of the proof of live items"

@@ -11,19 +11,15 @@ python -m proofs loop [--clicks N] [--kills N] [--store NAME]
 
 import random
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from proofs.fixtures.data.visits import compared, visits_of
+from proofs.fixtures.places import EXAMPLE
 from proofs.loop.replay import replay
 from proofs.loop.stack import STORES, running_stack
-from proofs.loop.visits import Visit, visits_of
 from proofs.record import Figure
-from training.events.log_folder import LogFolder
-from training.events.reading import read_copies, read_events
-
-_BUNDLE = Path(__file__).parents[2] / "assets" / "movielens" / "bundle"
 
 
 def prove(
@@ -31,7 +27,7 @@ def prove(
     clicks: int = 100_000,
     kills: int = 5,
     clients: int = 20,
-    bundle: Path = _BUNDLE,
+    bundle: Path = EXAMPLE,
     store: Sequence[str] = STORES,
 ) -> Iterator[Figure]:
     """Counts clicks that are lost, doubled or out of order, by the store of the events.
@@ -52,29 +48,3 @@ def prove(
             stack.collect_the_rest()
             yield Figure(f"{name} clicks", "clicks a second", rate)
             yield from compared(name, visits, stack.log)
-
-
-def compared(name: str, visits: Sequence[Visit], log: LogFolder) -> Iterator[Figure]:
-    """Compares the log with the input; yields what is lost, doubled, reordered and left."""
-    events = read_events(log)
-    found: dict[str, list[str]] = defaultdict(list)
-    columns = (events[name].to_pylist() for name in ("session_ref", "event_id"))
-    for ref, event_id in zip(*columns, strict=True):
-        found[ref].append(event_id)
-    kept = {
-        visit.ref: [click.event_id for click in visit.clicks]
-        for visit in visits
-        if not visit.is_erased
-    }
-    erased = {visit.ref for visit in visits if visit.is_erased}
-    yield Figure(f"{name} events in the log", "events", len(events))
-    lost = sum(len(set(ids) - set(found[ref])) for ref, ids in kept.items())
-    yield Figure(f"{name} lost", "clicks", lost, at_most=0)
-    doubled = len(events) - sum(len(set(ids)) for ids in found.values())
-    yield Figure(f"{name} doubled", "clicks", doubled, at_most=0)
-    strangers = sum(len(set(ids) - set(kept.get(ref, ()))) for ref, ids in found.items())
-    yield Figure(f"{name} that were not sent or are erased", "clicks", strangers, at_most=0)
-    reordered = sum(found[ref] != ids for ref, ids in kept.items())
-    yield Figure(f"{name} out of order", "sessions", reordered, at_most=0)
-    left = sum(ref in erased for ref in read_copies(log, "event")["session_ref"].to_pylist())
-    yield Figure(f"{name} rows of {len(erased)} erased sessions", "rows", left, at_most=0)

@@ -6,13 +6,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 
-from proofs.chaos.stack import wait_until
+from proofs.fixtures.data.visits import Click, Progress, Visit, sendings
+from proofs.fixtures.processes.waiting import wait_until
 from proofs.loop.stack import PATIENCE_SECONDS, Stack
-from proofs.loop.visits import Click, Visit, sendings
 from training.cli import say
 
 _FIRST_OF_ERRORS = 300
@@ -40,23 +39,6 @@ def replay(visits: Sequence[Visit], stack: Stack, kills: int, clients: int) -> N
         say(f"killed {name} after {progress.acknowledged:,} of {total:,} clicks")
     for thread in threads:
         thread.join()
-
-
-@dataclass
-class Progress:
-    """Number of clicks that were acknowledged; clients count at the same time."""
-
-    acknowledged: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def reached(self, clicks: float) -> bool:
-        """Returns whether so many clicks were acknowledged."""
-        return self.acknowledged >= clicks
-
-    def count(self) -> None:
-        """Counts one click."""
-        with self._lock:
-            self.acknowledged += 1
 
 
 class Client:

@@ -8,8 +8,10 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 
-from proofs.chaos.cluster import running_nodes
-from proofs.chaos.stack import RedisNode, ServiceProcess, free_ports, wait_until
+from proofs.fixtures.processes.redis_cluster import running_nodes
+from proofs.fixtures.processes.redis_node import RedisNode
+from proofs.fixtures.processes.service import ServiceProcess
+from proofs.fixtures.processes.waiting import free_ports, wait_until
 from training.events.log_folder import LogFolder
 
 PATIENCE_SECONDS = 900

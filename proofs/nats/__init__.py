@@ -24,11 +24,10 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy
 
-from proofs.chaos.stack import SESSION_SECRET, wait_until
-from proofs.fixtures.nats_server import NatsServer
-from proofs.loop import compared
-from proofs.loop.replay import Progress
-from proofs.loop.visits import Visit, sendings, visits_of
+from proofs.fixtures.data.visits import Progress, Visit, compared, sendings, visits_of
+from proofs.fixtures.processes.nats_server import NatsServer
+from proofs.fixtures.processes.service import SESSION_SECRET
+from proofs.fixtures.processes.waiting import wait_until
 from proofs.record import Figure
 from training.cli import say
 from training.events.compaction import compact

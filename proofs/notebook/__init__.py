@@ -22,9 +22,11 @@ from cyclopts import Parameter
 
 from export.imports.foreign import run_program
 from handbook.site.notebook import NOTEBOOK
+from proofs.fixtures.installed.documents import Reader, divided, steps
+from proofs.fixtures.installed.wheel import Installed, build_wheel, environment
+from proofs.fixtures.places import ROOT
+from proofs.fixtures.processes.waiting import free_port
 from proofs.record import Figure
-from proofs.tutorial import Reader, build_wheel, divided, steps
-from proofs.wheel import ROOT, Installed, environment, free_port
 from training.data.sources.text_table import read_text_table
 
 PAGE = ROOT / "docs" / "how-to" / "own-model.md"

@@ -18,10 +18,10 @@ import httpx
 import uvloop
 from cyclopts import Parameter
 
-from proofs.fuzz import EXAMPLE
-from proofs.hostile import serving
-from proofs.overload.load import OK, REFUSED, Stream
-from proofs.overload.requests import HEALTH, KINDS, LIGHT, requests_of, teaching
+from proofs.fixtures.load.requests import HEALTH, KINDS, LIGHT, requests_of, teaching
+from proofs.fixtures.load.streams import OK, REFUSED, Stream, no_garbage_collection, p99, running
+from proofs.fixtures.places import EXAMPLE
+from proofs.fixtures.processes.service import serving
 from proofs.overload.stage import (
     CONNECTIONS,
     MAX_NORMAL_MS,
@@ -29,10 +29,7 @@ from proofs.overload.stage import (
     RECOVERY_SECONDS,
     Stage,
     counts,
-    no_garbage_collection,
     one_core_each,
-    p99,
-    running,
     sustainable_rate,
 )
 from proofs.overload.two_keys import TWO_KEYS, two_keys

@@ -1,17 +1,14 @@
 """A running service under load: streams of requests at a rate, and what their answers show."""
 
-import asyncio
-import gc
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import psutil
 
-from proofs.overload.load import NO_ANSWER, OK, REFUSED, Answer, Stream
-from proofs.overload.requests import LIGHT
+from proofs.fixtures.load.requests import LIGHT
+from proofs.fixtures.load.streams import NO_ANSWER, OK, REFUSED, Answer, Stream, running
 from proofs.record import Figure
 
 NORMAL_SHARE = 0.3
@@ -58,16 +55,6 @@ class Stage:
             yield light
 
 
-@asynccontextmanager
-async def running(stream: Stream, rate: float) -> AsyncIterator[Stream]:
-    """Sends the requests of `stream` at `rate` per second, for the duration of a `with` block."""
-    over = asyncio.Event()
-    task = asyncio.create_task(stream.at_rate(rate, over))
-    yield stream
-    over.set()
-    await task
-
-
 @contextmanager
 def one_core_each(service: psutil.Process) -> Iterator[None]:
     """Pins the service to the first core and this process to the second, if there are two."""
@@ -79,25 +66,6 @@ def one_core_each(service: psutil.Process) -> Iterator[None]:
         yield
     finally:
         psutil.Process().cpu_affinity(cores)
-
-
-@contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Disables garbage collection: its pauses would count as latency of the service."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-def p99(answers: Sequence[Answer], *statuses: int) -> float:
-    """Returns the 99th percentile of latency, in milliseconds, of answers with one of `statuses`.
-
-    It is 0 if there is no such answer.
-    """
-    seconds = [each.seconds for each in answers if each.status in statuses]
-    return float(np.percentile(seconds, 99)) * 1000 if seconds else 0.0
 
 
 async def sustainable_rate(kind: str, stage: Stage) -> float:

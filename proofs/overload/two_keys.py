@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from proofs.hostile import serving
-from proofs.overload.load import OK, REFUSED, Answer, Stream
-from proofs.overload.requests import HEALTH, LIGHT, requests_of
+from proofs.fixtures.load.requests import HEALTH, LIGHT, requests_of
+from proofs.fixtures.load.streams import OK, REFUSED, Answer, Stream, p99, running
+from proofs.fixtures.processes.service import serving
 from proofs.overload.stage import (
     CONNECTIONS,
     MAX_NORMAL_MS,
@@ -17,8 +17,6 @@ from proofs.overload.stage import (
     Stage,
     counts,
     one_core_each,
-    p99,
-    running,
     sustainable_rate,
 )
 from proofs.record import Figure

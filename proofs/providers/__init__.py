@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 
 from distilled_recommender.files import BUNDLE, carried
+from proofs.fixtures.places import ROOT
 from proofs.record import Figure
 from training.data.sources.movielens import read_movielens
 
 CPU = "CPUExecutionProvider"
-ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("ranking_program.py")
 TIE = 1e-5
 K = 20

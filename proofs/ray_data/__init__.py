@@ -18,13 +18,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from proofs.batch import TIE, K
-from proofs.batch.histories import BUNDLE, write_histories
+from proofs.batch.histories import write_histories
 from proofs.batch.runs import run_to_the_end
 from proofs.batch.service import Comparison
+from proofs.fixtures.data.taught import (
+    differing_files,
+    succeed,
+    work_of,
+    workplace_of,
+    write_config,
+)
+from proofs.fixtures.places import EXAMPLE
 from proofs.ray_data.programs import RayProgram
 from proofs.record import Figure
-from proofs.teach_parts import differing_files, write_config
-from proofs.teach_parts.killed_crew import succeed, work_of, workplace_of
 from training import prepare, teach
 
 PARTS = 2
@@ -63,7 +69,7 @@ def _recommending(folder: Path, python: str, number: int) -> Iterator[Figure]:
     source, alone, by_ray = (folder / name for name in ("in.parquet", "alone.parquet", "by-ray"))
     write_histories(source, number, np.random.default_rng(7))
     yield Figure("time of the command", "s", run_to_the_end(source, alone, K).seconds)
-    with RayProgram(python, "recommend_on_ray.py", BUNDLE, source, by_ray) as program:
+    with RayProgram(python, "recommend_on_ray.py", EXAMPLE, source, by_ray) as program:
         yield Figure("time by Ray Data, with its start", "s", program.wait())
     one, other = (pq.read_table(each).sort_by("user") for each in (alone, by_ray))
     yield Figure("histories", "", other.num_rows, at_least=number, at_most=number)

@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
@@ -16,7 +15,8 @@ from typing import Self
 import psutil
 import torch
 
-ROOT = Path(__file__).parents[2]
+from proofs.fixtures.places import ROOT
+
 PAGE = ROOT / "docs" / "how-to" / "ray.md"
 TIMEOUT_SECONDS = 1_800
 

@@ -20,13 +20,13 @@ import httpx
 import numpy as np
 from cyclopts import Parameter
 
+from proofs.fixtures.places import EXAMPLE
 from proofs.record import Figure
 from proofs.rules.reference import TIE, Answer, Reference, open_graph
 from proofs.rules.requests import RULES, random_request
 from service.app import create_app
 from service.settings import Settings
 
-BUNDLE = Path(__file__).parents[2] / "assets/movielens/bundle"
 _NUM_ADDED = 50
 _EVERY = 5  # of the requests, each fifth is answered again without each of its rules
 
@@ -82,9 +82,9 @@ def prove(
 async def _compared(requests: int, seed: int) -> tuple[Comparison, Comparison]:
     random = np.random.default_rng(seed)
     added, embeddings = _added_items(random)
-    reference = Reference(BUNDLE, added, embeddings)
+    reference = Reference(EXAMPLE, added, embeddings)
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(bundle_path=BUNDLE, items_path=Path(folder) / "items.jsonl")
+        settings = Settings(bundle_path=EXAMPLE, items_path=Path(folder) / "items.jsonl")
         app = create_app(settings)
         transport = httpx.ASGITransport(app)
         async with (
@@ -104,7 +104,7 @@ def _added_items(
     random: np.random.Generator,
 ) -> tuple[Sequence[Mapping[str, Any]], np.ndarray]:
     """Makes items to add, with random genres and embeddings."""
-    size = open_graph(BUNDLE / "item_encoder.onnx").get_inputs()[0].shape[1]
+    size = open_graph(EXAMPLE / "item_encoder.onnx").get_inputs()[0].shape[1]
     embeddings = random.normal(size=(_NUM_ADDED, size)).astype(np.float32)
     genres = ("Comedy", "Drama", "Action", "Thriller", "Sci-Fi")
     items = [

@@ -7,17 +7,20 @@ python -m proofs teach_parts [--processes N] [--rows N] [--layers N]
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from proofs.prepare import write_tables
+from proofs.fixtures.data.taught import (
+    differing_files,
+    succeed,
+    work_of,
+    workplace_of,
+    write_config,
+)
 from proofs.record import Figure
-from proofs.teach_parts.killed_crew import KilledCrew, succeed, work_of, workplace_of
+from proofs.teach_parts.killed_crew import KilledCrew
 from training import prepare, teach
-from training.knowledge import DESCRIPTION_NAME
-from training.settings.experiment import load_experiment
-from training.workplace import Workplace, knowledge_folder
 
 
 def prove(
@@ -61,29 +64,3 @@ def prove(
         works = (workplace_of(alone), workplace_of(work_of(folder, "merged")))
         differing = differing_files(config, *works)
         yield Figure("files that differ from those of one process", "", differing, at_most=0)
-
-
-def write_config(folder: Path, rows: int, model: str, layers: int) -> Path:
-    """Writes random tables of `rows` interactions and a config with a retrieval teacher.
-
-    `model` and `layers`: the LLM and the number of its first layers. Returns the config's path.
-    """
-    config = write_tables(folder, rows, seed=1)
-    with config.open("a", encoding="utf-8") as file:
-        file.write(
-            f'[teacher]\nkind = "retrieval"\nmodel = "{model}"\nlayers = {layers}\n'
-            'precision = "float32"\nepochs = 1\ntokens_per_batch = 512\n'
-        )
-    return config
-
-
-def differing_files(config: Path, *works: Workplace) -> int:
-    """Returns the number of files of two knowledge folders that differ, descriptions excepted."""
-    experiment = load_experiment(config)
-    one, other = (_files(knowledge_folder(experiment, work)) for work in works)
-    return sum(one.get(name) != other.get(name) for name in one.keys() | other.keys())
-
-
-def _files(folder: Path) -> Mapping[str, bytes]:
-    names: Sequence[Path] = [each for each in folder.iterdir() if each.name != DESCRIPTION_NAME]
-    return {each.name: each.read_bytes() for each in names}

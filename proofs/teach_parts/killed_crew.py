@@ -11,13 +11,12 @@ from pathlib import Path
 
 import torch
 
+from proofs.fixtures.data.taught import TIMEOUT_SECONDS, succeed, work_of, workplace_of
 from proofs.record import Figure
 from training import teach
 from training.cli import say
-from training.workplace import Workplace
 
 TAKEOVER_SECONDS = 5.0
-TIMEOUT_SECONDS = 1_800
 LOOK_SECONDS = 0.01
 
 
@@ -123,22 +122,6 @@ class KilledCrew:
         return set(self.store.rglob("*.json"))
 
 
-def work_of(folder: Path, name: str) -> Path:
-    """Returns the work folder of a process of the proof."""
-    return folder / f"work-{name}"
-
-
-def workplace_of(work: Path) -> Workplace:
-    """Returns the folders of the proof's experiment in a work folder."""
-    return Workplace(work / "large")  # the name in the file that `write_tables` writes
-
-
 def _record(path: Path) -> Mapping[str, object]:
     record: Mapping[str, object] = json.loads(path.read_bytes())
     return record
-
-
-def succeed(code: int) -> None:
-    """Raises RuntimeError if the exit code of a program is not 0."""
-    if code:
-        raise RuntimeError(f"a program ended with exit code {code}; see its message above")

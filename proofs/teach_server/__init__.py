@@ -22,12 +22,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from proofs.embeddings.counting_proxy import CountingProxy
-from proofs.embeddings.server import ServerProcess
-from proofs.prepare import write_tables
+from proofs.fixtures.data.tables import write_tables
+from proofs.fixtures.data.taught import differing_files, succeed, workplace_of
+from proofs.fixtures.processes.counting_proxy import CountingProxy
+from proofs.fixtures.processes.embedding_server import ServerProcess
 from proofs.record import Figure
-from proofs.teach_parts import differing_files
-from proofs.teach_parts.killed_crew import succeed, workplace_of
 from proofs.teach_server.parts import Written, prepared, run_parts, written
 from training import teach
 from training.teacher.llm.prompts import INSTRUCTION

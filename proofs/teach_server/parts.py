@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from proofs.teach_parts.killed_crew import TIMEOUT_SECONDS, succeed, work_of
+from proofs.fixtures.data.taught import TIMEOUT_SECONDS, succeed, work_of
 from training import prepare
 
 

@@ -18,7 +18,7 @@ from benchmarks.subjects.subject import NUM_ITEMS
 from distilled_recommender.recommend.program import PART_ROWS
 from export.graphs.block_search import NUM_CANDIDATES
 from export.scorer import BLOCKS_FROM, MIN_RECALL
-from proofs.prepare import MILLIONS, PER_ITEM, PER_USER
+from proofs.fixtures.data.tables import MILLIONS, PER_ITEM, PER_USER
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]

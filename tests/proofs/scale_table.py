@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from proofs.prepare import MILLIONS, PER_ITEM, PER_USER
+from proofs.fixtures.data.tables import MILLIONS, PER_ITEM, PER_USER
 from proofs.record import FOLDER
 
 Rows = Sequence[Sequence[str]]

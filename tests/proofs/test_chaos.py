@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proofs.chaos import prove
-from proofs.fixtures.fault_proxy import FaultProxy
+from proofs.fixtures.processes.fault_proxy import FaultProxy
 
 TIMED = ("p99", "recovery", "/readyz")
 

@@ -9,7 +9,7 @@ import pytest
 from proofs import embeddings
 from proofs.embeddings import prove
 from proofs.embeddings.foreign_titles import FILMS, found_share
-from proofs.prepare import write_tables
+from proofs.fixtures.data.tables import write_tables
 from training.teacher.endpoint import client
 
 SERVER = Path(__file__).parents[1] / "training" / "teacher" / "embeddings_server.py"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proofs.fuzz import EXAMPLE
+from proofs.fixtures.places import EXAMPLE
 from proofs.fuzz.lanes import compare
 from service.http.lanes import fast_lane
 

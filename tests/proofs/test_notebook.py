@@ -23,9 +23,10 @@ from distilled_recommender.app import main
 from distilled_recommender.files import BUNDLE
 from export.imports import foreign, make
 from handbook.site.notebook import NOTEBOOK, Cell, page, read_cells
+from proofs.fixtures.installed.documents import steps
+from proofs.fixtures.places import ROOT
+from proofs.fixtures.processes.waiting import free_port
 from proofs.notebook import PAGE, PORT, shows_items, write_tables
-from proofs.tutorial import steps
-from proofs.wheel import ROOT, free_port
 
 EXPORTED = ROOT / "tests/export/imports/rectools"
 RECTOOLS = "rectools/bin/python"

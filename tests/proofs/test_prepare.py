@@ -1,7 +1,8 @@
 from pathlib import Path
 
-from proofs.fixtures.program_cost import run_program
-from proofs.prepare import PREPARE, prove, write_tables
+from proofs.fixtures.data.tables import write_tables
+from proofs.fixtures.processes.program_cost import PREPARE, run_program
+from proofs.prepare import prove
 from tests.proofs.scale_table import measured_rows, told_rows
 from training.data.dataset import Split
 from training.data.storage import load_dataset

@@ -23,8 +23,10 @@ import pytest
 from distilled_recommender.files import BUNDLE
 from distilled_recommender.retrain.runs import RunTable
 from export.contract.bundle import Item, save_bundle
-from proofs.tutorial import TUTORIAL, Reader, Step, divided, has_same_shape, steps
-from proofs.wheel import ROOT, environment
+from proofs.fixtures.installed.documents import Reader, Step, divided, steps
+from proofs.fixtures.installed.wheel import environment
+from proofs.fixtures.places import ROOT
+from proofs.tutorial import TUTORIAL, has_same_shape
 from tests.service.conftest import ring_graph
 
 SHORTER = {

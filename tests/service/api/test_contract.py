@@ -9,7 +9,8 @@ import pytest
 
 from export.contract.bundles_folder import BundleLink
 from export.contract.log.live_figures import SCHEMA, LiveReport, save_report
-from proofs.fixtures.film_teacher import FILMS, running_teacher
+from proofs.fixtures.places import EXAMPLE
+from proofs.fixtures.processes.film_teacher import running_teacher
 from proofs.fuzz.routes import KEY, answers_of, published, run_schemathesis
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def teacher_url() -> Iterator[str]:
 @pytest.fixture
 def link(tmp_path: Path) -> BundleLink:
     """A link to the shipped bundle, beside a copy with the name that the examples have."""
-    return published(FILMS, tmp_path)
+    return published(EXAMPLE, tmp_path)
 
 
 @pytest.mark.slow

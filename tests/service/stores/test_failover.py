@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as LateError
 
-from proofs.fixtures.fault_proxy import FaultProxy
+from proofs.fixtures.processes.fault_proxy import FaultProxy
 from service.errors import HistoryUnavailableError
 from service.stores.history.protocol import Event, Retention, Session
 from service.stores.history.redis_keys import keys_of
