@@ -101,6 +101,8 @@ class Knowledge:
             `seconds`, and `costs` by part of the work.
         refits: answers for all rows that a refit is trained on, by protocol. Without them a refit
             learns from `train`.
+        stands_for: summary of the same teacher's knowledge from another machine, from which this
+            one differs by rounding; its hashes are then those of this knowledge.
     """
 
     dataset_fingerprint: str
@@ -110,22 +112,28 @@ class Knowledge:
     item_embeddings: NDArray[np.float32]
     provenance: Mapping[str, Any]
     refits: Mapping[Protocol, Answers] = field(default_factory=dict)
+    stands_for: Summary | None = None
 
     def under(self, protocol: Protocol) -> "Knowledge":
         """Returns a copy whose `train` are the answers that a student learns from under `protocol`.
 
         These are `refits[protocol]` if there are such answers, else the answers of this knowledge.
         """
-        return replace(self, train=self.refits.get(protocol, self.train))
+        summary = self.stands_for.under(protocol) if self.stands_for else None
+        return replace(self, train=self.refits.get(protocol, self.train), stands_for=summary)
 
     @cached_property
     def taught_hash(self) -> str:
         """Hash of everything that a student learns from: item embeddings and training answers."""
+        if self.stands_for:
+            return self.stands_for.taught_hash
         return _hash_of(self.item_embeddings, *astuple(self.train))
 
     @cached_property
     def content_hash(self) -> str:
         """Hash of `taught_hash` and of the answers for held-out examples."""
+        if self.stands_for:
+            return self.stands_for.content_hash
         held_out = _hash_of(*astuple(self.validation), *astuple(self.test))
         return fingerprint(self.taught_hash, held_out)
 

@@ -41,6 +41,7 @@ from training.ladder.results.measured import Figures, Measured
 from training.ladder.runs.choices import Choices
 from training.ladder.runs.find_teachers import find_teachers
 from training.ladder.runs.forecast import forecast_runs
+from training.ladder.runs.made_again import as_stored
 from training.ladder.runs.measure_references import teacher_rankings, title_layer_rankings
 from training.ladder.runs.mix import mix_students, mixtures_of, refitted_mixtures
 from training.ladder.runs.refits import measured_refits, train_refits
@@ -212,7 +213,7 @@ def _plan(
     return Plan(
         experiment=experiment,
         dataset=dataset,
-        teachers=list(teachers),
+        teachers=[as_stored(each, store) for each in teachers],
         rows=[row for row in ROWS if row in (options.rows or ROWS)],
         requested_seeds=distinct_seeds(options.seeds),
     )

@@ -41,12 +41,17 @@ def teacher_rankings(teacher: Teacher, store: RunStore) -> Sequence[ReferenceRan
     knowledge, reference = teacher.knowledge, teacher.reference
     if isinstance(knowledge, Summary) or store.has(reference):
         return _stored_rankings(teacher, store)
-    rankings = [
-        *_answers_ranking(teacher, knowledge),
-        *_title_rankings(reference, knowledge.item_embeddings),
-    ]
+    rankings = measured_rankings(teacher, knowledge)
     save_reference(reference, StoredReference(knowledge.summary, rankings), store)
     return rankings
+
+
+def measured_rankings(teacher: Teacher, knowledge: Knowledge) -> Sequence[ReferenceRanking]:
+    """Measures the rankings by a teacher's answers and by its LLM's title embeddings."""
+    return [
+        *_answers_ranking(teacher, knowledge),
+        *_title_rankings(teacher.reference, knowledge.item_embeddings),
+    ]
 
 
 def _stored_rankings(teacher: Teacher, store: RunStore) -> Sequence[ReferenceRanking]:

@@ -100,6 +100,31 @@ def test_stored_ranks_of_a_teacher_are_not_replaced_by_other_answers_until_their
     assert figure(config, "teacher retrieval") == 0
 
 
+def test_runs_of_a_teacher_that_was_made_again_on_another_machine_are_not_trained_again(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_ladder(config, *NARROW)
+    made = records(config)
+    round_otherwise(config.parent / "work" / "chain" / "knowledge")
+    monkeypatch.delattr(Trainer, "train")
+    capsys.readouterr()
+
+    assert run_ladder(config, *NARROW) == 0
+
+    assert "0.00% of its held-out ranks differ from the stored ones" in capsys.readouterr().out
+    assert records(config) == made
+
+
+def round_otherwise(knowledge: Path) -> None:
+    """Changes the last digit of each embedding."""
+    embeddings, path = knowledge / "item_embeddings.npz", knowledge / DESCRIPTION_NAME
+    description = json.loads(path.read_text())
+    arrays = stored_arrays(embeddings)
+    others = np.nextafter(arrays["item_embeddings"], np.float16(0))
+    rewrite(embeddings, description, {"item_embeddings": others})
+    path.write_text(json.dumps(description))
+
+
 def forget_the_answers(knowledge: Path) -> None:
     """Replaces the teacher's ranking of each test example by padding."""
     answers, path = knowledge / "answers-test.npz", knowledge / DESCRIPTION_NAME
