@@ -8,8 +8,10 @@ uvloop sends each write at once. `OneWriteCycle` writes them together.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, NamedTuple, SupportsIndex
 
 from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
@@ -20,6 +22,9 @@ from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     RequestResponseCycle,
 )
+
+from service.errors import LeavingError
+from service.http.server_answers import problem
 
 _LENGTH = b"content-length"
 _LEFT_TO_UVICORN = frozenset({b"connection", b"transfer-encoding"})
@@ -157,6 +162,19 @@ class OneWriteCycle(RequestResponseCycle):
         else:
             await super().send(head)
             await super().send(message)
+
+    async def send_500_response(self) -> None:
+        """Answers a request whose application raised an error: 500, or 503 if it was cancelled.
+
+        Only a server that stops cancels: the client sends the request again, to another one.
+        """
+        if not isinstance(sys.exception(), asyncio.CancelledError):
+            await super().send_500_response()
+            return
+        self._head = None
+        self.response_started = self.response_complete = True
+        self.transport.write(problem(HTTPStatus.SERVICE_UNAVAILABLE, str(LeavingError()), 1))
+        self.transport.close()
 
     def _whole(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bytes | None:
         """Returns the bytes of the answer that consists of `head` and the body in `message`.

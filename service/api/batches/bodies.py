@@ -51,12 +51,21 @@ class BatchBody:
         return {**schema.pop("$defs"), self.schema.__name__: schema}
 
     def parsed(
-        self, body: bytes, content_type: str, parse: Callable[[object], Record]
+        self,
+        body: bytes,
+        content_type: str,
+        parse: Callable[[object], Record],
+        must_stop: Callable[[], bool] = lambda: False,
     ) -> Generator[None, None, Sequence[Record]]:
         """Parses a body in slices; returns the result of `parse` for each record.
 
-        This generator yields before each slice of the work, and at last returns the list. `parse`
-        gets a line as bytes, or an element of the list.
+        This generator yields before each slice of the work, and at last returns the list.
+
+        Args:
+            body: the body.
+            content_type: its content type.
+            parse: gets a line as bytes, or an element of the list.
+            must_stop: asked after each slice; the records that follow are left out if it is true.
 
         Raises:
             InvalidRequestError: the content type is not supported, the body is not a list of
@@ -72,6 +81,8 @@ class BatchBody:
         for start in range(0, len(given), _IN_SLICE):
             yield
             records += map(parse, given[start : start + _IN_SLICE])
+            if must_stop():
+                break
         return records
 
     def _listed(self, body: bytes, media_type: str) -> Sequence[object]:

@@ -1,6 +1,6 @@
 """Parses the body of a request that changes many items."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 import orjson
@@ -33,9 +33,11 @@ class UnreadableChange:
 Parsed = ItemChange | UnreadableChange
 
 
-def changes_in(body: bytes, content_type: str) -> Generator[None, None, Sequence[Parsed]]:
-    """Parses a body in slices, as `BatchBody.parsed` does."""
-    return BODY.parsed(body, content_type, _change)
+def changes_in(
+    body: bytes, content_type: str, must_stop: Callable[[], bool]
+) -> Generator[None, None, Sequence[Parsed]]:
+    """Parses a body in slices, as `BatchBody.parsed` does, until `must_stop` is true."""
+    return BODY.parsed(body, content_type, _change, must_stop)
 
 
 def _change(given: object) -> Parsed:

@@ -48,7 +48,9 @@ async def change_items(request: Request, runtime: RuntimeDep) -> Response:
     body, content_type = await request.body(), request.headers.get("content-type", "")
     units = change_units(len(body), runtime.variants.num_items())
     async with runtime.admission.heavy.turn(request.scope, units) as turn:
-        parsed = await turn.run_slices(changes_in(body, content_type))
+        # A worker that leaves has the time for the first changes only.
+        slices = changes_in(body, content_type, lambda: runtime.drain.is_draining)
+        parsed = await turn.run_slices(slices)
     # Without the turn, because storing waits for disk or Redis, and is no heavy work.
     async with _alone(runtime, caller, until):
         return json_response(await _make_all(runtime, parsed, until))
