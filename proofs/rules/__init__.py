@@ -28,6 +28,7 @@ from service.app import create_app
 from service.settings import Settings
 
 _NUM_ADDED = 50
+PATIENT = {"Prefer": "wait=10"}  # the machine may be busy
 _EVERY = 5  # of the requests, each fifth is answered again without each of its rules
 
 
@@ -89,7 +90,9 @@ async def _compared(requests: int, seed: int) -> tuple[Comparison, Comparison]:
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://service") as client,
+            httpx.AsyncClient(
+                transport=transport, base_url="http://service", headers=PATIENT
+            ) as client,
         ):
             for item, embedding in zip(added, embeddings, strict=True):
                 body = {**item, "embedding": embedding.tolist()}
