@@ -257,7 +257,7 @@ class Admission:
                     self._strain_of_keys.refused()
                 self._refused("share")
                 return True
-        if working >= self._max_light or self._has_too_many_long(cost, headers):
+        if working >= self._max_light or self._must_wait_as_long(working, cost, headers):
             self._refused("busy")
             self._excuse(headers)
             return True
@@ -270,16 +270,17 @@ class Admission:
             if self._shares.is_matched(key):
                 self._pace.excuse(key)
 
-    def _has_too_many_long(self, cost: Cost, headers: Headers) -> bool:
-        """Returns whether a request is long while many other long requests are in progress.
+    def _must_wait_as_long(self, working: int, cost: Cost, headers: Headers) -> bool:
+        """Returns whether a request is long, and other requests must be answered before it.
 
         Always False unless light requests were refused a moment ago.
         """
         if not self._strain_of_light.is_on or cost.kind != "light":
             return False
         length = announced_length(headers)
-        is_light = kind_of(cost.kind, length) == "light"
-        return is_light and is_long(length) and self._long_requests.are_many()
+        if kind_of(cost.kind, length) != "light" or not is_long(length):
+            return False
+        return not self._long_requests.admits(working, time.monotonic())
 
     def _seconds_to_a_place(self, cost: Cost, headers: Headers) -> int:
         """Returns 0 if a new request will be served in time, else the seconds before a retry.

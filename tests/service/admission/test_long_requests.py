@@ -31,26 +31,41 @@ def test_a_request_is_long_if_its_body_has_more_than_4_kilobytes() -> None:
 
 
 @pytest.mark.parametrize("end", ["response_complete", "disconnected"])
-def test_two_may_be_in_progress_until_one_is_answered_or_its_client_leaves(end: str) -> None:
-    requests, first, second = LongRequests(), Exchange(), Exchange()
+def test_three_may_be_in_progress_until_one_is_answered_or_its_client_leaves(end: str) -> None:
+    requests, first = LongRequests(), Exchange()
     requests.add(first)
-    assert not requests.are_many()
-    requests.add(second)
-    assert requests.are_many()
-    setattr(first, end, True)
-    assert not requests.are_many()
     requests.add(Exchange())
-    assert requests.are_many()
+    assert requests.admits(working=0, now=0)
+    requests.add(Exchange())
+    assert not requests.admits(working=0, now=0)
+    setattr(first, end, True)
+    assert requests.admits(working=0, now=0)
+
+
+def test_a_group_begins_while_at_most_one_other_light_request_is_in_progress() -> None:
+    requests = LongRequests()
+    assert requests.admits(working=1, now=10)
+    assert requests.admits(working=2, now=10.0003)  # joins the group
+    assert not requests.admits(working=2, now=10.001)
+    assert requests.admits(working=1, now=10.002)
+    assert requests.admits(working=3, now=10.0022)
+
+
+def test_a_group_begins_after_6_milliseconds_whatever_else_is_in_progress() -> None:
+    requests = LongRequests()
+    assert requests.admits(working=64, now=10)  # the first one
+    assert not requests.admits(working=64, now=10.005)
+    assert requests.admits(working=64, now=10.007)
 
 
 @pytest.mark.anyio
-async def test_while_light_requests_are_refused_two_with_long_bodies_are_worked_on_at_once(
+async def test_while_light_requests_are_refused_three_with_long_bodies_are_worked_on_at_once(
     bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(strain, "_SECONDS", 60)
     long = POST + b"Content-Length: 5000\r\n\r\n" + b" " * 4_982 + b'{"history": ["c"]}'
     async with serving(Settings(bundle_path=bundle_path, light_requests=64)) as (port, server):
-        connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
         awaiting_body, *_ = (writer for _, writer in connections)
         async with working(server, port):
             assert runtime_of(server).admission.retry_after(64, b"GET", b"/v1/model", [])
@@ -58,9 +73,9 @@ async def test_while_light_requests_are_refused_two_with_long_bodies_are_worked_
             for _, writer in connections[1:]:
                 writer.write(long)
                 await asyncio.sleep(0.1)
-            refused = await answer_of(connections[3][0])
+            refused = await answer_of(connections[4][0])
             assert status_of(refused) == 503
-            connections[3][1].write(WHOLE)  # a short one is accepted
+            connections[4][1].write(WHOLE)  # a short one is accepted
             await asyncio.sleep(0.1)
         awaiting_body.write(long[200:])
         for reader, writer in connections:
@@ -77,8 +92,8 @@ async def test_long_requests_count_when_pipelined_and_when_their_clients_await_a
     long = POST + b"Content-Length: 5000\r\n\r\n" + body
     awaiting = POST + b"Expect: 100-continue\r\nContent-Length: 5000\r\n\r\n"
     async with serving(Settings(bundle_path=bundle_path, light_requests=64)) as (port, server):
-        connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
-        first, second, third = connections
+        connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        first, second, third, fourth = connections
         async with working(server, port):
             assert runtime_of(server).admission.retry_after(64, b"GET", b"/v1/model", [])
             first[1].write(awaiting)
@@ -88,8 +103,10 @@ async def test_long_requests_count_when_pipelined_and_when_their_clients_await_a
             assert status_of(await answer_of(second[0])) == 200
             await asyncio.sleep(0.1)
             third[1].write(long)
-            assert status_of(await answer_of(third[0])) == 503
+            await asyncio.sleep(0.1)
+            fourth[1].write(long)
+            assert status_of(await answer_of(fourth[0])) == 503
         for reader, writer in connections:
-            if writer is not third[1]:
+            if writer is not fourth[1]:
                 assert status_of(await answer_of(reader)) == 200
             writer.close()
