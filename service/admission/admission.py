@@ -292,7 +292,7 @@ class Admission:
         length = announced_length(headers)
         kind = kind_of(cost.kind, length)
         bound = self.waiting_kinds.get(kind)
-        if bound and bound.is_refused():
+        if bound and bound.promises_none():
             return 1
         if kind not in TURN_KINDS:
             return 0

@@ -1,5 +1,7 @@
 """Bounds the number of requests of one kind, and the bytes of incomplete bodies."""
 
+import asyncio
+
 from starlette.types import Message, Receive
 
 from service.admission.gate import Refusal
@@ -19,20 +21,28 @@ class Bound:
 
     def __init__(self, reason: str, max_requests: int, refused: Refusal) -> None:
         self.requests = 0
+        self._promised = 0
         self._reason = reason
         self._max_requests = max_requests
         self._refused = refused
 
-    def is_refused(self) -> bool:
-        """Returns whether all places are taken; counts a refusal if they are. Takes no place."""
-        is_full = self.requests >= self._max_requests
-        if is_full:
-            self._refused(self._reason)
-        return is_full
+    def promises_none(self) -> bool:
+        """Returns whether all places are taken or promised, and counts a refusal; or promises one.
+
+        A promise holds for this turn of the event loop, in which the request takes its place. All
+        sockets are read before that. So without promises more requests would start than there are
+        places, and refusing one that has started costs several times as much.
+        """
+        if self._is_refused(self.requests + self._promised):
+            return True
+        if not self._promised:
+            asyncio.get_running_loop().call_soon(self._end_promises)
+        self._promised += 1
+        return False
 
     def check(self) -> None:
         """Raises OverloadedError if no place is free; does not take a place."""
-        if self.is_refused():
+        if self._is_refused(self.requests):
             raise OverloadedError
 
     def enter(self) -> "Place":
@@ -40,6 +50,15 @@ class Bound:
         self.check()
         self.requests += 1
         return Place(self)
+
+    def _is_refused(self, taken: int) -> bool:
+        is_full = taken >= self._max_requests
+        if is_full:
+            self._refused(self._reason)
+        return is_full
+
+    def _end_promises(self) -> None:
+        self._promised = 0
 
 
 class Place:

@@ -13,7 +13,7 @@ from starlette.types import Message, Receive
 
 from service.admission import strain
 from service.admission.admission import Admission
-from service.admission.bounds import Bodies
+from service.admission.bounds import Bodies, Bound
 from service.admission.caller import Caller
 from service.admission.gate import Turn
 from service.api import requests
@@ -215,6 +215,21 @@ async def test_the_routes_of_the_teacher_have_a_bound_of_their_own(
         assert (await client.post("/v1/recommendations", json=HISTORY)).status_code == 200
         place.end()
         assert "no teacher" in (await client.post("/v1/compare", json=HISTORY)).json()["detail"]
+
+
+async def test_in_a_turn_of_the_event_loop_no_more_places_are_promised_than_are_free() -> None:
+    refusals = list[str]()
+    bound = Bound("teacher", 3, refusals.append)
+    place = bound.enter()
+    assert [bound.promises_none() for _ in range(4)] == [False, False, True, True]
+    assert refusals == ["teacher", "teacher"]
+    bound.check()  # promised places are not taken yet
+    await asyncio.sleep(0)
+    bound.enter()
+    assert [bound.promises_none() for _ in range(2)] == [False, True]
+    await asyncio.sleep(0)
+    place.end()
+    assert [bound.promises_none() for _ in range(3)] == [False, False, True]
 
 
 async def test_incomplete_bodies_of_heavy_requests_have_a_bound_of_bytes() -> None:
