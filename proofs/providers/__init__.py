@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from distilled_recommender.files import BUNDLE, carried
+from proofs.agreement import Agreement, TopList
 from proofs.fixtures.places import ROOT
 from proofs.record import Figure
 from training.data.sources.movielens import read_movielens
@@ -115,18 +116,13 @@ def answers(python: str, providers: str, bundle: Path, histories: Path) -> Mappi
 
 
 def differences(name: str, expected: Lists, found: Lists) -> Iterator[Figure]:
-    """Compares lists; items at one place whose scores differ by at most `TIE` are ties."""
-    differs = expected.items != found.items
-    wrong = (differs & (np.abs(expected.scores - found.scores) > TIE)).any(axis=1)
-    yield Figure(f"{name}: lists that differ but for ties", "", int(wrong.sum()), at_most=0)
-    yield Figure(f"{name}: lists with ties in another order", "", int(differs.any(axis=1).sum()))
-    gap = max(map(_largest_gap, expected.items, expected.scores, found.items, found.scores))
+    """Compares lists by the rule of `proofs.agreement`; `TIE` is its tolerance."""
+    agreement = Agreement()
+    pairs = zip(expected.items, expected.scores, found.items, found.scores, strict=True)
+    for items, scores, its_items, its_scores in pairs:
+        one, other = TopList(items, scores), TopList(its_items, its_scores)
+        agreement.add(one, other, TIE)
+    yield Figure(f"{name}: lists that differ but for ties", "", agreement.others, at_most=0)
+    yield Figure(f"{name}: lists with ties in another order", "", agreement.ties)
+    gap = agreement.difference
     yield Figure(f"{name}: largest difference of an item's score", "", gap, at_most=TIE)
-
-
-def _largest_gap(items: Any, scores: Any, other_items: Any, other_scores: Any) -> float:
-    score_of = dict(zip(items, scores, strict=True))
-    others = zip(other_items, other_scores, strict=True)
-    return max(
-        (abs(score - score_of[item]) for item, score in others if item in score_of), default=0
-    )

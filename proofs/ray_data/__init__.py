@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from proofs.agreement import Agreement, TopList
 from proofs.batch import TIE, K
 from proofs.batch.histories import write_histories
 from proofs.batch.runs import run_to_the_end
-from proofs.batch.service import Comparison
 from proofs.fixtures.data.taught import (
     differing_files,
     succeed,
@@ -81,15 +81,13 @@ def _recommending(folder: Path, python: str, number: int) -> Iterator[Figure]:
     yield Figure("largest difference of a score", "", compared.difference, at_most=TIE)
 
 
-def _compared(one: pa.Table, other: pa.Table) -> Comparison:
-    comparison = Comparison()
+def _compared(one: pa.Table, other: pa.Table) -> Agreement:
+    agreement = Agreement()
     names = ("item_ids", "scores", "source")
-    left, right = (
-        zip(*(each[name].to_pylist() for name in names), strict=True) for each in (one, other)
-    )
+    left, right = (map(TopList, *(each[name].to_pylist() for name in names)) for each in (one, other))
     for mine, its in zip(left, right, strict=True):
-        comparison.add(mine, its, TIE)
-    return comparison
+        agreement.add(mine, its, TIE)
+    return agreement
 
 
 def _teaching(folder: Path, python: str, config: Path, published: int) -> Iterator[Figure]:

@@ -22,22 +22,20 @@ def test_another_provider_of_this_environment_ranks_as_the_cpu_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores_of_ba", "wrong", "swapped", "gap"),
+    ("scores_of_ba", "values"),
     [
-        ([2.0, 2.0], 0, 1, 0),  # a tie in the other order
-        ([2.5, 2.0], 1, 1, 0.5),
+        ([2.0, 2.0], [0, 1, 0]),  # a tie in the other order
+        ([2.5, 2.0], [1, 0, 0.5]),
     ],
 )
-def test_a_list_differs_if_scores_at_a_place_are_further_apart_than_a_tie(
-    scores_of_ba: list[float], wrong: int, swapped: int, gap: float
-) -> None:
+def test_lists_are_compared_by_item(scores_of_ba: list[float], values: list[float]) -> None:
     expected = Lists(np.array([["a", "b"]]), np.array([[2.0, 2.0]]), np.zeros(1))
     found = Lists(np.array([["b", "a"]]), np.array([scores_of_ba]), np.zeros(1))
-    assert [each.value for each in differences("x", expected, found)] == [wrong, swapped, gap]
+    assert [each.value for each in differences("x", expected, found)] == values
 
 
-def test_an_item_whose_score_differs_is_told_though_scores_by_place_are_equal() -> None:
+def test_wrong_items_under_the_right_scores_are_told() -> None:
     scores = np.array([[2.0, 1.0]])
     expected = Lists(np.array([["a", "b"]]), scores, np.zeros(1))
     found = Lists(np.array([["b", "a"]]), scores, np.zeros(1))
-    assert [each.holds for each in differences("x", expected, found)] == [True, True, False]
+    assert [each.holds for each in differences("x", expected, found)] == [False, True, False]
