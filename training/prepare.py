@@ -12,6 +12,7 @@ from training.cli import run, say
 from training.data.build import build_dataset
 from training.data.dataset import Dataset, Split, count_splits
 from training.data.sources.opening import source_stamps
+from training.data.sources.sql import with_tables
 from training.data.storage import save_dataset
 from training.settings.experiment import Experiment
 from training.settings.options import WORK, Config, Work
@@ -33,15 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def prepare(experiment: Experiment, workplace: Workplace) -> None:
     """Builds the dataset of `experiment` and writes it, unless the stored dataset is up to date."""
-    settings = experiment.data.fingerprint_content(exclude={"interactions", "items"})
-    stamp = fingerprint(RULES_VERSION, experiment.name, settings, source_stamps(experiment.data))
-    finish_replacement(workplace.dataset)
-    if is_current(workplace.dataset, stamp):
-        say(f"{workplace.dataset} is current, nothing to do")
-        return
-    dataset = build_dataset(experiment.name, experiment.data, say)
-    with write_stage(workplace.dataset, stamp) as folder:
-        save_dataset(dataset, folder)
+    settings = experiment.data.fingerprint_content(exclude={"interactions", "items", "sql"})
+    with with_tables(experiment.data, say) as data:
+        stamp = fingerprint(RULES_VERSION, experiment.name, settings, source_stamps(data))
+        finish_replacement(workplace.dataset)
+        if is_current(workplace.dataset, stamp):
+            say(f"{workplace.dataset} is current, nothing to do")
+            return
+        dataset = build_dataset(experiment.name, data, say)
+        with write_stage(workplace.dataset, stamp) as folder:
+            save_dataset(dataset, folder)
     say(f"{workplace.dataset}: {describe(dataset)}")
 
 

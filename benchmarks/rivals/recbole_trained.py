@@ -5,12 +5,16 @@ project. `proofs.imports` compares its answers with those of the imported bundle
 
 python -m benchmarks.rivals.recbole_trained training.csv histories.csv OUT --model SASRec
 
-Both tables have the columns user_id, item_id and position. The settings are RecBole's defaults,
-except for the number of epochs. OUT/model.pth is the checkpoint, which needs OUT/data/ too.
-OUT/answers.npz is that of `rectools_trained`.
+Both tables have the columns user_id, item_id and position. The settings are RecBole's defaults, for
+a model that learns from all items (no negative samples): up to 300 epochs, ended by ten without a
+better validation. OUT/model.pth is the checkpoint of the best epoch, which needs OUT/data/ too. If
+it exists, nothing is trained. OUT/answers.npz is that of `rectools_trained`, and has `epochs`, the
+number of epochs up to the best one.
 """
 
 import argparse
+import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +26,11 @@ import torch
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
+from recbole.quick_start import load_data_and_model
 from recbole.utils import get_model, get_trainer, init_seed
 
 LIST_LENGTH = 20
-NUM_TIMED = 50
+NUM_TIMED = 200
 DATASET = "data"
 
 
@@ -41,29 +46,37 @@ def write_inter(table: pd.DataFrame, out: Path) -> None:
     table.rename(columns=columns)[list(columns.values())].to_csv(path, sep="\t", index=False)
 
 
-def train(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Trains the model and saves its best epoch; returns the model and its dataset."""
+def train(options: argparse.Namespace, checkpoint: Path) -> None:
+    """Trains the model and saves its best epoch as `checkpoint`."""
     config = Config(
         model=options.model,
         dataset=DATASET,
         config_dict={
             "data_path": str(options.out),
             "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
-            "epochs": options.epochs,
             "train_neg_sample_args": None,
             "use_gpu": False,
             "show_progress": False,
             "checkpoint_dir": str(options.out),
+            **({"epochs": options.epochs} if options.epochs else {}),
         },
     )
     init_seed(config["seed"], config["reproducibility"])
-    dataset = create_dataset(config)
-    training, validation, _ = data_preparation(config, dataset)
+    training, validation, _ = data_preparation(config, create_dataset(config))
     model = get_model(config["model"])(config, training.dataset)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    trainer.saved_model_file = str(options.out / "model.pth")
+    unfinished = checkpoint.with_suffix(".unfinished")
+    trainer.saved_model_file = str(unfinished)
     trainer.fit(training, validation, saved=True, show_progress=False)
-    return model.eval(), dataset
+    unfinished.rename(checkpoint)
+
+
+def load(checkpoint: Path) -> tuple[Any, Any, int]:
+    """Returns a checkpoint's model and dataset, as RecBole loads them, and its number of epochs."""
+    # The file has RecBole's settings as a Python object, which torch loads only with this variable.
+    os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
+    _, model, dataset, *_ = load_data_and_model(str(checkpoint))
+    return model.eval(), dataset, torch.load(checkpoint)["epoch"] + 1
 
 
 @torch.no_grad()
@@ -87,11 +100,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("training", "histories", "out"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--model", choices=("SASRec", "GRU4Rec"), default="SASRec")
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, help="instead of RecBole's default")
     options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     text = {"user_id": str, "item_id": str}
-    write_inter(pd.read_csv(options.training, dtype=text), options.out)
-    model, dataset = train(options)
+    checkpoint = options.out / "model.pth"
+    if not checkpoint.exists():
+        write_inter(pd.read_csv(options.training, dtype=text), options.out)
+        train(options, checkpoint)
+    model, dataset, epochs = load(checkpoint)
     histories = pd.read_csv(options.histories, dtype=text).groupby("user_id", sort=False)["item_id"]
     answers, milliseconds = [], []
     for _, item_ids in histories:
@@ -104,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         items=np.array([items for items, _ in answers], dtype=str),
         scores=np.array([scores for _, scores in answers]),
         milliseconds=np.array(milliseconds[:NUM_TIMED]),
+        epochs=epochs,
     )
 
 

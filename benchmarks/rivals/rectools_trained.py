@@ -5,9 +5,9 @@ project. `proofs.imports` compares its answers with those of the imported bundle
 
 python -m benchmarks.rivals.rectools_trained training.csv histories.csv OUT
 
-Both tables have the columns user_id, item_id and position. OUT/model.ckpt is the checkpoint.
-OUT/answers.npz has the arrays `users` `[histories]`, `items` and `scores` `[histories, 20]`, and
-`milliseconds` `[calls]`, the time of `recommend` for one user.
+Both tables have the columns user_id, item_id and position. OUT/model.ckpt is the checkpoint; if it
+exists, nothing is trained. OUT/answers.npz has the arrays `users` `[histories]`, `items` and
+`scores` `[histories, 20]`, and `milliseconds` `[calls]`, the time of `recommend` for one user.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from rectools.dataset import Dataset
 from rectools.models import SASRecModel
 
 LIST_LENGTH = 20
-NUM_TIMED = 50
+NUM_TIMED = 200
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -78,7 +78,9 @@ def train(options: argparse.Namespace, checkpoint: Path) -> None:
     chosen = {name: each for name, each in given.items() if each}
     model = SASRecModel(recommend_torch_device="cpu", **chosen)
     model.fit(Dataset.construct(read(options.training)))
-    model.fit_trainer.save_checkpoint(checkpoint)
+    unfinished = checkpoint.with_suffix(".unfinished")
+    model.fit_trainer.save_checkpoint(unfinished)
+    unfinished.rename(checkpoint)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -86,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("training", "histories", "out"):
         parser.add_argument(name, type=Path)
+    parser.add_argument("--model", choices=("SASRec",), default="SASRec")
     parser.add_argument("--epochs", type=int, help="instead of RecTools' default")
     parser.add_argument("--factors", type=int, help="instead of RecTools' default")
     options = parser.parse_args(arguments)

@@ -14,6 +14,7 @@ from training.progress import ProgressBar
 
 _MAX_GROUPS = 50
 
+
 def compare_with_service(source: Path, out: Path, k: int, asked: int, tie: float) -> Agreement:
     """Asks a service for `asked` of the histories in `source`, evenly from the whole file.
 

@@ -84,7 +84,9 @@ def _recommending(folder: Path, python: str, number: int) -> Iterator[Figure]:
 def _compared(one: pa.Table, other: pa.Table) -> Agreement:
     agreement = Agreement()
     names = ("item_ids", "scores", "source")
-    left, right = (map(TopList, *(each[name].to_pylist() for name in names)) for each in (one, other))
+    left, right = (
+        map(TopList, *(each[name].to_pylist() for name in names)) for each in (one, other)
+    )
     for mine, its in zip(left, right, strict=True):
         agreement.add(mine, its, TIE)
     return agreement

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 # pip installs these on a developer's machine, whose configuration may name another build of torch.
 EXTRAS_OF = {
     "demo": ["demo"],
-    "dev": ["train", "bench", "trace", "sign", "object-store", "nats", "docs", "dev"],
+    "dev": ["train", "sql", "bench", "trace", "sign", "object-store", "nats", "docs", "dev"],
 }
 HASHED = ["service", "service-trace", "training", "torch", "smollm2", "sbom", "docs"]
 DOCKERFILES = ["service", "training", "teacher", "redis"]
@@ -71,7 +71,7 @@ def test_the_locks_of_the_images_have_what_each_installs() -> None:
     assert len(service) > 10
     check(service, pins("service"))
     check(traced, pins("service-trace"))
-    check(requirements("train", "object-store", "nats"), pins("training") | pins("torch"))
+    check(requirements("train", "object-store", "nats", "sql"), pins("training") | pins("torch"))
 
 
 def test_the_lock_of_the_site_has_what_its_extra_asks_for_and_nothing_of_the_service() -> None:

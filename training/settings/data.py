@@ -71,14 +71,32 @@ class EventsConfig(Section):
         return last_days
 
 
+class SqlConfig(Section):
+    """Settings of a database as a source: its address, and the queries of both tables."""
+
+    address_variable: str = Field(
+        min_length=1,
+        description="name of the environment variable that has the database's address, "
+        "`postgresql://…` or `sqlite:///shop.db`; the address is neither stored nor shown",
+    )
+    interactions: str = Field(
+        min_length=1,
+        description="query of the interactions; its columns are those of a table, and `ORDER BY` "
+        "decides the order of users and of equal timestamps",
+    )
+    items: str | None = Field(
+        default=None, min_length=1, description="query of the items, instead of `data.items`"
+    )
+
+
 class DataConfig(Section):
     """Settings of the data: source, k-core filter, and split into training and held-out rows."""
 
-    ADDED_LATER: ClassVar[Set[str]] = {"events", "test_since"}
+    ADDED_LATER: ClassVar[Set[str]] = {"events", "sql", "test_since"}
 
-    source: Literal["movielens", "tables", "events"] = Field(
-        description="`tables` reads the files below, `events` the event log of [data.events]; "
-        "`movielens` comes with a Python package"
+    source: Literal["movielens", "tables", "events", "sql"] = Field(
+        description="`tables` reads the files below, `events` the event log of [data.events], "
+        "`sql` the results of the queries of [data.sql]; `movielens` comes with a Python package"
     )
     interactions: Path | None = Field(
         default=None,
@@ -88,10 +106,13 @@ class DataConfig(Section):
     items: Path | None = Field(
         default=None,
         description="CSV, Parquet or `.item` file of ids and titles, or items.jsonl of a bundle; "
-        "for `tables` and `events`",
+        "for `tables` and `events`, and for `sql` without a query of the items",
     )
     events: EventsConfig | None = Field(
         default=None, validate_default=True, description="the event log, for `events` only"
+    )
+    sql: SqlConfig | None = Field(
+        default=None, validate_default=True, description="the queries, for `sql` only"
     )
     missing_titles: Literal["refuse", "placeholder"] = Field(
         default="refuse",
@@ -147,3 +168,19 @@ class DataConfig(Section):
         if events is not None and not is_source:
             raise ValueError("[data.events] needs data.source = 'events'")
         return events
+
+    @field_validator("sql")
+    @classmethod
+    def _queries_are_named(cls, sql: SqlConfig | None, others: ValidationInfo) -> SqlConfig | None:
+        is_source = others.data.get("source") == "sql"
+        if sql is not None and not is_source:
+            raise ValueError("[data.sql] needs data.source = 'sql'")
+        if not is_source:
+            return sql
+        if sql is None:
+            raise ValueError("data.source = 'sql' needs a section [data.sql]")
+        if others.data.get("interactions") is not None:
+            raise ValueError("data.source = 'sql' takes no data.interactions; remove it")
+        if (others.data.get("items") is None) == (sql.items is None):
+            raise ValueError("data.source = 'sql' needs either data.items or data.sql.items")
+        return sql

@@ -6,6 +6,7 @@ from pathlib import Path
 from training.data.raw import RawData
 from training.data.sources.event_log import events_stamp, read_event_log
 from training.data.sources.movielens import movielens_version, read_movielens
+from training.data.sources.sql import with_tables
 from training.data.sources.table_files import file_stamp, table_stamps
 from training.data.sources.tables import read_tables
 from training.errors import ConfigError
@@ -26,16 +27,18 @@ def read_source(config: DataConfig, say: Callable[[str], object] | None = None) 
     """
     if config.events is not None and config.items is not None:
         return read_event_log(config.events, config.items, config.missing_titles, say)
-    paths = _table_paths(config)
-    return read_movielens() if paths is None else read_tables(*paths, config.missing_titles)
+    with with_tables(config) as config_of_tables:
+        paths = _table_paths(config_of_tables)
+        return read_movielens() if paths is None else read_tables(*paths, config.missing_titles)
 
 
 def source_stamps(config: DataConfig) -> list[str]:
     """Returns strings that identify the content of a dataset's source, for the dataset's stamp.
 
-    For tables, these are the SHA-256 hashes of their files, so their paths do not matter. For an
-    event log, these are `events_stamp` and the hash of the items table. For MovieLens, it is the
-    version of the package.
+    For tables, these are the SHA-256 hashes of their files, so their paths do not matter. For
+    queries, these are the hashes of their results, see `training.data.sources.sql`. For an event
+    log, these are `events_stamp` and the hash of the items table. For MovieLens, it is the version
+    of the package.
 
     Raises:
         ConfigError: the settings lack the paths of the tables, or give paths for MovieLens.
@@ -43,11 +46,12 @@ def source_stamps(config: DataConfig) -> list[str]:
     """
     if config.events is not None and config.items is not None:
         return [events_stamp(config.events), file_stamp(config.items)]
-    paths = _table_paths(config)
-    if paths is None:
-        return [movielens_version()]
-    interactions, items = paths
-    return [*table_stamps(interactions), file_stamp(items)]
+    with with_tables(config) as config_of_tables:
+        paths = _table_paths(config_of_tables)
+        if paths is None:
+            return [movielens_version()]
+        interactions, items = paths
+        return [*table_stamps(interactions), file_stamp(items)]
 
 
 def _table_paths(config: DataConfig) -> tuple[Path, Path] | None:

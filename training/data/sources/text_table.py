@@ -206,6 +206,8 @@ def _column_as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Serie
     # pandas stores integers with missing values as floats: the id 7 would become the text "7.0".
     if name.endswith("_id") and pa.types.is_floating(column.type):
         raise DataError(f"{path}: {name} is stored as {column.type}; use text or integers")
+    if isinstance(column.type, pa.UuidType):  # which Arrow would cast to its 16 bytes
+        return pd.Series([each and str(each) for each in column.to_pylist()], dtype="str")
     try:
         text: pd.Series[str] = column.cast(pa.string()).to_pandas()
     except pa.ArrowException as error:

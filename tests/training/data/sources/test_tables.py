@@ -1,8 +1,11 @@
 """Ids stay text, titles become readable, and every error names file, row and value."""
 
 from pathlib import Path
+from uuid import UUID
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from training.data.dataset import Split
@@ -73,6 +76,17 @@ def test_parquet_integers_become_text(tmp_path: Path, items: Path) -> None:
     assert raw.user_ids == ("3",)
     assert raw.item_indices.tolist() == [2]
     assert raw.timestamps is None
+
+
+def test_parquet_ids_that_are_uuids_become_their_usual_text(tmp_path: Path, items: Path) -> None:
+    uuids = pa.array([UUID(int=5).bytes, UUID(int=7).bytes], pa.uuid())
+    table = pa.table({"user_id": uuids, "item_id": ["8", "8"], "position": [0, 1]})
+    pq.write_table(table, tmp_path / "interactions.parquet")
+
+    assert read_tables(tmp_path / "interactions.parquet", items).user_ids == (
+        "00000000-0000-0000-0000-000000000005",
+        "00000000-0000-0000-0000-000000000007",
+    )
 
 
 def test_parquet_and_csv_of_the_same_table_give_the_same_catalog(
