@@ -1,6 +1,6 @@
 """The catalog: an ordered set of items, which maps each `item_id` to an `item_index`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,6 +41,19 @@ class Catalog:
     def index_by_id(self) -> Mapping[str, int]:
         """Mapping from each `item_id` to its `item_index`."""
         return {item_id: index for index, item_id in enumerate(self.item_ids, start=1)}
+
+    def select(self, rows: Iterable[int]) -> "Catalog":
+        """Returns the items at `rows`, counted from 0, in this order."""
+        chosen = [int(row) for row in rows]
+        return Catalog(
+            item_ids=tuple(self.item_ids[row] for row in chosen),
+            titles=tuple(self.titles[row] for row in chosen),
+            attributes=tuple(self.attributes[row] for row in chosen),
+        )
+
+    def sorted_by_id(self) -> "Catalog":
+        """Returns the items in the order of their ids."""
+        return self.select(sorted(range(self.num_items), key=self.item_ids.__getitem__))
 
     def title(self, item_index: int) -> str:
         """Returns the title of the item with this `item_index`, which must not be 0 (padding)."""

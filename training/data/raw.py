@@ -99,7 +99,7 @@ class RawData:
         new_index = np.cumsum(per_item > 0)
         return RawData(
             origin=self.origin,
-            catalog=_catalog_of(self.catalog, items),
+            catalog=self.catalog.select(items - 1),
             user_ids=tuple(self.user_ids[user] for user in users),
             user_offsets=np.concatenate([[0], np.cumsum(per_user[users])]),
             item_indices=_selected(self.item_indices, kept, new_index),
@@ -133,12 +133,3 @@ def _selected(
         start, end = end, end + len(chosen)
         selected[start:end] = chosen if new_values is None else new_values[chosen]
     return selected
-
-
-def _catalog_of(catalog: Catalog, item_indices: IntArray) -> Catalog:
-    rows = [int(item_index) - 1 for item_index in item_indices]
-    return Catalog(
-        item_ids=tuple(catalog.item_ids[row] for row in rows),
-        titles=tuple(catalog.titles[row] for row in rows),
-        attributes=tuple(catalog.attributes[row] for row in rows),
-    )

@@ -7,7 +7,7 @@ group is sorted.
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,12 @@ from training.data.raw import Origin, RawData, Times
 Columns = dict[str, NDArray[Any]]
 """Arrays of the same rows by name: `users`, `item_indices`, and those that the source has."""
 
-_SORT_KEYS = ("positions", "timestamps", "users")  # for `lexsort`: the last key counts first
+RowOrder = Literal["source", "ids"]
+"""Order of what has no order by time: as in the source, or by the ids of users and items."""
+
+# For `lexsort`: the last key counts first.
+_SORT_KEYS = ("positions", "timestamps", "users")
+_SORT_KEYS_BY_IDS = ("item_indices", *_SORT_KEYS)
 
 
 class SourceRows:
@@ -35,6 +40,7 @@ class SourceRows:
         self._counts = np.zeros(0, dtype=np.int64)  # number of rows of each user
         self._dtypes: dict[str, np.dtype[Any]] = {}
         self._num_batches = 0
+        self._new_numbers: NDArray[np.int32] | None = None  # of users, where they are sorted
         self._file = tempfile.SpooledTemporaryFile(MAX_BYTES_IN_MEMORY)  # noqa: SIM115  # __exit__
 
     def __enter__(self) -> Self:
@@ -78,21 +84,25 @@ class SourceRows:
                 np.save(self._file, values, allow_pickle=False)
         self._num_batches += 1
 
-    def ordered(self, origin: Origin, catalog: Catalog) -> RawData:
-        """Returns all rows, ordered by user, then timestamp, then position, then as in the source.
+    def ordered(self, origin: Origin, catalog: Catalog, order: RowOrder = "source") -> RawData:
+        """Returns all rows, ordered by user, then timestamp, then position, then by `order`.
 
-        Users have the order of their first rows. Call this method once, after all batches. `origin`
-        and `catalog` become attributes of the result.
+        With `order` "source", users have the order of their first rows, and equal rows that of the
+        source. With "ids", users are sorted by id, and equal rows by item_index. Call this method
+        once, after all batches. `origin` and `catalog` become attributes of the result.
 
         Raises:
             DataError: the disk does not have enough space.
         """
+        if order == "ids":
+            self._sort_users()
+        keys = _SORT_KEYS_BY_IDS if order == "ids" else _SORT_KEYS
         offsets = np.concatenate([[0], np.cumsum(self._counts)])
         group_of_user = offsets[:-1] // ROWS_A_BLOCK
         group_starts = offsets[:-1][np.diff(group_of_user, prepend=-1) > 0]
         columns = self._grouped(np.cumsum(np.diff(group_of_user, prepend=-1) > 0) - 1, group_starts)
         for start, end in zip(group_starts, [*group_starts[1:], offsets[-1]], strict=True):
-            _sort(columns, slice(start, end))
+            _sort(columns, slice(start, end), keys)
         return RawData(
             origin=origin,
             catalog=catalog,
@@ -103,6 +113,14 @@ class SourceRows:
             timestamps=columns.get("timestamps"),
             splits=columns.get("splits"),
         )
+
+    def _sort_users(self) -> None:
+        """Gives users new numbers, in the order of their ids."""
+        user_ids = [*self._user_numbers]
+        order = sorted(range(len(user_ids)), key=user_ids.__getitem__)
+        self._new_numbers = np.argsort(order).astype(np.int32)
+        self._counts = self._counts[order]
+        self._user_numbers = {user_ids[user]: number for number, user in enumerate(order)}
 
     def _numbers_of(self, user_ids: "Sequence[str] | pd.Series[str]") -> NDArray[np.int32]:
         """Numbers new users and counts each user's rows; returns the user number of each row."""
@@ -146,6 +164,8 @@ class SourceRows:
         num_rows = 0
         for _ in range(self._num_batches):
             batch = {name: np.load(self._file, allow_pickle=False) for name in self._dtypes}
+            if self._new_numbers is not None:
+                batch["users"] = self._new_numbers[batch["users"]]
             start, num_rows = num_rows, num_rows + len(batch["users"])
             yield {**batch, "source_rows": np.arange(start + 1, num_rows + 1)}
 
@@ -181,12 +201,8 @@ def order_by_user(
         return rows.ordered(Origin(origin), catalog)
 
 
-def _sort(columns: Columns, rows: slice) -> None:
-    """Sorts a group of rows of the arrays `columns`, in place.
-
-    The order is by user, then from old to new, then as in the source.
-    """
-    keys = [columns[name][rows] for name in _SORT_KEYS if name in columns]
-    order = np.lexsort(keys)  # stable
+def _sort(columns: Columns, rows: slice, keys: Sequence[str]) -> None:
+    """Sorts a group of rows of the arrays `columns`, in place, by `keys`, then as in the source."""
+    order = np.lexsort([columns[name][rows] for name in keys if name in columns])  # stable
     for values in columns.values():
         values[rows] = values[rows][order]

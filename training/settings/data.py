@@ -92,7 +92,7 @@ class SqlConfig(Section):
 class DataConfig(Section):
     """Settings of the data: source, k-core filter, and split into training and held-out rows."""
 
-    ADDED_LATER: ClassVar[Set[str]] = {"events", "sql", "test_since"}
+    ADDED_LATER: ClassVar[Set[str]] = {"events", "order", "sql", "test_since"}
 
     source: Literal["movielens", "tables", "events", "sql"] = Field(
         description="`tables` reads the files below, `events` the event log of [data.events], "
@@ -118,6 +118,12 @@ class DataConfig(Section):
         default="refuse",
         description="treatment of an item without a title: an error, or the title `Untitled item "
         "<item_id>`",
+    )
+    order: Literal["source", "ids"] = Field(
+        default="source",
+        description="order of users, of items and of a user's rows with equal times: as in the "
+        "source, or by their ids, so that the same rows in any order give the same dataset; for "
+        "`tables` and `sql`",
     )
     min_interactions: int = Field(
         default=5,
@@ -152,6 +158,15 @@ class DataConfig(Section):
         if test_since is not None and given != ("events", "time"):
             raise ValueError("needs data.source = 'events' and data.split = 'time'")
         return test_since
+
+    @field_validator("order")
+    @classmethod
+    def _tables_are_ordered(
+        cls, order: Literal["source", "ids"], others: ValidationInfo
+    ) -> Literal["source", "ids"]:
+        if order == "ids" and others.data.get("source") not in ("tables", "sql"):
+            raise ValueError("'ids' needs data.source = 'tables' or 'sql'")
+        return order
 
     @field_validator("events")
     @classmethod

@@ -29,7 +29,11 @@ def read_source(config: DataConfig, say: Callable[[str], object] | None = None) 
         return read_event_log(config.events, config.items, config.missing_titles, say)
     with with_tables(config) as config_of_tables:
         paths = _table_paths(config_of_tables)
-        return read_movielens() if paths is None else read_tables(*paths, config.missing_titles)
+        return (
+            read_movielens()
+            if paths is None
+            else read_tables(*paths, config.missing_titles, config.order)
+        )
 
 
 def source_stamps(config: DataConfig) -> list[str]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Split
 from training.data.raw import Origin, RawData, Times
-from training.data.row_order import SourceRows
+from training.data.row_order import RowOrder, SourceRows
 from training.data.sources.items_table import MissingTitles, read_items
 from training.data.sources.table_files import find_table_files
 from training.data.sources.text_table import is_blank, read_text_batches
@@ -40,6 +40,7 @@ def read_tables(
     interactions_path: Path,
     items_path: Path,
     missing_titles: MissingTitles = "refuse",
+    order: RowOrder = "source",
 ) -> RawData:
     """Reads interactions and items; item indices follow the order of the items table.
 
@@ -48,12 +49,16 @@ def read_tables(
         items_path: table of items.
         missing_titles: "refuse" raises a DataError for an item without a title; "placeholder" gives
             it a title made from its id.
+        order: "source" keeps the order of both tables for users, items and equal times; "ids" sorts
+            these by id, so that rows may come in any order.
 
     Raises:
         DataError: a table is missing or malformed, or rows are wrong; the message names file, data
             rows and values.
     """
     catalog = read_items(items_path, missing_titles)
+    if order == "ids":
+        catalog = catalog.sorted_by_id()
     reader = _InteractionReader(catalog.index_by_id, f"item_id is not in {items_path}")
     first_rows: dict[str, int] = {}
     num_bytes = sum(each.path.stat().st_size for each in find_table_files(interactions_path))
@@ -68,7 +73,7 @@ def read_tables(
         files = {} if [*first_rows] == [str(interactions_path)] else first_rows
         origin = Origin(str(interactions_path), tuple(files), tuple(files.values()))
         reader.refuse_wrong_rows(origin)
-        return rows.ordered(origin, catalog)
+        return rows.ordered(origin, catalog, order)
 
 
 def _with_time(path: Path, batch: pd.DataFrame) -> pd.DataFrame:

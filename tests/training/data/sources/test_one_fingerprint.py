@@ -109,7 +109,7 @@ def _items(items: pd.DataFrame, folder: Path) -> Settings:
     return {"items": folder / "items.csv"}
 
 
-Fingerprint = Callable[[Write, pd.DataFrame], str]
+Fingerprint = Callable[..., str]
 
 
 @pytest.fixture
@@ -118,11 +118,11 @@ def fingerprint(
 ) -> Fingerprint:
     """A function that writes interactions in a form, and builds the dataset of the files."""
 
-    def build(write: Write, interactions: pd.DataFrame) -> str:
+    def build(write: Write, interactions: pd.DataFrame, order: str = "source") -> str:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
         monkeypatch.setenv(VARIABLE, f"sqlite:///{folder}/films.db")
-        settings = {**write(interactions, items, folder), "min_interactions": 1}
+        settings = {**write(interactions, items, folder), "min_interactions": 1, "order": order}
         return build_dataset("films", DataConfig.model_validate(settings)).fingerprint
 
     return build
@@ -146,3 +146,13 @@ def test_one_other_item_gives_another_fingerprint_in_every_form(
     assert changed["item_id"].ne(interactions["item_id"]).sum() == 1
     assert fingerprint(write, changed) != fingerprint(csv, interactions)
     assert fingerprint(write, changed) == fingerprint(csv, changed)
+
+
+@pytest.mark.parametrize("write", [csv, recbole, rectools, partitioned, sql])
+def test_by_ids_the_same_rows_in_any_order_have_one_fingerprint(
+    write: Write, interactions: pd.DataFrame, fingerprint: Fingerprint
+) -> None:
+    shuffled = interactions.sample(frac=1, random_state=2).reset_index(drop=True)
+
+    assert fingerprint(write, shuffled, "ids") == fingerprint(csv, interactions, "ids")
+    assert fingerprint(csv, shuffled) != fingerprint(csv, interactions)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from training import prepare
 from training.data.sources import sql as sql_source
 from training.data.sources.opening import read_source, source_stamps
 from training.data.sources.sql import with_tables
@@ -193,3 +194,26 @@ def test_without_the_extra_the_message_names_it(
     monkeypatch.setitem(sys.modules, "adbc_driver_sqlite", None)
     with pytest.raises(ConfigError, match=r"install distilled-recommender\[sql\]"):
         read_source(config())
+
+
+def test_prepare_makes_a_dataset_once_and_keeps_the_address_nowhere(
+    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = shop([(f"u{number % 4}", ("07", "8")[number % 2], number) for number in range(60)])
+    (tmp_path / "shop.toml").write_text(
+        '[data]\nsource = "sql"\nmin_interactions = 1\n'
+        f'[data.sql]\naddress_variable = "{VARIABLE}"\n'
+        f'interactions = "{QUERY}"\nitems = "{ITEMS}"\n'
+    )
+    words = [str(tmp_path / "shop.toml"), "--work", str(tmp_path / "work")]
+
+    assert prepare.main(words) == 0
+    assert prepare.main(words) == 0
+    printed = "".join(capsys.readouterr())
+    written = [each for each in (tmp_path / "work").rglob("*") if each.is_file()]
+    assert "4 users, 2 items, 60 interactions" in printed
+    assert "is current, nothing to do" in printed
+    assert len(written) > 3
+    secret = path.name
+    assert secret not in printed
+    assert not any(secret.encode() in each.read_bytes() for each in written)

@@ -97,6 +97,23 @@ def test_every_form_gives_the_dataset_of_former_releases_also_beyond_memory(
     assert files_of(beyond_memory, tmp_path / "a") == files_of(in_memory, tmp_path / "b")
 
 
+def test_by_ids_rows_in_any_order_give_one_dataset_also_beyond_memory(
+    rows: pd.DataFrame, items: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    by_ids = config_of(written(rows, "csv", tmp_path), items).model_copy(update={"order": "ids"})
+    in_memory = build_dataset("films", by_ids)
+    lines = items.read_text().splitlines()
+    backwards = tmp_path / "backwards.csv"
+    backwards.write_text("\n".join([lines[0], *reversed(lines[1:])]))
+    written(rows[::-1], "csv", tmp_path)
+    request.getfixturevalue("tiny_memory")
+    beyond_memory = build_dataset("films", by_ids.model_copy(update={"items": backwards}))
+
+    assert list(in_memory.user_ids) == sorted(in_memory.user_ids)
+    assert list(in_memory.catalog.item_ids) == sorted(in_memory.catalog.item_ids)
+    assert files_of(beyond_memory, tmp_path / "a") == files_of(in_memory, tmp_path / "b")
+
+
 @pytest.mark.usefixtures("tiny_memory")
 def test_wrong_rows_of_all_files_are_reported_in_one_error(
     rows: pd.DataFrame, items: Path, tmp_path: Path
