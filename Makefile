@@ -25,6 +25,9 @@ DEMO := .venv/demo
 DEV := .venv/dev
 PEERS := .venv/peers
 WITNESS := .venv/witness
+RECBOLE := .venv/recbole
+# How long `make imports` trains RecBole's models; empty stands for its default, up to 300 epochs.
+EPOCHS ?=
 INDICES := .venv/indices
 # The model that `make witness` trains: SASRec or eSASRec.
 MODEL ?= SASRec
@@ -54,7 +57,7 @@ REQUIREMENTS = $(PYTHON) docker/requirements.py
 OF_TORCH := ^(torch|triton|nvidia-.*|cuda-.*)==
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke prepare teach distill evaluate refit ladder reports witness export serve test compose-test check bench bench-quick reference client docs pictures diagrams access wheel wheel-proof release chaos lock lock-hashes lock-torch audit format clean
+.PHONY: help demo smoke prepare teach distill evaluate refit ladder reports witness imports export serve test compose-test check bench bench-quick reference client docs pictures diagrams access wheel wheel-proof release chaos lock lock-hashes lock-torch audit format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +89,9 @@ witness: $(DEV)/ready $(WITNESS)/ready  ## RecTools' MODEL (SASRec, eSASRec) on 
 	$(IN_DEV) prepare $(CONFIG) --work $(WORK)
 	$(WITNESS)/bin/python -W ignore -m benchmarks.rivals.rectools_ranker $(WORK)/$(NAME)/dataset $(WORK)/$(NAME)/witness.npz --model $(MODEL)
 	$(DEV)/bin/python -m training.ladder.witness $(CONFIG) $(WORK)/$(NAME)/witness.npz --work $(WORK)
+
+imports: $(DEV)/ready $(WITNESS)/ready $(RECBOLE)/ready  ## models that RecTools and RecBole train on MovieLens, imported, served, compared (hours, but for EPOCHS=1)
+	$(DEV)/bin/python -m proofs imports --rectools $(WITNESS)/bin/python --recbole $(RECBOLE)/bin/python $(if $(EPOCHS),--recbole-epochs $(EPOCHS))
 
 serve: $(DEMO)/ready  ## the bundle of NAME
 	$(IN_DEMO) serve $(WORK)/$(NAME)/bundle --host $(HOST) --port $(PORT)
@@ -196,7 +202,14 @@ $(PEERS)/ready: pyproject.toml
 $(WITNESS)/ready:
 	@echo "installing RecTools, to be compared with, into $(WITNESS)"
 	$(PYTHON) -m venv $(WITNESS)
-	$(WITNESS)/bin/python $(INSTALL) 'rectools[torch]>=0.19,<0.20'
+	$(WITNESS)/bin/python $(INSTALL) 'rectools[torch]>=0.19,<0.20' onnx onnxscript
+	touch $@
+
+# RecBole needs NumPy 1 and an old pandas.
+$(RECBOLE)/ready:
+	@echo "installing RecBole, whose models are imported, into $(RECBOLE)"
+	$(PYTHON) -m venv $(RECBOLE)
+	$(RECBOLE)/bin/python $(INSTALL) recbole==1.2.1 'numpy<2' 'pandas<2.3' 'setuptools<80' onnx
 	touch $@
 
 # What `python -m proofs search_cost` compares with: none is a dependency of the service.

@@ -6,7 +6,7 @@ HTTP. Lists are compared by the rule of `proofs.agreement`.
 
 python -m proofs imports --rectools .venv/witness/bin/python --recbole .venv/recbole/bin/python
 
-The environments need these packages:
+`make imports` makes both environments, with these packages, and runs the proof:
 
     rectools[torch]>=0.19,<0.20  onnx  onnxscript
     recbole==1.2.1  numpy<2  pandas<2.3  setuptools<80  onnx
