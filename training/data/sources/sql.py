@@ -10,12 +10,13 @@ extra `sql`; the driver manager finds other drivers that are installed on the ma
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,6 +32,10 @@ Say = Callable[[str], object]
 _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql://", "postgres://")
 _HIDDEN = "…"
+_USER_AND_PASSWORD = re.compile(r"://(.*)@")
+_PASSWORDS = re.compile(r"password=([^&\s]*)")
+_PARTS = re.compile(r"[/?#@:]")
+_SHORTEST = 3  # characters of a part of a password that is hidden
 
 
 @contextmanager
@@ -154,11 +159,23 @@ def _errors_of_driver(what: str, address: str, problem: str) -> Iterator[None]:
 
 
 def _without_secrets(message: str, address: str) -> str:
-    """Hides an address and its password, encoded or not, in a message."""
-    parts = urlsplit(address)
-    passwords = [value for name, value in parse_qsl(parts.query) if "password" in name]
-    secrets = [address, parts.netloc.rpartition("@")[0], parts.password, *passwords]
-    for secret in secrets:
-        for form in filter(None, (secret, unquote(secret or ""))):
-            message = message.replace(form, _HIDDEN)
+    """Hides an address and its password in a message."""
+    for secret in sorted(_secrets(address), key=len, reverse=True):
+        message = message.replace(secret, _HIDDEN)
     return message
+
+
+def _secrets(address: str) -> Iterator[str]:
+    """Yields an address, its passwords, encoded or not, and their parts.
+
+    A password whose `/` or `@` is not encoded may be quoted in parts, as a host or a port.
+    """
+    yield address
+    user_and_password = _USER_AND_PASSWORD.search(address)
+    passwords = [*_PASSWORDS.findall(address)]
+    if user_and_password:
+        yield user_and_password[1]
+        passwords.append(user_and_password[1].partition(":")[2])
+    for password in passwords:
+        for form in (password, unquote(password)):
+            yield from (part for part in (form, *_PARTS.split(form)) if len(part) >= _SHORTEST)

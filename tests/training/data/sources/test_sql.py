@@ -167,6 +167,7 @@ def test_an_address_that_is_not_set_is_told_by_its_variable() -> None:
         "postgresql://clerk:s%C3%BCcret@127.0.0.1:1/shop",
         "postgresql://127.0.0.1:1/shop?user=clerk&password=s%C3%BCcret",
         "nonsense://clerk:s%C3%BCcret@127.0.0.1:1/shop",
+        "postgresql://clerk:süc[/cret@127.0.0.1:1/shop",
     ],
 )
 def test_a_database_that_cannot_be_opened_is_told_without_its_password(
