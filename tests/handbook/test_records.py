@@ -36,6 +36,24 @@ QUOTED = [
     ("reliability.md", r"titles and ([\d,]+) tokens", "retraining", "365 days: tokens read"),
     ("reliability.md", r"after 3,283 and ([\d,]+)", "retraining", "first model: tokens read"),
     ("learning.md", r"3,283 with ([\d,]+)", "retraining", "first model: tokens read"),
+    *(
+        (
+            "how-to/own-model.md",
+            rf"\| {model} \|(?:[^|\n]+\|){{{column}}} ([\d.]+) ",
+            "imports",
+            f"{model}: {figure}",
+        )
+        for model in ("RecTools SASRec", "RecBole SASRec", "RecBole GRU4Rec")
+        for column, figure in enumerate(
+            (
+                "top 20 differs but for ties",
+                "the library, one user, median",
+                "the library, one user, p95",
+                "REST, median",
+                "REST, p95",
+            )
+        )
+    ),
 ]
 
 
