@@ -15,7 +15,7 @@ import proofs
 from proofs.record import FOLDER, Figure, save_proof
 from training.cli import USER_ERROR, execute, new_app
 
-PARTS = ("__main__", "agreement", "fixtures", "record")  # modules that are not proofs
+PARTS = ("__main__", "fixtures", "record")  # modules that are not proofs
 
 Prove = Callable[..., Iterable[Figure]]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.subjects.processes import running_service
-from proofs.agreement import Agreement, TopList
+from proofs.fixtures.agreement import Agreement, TopList
 from proofs.fixtures.places import EXAMPLE
 from training.progress import ProgressBar
 

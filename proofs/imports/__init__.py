@@ -2,7 +2,7 @@
 
 Each library trains its model in an environment of its own, with its defaults, and is asked for its
 top 20. One command imports the model, another one serves it, and the service is asked the same over
-HTTP. Lists are compared by the rule of `proofs.agreement`.
+HTTP. Lists are compared by the rule of `proofs.fixtures.agreement`.
 
 python -m proofs imports --rectools .venv/witness/bin/python --recbole .venv/recbole/bin/python
 
@@ -31,7 +31,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from export.imports.foreign import Library
-from proofs.agreement import Agreement, TopList
+from proofs.fixtures.agreement import Agreement, TopList
 from proofs.fixtures.installed.wheel import environment
 from proofs.fixtures.processes.waiting import free_port, wait_until_ready
 from proofs.record import Figure

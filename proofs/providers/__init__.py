@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from distilled_recommender.files import BUNDLE, carried
-from proofs.agreement import Agreement, TopList
+from proofs.fixtures.agreement import Agreement, TopList
 from proofs.fixtures.places import ROOT
 from proofs.record import Figure
 from training.data.sources.movielens import read_movielens
@@ -116,7 +116,7 @@ def answers(python: str, providers: str, bundle: Path, histories: Path) -> Mappi
 
 
 def differences(name: str, expected: Lists, found: Lists) -> Iterator[Figure]:
-    """Compares lists by the rule of `proofs.agreement`; `TIE` is its tolerance."""
+    """Compares lists by the rule of `proofs.fixtures.agreement`; `TIE` is its tolerance."""
     agreement = Agreement()
     pairs = zip(expected.items, expected.scores, found.items, found.scores, strict=True)
     for items, scores, its_items, its_scores in pairs:

@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from proofs.agreement import Agreement, TopList
 from proofs.batch import TIE, K
 from proofs.batch.histories import write_histories
 from proofs.batch.runs import run_to_the_end
+from proofs.fixtures.agreement import Agreement, TopList
 from proofs.fixtures.data.taught import (
     differing_files,
     succeed,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proofs.agreement import Agreement, TopList, agree, largest_difference
+from proofs.fixtures.agreement import Agreement, TopList, agree, largest_difference
 
 TIE = 1e-5
 MINE = TopList(["a", "b", "c"], [3.0, 2.0, 1.0])

@@ -9,7 +9,7 @@ import pytest
 
 from export.contract.bundle import load_bundle
 from export.imports.foreign import Library, bundle_of
-from proofs.agreement import TopList, agree
+from proofs.fixtures.agreement import TopList, agree
 from service.bundles.loading import make_recommender
 from service.ranking.recommender import Query
 
