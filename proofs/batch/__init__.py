@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from proofs.batch.histories import write_histories
-from proofs.batch.runs import kill_halfway, run_to_the_end
 from proofs.batch.service import compare_with_service
+from proofs.fixtures.agreement import TIE
+from proofs.fixtures.data.histories import write_histories
+from proofs.fixtures.processes.recommending import kill_halfway, run_to_the_end
 from proofs.record import Figure
 
 K = 20
-TIE = 1e-5
 MAX_GROWTH_MIB = 64
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from export.imports.foreign import Library
-from proofs.fixtures.agreement import Agreement, TopList
+from proofs.fixtures.agreement import TIE, Agreement, TopList
 from proofs.fixtures.installed.wheel import environment
 from proofs.fixtures.processes.waiting import free_port, wait_until_ready
 from proofs.record import Figure
@@ -43,7 +43,6 @@ ROOT = Path(__file__).parents[2]
 NUM_HISTORIES = 1_000
 LONGEST = 500  # items of a history, fewer than a request may have
 LIST_LENGTH = 20
-TIE = 1e-5
 NUM_TIMED = 200  # first histories, whose answers are timed
 COLUMNS = ("user_id", "item_id", "position")
 

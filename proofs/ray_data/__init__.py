@@ -17,10 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from proofs.batch import TIE, K
-from proofs.batch.histories import write_histories
-from proofs.batch.runs import run_to_the_end
-from proofs.fixtures.agreement import Agreement, TopList
+from proofs.fixtures.agreement import TIE, Agreement, TopList
+from proofs.fixtures.data.histories import write_histories
 from proofs.fixtures.data.taught import (
     differing_files,
     succeed,
@@ -29,10 +27,12 @@ from proofs.fixtures.data.taught import (
     write_config,
 )
 from proofs.fixtures.places import EXAMPLE
+from proofs.fixtures.processes.recommending import run_to_the_end
 from proofs.ray_data.programs import RayProgram
 from proofs.record import Figure
 from training import prepare, teach
 
+K = 20
 PARTS = 2
 
 
