@@ -217,7 +217,7 @@ def load_knowledge(
         )
     for name, expected in description["sha256"].items():
         _verify(folder / name, expected)
-    answers = {split: _load_answers(folder / _answers_name(split)) for split in SPLITS}
+    train, validation, test = (_load_answers(folder / _answers_name(each)) for each in SPLITS)
     refits = {
         name: _load_answers(folder / _answers_name(name))
         for name in REFITS
@@ -227,10 +227,12 @@ def load_knowledge(
         embeddings = file["item_embeddings"].astype(np.float32)
     return Knowledge(
         dataset_fingerprint=answered_dataset,
+        train=train,
+        validation=validation,
+        test=test,
         item_embeddings=embeddings,
         provenance=description["provenance"],
         refits=refits,
-        **answers,
     )
 
 
