@@ -1,7 +1,7 @@
 """Chooses the search in the ranking graph of a large catalog, by measurement.
 
 The search with proof (`export.graphs.search`) is exact and reads the code of every item. For
-catalogs of at least `BLOCKS_FROM` rows, searches by blocks (`export.graphs.block_search`) are
+catalogs of at least `BLOCKS_FROM` rows, searches by blocks (`export.graphs.blocks.search`) are
 measured, too. The first search of `OPTIONS` is chosen whose recall is at least `MIN_RECALL` and
 whose median time is shorter than that of the search with proof. If no search of `OPTIONS`
 qualifies, the search with proof is chosen.
@@ -12,8 +12,8 @@ candidates that a search by blocks has found.
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.layout import BundleLayout
-from export.graphs.block_search import BlockSizes
+from export.graphs.blocks.search import BlockSizes
 from export.graphs.query_encoder import QueryEncoder
-from export.graphs.ranking_graph import export_ranking_graph
+from export.graphs.ranking_graph import export_ranking_graph, set_num_blocks
 from export.sessions import RankingSession
 from training.cli import say
 
@@ -31,12 +31,12 @@ from training.cli import say
 # millisecond there.
 BLOCKS_FROM = 262_144
 OPTIONS = (
-    BlockSizes(0, 1_024),
-    BlockSizes(0, 1_536),
-    BlockSizes(0, 2_048),
-    BlockSizes(0, 4_096),
-    BlockSizes(24, 512),
-    BlockSizes(24, 2_048),
+    BlockSizes(0, 1_024, 16),
+    BlockSizes(0, 1_536, 16),
+    BlockSizes(0, 2_048, 16),
+    BlockSizes(0, 4_096, 16),
+    BlockSizes(24, 512, 32),
+    BlockSizes(24, 2_048, 32),
 )
 MIN_RECALL = 0.995
 K = 20
@@ -107,23 +107,43 @@ def export_best_search(
         return None
     began = time.perf_counter()
     export_ranking_graph(encoder, path)
+    seconds, apart = time.perf_counter() - began, set(_tables(path))
     exact = _Answers.of(path, histories)
-    proven = _measured(None, exact, exact, path, began)
+    proven = _measured(None, exact, exact, path, seconds)
     rows, best = [proven], proven
     trial = path.with_suffix(".trial")
-    for sizes in options:
-        began = time.perf_counter()
-        export_ranking_graph(encoder, trial, sizes)
-        found = _measured(sizes, _Answers.of(trial, histories), exact, trial, began)
+    for sizes, seconds in _trials(encoder, trial, options):
+        found = _measured(sizes, _Answers.of(trial, histories), exact, trial, seconds)
         rows.append(found)
         recall = min(found.recall_at_20, found.recall_at_20_filtered)
         if recall >= MIN_RECALL and found.p50_ms < proven.p50_ms:
             best = found
             trial.replace(path)
             break
-    for each in (trial, *(BundleLayout(path.parent).tables if best is proven else ())):
+    unused = set(_tables(path)) - apart if best is proven else set[Path]()
+    for each in (trial, *unused):
         each.unlink(missing_ok=True)
     return _choice(best, rows)
+
+
+def _trials(
+    encoder: QueryEncoder, path: Path, options: Sequence[BlockSizes]
+) -> Iterator[tuple[BlockSizes, float]]:
+    """Writes the graph with each search of `options` to the file `path`, in turn.
+
+    Yields the search, and the seconds that it took to build. A graph that differs from the last one
+    only in the number of blocks that it reads has the same constants, which are not made again.
+    """
+    last, seconds = None, 0.0
+    for sizes in options:
+        began = time.perf_counter()
+        if last == (form := replace(sizes, num_blocks=0)):
+            set_num_blocks(path, sizes, encoder.num_items)
+        else:
+            export_ranking_graph(encoder, path, sizes)
+            seconds = time.perf_counter() - began
+        last = form
+        yield sizes, seconds
 
 
 @dataclass(frozen=True)
@@ -178,12 +198,12 @@ def _list(
 
 
 def _measured(
-    sizes: BlockSizes | None, answers: _Answers, exact: _Answers, path: Path, began: float
+    sizes: BlockSizes | None, answers: _Answers, exact: _Answers, path: Path, seconds: float
 ) -> Measured:
     search = "search with proof"
     if sizes is not None:
         by = f"{sizes.num_codes} bytes an item" if sizes.num_codes else "summaries of blocks"
-        search = f"{sizes.num_blocks:,} blocks by {by}"
+        search = f"{sizes.num_blocks:,} blocks of {sizes.block_size} items by {by}"
     return Measured(
         kind="pruned" if sizes is None else "approximate",
         search=search,
@@ -191,15 +211,19 @@ def _measured(
         recall_at_20_filtered=_recall(answers.filtered, exact.filtered),
         p50_ms=float(np.percentile(answers.milliseconds, 50)),
         p99_ms=float(np.percentile(answers.milliseconds, 99)),
-        build_seconds=time.perf_counter() - began,
+        build_seconds=seconds,
         file_mib=_size(path) / 2**20,
     )
 
 
 def _size(path: Path) -> int:
     """Returns the size in bytes of a graph's file and of the files that hold its constants."""
-    files = (path, *BundleLayout(path.parent).tables)
-    return sum(each.stat().st_size for each in files if each.exists())
+    return sum(each.stat().st_size for each in (path, *_tables(path)))
+
+
+def _tables(path: Path) -> list[Path]:
+    """Returns the files beside a graph's file that hold constants."""
+    return [each for each in BundleLayout(path.parent).tables if each.exists()]
 
 
 def _recall(lists: Lists, exact: Lists) -> float:

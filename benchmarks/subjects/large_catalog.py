@@ -1,8 +1,8 @@
 """Makes a student of a large catalog from the demo's trained student, with real histories.
 
 The demo's items are the first items of the large catalog. Every further item is made from one of
-them, which is drawn at random: half of the difference of two of its nearest items is added to its
-vector. So the large table has the clusters, the directions and the lengths of the trained one, and
+them, which is drawn at random: a random share of the difference of two of its nearest items is added
+to its vector. So the large table has the clusters, the directions and the lengths of the trained one, and
 the student's other weights and the histories of its test users are real ones.
 """
 
@@ -18,7 +18,7 @@ from training.students.item_table import ItemTable
 from training.students.student import Student
 
 NUM_NEAREST = 10
-SPREAD = np.float32(0.5)
+ROWS_AT_ONCE = 131_072
 SEED = 0
 
 Vectors = NDArray[np.float32]
@@ -48,7 +48,7 @@ def enlarged(checkpoint: Checkpoint, dataset: Dataset, num_items: int) -> LargeC
     with torch.no_grad():
         table = student.item_table().numpy()
     vectors = enlarged_table(table[1:], num_items)
-    student.item_table = ItemTable(num_items + 1, vectors.shape[1])
+    student.item_table = ItemTable(2, vectors.shape[1])  # its vectors are replaced
     student.item_table.offsets.data = torch.from_numpy(vectors)
     return LargeCatalog(student.eval(), _histories(dataset, read))
 
@@ -58,12 +58,16 @@ def enlarged_table(vectors: Vectors, num_items: int) -> Vectors:
     generator = np.random.default_rng(SEED)
     products = vectors @ vectors.T
     nearest = np.argsort(-products, axis=1)[:, 1 : NUM_NEAREST + 1]
-    parents = generator.integers(0, len(vectors), max(0, num_items - len(vectors)))
-    one, other = nearest[
-        parents[:, None], generator.integers(0, nearest.shape[1], (len(parents), 2))
-    ].T
-    made = vectors[parents] + SPREAD * (vectors[one] - vectors[other])
-    return np.concatenate([vectors, made])[:num_items]
+    table = np.empty((num_items, vectors.shape[1]), dtype=np.float32)
+    table[: len(vectors)] = vectors[:num_items]
+    for start in range(len(vectors), num_items, ROWS_AT_ONCE):
+        made = table[start : start + ROWS_AT_ONCE]
+        parents = generator.integers(0, len(vectors), len(made))
+        chosen = generator.integers(0, nearest.shape[1], (2, len(made)))
+        one, other = nearest[parents, chosen]
+        shares = generator.random((len(made), 1), dtype=np.float32)
+        made[:] = vectors[parents] + shares * (vectors[one] - vectors[other])
+    return table
 
 
 def _histories(dataset: Dataset, read: NDArray[np.int64]) -> list[list[int]]:

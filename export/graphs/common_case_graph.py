@@ -10,13 +10,13 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
-from onnx import numpy_helper, parser
+from onnx import parser
 
 from export.graphs.encoder import OPSET, inline
 from export.graphs.fusion import drop_unread
 from export.graphs.item_lookup import precompute_per_item
 from export.graphs.query_encoder import QueryEncoder, encoder_of
-from export.graphs.ranking_graph import save_graph
+from export.graphs.saving import add_constants, save_graph
 from export.graphs.search import common_case_search_text, search_constants
 from training.students.student import Student
 
@@ -82,9 +82,7 @@ def export_common_case_graph(encoder: QueryEncoder, path: Path) -> bool:
         "all_open": np.ones((1, len(table)), dtype=np.bool_),
         **search_constants(table, encoder.usual_query),
     }
-    model.graph.initializer.extend(
-        numpy_helper.from_array(constant, name) for name, constant in constants.items()
-    )
+    add_constants(model.graph, constants, path)
     drop_unread(model.graph)
     save_graph(model, path)
     return True

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, partial
 
 import numpy as np
 import onnx
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from export.graphs.blocks.constants import Blocks
 from export.graphs.encoder import padded_encoder, unpadded_encoder
 from training.students.student import Student
 
@@ -43,6 +44,11 @@ class QueryEncoder:
         """Average query vector, `[hidden]`."""
         mean: NDArray[np.float32] = self.usual_queries.mean(axis=0, dtype=np.float64)
         return mean.astype(np.float32)
+
+    @cached_property
+    def blocks(self) -> Callable[[int], Blocks]:
+        """Function of a size that puts the items into blocks of it, once for each size."""
+        return cache(partial(Blocks.of, self.table, self.usual_queries))
 
     @property
     def num_items(self) -> int:

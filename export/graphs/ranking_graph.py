@@ -10,21 +10,25 @@ longest history of a batch and on `k`. Such sizes are simple in ONNX but hard in
 torch's older tracing exporter is deprecated.
 """
 
-from collections.abc import Collection
 from pathlib import Path
 from string import Template
 
-import numpy as np
 import onnx
-from onnx import checker, numpy_helper, parser
+from onnx import numpy_helper, parser
 
 from export.contract.tensors import SHARED_TABLES
-from export.graphs.block_search import BlockSizes, block_constants, block_search_text
+from export.graphs.blocks.constants import block_constants, sizes_constants
+from export.graphs.blocks.search import BlockSizes, block_search_text
 from export.graphs.encoder import OPSET, inline
 from export.graphs.item_lookup import insert_lookups
 from export.graphs.query_encoder import QueryEncoder, encoder_of
+from export.graphs.saving import add_constants, save_graph
 from export.graphs.search import search_constants, search_text
 from training.students.student import Student
+
+# A graph must stay under the two gigabytes of a message of Protocol Buffers, with the codes of the
+# table, which take a quarter of its size.
+MAX_INSIDE = 2**30
 
 # The inputs and outputs are those of `export.contract.tensors.Tensors`. The names of inner values
 # are stored in the bundle's file: do not change them.
@@ -107,12 +111,14 @@ def export_ranking_graph(
     """Writes the ranking graph of a sequential model to the file `path`.
 
     If `blocks` is given, the graph searches by blocks, and the constants `SHARED_TABLES` are
-    written to files beside `path`. Otherwise the graph's answer is exact.
+    written to files beside `path`. Otherwise the graph's answer is exact; a table of more than
+    `MAX_INSIDE` bytes is written to a file, too.
 
     The item table is stored only once: the lookup of item vectors, the scores and the output
     `table` share one constant.
     """
     table = encoder.table
+    is_apart = blocks is not None or table.nbytes > MAX_INSIDE
     model = parser.parse_model(
         RANKING_GRAPH.substitute(
             opset=OPSET,
@@ -120,48 +126,38 @@ def export_ranking_graph(
             num_items=encoder.num_items,
             hidden_size=table.shape[1],
             max_history_length=encoder.max_history_length,
-            search=block_search_text(blocks) if blocks else search_text(len(table)),
+            search=(
+                block_search_text(blocks) if blocks else search_text(len(table), is_shared=is_apart)
+            ),
         )
     )
     if blocks is None:
         constants = search_constants(table, encoder.usual_query)
     else:
-        constants = block_constants(table, encoder.usual_queries, blocks)
-    for name, constant in {"table": table, **constants}.items():
-        model.graph.initializer.append(numpy_helper.from_array(constant, name))
+        constants = block_constants(encoder.blocks(blocks.block_size), blocks)
+    apart = SHARED_TABLES if is_apart else ()
+    add_constants(model.graph, {"table": table, **constants}, path, apart)
     unpadded = encoder.unpadded()
     insert_lookups(unpadded)
     inline(unpadded, _branch(model.graph, "then_branch"))
     inline(encoder.padded(), _branch(model.graph, "else_branch"))
-    save_graph(model, path, SHARED_TABLES if blocks else ())
+    save_graph(model, path)
 
 
-def save_graph(model: onnx.ModelProto, path: Path, apart: Collection[str] = ()) -> None:
-    """Writes a graph to the file `path` and checks it with ONNX's checker.
+def set_num_blocks(path: Path, blocks: BlockSizes, num_items: int) -> None:
+    """Changes the graph in the file `path`, which searches by blocks, to read another number.
 
-    Encoders must have replaced all placeholder nodes; the domain of these nodes is removed from
-    `model`. The constants named in `apart` are written to files `NAME.npy` beside `path`.
+    Args:
+        path: the file.
+        blocks: the sizes, which differ from the graph's only in `num_blocks`.
+        num_items: number of items in the table.
     """
-    del model.opset_import[1]  # the domain of the placeholder nodes, which are all replaced
+    model = onnx.load(path, load_external_data=False)
+    changed = sizes_constants(blocks, num_items)
     for constant in model.graph.initializer:
-        if constant.name in apart:
-            _put_apart(constant, path.with_name(f"{constant.name}.npy"))
+        if constant.name in changed:
+            constant.CopyFrom(numpy_helper.from_array(changed[constant.name], constant.name))
     onnx.save(model, path)
-    checker.check_model(path, full_check=True)
-
-
-def _put_apart(constant: onnx.TensorProto, path: Path) -> None:
-    """Writes `constant` to the .npy file `path`; it then refers to the file as external data."""
-    values = numpy_helper.to_array(constant)
-    writing = path.with_suffix(".writing")
-    with writing.open("wb") as file:
-        np.lib.format.write_array(file, values, allow_pickle=False)
-        begin = file.tell() - values.nbytes
-    writing.replace(path)  # a session may have mapped the old file
-    constant.ClearField("raw_data")
-    constant.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in {"location": path.name, "offset": begin, "length": values.nbytes}.items():
-        constant.external_data.add(key=key, value=str(value))
 
 
 def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:

@@ -13,12 +13,13 @@ The codes are sorted by their items' scores for an average query vector. The top
 most of the best rough scores early, and replaces its intermediate results less often.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from string import Template
 
 import numpy as np
 from numpy.typing import NDArray
 
+from export.graphs.codes import Table, codes_of, parts_of, step_of
 from training.data.catalog import PADDING_INDEX
 
 Constants = Mapping[str, NDArray[np.generic]]
@@ -32,10 +33,6 @@ NUM_SPARE, ROWS_PER_SPARE = 80, 1_024
 # Maximum number of candidates. Their vectors are copied, so a query that needs more is answered
 # faster by an exact search of all items.
 MAX_CHOSEN = 4_096
-# Largest code, half of a signed byte's range. Without VNNI, a processor keeps sums of two products
-# in 16 bits, and larger codes would overflow them.
-LARGEST_CODE = 63
-
 # Largest error of rounding to a whole step, in steps: a half, and a margin for float32.
 LOST = 0.501
 
@@ -155,15 +152,18 @@ def search_of_all_text(scores: str, item_indices: str, scores_of_table: str) -> 
     )
 
 
-def search_text(num_rows: int) -> str:
+def search_text(num_rows: int, *, is_shared: bool = False) -> str:
     """Returns the ranking graph's search in ONNX's text form, for a table of `num_rows` rows.
 
     The text computes `scores` and `item_indices` from `query`, `open` and `k`. For fewer than
     `ROUGH_FROM` rows, it scores all items exactly, without codes.
+
+    `is_shared`: whether the table lies in a file of its own, which is mapped.
     """
+    of_table = SCORES_OF_SHARED_TABLE if is_shared else SCORES_OF_TABLE
     if num_rows < ROUGH_FROM:
-        return search_of_all_text("scores", "item_indices", SCORES_OF_TABLE)
-    of_all = search_of_all_text("scores_in_all", "items_in_all", SCORES_OF_TABLE)
+        return search_of_all_text("scores", "item_indices", of_table)
+    of_all = search_of_all_text("scores_in_all", "items_in_all", of_table)
     return ROUGH_SEARCH_FIRST.substitute(rough=ROUGH, bound=BOUND, search_of_all=of_all)
 
 
@@ -178,7 +178,7 @@ def common_case_search_text(num_rows: int) -> str:
     return COMMON_CASE_ROUGH_SEARCH.substitute(rough=ROUGH, bound=BOUND)
 
 
-def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32]) -> Constants:
+def search_constants(table: Table, usual_query: NDArray[np.float32]) -> Constants:
     """Computes the constants that the search reads besides the item table, keyed by name.
 
     Args:
@@ -189,23 +189,26 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
     num_rows, hidden_size = table.shape
     if num_rows < ROUGH_FROM:
         return {"never_padding": never_padding(num_rows)}
-    step = np.float32(np.abs(table).max() / LARGEST_CODE)
-    codes = np.rint(table / step).astype(np.int8)
-    # Largest error of a float32 dot product with a query vector of length 1, in either search.
-    off = 4 * hidden_size * np.finfo(np.float32).eps * _longest(table)
-    lost = table - codes * np.float64(step)
+    step = step_of(table)
     # The sort is stable, so items with equal vectors stay in index order.
     # einsum sums each row alike, so equal rows have equal scores and stay in index order; BLAS does
     # not, since it sums rows at the end of a block in another order.
     order = np.argsort(-np.einsum("ij,j->i", table, usual_query), kind="stable")
     row_of_place = order[order != PADDING_INDEX]
+    item_codes = np.empty((hidden_size, len(row_of_place)), dtype=np.int8)
+    for part in parts_of(len(row_of_place)):
+        item_codes[:, part] = codes_of(table[row_of_place[part]], step).T
+    longest_code = _longest(table, lambda rows: codes_of(rows, step))
+    lost = _longest(table, lambda rows: rows - codes_of(rows, step) * np.float64(step))
+    # Largest error of a float32 dot product with a query vector of length 1, in either search.
+    off = 4 * hidden_size * np.finfo(np.float32).eps * _longest(table)
     return {
         "never_padding": never_padding(num_rows),
-        "item_codes": codes[row_of_place].T.copy(),  # [hidden, rows]
+        "item_codes": item_codes,
         "row_of_place": row_of_place,
         "item_step": np.array(step),
-        "steps_lost": np.array(LOST * hidden_size**0.5 * _longest(codes), dtype=np.float32),
-        "longest_lost": np.array(_longest(lost) + off, dtype=np.float32),
+        "steps_lost": np.array(LOST * hidden_size**0.5 * longest_code, dtype=np.float32),
+        "longest_lost": np.array(lost + off, dtype=np.float32),
         "most_chosen": np.array([min(MAX_CHOSEN, num_rows - 1)]),
         "num_spare": np.array([max(NUM_SPARE, num_rows // ROWS_PER_SPARE)]),
     }
@@ -218,5 +221,9 @@ def never_padding(num_rows: int) -> NDArray[np.float32]:
     return added
 
 
-def _longest(vectors: NDArray[np.floating]) -> float:
-    return float(np.linalg.norm(vectors.astype(np.float64), axis=1).max())
+def _longest(
+    table: Table, made: Callable[[Table], NDArray[np.generic]] = lambda rows: rows
+) -> float:
+    """Returns the length of the longest vector that `made` makes of the table's rows."""
+    parts = (made(table[part]).astype(np.float64) for part in parts_of(len(table)))
+    return max(float(np.linalg.norm(each, axis=1).max()) for each in parts)

@@ -8,7 +8,7 @@ import pytest
 
 from export import scorer
 from export.contract.manifest import is_approximate
-from export.graphs.block_search import BlockSizes
+from export.graphs.blocks.search import BlockSizes
 from export.graphs.ranking_graph import export_ranking_graph
 from export.parity import ParityError, Reference, check_parity
 from export.scorer import export_best_search, random_windows
@@ -42,11 +42,11 @@ def test_the_first_search_that_finds_enough_is_chosen_and_all_are_told(
     chosen = export_best_search(encoder, path, HISTORIES, [FEW, ALL, ALL], blocks_from=1)
     assert chosen is not None
     assert is_approximate(chosen)
-    assert chosen["search"] == "13 blocks by 8 bytes an item"
+    assert chosen["search"] == "13 blocks of 32 items by 8 bytes an item"
     assert chosen["recall_at_20"] >= scorer.MIN_RECALL
     assert [each["kind"] for each in chosen["measured"]] == ["pruned", *["approximate"] * 2]
     assert chosen["measured"][1]["recall_at_20"] < scorer.MIN_RECALL
-    assert "chosen: 13 blocks by 8 bytes an item" in capsys.readouterr().out
+    assert "chosen: 13 blocks of 32 items by 8 bytes an item" in capsys.readouterr().out
     assert RankingSession(path).num_items == NUM_ITEMS
     written = sorted(each.name for each in tmp_path.iterdir())
     assert written == ["item_codes_by_block.npy", "model.onnx", "table.npy"]

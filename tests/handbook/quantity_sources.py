@@ -16,7 +16,7 @@ from benchmarks.__main__ import BenchOptions
 from benchmarks.load.workloads import RATE
 from benchmarks.subjects.subject import NUM_ITEMS
 from distilled_recommender.recommend.program import PART_ROWS
-from export.graphs.block_search import NUM_CANDIDATES
+from export.graphs.blocks.search import NUM_CANDIDATES
 from export.scorer import BLOCKS_FROM, MIN_RECALL
 from proofs.fixtures.data.tables import MILLIONS, PER_ITEM, PER_USER
 from service.settings import Settings

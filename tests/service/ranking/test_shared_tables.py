@@ -8,7 +8,7 @@ import pytest
 
 from export.contract.bundle import BundleError, Item, load_bundle, save_bundle
 from export.contract.layout import BundleLayout
-from export.graphs.block_search import BlockSizes
+from export.graphs.blocks.search import BlockSizes
 from export.graphs.ranking_graph import export_ranking_graph
 from export.sessions import RankingSession
 from service.ranking.onnx_session import GraphFile, shared_tables

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from export.graphs.item_blocks import axes_of, block_order
+from export.graphs.blocks.order import axes_of, block_order
 
 
 def test_products_of_turned_vectors_are_those_of_the_vectors() -> None:

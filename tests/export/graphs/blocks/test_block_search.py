@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.graphs import block_search
-from export.graphs.block_search import BlockSizes
+from export.graphs.blocks import constants, search
+from export.graphs.blocks.constants import Blocks
+from export.graphs.blocks.order import Axes
+from export.graphs.blocks.search import BlockSizes
 from export.graphs.ranking_graph import export_ranking_graph
 from export.sessions import RankingSession
 from tests.export.graphs.searched import (
@@ -20,6 +22,7 @@ from tests.export.graphs.searched import (
 )
 
 Export = Callable[..., Path]
+UNTURNED = Axes(np.eye(2), np.eye(2), np.ones(2))
 
 
 @pytest.fixture(params=[8, 0], ids=["by heads", "by summaries"])
@@ -35,13 +38,12 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_codes: int) -> E
 
     All blocks are read, unless other sizes are given.
     """
-    monkeypatch.setattr(block_search, "BLOCK_SIZE", 4)
-    monkeypatch.setattr(block_search, "NUM_CANDIDATES", 160)
+    monkeypatch.setattr(search, "NUM_CANDIDATES", 160)
 
     def write(
         vectors: Vectors, query: Vectors | None = None, blocks: BlockSizes | None = None
     ) -> Path:
-        sizes = blocks or BlockSizes(num_codes, num_blocks=NUM_ITEMS)
+        sizes = blocks or BlockSizes(num_codes, num_blocks=NUM_ITEMS, block_size=4)
         export_ranking_graph(summing_encoder(vectors, query), tmp_path / "model.onnx", sizes)
         return tmp_path / "model.onnx"
 
@@ -53,7 +55,7 @@ def test_where_all_blocks_are_read_answers_are_those_of_all_items(export: Export
 
 
 def test_a_few_blocks_hold_most_of_the_best_items(export: Export, num_codes: int) -> None:
-    blocks = BlockSizes(num_codes, num_blocks=40)  # 160 of the 400 items
+    blocks = BlockSizes(num_codes, num_blocks=40, block_size=4)  # 160 of the 400 items
     graph = RankingSession(export(some_vectors(), blocks=blocks))
     histories = np.random.default_rng(2).integers(1, NUM_ITEMS + 1, (50, 6))
     found = graph.rank(histories, 10, mask_seen=True)[0]
@@ -66,7 +68,7 @@ def test_a_few_blocks_hold_most_of_the_best_items(export: Export, num_codes: int
 def test_behind_a_filter_the_best_open_items_are_found_wherever_they_lie(
     export: Export, num_codes: int, num_open: int
 ) -> None:
-    graph = RankingSession(export(some_vectors(), blocks=BlockSizes(num_codes, num_blocks=20)))
+    graph = RankingSession(export(some_vectors(), blocks=BlockSizes(num_codes, num_blocks=20, block_size=4)))
     history = np.array([[5, 6]])
     every = graph.rank(history, NUM_ITEMS, mask_seen=True)[0][0]
     worst = [int(item) for item in every if item][-num_open:]
@@ -119,17 +121,14 @@ def test_items_are_found_whose_scores_lie_in_the_coordinates_that_no_code_has(
     vectors[:4] = 0
     vectors[:4, 0], vectors[:4, -1] = -0.1, [3, 4, 5, 6]
     vectors[4] = 0.5 * np.eye(1, HIDDEN_SIZE)[0]
-    graph = RankingSession(export(vectors, blocks=BlockSizes(num_codes=4, num_blocks=40)))
+    graph = RankingSession(export(vectors, blocks=BlockSizes(4, num_blocks=40, block_size=4)))
     ranking = graph.rank(np.array([[1, 5]]), 3, mask_seen=True)[0]
     assert ranking.tolist() == [[4, 3, 2]]
 
 
-def test_a_summary_has_the_mean_and_the_variance_of_a_blocks_coordinates(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(block_search, "BLOCK_SIZE", 2)
-    coordinates = np.array([[0, 0], [1, 5], [3, 5], [6, -2], [8, 2]], dtype=np.float32)
-    made = block_search._summaries(coordinates, np.array([1, 2, 3, 4]))
+def test_a_summary_has_the_mean_and_the_variance_of_a_blocks_coordinates() -> None:
+    table = np.array([[0, 0], [1, 5], [3, 5], [6, -2], [8, 2]], dtype=np.float32)
+    made = constants._summaries(Blocks(table, UNTURNED, np.array([[1, 2], [3, 4]])))
     # Means (2, 5) and (7, 0), of 63 steps of 1/9; variances (1, 0) and (1, 4), of 63 steps of 4/63.
     assert made["summary_codes"].T.tolist() == [[18, 45, 16, 0], [63, 0, 16, 63]]
     assert made["usual_variances"].tolist() == [[1], [2]]
@@ -145,5 +144,5 @@ def test_a_block_of_diverse_items_is_read_before_one_of_a_slightly_better_mean(
     vectors[4:, 0] = [-6, -6, 6, 6]  # a block with the best and the worst ones
     vectors[:4, 1], vectors[4:, 1] = -40, 40  # by which the items are put into the two blocks
     query = np.eye(1, HIDDEN_SIZE, dtype=np.float32)[0]
-    graph = RankingSession(export(vectors, query, BlockSizes(0, num_blocks=1)))
+    graph = RankingSession(export(vectors, query, BlockSizes(0, num_blocks=1, block_size=4)))
     assert graph.rank(np.array([[8]]), 1, mask_seen=False)[0].tolist() == [[7]]

@@ -2,7 +2,7 @@
 
 1. Every block gets an estimate of its best item's score, from codes of one byte. There are two
    ways. By summaries: the center and the variances of the block's items are read. By heads: the
-   head of every item (`item_blocks`) is read; an item's estimate is the product of the item's and
+   head of every item (`blocks.order`) is read; an item's estimate is the product of the item's and
    the query's head, plus a share of the largest product that their tails can have, and a block gets
    the highest estimate of its items. Summaries are a fraction of the heads' size.
 2. All items of the best blocks are scored from codes of their whole vectors.
@@ -19,34 +19,12 @@ recommended are scored exactly.
 from dataclasses import dataclass
 from string import Template
 
-import numpy as np
-from numpy.typing import NDArray
-
 from export.contract.manifest import NUM_TRUSTED
-from export.graphs.item_blocks import axes_of, block_order
-from export.graphs.search import (
-    LARGEST_CODE,
-    SCORES_OF_SHARED_TABLE,
-    Constants,
-    never_padding,
-    search_of_all_text,
-)
-from training.data.catalog import PADDING_INDEX
+from export.graphs.search import SCORES_OF_SHARED_TABLE, search_of_all_text
 
-BLOCK_SIZE = 32
 # Share of the candidates that are trusted. Items of lower ranks may lie in blocks that are unread.
 TRUSTED_SHARE = 4
 NUM_CANDIDATES = TRUSTED_SHARE * NUM_TRUSTED
-# All items that may be answered are scored one by one if they are at most this share of all items;
-# otherwise the whole table is scored, which reads it in order.
-FEW_SHARE = 8
-# Share of the largest product of two tails that an item's estimate includes. Tails rarely point in
-# one direction: at half of it, few items are underestimated.
-TAIL_SHARE = 0.5
-SMALLEST = 1e-9  # largest absolute value from which codes are made, if all values are zeros
-# A block's estimate is the mean of its items' scores and so many standard deviations.
-NUM_DEVIATIONS = 2.0
-BLOCKS_AT_ONCE = 4_096  # whose summaries are computed at once
 
 
 @dataclass(frozen=True)
@@ -57,10 +35,20 @@ class BlockSizes:
         num_codes: number of bytes per item that step 1 reads; onnxruntime reads 8 at once. 0: step
             1 reads a summary of each block instead.
         num_blocks: number of blocks whose items step 2 reads.
+        block_size: number of items in a block.
     """
 
     num_codes: int
     num_blocks: int
+    block_size: int = 32
+
+    def num_chosen(self, num_items: int) -> int:
+        """Number of blocks whose items are read, of all of a catalog of `num_items` items."""
+        return min(self.num_blocks, -(-num_items // self.block_size))
+
+    def num_candidates(self, num_items: int) -> int:
+        """Number of items that are scored exactly, in a catalog of `num_items` items."""
+        return min(NUM_CANDIDATES, self.num_chosen(num_items) * self.block_size)
 
 
 # Step 1 by the items' heads. Both texts compute `best_of_blocks`, `[batch, blocks]`, from `query`.
@@ -95,12 +83,14 @@ BLOCK_SEARCH = Template("""
     $step_1
     best_estimates, chosen_blocks = TopK<sorted = 0>(best_of_blocks, num_chosen_blocks)
 
+    # A block's codes lie coordinate by coordinate, and the query is the left factor: onnxruntime
+    # takes twice as long for a matrix times a column.
     codes_of_blocks = Gather(item_codes_by_block, chosen_blocks)
-    codes_of_chosen = Reshape(codes_of_blocks, in_vectors)
+    codes_of_chosen = Reshape(codes_of_blocks, in_coordinates)
     code, code_step, code_zero = DynamicQuantizeLinear(query)
-    code_column = Unsqueeze(code, last)
-    column_of_fine = MatMulInteger(codes_of_chosen, code_column, item_zero, code_zero)
-    fine = Squeeze(column_of_fine, last)
+    code_of_each = Unsqueeze(code, after_batch)
+    fine_by_block = MatMulInteger(code_of_each, codes_of_chosen, code_zero)
+    fine = Reshape(fine_by_block, in_rows)
     best_fine, places_of_fine = TopK<sorted = 0>(fine, num_candidates)
     items_by_block = Gather(items_of_blocks, chosen_blocks)
     items_in_chosen = Reshape(items_by_block, in_rows)
@@ -216,110 +206,3 @@ def block_search_text(sizes: BlockSizes) -> str:
     of_all = search_of_all_text("scores_in_all", "items_in_all", SCORES_OF_SHARED_TABLE)
     step_1 = BY_HEADS if sizes.num_codes else BY_SUMMARIES
     return BLOCK_SEARCH.substitute(step_1=step_1, search_of_all=of_all)
-
-
-def block_constants(
-    table: NDArray[np.float32], usual_queries: NDArray[np.float32], sizes: BlockSizes
-) -> Constants:
-    """Computes the constants that the search reads besides the item table, keyed by name.
-
-    Args:
-        table: `[rows, hidden]`, the item vectors; row 0 is padding.
-        usual_queries: `[queries, hidden]`, typical query vectors, which decide the coordinates of
-            the heads and the blocks.
-        sizes: amounts of data that the search reads.
-    """
-    axes = axes_of(table[1:], usual_queries)
-    coordinates = table @ axes.of_items.astype(np.float32)
-    # Weighted by the queries' standard deviations, distances are differences of usual scores.
-    weighted = coordinates[1:] * np.sqrt(axes.weights).astype(np.float32)
-    order = _whole_blocks(1 + block_order(weighted, BLOCK_SIZE))
-    num_blocks = len(order) // BLOCK_SIZE
-    num_chosen = min(sizes.num_blocks, num_blocks)
-    num_candidates = min(NUM_CANDIDATES, num_chosen * BLOCK_SIZE)
-    return {
-        "never_padding": never_padding(len(table)),
-        **_constants_of_step_1(coordinates, order, axes.of_queries.astype(np.float32), sizes),
-        "item_codes_by_block": _codes(table)[0][order].reshape(num_blocks, -1),
-        "items_of_blocks": order.reshape(num_blocks, BLOCK_SIZE),
-        "item_zero": np.array(0, dtype=np.int8),
-        "in_vectors": np.array([0, -1, table.shape[1]]),
-        "in_rows": np.array([0, -1]),
-        "num_chosen_blocks": np.array([num_chosen]),
-        "num_candidates": np.array([num_candidates]),
-        "num_trusted": np.array([num_candidates // TRUSTED_SHARE]),
-        "num_few": np.array([len(table) // FEW_SHARE]),
-        "first_item": np.array([1]),
-        "last_row_as_list": np.array([len(table) - 1]),
-        "past_last_row": np.array([len(table)]),
-    }
-
-
-def _constants_of_step_1(
-    coordinates: NDArray[np.float32],
-    order: NDArray[np.int64],
-    of_queries: NDArray[np.float32],
-    sizes: BlockSizes,
-) -> Constants:
-    """Computes the constants of step 1, keyed by name.
-
-    Args:
-        coordinates: `[rows, hidden]`, the items' coordinates.
-        order: `[blocks * BLOCK_SIZE]`, item indices by block.
-        of_queries: `[hidden, hidden]`, the matrix that turns query vectors.
-        sizes: amounts of data that the search reads.
-    """
-    if not sizes.num_codes:
-        return _summaries(coordinates, order) | {"to_coordinates": of_queries}
-    head_size = sizes.num_codes - 1
-    head, head_step = _codes(coordinates[:, :head_size])
-    tail, tail_step = _codes(np.linalg.norm(coordinates[:, head_size:], axis=1, keepdims=True))
-    short = np.hstack([head, tail])
-    return {
-        "to_head": of_queries[:, :head_size].copy(),
-        "to_tail": of_queries[:, head_size:].copy(),
-        "tail_factor": np.array(TAIL_SHARE * tail_step / head_step, dtype=np.float32),
-        "short_item_codes": short[order].T.copy(),  # [codes, blocks * items]
-        "in_blocks": np.array([0, len(order) // BLOCK_SIZE, BLOCK_SIZE]),
-    }
-
-
-def _summaries(
-    coordinates: NDArray[np.float32], order: NDArray[np.int64]
-) -> dict[str, NDArray[np.generic]]:
-    """Computes codes of the center and of the variances of every block, and their scales."""
-    shape = (len(order) // BLOCK_SIZE, coordinates.shape[1])
-    centers, variances = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    for start in range(0, len(centers), BLOCKS_AT_ONCE):
-        rows = order[start * BLOCK_SIZE : (start + BLOCKS_AT_ONCE) * BLOCK_SIZE]
-        items = coordinates[rows].reshape(-1, BLOCK_SIZE, shape[1])
-        centers[start : start + len(items)] = items.mean(axis=1)
-        variances[start : start + len(items)] = items.var(axis=1)
-    center_codes, center_step = _codes(centers)
-    variance_codes, variance_step = _codes(variances)
-    factor = NUM_DEVIATIONS / 2 * variance_step / center_step
-    return {
-        "summary_codes": np.hstack([center_codes, variance_codes]).T.copy(),
-        "usual_variances": variances.mean(axis=0, dtype=np.float64)[:, None].astype(np.float32),
-        "spread_factor": np.array(factor, dtype=np.float32),
-        "smallest": np.array(SMALLEST, dtype=np.float32),
-    }
-
-
-def _codes(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], float]:
-    """Divides values by a step and rounds them to whole numbers of one byte, the codes.
-
-    Returns:
-        The codes, of the shape of `values`, and the step. Code times step is about the value.
-    """
-    step = max(float(np.abs(values).max()), SMALLEST) / LARGEST_CODE
-    return np.rint(values / np.float32(step)).astype(np.int8), step
-
-
-def _whole_blocks(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns the item indices `order`, with padding after them to a multiple of `BLOCK_SIZE`.
-
-    Padding, index 0, has codes of zero and is never recommended.
-    """
-    missing = -len(order) % BLOCK_SIZE
-    return np.pad(order, (0, missing), constant_values=PADDING_INDEX)

@@ -1,0 +1,176 @@
+"""Computes the constants that a search by blocks reads, from the item table.
+
+The table is read in parts, so that nothing but the constants grows with the catalog: no copy of
+the whole table is made. Constants do not depend on the size of the parts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.graphs.blocks.order import NUM_SPLIT, Axes, axes_of, block_order
+from export.graphs.blocks.search import TRUSTED_SHARE, BlockSizes
+from export.graphs.codes import SMALLEST, Table, codes_of, parts_of, step_of
+from export.graphs.search import Constants, never_padding
+from training.data.catalog import PADDING_INDEX
+
+# All items that may be answered are scored one by one if they are at most this share of all items;
+# otherwise the whole table is scored, which reads it in order.
+FEW_SHARE = 8
+# Share of the largest product of two tails that an item's estimate includes. Tails rarely point in
+# one direction: at half of it, few items are underestimated.
+TAIL_SHARE = 0.5
+# A block's estimate is the mean of its items' scores and so many standard deviations.
+NUM_DEVIATIONS = 2.0
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The items of a table in blocks of similar items.
+
+    Attributes:
+        table: `[rows, hidden]`, the item vectors; row 0 is padding.
+        axes: turns them into coordinates.
+        order: `[blocks, items of a block]`, item indices by block.
+    """
+
+    table: Table
+    axes: Axes
+    order: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, table: Table, usual_queries: NDArray[np.float32], size: int) -> "Blocks":
+        """Puts the items of `table` into blocks.
+
+        Args:
+            table: the item vectors.
+            usual_queries: `[queries, hidden]`, typical query vectors, which decide the axes.
+            size: number of items in a block.
+        """
+        axes = axes_of(table[1:], usual_queries)
+        # Weighted by the queries' standard deviations, distances are differences of usual scores.
+        weights = np.sqrt(axes.weights[:NUM_SPLIT]).astype(np.float32)
+        weighted = np.empty((len(table) - 1, len(weights)), dtype=np.float32)
+        for part in parts_of(len(weighted)):
+            weighted[part] = _turned(table[1:][part], axes)[:, :NUM_SPLIT] * weights
+        order = block_order(weighted, size)
+        order += 1
+        return cls(table, axes, _in_blocks(order, size))
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def coordinates(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yields places of blocks, and their items' coordinates, `[blocks, items, hidden]`."""
+        for part in self._parts():
+            yield part, _turned(self.table[self.order[part]], self.axes)
+
+    def codes(self) -> NDArray[np.int8]:
+        """Returns the codes of the item vectors by block, `[blocks, hidden * items]`."""
+        step, size = step_of(self.table), self.order.shape[1]
+        codes = np.empty((len(self), self.table.shape[1], size), dtype=np.int8)
+        for part in self._parts():
+            codes[part] = codes_of(self.table[self.order[part]], step).swapaxes(1, 2)
+        return codes.reshape(len(self), -1)
+
+    def _parts(self) -> Iterator[slice]:
+        return parts_of(*self.order.shape)
+
+
+def block_constants(blocks: Blocks, sizes: BlockSizes) -> Constants:
+    """Computes the constants that the search reads besides the item table, keyed by name.
+
+    `sizes`: amounts of data that the search reads.
+    """
+    table, num_items = blocks.table, len(blocks.table) - 1
+    return {
+        "never_padding": never_padding(len(table)),
+        **sizes_constants(sizes, num_items),
+        **(_heads(blocks, sizes.num_codes - 1) if sizes.num_codes else _summaries(blocks)),
+        "item_codes_by_block": blocks.codes(),
+        "items_of_blocks": blocks.order,
+        "after_batch": np.array([1, 2]),
+        "in_coordinates": np.array([0, 0, table.shape[1], sizes.block_size]),
+        "in_rows": np.array([0, -1]),
+        "num_few": np.array([len(table) // FEW_SHARE]),
+        "first_item": np.array([1]),
+        "last_row_as_list": np.array([num_items]),
+        "past_last_row": np.array([len(table)]),
+    }
+
+
+def sizes_constants(sizes: BlockSizes, num_items: int) -> Constants:
+    """Computes the constants that depend on the number of blocks that are read, keyed by name."""
+    num_candidates = sizes.num_candidates(num_items)
+    return {
+        "num_chosen_blocks": np.array([sizes.num_chosen(num_items)]),
+        "num_candidates": np.array([num_candidates]),
+        "num_trusted": np.array([num_candidates // TRUSTED_SHARE]),
+    }
+
+
+def _heads(blocks: Blocks, head_size: int) -> Constants:
+    """Computes what step 1 reads of every item, keyed by name: the codes of its head and tail."""
+    steps = np.zeros(2, dtype=np.float32)
+    for _, coordinates in blocks.coordinates():
+        parts = coordinates[..., :head_size], _tails(coordinates, head_size)
+        steps = np.maximum(steps, [step_of(each) for each in parts])
+    head_step, tail_step = steps
+    short = np.empty((head_size + 1, *blocks.order.shape), dtype=np.int8)
+    for part, coordinates in blocks.coordinates():
+        head, tail = coordinates[..., :head_size], _tails(coordinates, head_size)
+        short[:-1, part] = np.moveaxis(codes_of(head, head_step), -1, 0)
+        short[-1:, part] = np.moveaxis(codes_of(tail, tail_step), -1, 0)
+    of_queries = blocks.axes.of_queries.astype(np.float32)
+    return {
+        "to_head": of_queries[:, :head_size].copy(),
+        "to_tail": of_queries[:, head_size:].copy(),
+        "tail_factor": np.array(TAIL_SHARE * float(tail_step) / float(head_step), np.float32),
+        "short_item_codes": short.reshape(head_size + 1, -1),
+        "in_blocks": np.array([0, *blocks.order.shape]),
+    }
+
+
+def _tails(coordinates: NDArray[np.float32], head_size: int) -> NDArray[np.float32]:
+    """Returns the length of each item's tail, `[blocks, items, 1]`."""
+    tail = coordinates[..., head_size:]
+    tails: NDArray[np.float32] = np.linalg.norm(tail, axis=-1, keepdims=True)
+    return tails
+
+
+def _summaries(blocks: Blocks) -> Constants:
+    """Computes codes of the center and of the variances of every block, and their scales."""
+    shape = (len(blocks), blocks.table.shape[1])
+    centers, variances = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    for part, coordinates in blocks.coordinates():
+        centers[part], variances[part] = coordinates.mean(axis=1), coordinates.var(axis=1)
+    center_step, variance_step = step_of(centers), step_of(variances)
+    codes = codes_of(centers, center_step), codes_of(variances, variance_step)
+    factor = NUM_DEVIATIONS / 2 * float(variance_step) / float(center_step)
+    return {
+        "to_coordinates": blocks.axes.of_queries.astype(np.float32),
+        "summary_codes": np.hstack(codes).T.copy(),
+        "usual_variances": variances.mean(axis=0, dtype=np.float64)[:, None].astype(np.float32),
+        "spread_factor": np.array(factor, dtype=np.float32),
+        "smallest": np.array(SMALLEST, dtype=np.float32),
+    }
+
+
+def _turned(vectors: Table, axes: Axes) -> NDArray[np.float32]:
+    """Returns the coordinates of item vectors, `[items, hidden]`.
+
+    They are computed in double precision: BLAS sums the rows at the end of a part in another order,
+    and so their last digits in single precision would depend on the size of the parts.
+    """
+    return (vectors @ axes.of_items).astype(np.float32)
+
+
+def _in_blocks(order: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Divides the item indices `order` into blocks, `[blocks, size]`, with padding after them.
+
+    Padding, index 0, has codes of zero and is never recommended.
+    """
+    missing = -len(order) % size
+    return np.pad(order, (0, missing), constant_values=PADDING_INDEX).reshape(-1, size)
