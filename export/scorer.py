@@ -1,10 +1,10 @@
 """Chooses the search in the ranking graph of a large catalog, by measurement.
 
 The search with proof (`export.graphs.search`) is exact and reads the code of every item. For
-catalogs of at least `BLOCKS_FROM` rows, searches by blocks (`export.graphs.blocks.search`) are
-measured, too. The first search of `OPTIONS` is chosen whose recall is at least `MIN_RECALL` and
-whose median time is shorter than that of the search with proof. If no search of `OPTIONS`
-qualifies, the search with proof is chosen.
+catalogs of at least `BLOCKS_FROM` rows, searches by blocks (`export.graphs.blocks`) are measured,
+too. The first of `OPTIONS` is chosen whose recall is at least `MIN_RECALL` and whose median time is
+shorter than that of the search with proof. If none qualifies, the search with proof is chosen. Where
+the table takes over a gigabyte, `LARGE_OPTIONS` are measured, and the search with proof is not.
 
 Recall is the share of the 20 best items that a search finds. It is measured without a filter, and
 with a filter that allows a tenth of the items. Such a filter is a hard case: it rejects most of the
@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.layout import BundleLayout
+from export.exact_lists import Lists, best_items, queries_after
 from export.graphs.blocks.search import BlockSizes
 from export.graphs.query_encoder import QueryEncoder
-from export.graphs.ranking_graph import export_ranking_graph, set_num_blocks
+from export.graphs.ranking_graph import MAX_INSIDE, export_ranking_graph, set_num_blocks
 from export.sessions import RankingSession
 from training.cli import say
 
@@ -38,13 +39,18 @@ OPTIONS = (
     BlockSizes(24, 512, 32),
     BlockSizes(24, 2_048, 32),
 )
+# Larger blocks, so that their summaries are fewer.
+LARGE_OPTIONS = (
+    BlockSizes(0, 1_024, 32),
+    BlockSizes(0, 2_048, 32),
+    BlockSizes(0, 4_096, 32),
+    BlockSizes(0, 8_192, 32),
+)
 MIN_RECALL = 0.995
 K = 20
 FILTERED_SHARE = 0.1
 NUM_QUERIES = 200
 SEED = 0
-
-Lists = Sequence[NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def export_best_search(
     encoder: QueryEncoder,
     path: Path,
     histories: Lists,
-    options: Sequence[BlockSizes] = OPTIONS,
+    options: Sequence[BlockSizes] | None = None,
     blocks_from: int = BLOCKS_FROM,
 ) -> Mapping[str, Any] | None:
     """Chooses a search by measurement, and writes the ranking graph with it to `path`.
@@ -95,7 +101,8 @@ def export_best_search(
         path: file of the graph.
         histories: item indices of the histories to measure with, oldest first; only items that the
             model reads.
-        options: sizes of searches by blocks, in the order in which they are tried.
+        options: sizes of searches by blocks, in the order in which they are tried; None: `OPTIONS`,
+            or `LARGE_OPTIONS`.
         blocks_from: smallest number of catalog rows for which searches by blocks are tried.
 
     Returns:
@@ -105,25 +112,45 @@ def export_best_search(
     if len(encoder.table) < blocks_from or not len(histories):
         export_ranking_graph(encoder, path)
         return None
-    began = time.perf_counter()
-    export_ranking_graph(encoder, path)
-    seconds, apart = time.perf_counter() - began, set(_tables(path))
-    exact = _Answers.of(path, histories)
-    proven = _measured(None, exact, exact, path, seconds)
-    rows, best = [proven], proven
-    trial = path.with_suffix(".trial")
-    for sizes, seconds in _trials(encoder, trial, options):
+    exact, rows = _exact(encoder, path, histories)
+    proven = rows[0] if rows else None
+    apart, trial = set(_tables(path)), path.with_suffix(".trial")
+    for sizes, seconds in _trials(encoder, trial, options or _options(encoder)):
         found = _measured(sizes, _Answers.of(trial, histories), exact, trial, seconds)
         rows.append(found)
         recall = min(found.recall_at_20, found.recall_at_20_filtered)
-        if recall >= MIN_RECALL and found.p50_ms < proven.p50_ms:
-            best = found
+        if recall >= MIN_RECALL and (proven is None or found.p50_ms < proven.p50_ms):
             trial.replace(path)
-            break
-    unused = set(_tables(path)) - apart if best is proven else set[Path]()
-    for each in (trial, *unused):
+            return _choice(found, rows)
+    for each in (trial, *(set(_tables(path)) - apart)):
         each.unlink(missing_ok=True)
-    return _choice(best, rows)
+    if proven is None:
+        proven = _exported(encoder, path, histories)[1]
+        rows.append(proven)
+    return _choice(proven, rows)
+
+
+def _options(encoder: QueryEncoder) -> Sequence[BlockSizes]:
+    return LARGE_OPTIONS if encoder.table.nbytes > MAX_INSIDE else OPTIONS
+
+
+def _exact(encoder: QueryEncoder, path: Path, histories: Lists) -> "tuple[_Answers, list[Measured]]":
+    """Returns exact answers, and the figures of the search with proof where it is measured."""
+    if encoder.table.nbytes > MAX_INSIDE:
+        return _Answers.in_numpy(encoder, histories), []
+    answers, proven = _exported(encoder, path, histories)
+    return answers, [proven]
+
+
+def _exported(
+    encoder: QueryEncoder, path: Path, histories: Lists
+) -> "tuple[_Answers, Measured]":
+    """Writes the graph with the search with proof to `path`; returns answers and figures."""
+    began = time.perf_counter()
+    export_ranking_graph(encoder, path)
+    seconds = time.perf_counter() - began
+    answers = _Answers.of(path, histories)
+    return answers, _measured(None, answers, answers, path, seconds)
 
 
 def _trials(
@@ -163,15 +190,27 @@ class _Answers:
     @classmethod
     def of(cls, path: Path, histories: Lists) -> "_Answers":
         graph = RankingSession(path, num_threads=1)
-        generator = np.random.default_rng(SEED)
-        mask = generator.random((1, graph.num_items + 1)) < FILTERED_SHARE
-        filtered = [_list(graph, each, mask) for each in histories]  # warms up, too
+        mask = _mask(graph.num_items)
+        filtered = [_list(graph, each, mask[None]) for each in histories]  # warms up, too
         lists, milliseconds = [], []
         for each in histories:
             began = time.thread_time()
             lists.append(_list(graph, each))
             milliseconds.append(1_000 * (time.thread_time() - began))
         return cls(lists, filtered, milliseconds)
+
+    @classmethod
+    def in_numpy(cls, encoder: QueryEncoder, histories: Lists) -> "_Answers":
+        queries, table = queries_after(encoder, histories), encoder.table
+        mask = _mask(encoder.num_items)
+        lists = best_items(table, queries, histories, K)
+        return cls(lists, best_items(table, queries, histories, K, mask), ())
+
+
+def _mask(num_items: int) -> NDArray[np.bool_]:
+    """Draws a filter that allows a tenth of the items, `[items + 1]`."""
+    allowed: NDArray[np.bool_] = np.random.default_rng(SEED).random(num_items + 1) < FILTERED_SHARE
+    return allowed
 
 
 def sampled(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -50,15 +50,21 @@ def enlarged(checkpoint: Checkpoint, dataset: Dataset, num_items: int) -> LargeC
     vectors = enlarged_table(table[1:], num_items)
     student.item_table = ItemTable(2, vectors.shape[1])  # its vectors are replaced
     student.item_table.offsets.data = torch.from_numpy(vectors)
-    return LargeCatalog(student.eval(), _histories(dataset, read))
+    return LargeCatalog(student.eval(), histories_of(dataset, read))
 
 
 def enlarged_table(vectors: Vectors, num_items: int) -> Vectors:
     """Returns `num_items` item vectors, of which the first are `vectors`, `[items, hidden]`."""
-    generator = np.random.default_rng(SEED)
+    table = np.empty((num_items, vectors.shape[1]), dtype=np.float32)
+    fill_enlarged(table, vectors)
+    return table
+
+
+def fill_enlarged(table: Vectors, vectors: Vectors) -> None:
+    """Fills `table`, `[items, hidden]`, with item vectors, of which the first are `vectors`."""
+    generator, num_items = np.random.default_rng(SEED), len(table)
     products = vectors @ vectors.T
     nearest = np.argsort(-products, axis=1)[:, 1 : NUM_NEAREST + 1]
-    table = np.empty((num_items, vectors.shape[1]), dtype=np.float32)
     table[: len(vectors)] = vectors[:num_items]
     for start in range(len(vectors), num_items, ROWS_AT_ONCE):
         made = table[start : start + ROWS_AT_ONCE]
@@ -67,10 +73,10 @@ def enlarged_table(vectors: Vectors, num_items: int) -> Vectors:
         one, other = nearest[parents, chosen]
         shares = generator.random((len(made), 1), dtype=np.float32)
         made[:] = vectors[parents] + shares * (vectors[one] - vectors[other])
-    return table
 
 
-def _histories(dataset: Dataset, read: NDArray[np.int64]) -> list[list[int]]:
+def histories_of(dataset: Dataset, read: NDArray[np.int64]) -> list[list[int]]:
+    """Returns the histories of held-out examples in random order, with the items in `read` only."""
     rows = np.concatenate([dataset.example_rows(split) for split in HELD_OUT])
     shuffled = np.random.default_rng(SEED).permutation(rows)
     is_read = np.zeros(dataset.catalog.num_items + 1, dtype=np.bool_)

@@ -119,10 +119,13 @@ def load_student(path: Path) -> Student:
 
 def synthetic_items(num_items: int) -> list[Item]:
     """Returns a synthetic catalog, most popular item first, with titles of realistic length."""
-    return [
-        Item(f"B{number:09d}", f"The synthetic game number {number}, standard edition", count)
-        for number, count in enumerate(range(num_items, 0, -1))
-    ]
+    return [synthetic_item(number, num_items) for number in range(num_items)]
+
+
+def synthetic_item(number: int, num_items: int) -> Item:
+    """Returns the item `number`, from 0, of a synthetic catalog."""
+    title = f"The synthetic game number {number}, standard edition"
+    return Item(f"B{number:09d}", title, num_items - number)
 
 
 def _trained(workplace: Workplace) -> tuple[Student, list[Item]]:

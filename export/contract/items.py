@@ -4,7 +4,7 @@ This module imports the standard library only.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,8 @@ _CHECKS: Checks = {
 
 def line_of(item: Item) -> dict[str, Any]:
     """Returns the JSON object of an item's line, without the key `is_read` if the item is read."""
-    content = asdict(item)
-    return {name: each for name, each in content.items() if name != "is_read" or not each}
+    # `asdict` would copy every value, which takes most of the time of a large catalog.
+    return {name: each for name, each in vars(item).items() if name != "is_read" or not each}
 
 
 def parse_items(path: Path, text: bytes) -> tuple[Item, ...]:

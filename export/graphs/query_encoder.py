@@ -56,12 +56,15 @@ class QueryEncoder:
         return len(self.table) - 1
 
 
-def encoder_of(student: Student) -> QueryEncoder:
+def encoder_of(student: Student, table: Tensor | None = None) -> QueryEncoder:
     """Returns `student` as a `QueryEncoder`, whose graphs torch exports when they are asked for.
 
     Switches `student` to `eval()`.
+
+    `table`: the student's item vectors, `[items + 1, hidden]`, where the caller has them, such as
+    mapped from a file; None: they are computed.
     """
-    table = student.eval().item_table().detach()
+    table = student.eval().item_table().detach() if table is None else table
     return QueryEncoder(
         table=table.numpy(),
         max_history_length=student.max_history_length,

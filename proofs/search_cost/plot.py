@@ -21,7 +21,7 @@ def save_plot(path: Path, costs: Mapping[str, Mapping[int, Cost]]) -> None:
         building.plot(sizes, [each.build_seconds for each in by_size.values()], "o-")
     time.set_ylabel("median CPU of an answer [ms]")
     time.legend()
-    building.set_ylabel("time to build [s]")
+    building.set_ylabel("CPU to build [s]")
     for axes in (time, building):
         axes.set(xscale="log", yscale="log", xlabel="items")
     path.parent.mkdir(parents=True, exist_ok=True)

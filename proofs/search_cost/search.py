@@ -1,21 +1,18 @@
 """Measures the search that `export` chooses, through the service's own student."""
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.graphs.common_case_graph import export_common_case_graph
-from export.graphs.query_encoder import encoder_of
-from export.scorer import export_best_search
-from proofs.search_cost.subject import CatalogFiles, K
-from service.ranking.onnx_session import GraphFile
-from service.ranking.student import Student
-from service.ranking.types import IndexQuery
+from benchmarks.errors import BenchmarkError
+from proofs.search_cost.files import CatalogFiles, K
 
 OURS = "this project"
 
@@ -28,43 +25,40 @@ class Cost:
         milliseconds: CPU time of every answer.
         recall: share of the best `K` items that it finds, mean of the queries.
         ndcg: its NDCG where the best `K` items are the relevant ones; None: not measured.
-        build_seconds: time on the clock to build it.
+        build_seconds: CPU time to build it.
+        memory: memory in MiB by what it is; empty: not measured.
     """
 
     milliseconds: Sequence[float]
     recall: float
     ndcg: float | None
     build_seconds: float
+    memory: Mapping[str, float] = field(default_factory=dict)
 
 
-def our_cost(catalog: CatalogFiles) -> Cost:
-    """Exports the student's graphs and measures its answers after each history, twice."""
-    with TemporaryDirectory() as name:
-        model, common_case = Path(name) / "model.onnx", Path(name) / "plain.onnx"
-        began = time.perf_counter()
-        encoder = encoder_of(catalog.student)
-        export_best_search(encoder, model, [np.array(each) for each in catalog.histories])
-        has_common_case = export_common_case_graph(encoder, common_case)
-        seconds = time.perf_counter() - began
-        student = Student(
-            GraphFile.read(model),
-            GraphFile(common_case, common_case.read_bytes()) if has_common_case else None,
-            num_items=encoder.num_items,
-            max_history_length=encoder.max_history_length,
-        )
-        for history in catalog.histories:
-            student.rank(IndexQuery(history, K))
-        lists, times = [], []
-        for history in catalog.histories:
-            began = time.thread_time()
-            ranking = student.rank(IndexQuery(history, K))
-            times.append(1_000 * (time.thread_time() - began))
-            lists.append(np.array([index for index, _ in ranking]))
+def build_ours(files: CatalogFiles, work: Path) -> None:
+    """Builds the bundle of `files`, unless it is there; `work`: folder in which the demo ran."""
+    if not files.built.exists():
+        _run("proofs.search_cost.bundle", work, files.folder)
+
+
+def our_cost(files: CatalogFiles) -> Cost:
+    """Measures answers from the bundle of `files`."""
+    lines = _run("benchmarks.load.served_bundle", files.bundle, files.histories_path, K).splitlines()
+    told = json.loads(lines[-1])
+    built = json.loads(files.built.read_text())
+    table = np.load(files.table, mmap_mode="r", allow_pickle=False)
+    queries, least = np.load(files.queries), np.load(files.least)
     are_best = [
-        catalog.table[items] @ query >= least
-        for items, query, least in zip(lists, catalog.queries, catalog.least, strict=True)
+        table[items] @ query >= low
+        for items, query, low in zip(told["lists"], queries, least, strict=True)
     ]
-    return Cost(times, recall(are_best), ndcg(are_best), seconds)
+    memory = {
+        "resident": told["resident_mib"],
+        "of it anonymous": told["anonymous_mib"],
+        "peak of the export": built["peak_mib"],
+    }
+    return Cost(told["milliseconds"], recall(are_best), ndcg(are_best), built["seconds"], memory)
 
 
 def recall(are_best: Sequence[NDArray[np.bool_]]) -> float:
@@ -77,3 +71,11 @@ def ndcg(are_best: Sequence[NDArray[np.bool_]]) -> float:
     weights = 1 / np.log2(np.arange(K) + 2)
     gains = [weights[: len(each)][each].sum() for each in are_best]
     return float(np.mean(gains) / weights.sum())
+
+
+def _run(module: str, *words: Any) -> str:  # noqa: ANN401 - anything that has a text form
+    command = [sys.executable, "-m", module, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchmarkError(f"{module}: {done.stderr[-500:]}")
+    return done.stdout

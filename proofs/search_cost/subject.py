@@ -1,95 +1,85 @@
-"""Files of a large catalog that every search is measured with."""
+"""Files of a large catalog that every search is measured with.
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+They are made once for each size and kept, so that indices need not be built in the run that
+measures them.
+"""
+
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.subjects.large_catalog import enlarged
+from benchmarks.subjects.large_catalog import fill_enlarged, histories_of
+from export.exact_lists import Lists, best_items
+from proofs.search_cost.files import CatalogFiles, K
 from training.data.storage import load_dataset
-from training.distillation.checkpoint import load_checkpoint
+from training.distillation.checkpoint import Checkpoint, load_checkpoint
 from training.distillation.variants import DISTILLED
+from training.students.item_table import ItemTable
 from training.students.student import Student
 from training.workplace import Workplace
 
-K = 20
 NUM_QUERIES = 200
 ROUNDING = 1e-5  # of a score, by which the sums of two programs may differ
 
 
-@dataclass(frozen=True)
-class CatalogFiles:
-    """A student of many items, and the folder of the files that the other searches read.
-
-    Attributes:
-        folder: has `table.npy`, `queries.npy`, `least.npy` and `seen.npy`, as
-            `benchmarks.rivals.vector_index` describes them.
-        student: the student.
-        histories: item indices of the histories that are asked, oldest first.
-        table: `[items + 1, hidden]`, the item vectors.
-        queries: `[histories, hidden]`, the query vectors.
-        least: `[histories]`, the score that the best `K` unseen items have at least. Some items
-            have the same vector, so that more than `K` may have it.
-    """
-
-    folder: Path
-    student: Student
-    histories: Sequence[list[int]]
-    table: NDArray[np.float32]
-    queries: NDArray[np.float32]
-    least: NDArray[np.float32]
+def trained(work: Path) -> Checkpoint:
+    """Returns the demo's student; `work`: folder in which the demo ran."""
+    return load_checkpoint(Workplace(work / "movielens").checkpoints / f"{DISTILLED}-0")
 
 
-@contextmanager
-def catalog_files(work: Path, num_items: int) -> Iterator[CatalogFiles]:
-    """Context manager: makes the demo's student with `num_items` items, and writes the files.
+def student_of(files: CatalogFiles, work: Path) -> Student:
+    """Returns the demo's student with the item vectors of `files`, which are mapped."""
+    student = trained(work).student().eval()
+    # Mapped as private, since torch warns of arrays that cannot be written.
+    table = np.load(files.table, mmap_mode="c", allow_pickle=False)
+    student.item_table = ItemTable(2, table.shape[1])  # its vectors are replaced
+    student.item_table.offsets.data = torch.from_numpy(table[1:])
+    return student.eval()
 
-    `work`: folder in which the demo ran.
-    """
-    workplace = Workplace(work / "movielens")
-    checkpoint = load_checkpoint(workplace.checkpoints / f"{DISTILLED}-0")
-    catalog = enlarged(checkpoint, load_dataset(workplace.dataset), num_items)
-    histories = catalog.histories[:NUM_QUERIES]
-    table, queries = _vectors(catalog.student, histories)
-    pairs = zip(queries, histories, strict=True)
-    least = np.array([_least(table, *each) for each in pairs], dtype=np.float32)
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        arrays: dict[str, NDArray[Any]] = {
-            "table": table,
-            "queries": queries,
-            "least": least,
-            "seen": _padded(histories),
-        }
-        for each, values in arrays.items():
-            np.save(folder / f"{each}.npy", values, allow_pickle=False)
-        yield CatalogFiles(folder, catalog.student, histories, table, queries, least)
+
+def make_files(work: Path, num_items: int, folder: Path) -> CatalogFiles:
+    """Writes the files of a catalog of `num_items` items into `folder`, unless they are there."""
+    files = CatalogFiles(folder)
+    if files.seen.exists():  # the last file
+        return files
+    folder.mkdir(parents=True, exist_ok=True)
+    student = trained(work).student().eval()
+    dataset = load_dataset(Workplace(work / "movielens").dataset)
+    histories = histories_of(dataset, student.item_table.read_items())[:NUM_QUERIES]
+    files.histories_path.write_text(json.dumps(histories))
+    with torch.no_grad():
+        vectors = student.item_table().numpy()
+    shape = (num_items + 1, vectors.shape[1])
+    table = np.lib.format.open_memmap(files.table, "w+", dtype=np.float32, shape=shape)
+    fill_enlarged(table[1:], vectors[1:])
+    queries = _queries(student, histories)
+    np.save(files.queries, queries)
+    np.save(files.least, _least(table, queries, [np.array(each) for each in histories]))
+    np.save(files.seen, _padded(histories))
+    return files
 
 
 @torch.no_grad()
-def _vectors(
-    student: Student, histories: Sequence[list[int]]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Returns the item vectors, `[items + 1, hidden]`, and the query of each history."""
+def _queries(student: Student, histories: Sequence[list[int]]) -> NDArray[np.float32]:
+    """Returns the query of each history, `[histories, hidden]`; histories have the demo's items."""
     table, longest = student.item_table(), student.max_history_length
     windows = (torch.tensor([each[-longest:]]) for each in histories)
-    queries = torch.cat([student.encode_newest(each, table) for each in windows])
-    return table.numpy(), queries.numpy()
+    queries: NDArray[np.float32] = torch.cat(
+        [student.encode_newest(each, table) for each in windows]
+    ).numpy()
+    return queries
 
 
 def _least(
-    table: NDArray[np.float32], query: NDArray[np.float32], history: list[int]
-) -> np.float32:
-    scores = table @ query
-    scores[[0, *history]] = -np.inf
-    least = np.partition(scores, -K)[-K]
-    return np.float32(least - ROUNDING * abs(least))
+    table: NDArray[np.float32], queries: NDArray[np.float32], histories: Lists
+) -> NDArray[np.float32]:
+    best = best_items(table, queries, histories, K)
+    scores = np.array([(table[items] @ query).min() for items, query in zip(best, queries, strict=True)])
+    return (scores - ROUNDING * np.abs(scores)).astype(np.float32)
 
 
 def _padded(histories: Sequence[list[int]]) -> NDArray[np.int64]:

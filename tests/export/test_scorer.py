@@ -8,6 +8,7 @@ import pytest
 
 from export import scorer
 from export.contract.manifest import is_approximate
+from export.graphs import ranking_graph
 from export.graphs.blocks.search import BlockSizes
 from export.graphs.ranking_graph import export_ranking_graph
 from export.parity import ParityError, Reference, check_parity
@@ -60,6 +61,26 @@ def test_where_no_search_by_blocks_finds_enough_the_proof_stays(tmp_path: Path) 
     assert chosen["kind"] == "pruned"
     assert not is_approximate(chosen)
     assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize("sizes", [ALL, FEW])
+def test_a_table_over_a_gigabyte_is_searched_with_proof_only_where_no_blocks_find_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: BlockSizes
+) -> None:
+    for module in (scorer, ranking_graph):
+        monkeypatch.setattr(module, "MAX_INSIDE", 100)
+    path = tmp_path / "model.onnx"
+    chosen = export_best_search(
+        summing_encoder(some_vectors()), path, HISTORIES, [sizes], blocks_from=1
+    )
+    assert chosen is not None
+    blocks_are_enough = sizes == ALL
+    assert is_approximate(chosen) == blocks_are_enough
+    assert len(chosen["measured"]) == (1 if blocks_are_enough else 2)
+    assert RankingSession(path).num_items == NUM_ITEMS
+    written = {each.name for each in tmp_path.iterdir()}
+    tables = {"table.npy", "item_codes_by_block.npy"} if blocks_are_enough else {"table.npy"}
+    assert written == {"model.onnx", *tables}
 
 
 def test_a_small_catalog_has_no_choice(tmp_path: Path) -> None:

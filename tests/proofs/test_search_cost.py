@@ -13,6 +13,7 @@ from benchmarks.rivals import vector_index
 from proofs.search_cost import search
 from proofs.search_cost.rival_cost import rival_cost
 from proofs.search_cost.search import ndcg, recall
+from tests.proofs.search_table import measured_search_rows, told_search_rows
 
 ARE_BEST = [np.array([True, True, False]), np.array([True, False])]
 
@@ -44,15 +45,23 @@ def test_an_effort_is_as_good_as_its_unseen_items(
     write_files(tmp_path)
     monkeypatch.setattr(vector_index, "K", 1)
 
-    def build(table: NDArray[np.float32]) -> vector_index.Search:
+    def build(table: NDArray[np.float32], path: Path) -> None:
+        assert not path.exists()
+        np.save(path.open("wb"), np.arange(1, len(table)))
+
+    def open_index(path: Path, table: NDArray[np.float32]) -> vector_index.Search:
+        items = np.load(path)
+
         def best(query: NDArray[np.float32], k: int, effort: int) -> NDArray[np.int64]:
             assert k == 2  # one item and one seen
-            whole = np.argsort(-(table[1:] @ query)) + 1
+            whole = items[np.argsort(-(table[items] @ query))]
             return whole[:k] if effort > 32 else np.array([1, 2])
 
         return best
 
-    monkeypatch.setitem(vector_index.BUILDERS, "all", build)
+    monkeypatch.setitem(vector_index.INDICES, "all", (build, open_index))
+    vector_index.main("all", tmp_path, build_only=True)
+    assert not capsys.readouterr().out
     vector_index.main("all", tmp_path)
     measured = json.loads(capsys.readouterr().out)
     efforts = {each["effort"]: each["recall"] for each in measured["efforts"]}
@@ -68,3 +77,7 @@ def test_the_end_of_a_failed_programs_errors_is_quoted(tmp_path: Path) -> None:
     write_files(tmp_path)
     with pytest.raises(BenchmarkError, match=r"(?s)no index: .*KeyError"):
         rival_cost(Path(sys.executable), "no index", tmp_path, 0.99)
+
+
+def test_the_table_of_scale_is_that_of_the_record() -> None:
+    assert told_search_rows() == measured_search_rows()

@@ -1,0 +1,17 @@
+"""Reads the memory of this process."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+NAMES: Mapping[str, str] = {
+    "VmHWM": "peak_mib",
+    "VmRSS": "resident_mib",
+    "RssAnon": "anonymous_mib",
+}
+
+
+def memory_mib() -> dict[str, float]:
+    """Returns the most and the present resident memory, and the anonymous part of it, in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    return {name: int(fields[field].split()[0]) / 1_024 for field, name in NAMES.items()}
