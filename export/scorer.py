@@ -3,8 +3,9 @@
 The search with proof (`export.graphs.search`) is exact and reads the code of every item. For
 catalogs of at least `BLOCKS_FROM` rows, searches by blocks (`export.graphs.blocks`) are measured,
 too. The first of `OPTIONS` is chosen whose recall is at least `MIN_RECALL` and whose median time is
-shorter than that of the search with proof. If none qualifies, the search with proof is chosen. Where
-the table takes over a gigabyte, `LARGE_OPTIONS` are measured, and the search with proof is not.
+shorter than that of the search with proof. If none qualifies, the search with proof is chosen.
+Where the table takes over a gigabyte, `LARGE_OPTIONS` are measured, and the search with proof is
+not.
 
 Recall is the share of the 20 best items that a search finds. It is measured without a filter, and
 with a filter that allows a tenth of the items. Such a filter is a hard case: it rejects most of the
@@ -134,7 +135,9 @@ def _options(encoder: QueryEncoder) -> Sequence[BlockSizes]:
     return LARGE_OPTIONS if encoder.table.nbytes > MAX_INSIDE else OPTIONS
 
 
-def _exact(encoder: QueryEncoder, path: Path, histories: Lists) -> "tuple[_Answers, list[Measured]]":
+def _exact(
+    encoder: QueryEncoder, path: Path, histories: Lists
+) -> "tuple[_Answers, list[Measured]]":
     """Returns exact answers, and the figures of the search with proof where it is measured."""
     if encoder.table.nbytes > MAX_INSIDE:
         return _Answers.in_numpy(encoder, histories), []
@@ -142,9 +145,7 @@ def _exact(encoder: QueryEncoder, path: Path, histories: Lists) -> "tuple[_Answe
     return answers, [proven]
 
 
-def _exported(
-    encoder: QueryEncoder, path: Path, histories: Lists
-) -> "tuple[_Answers, Measured]":
+def _exported(encoder: QueryEncoder, path: Path, histories: Lists) -> "tuple[_Answers, Measured]":
     """Writes the graph with the search with proof to `path`; returns answers and figures."""
     began = time.perf_counter()
     export_ranking_graph(encoder, path)

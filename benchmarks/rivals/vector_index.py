@@ -4,10 +4,10 @@ It runs in an environment of its own, with NumPy, faiss-cpu and usearch, and imp
 project: `python vector_index.py KIND FOLDER`. FOLDER has `table.npy`, the item vectors,
 `[rows, hidden]`, whose first row is padding; `queries.npy`, `[queries, hidden]`; `least.npy`, the
 score that the best items of every query have at least, `[queries]`; and `seen.npy`,
-`[queries, longest]`, the items to leave out, with zeros after them. A built index is kept in FOLDER,
-and opened where it is there. The program writes one line of JSON: the CPU seconds that building
-took, and for each effort the recall and the CPU milliseconds of every query. `--build-only` ends
-before the searches.
+`[queries, longest]`, the items to leave out, with zeros after them. A built index is kept in
+FOLDER, and opened where it is there. The program writes one line of JSON: the CPU seconds that
+building took, and for each effort the recall and the CPU milliseconds of every query.
+`--build-only` ends before the searches.
 """
 
 import json
@@ -111,7 +111,7 @@ def open_usearch_hnsw(path: Path, table: Vectors) -> Search:
     return search
 
 
-def _usearch_index(table: Vectors) -> Any:  # noqa: ANN401 - the library has no types
+def _usearch_index(table: Vectors) -> Any:
     from usearch.index import Index
 
     return Index(
@@ -133,8 +133,8 @@ def build_faiss_hnsw(table: Vectors, path: Path) -> None:
     faiss.write_index(index, str(path))
 
 
-def open_faiss_hnsw(path: Path, table: Vectors) -> Search:
-    """Opens faiss' graph, which has the vectors of `table` itself."""
+def open_faiss_hnsw(path: Path, _table: Vectors) -> Search:
+    """Opens faiss' graph, which has the vectors itself."""
     import faiss
 
     index: Any = faiss.read_index(str(path))

@@ -20,7 +20,7 @@ ROWS_AT_ONCE = 131_072  # 32 MiB of vectors of 64 numbers
 
 
 def parts_of(length: int, rows_each: int = 1) -> Iterator[slice]:
-    """Divides `length` places, of `rows_each` rows each, into parts of about `ROWS_AT_ONCE` rows."""
+    """Divides `length` places, of `rows_each` rows each, into parts of `ROWS_AT_ONCE` rows."""
     at_once = max(1, ROWS_AT_ONCE // rows_each)
     for start in range(0, length, at_once):
         yield slice(start, min(start + at_once, length))
@@ -37,4 +37,5 @@ def codes_of(values: NDArray[np.float32], step: np.float32) -> NDArray[np.int8]:
 
     Code times step is about the value.
     """
-    return np.rint(values / step).astype(np.int8)
+    codes: NDArray[np.int8] = np.rint(values / step).astype(np.int8)
+    return codes

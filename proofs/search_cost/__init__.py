@@ -66,7 +66,9 @@ def prove(
             continue
         for name in searches_of(size):
             is_ours = name == OURS
-            cost = our_cost(files) if is_ours else rival_cost(python, name, files.folder, MIN_RECALL)
+            cost = (
+                our_cost(files) if is_ours else rival_cost(python, name, files.folder, MIN_RECALL)
+            )
             costs.setdefault(name, {})[size] = cost
             yield from _figures(size, name, cost)
     if not build_only:

@@ -44,7 +44,9 @@ def build_ours(files: CatalogFiles, work: Path) -> None:
 
 def our_cost(files: CatalogFiles) -> Cost:
     """Measures answers from the bundle of `files`."""
-    lines = _run("benchmarks.load.served_bundle", files.bundle, files.histories_path, K).splitlines()
+    lines = _run(
+        "benchmarks.load.served_bundle", files.bundle, files.histories_path, K
+    ).splitlines()
     told = json.loads(lines[-1])
     built = json.loads(files.built.read_text())
     table = np.load(files.table, mmap_mode="r", allow_pickle=False)
@@ -73,7 +75,7 @@ def ndcg(are_best: Sequence[NDArray[np.bool_]]) -> float:
     return float(np.mean(gains) / weights.sum())
 
 
-def _run(module: str, *words: Any) -> str:  # noqa: ANN401 - anything that has a text form
+def _run(module: str, *words: Any) -> str:
     command = [sys.executable, "-m", module, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

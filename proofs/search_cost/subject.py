@@ -78,8 +78,10 @@ def _least(
     table: NDArray[np.float32], queries: NDArray[np.float32], histories: Lists
 ) -> NDArray[np.float32]:
     best = best_items(table, queries, histories, K)
-    scores = np.array([(table[items] @ query).min() for items, query in zip(best, queries, strict=True)])
-    return (scores - ROUNDING * np.abs(scores)).astype(np.float32)
+    pairs = zip(best, queries, strict=True)
+    scores = np.array([(table[items] @ query).min() for items, query in pairs], dtype=np.float32)
+    least: NDArray[np.float32] = scores - np.float32(ROUNDING) * np.abs(scores)
+    return least
 
 
 def _padded(histories: Sequence[list[int]]) -> NDArray[np.int64]:

@@ -11,7 +11,13 @@ from export.graphs import codes
 from export.graphs.query_encoder import encoder_of
 from export.graphs.ranking_graph import export_ranking_graph
 from export.sessions import RankingSession
-from tests.export.graphs.searched import NUM_ITEMS, WINDOW, some_vectors, student_of, summing_encoder
+from tests.export.graphs.searched import (
+    NUM_ITEMS,
+    WINDOW,
+    some_vectors,
+    student_of,
+    summing_encoder,
+)
 
 HISTORIES = [np.array([3, 5]), np.array([7]), np.array([1, 2, 3, 4, 5, 6, 7, 8])]
 

@@ -68,7 +68,9 @@ def test_a_few_blocks_hold_most_of_the_best_items(export: Export, num_codes: int
 def test_behind_a_filter_the_best_open_items_are_found_wherever_they_lie(
     export: Export, num_codes: int, num_open: int
 ) -> None:
-    graph = RankingSession(export(some_vectors(), blocks=BlockSizes(num_codes, num_blocks=20, block_size=4)))
+    graph = RankingSession(
+        export(some_vectors(), blocks=BlockSizes(num_codes, num_blocks=20, block_size=4))
+    )
     history = np.array([[5, 6]])
     every = graph.rank(history, NUM_ITEMS, mask_seen=True)[0][0]
     worst = [int(item) for item in every if item][-num_open:]
