@@ -13,7 +13,6 @@ from benchmarks.rivals import vector_index
 from proofs.search_cost import search
 from proofs.search_cost.rival_cost import rival_cost
 from proofs.search_cost.search import ndcg, recall
-from tests.proofs.search_table import measured_search_rows, told_search_rows
 
 ARE_BEST = [np.array([True, True, False]), np.array([True, False])]
 
@@ -77,7 +76,3 @@ def test_the_end_of_a_failed_programs_errors_is_quoted(tmp_path: Path) -> None:
     write_files(tmp_path)
     with pytest.raises(BenchmarkError, match=r"(?s)no index: .*KeyError"):
         rival_cost(Path(sys.executable), "no index", tmp_path, 0.99)
-
-
-def test_the_table_of_scale_is_that_of_the_record() -> None:
-    assert told_search_rows() == measured_search_rows()
