@@ -80,8 +80,7 @@ def _least(
     best = best_items(table, queries, histories, K)
     pairs = zip(best, queries, strict=True)
     scores = np.array([(table[items] @ query).min() for items, query in pairs], dtype=np.float32)
-    least: NDArray[np.float32] = scores - np.float32(ROUNDING) * np.abs(scores)
-    return least
+    return (scores - ROUNDING * np.abs(scores)).astype(np.float32)
 
 
 def _padded(histories: Sequence[list[int]]) -> NDArray[np.int64]:

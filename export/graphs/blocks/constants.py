@@ -22,6 +22,9 @@ FEW_SHARE = 8
 # Share of the largest product of two tails that an item's estimate includes. Tails rarely point in
 # one direction: at half of it, few items are underestimated.
 TAIL_SHARE = 0.5
+# Numbers of coordinates whose mean and variance a summary has. With all 64 of each, a million items'
+# summaries find as many of the best items, and have 2.7 times the bytes.
+NUM_MEANS, NUM_VARIANCES = 32, 16
 # A block's estimate is the mean of its items' scores and so many standard deviations.
 NUM_DEVIATIONS = 2.0
 
@@ -142,15 +145,19 @@ def _tails(coordinates: NDArray[np.float32], head_size: int) -> NDArray[np.float
 
 def _summaries(blocks: Blocks) -> Constants:
     """Computes codes of the center and of the variances of every block, and their scales."""
-    shape = (len(blocks), blocks.table.shape[1])
-    centers, variances = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    hidden_size = blocks.table.shape[1]
+    centers = np.empty((len(blocks), min(NUM_MEANS, hidden_size)), np.float32)
+    variances = np.empty((len(blocks), min(NUM_VARIANCES, hidden_size)), np.float32)
     for part, coordinates in blocks.coordinates():
-        centers[part], variances[part] = coordinates.mean(axis=1), coordinates.var(axis=1)
+        centers[part] = coordinates[..., : centers.shape[1]].mean(axis=1)
+        variances[part] = coordinates[..., : variances.shape[1]].var(axis=1)
     center_step, variance_step = step_of(centers), step_of(variances)
     codes = codes_of(centers, center_step), codes_of(variances, variance_step)
     factor = NUM_DEVIATIONS / 2 * float(variance_step) / float(center_step)
+    of_queries = blocks.axes.of_queries.astype(np.float32)
     return {
-        "to_coordinates": blocks.axes.of_queries.astype(np.float32),
+        "to_coordinates": of_queries[:, : centers.shape[1]].copy(),
+        "to_first_coordinates": of_queries[:, : variances.shape[1]].copy(),
         "summary_codes": np.hstack(codes).T.copy(),
         "usual_variances": variances.mean(axis=0, dtype=np.float64)[:, None].astype(np.float32),
         "spread_factor": np.array(factor, dtype=np.float32),

@@ -63,13 +63,15 @@ BY_HEADS = """
     estimates_by_block = Reshape(estimates, in_blocks)
     best_of_blocks = ReduceMax<keepdims = 0>(estimates_by_block, last)
 """
-# Step 1 by summaries of the blocks. An item's score is about normally distributed in its block: its
-# mean is the product of query and center, its variance the product of the squares of the query's
-# coordinates and the block's variances. The square root of the variance is replaced by its tangent
-# at the average block's variance, so that one product of codes gives mean and deviation.
+# Step 1 by summaries of the blocks, which have the first coordinates only: those carry most of a
+# score. An item's score is about normally distributed in its block: its mean is the product of query
+# and center, its variance the product of the squares of the query's coordinates and the block's
+# variances. The square root of the variance is replaced by its tangent at the average block's
+# variance, so that one product of codes gives mean and deviation.
 BY_SUMMARIES = """
     coordinates = MatMul(query, to_coordinates)
-    squares = Mul(coordinates, coordinates)
+    first_coordinates = MatMul(query, to_first_coordinates)
+    squares = Mul(first_coordinates, first_coordinates)
     usual_variance = MatMul(squares, usual_variances)
     usual_deviation = Sqrt(usual_variance)
     deviation = Max(usual_deviation, smallest)
