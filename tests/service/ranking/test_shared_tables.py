@@ -1,5 +1,6 @@
 """Constants of a large catalog's graph, which processes map from files of the bundle."""
 
+import ctypes
 import sys
 from pathlib import Path
 
@@ -86,12 +87,13 @@ def test_a_table_of_another_form_is_refused(
 def test_a_table_takes_no_memory_of_the_process_itself(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     export_ranking_graph(summing_encoder(vectors_of(NUM_ITEMS)), path, BlockSizes(8, 64))
+    ctypes.CDLL(None).malloc_trim(0)  # else what the export has freed would be used again
     before = anonymous_bytes()
     student = Student(GraphFile.read(path), num_items=NUM_ITEMS, max_history_length=WINDOW)
     assert len(student.rank(IndexQuery([1, 2], 10))) == 10
     assert student.table().nbytes > 12 * 10**6
-    # 11 MB are the graph's own constants; with a copy of the table there would be 24 MB.
-    assert anonymous_bytes() - before < 17 * 10**6
+    # 28 MB are onnxruntime's and the graph's own; a copy of the table would take 12.8 MB more.
+    assert anonymous_bytes() - before < 35 * 10**6
 
 
 def anonymous_bytes() -> int:
