@@ -3,8 +3,8 @@
 The demo's items are the first items of the large catalog. Every further item is made from one of
 them, which is drawn at random: a random share of the difference of two of its nearest items is
 added to its vector. So the large table has the clusters, the directions and the lengths of the
-trained one, and no vector twice. The student's other weights and the histories of its test users
-are real ones.
+trained one, and nine tenths of the vectors are there once. The student's other weights and the
+histories of its test users are real ones.
 """
 
 from dataclasses import dataclass

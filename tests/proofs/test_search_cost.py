@@ -46,7 +46,8 @@ def test_an_effort_is_as_good_as_its_unseen_items(
 
     def build(table: NDArray[np.float32], path: Path) -> None:
         assert not path.exists()
-        np.save(path.open("wb"), np.arange(1, len(table)))
+        with path.open("wb") as file:
+            np.save(file, np.arange(1, len(table)))
 
     def open_index(path: Path, table: NDArray[np.float32]) -> vector_index.Search:
         items = np.load(path)

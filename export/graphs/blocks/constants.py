@@ -22,8 +22,8 @@ FEW_SHARE = 8
 # Share of the largest product of two tails that an item's estimate includes. Tails rarely point in
 # one direction: at half of it, few items are underestimated.
 TAIL_SHARE = 0.5
-# Numbers of coordinates whose mean and variance a summary has. With all 64 of each, a million items'
-# summaries find as many of the best items, and have 2.7 times the bytes.
+# Numbers of coordinates whose mean and variance a summary has. With all 64 of each, summaries of a
+# million items find as many of the best items, and have 2.7 times the bytes.
 NUM_MEANS, NUM_VARIANCES = 32, 16
 # A block's estimate is the mean of its items' scores and so many standard deviations.
 NUM_DEVIATIONS = 2.0

@@ -64,10 +64,10 @@ BY_HEADS = """
     best_of_blocks = ReduceMax<keepdims = 0>(estimates_by_block, last)
 """
 # Step 1 by summaries of the blocks, which have the first coordinates only: those carry most of a
-# score. An item's score is about normally distributed in its block: its mean is the product of query
-# and center, its variance the product of the squares of the query's coordinates and the block's
-# variances. The square root of the variance is replaced by its tangent at the average block's
-# variance, so that one product of codes gives mean and deviation.
+# score. An item's score is about normally distributed in its block: its mean is the product of
+# query and center, its variance the product of the squares of the query's coordinates and the
+# block's variances. The square root of the variance is replaced by its tangent at the average
+# block's variance, so that one product of codes gives mean and deviation.
 BY_SUMMARIES = """
     coordinates = MatMul(query, to_coordinates)
     first_coordinates = MatMul(query, to_first_coordinates)

@@ -16,13 +16,24 @@ def test_the_trained_items_stay_the_first_ones() -> None:
     assert np.array_equal(enlarged_table(vectors(), 30), vectors()[:30])
 
 
-def test_a_further_item_is_a_trained_one_moved_by_half_the_way_between_two_of_its_nearest() -> None:
+def test_a_further_item_is_a_trained_one_moved_along_the_way_between_two_of_its_nearest() -> None:
     table = enlarged_table(vectors(), 60)
     trained = vectors().astype(np.float64)
-    moves = (trained[:, None] - trained[None]) / 2
+    nearest = np.argsort(-(trained @ trained.T), axis=1, kind="stable")[:, 1:11]
+    ways = trained[:, None] - trained[None]  # [one, other, hidden]
+    lengths = np.maximum((ways**2).sum(axis=-1), 1e-9)
     for made in table[40:].astype(np.float64):
-        differences = np.linalg.norm(trained[:, None, None] + moves[None] - made, axis=-1)
-        parent, one, other = np.unravel_index(differences.argmin(), differences.shape)
-        nearest = np.argsort(-(trained @ trained[parent]), kind="stable")[1:11]
-        assert differences.min() < 1e-5
-        assert one == other or {one, other} <= set(nearest)
+        moves = made - trained
+        shares = np.clip(np.einsum("ph,abh->pab", moves, ways) / lengths, 0, 1)
+        rests = moves[:, None, None] - shares[..., None] * ways
+        distances = np.linalg.norm(rests, axis=-1)
+        found = np.argwhere(distances < 1e-5)
+        assert any(
+            one == other or {one, other} <= set(nearest[parent]) for parent, one, other in found
+        )
+
+
+def test_few_further_items_have_the_vector_of_another_one() -> None:
+    # Only where both neighbours are the same item, a tenth of the time, it is its trained one's.
+    made = enlarged_table(vectors(), 1_040)[40:]
+    assert len(np.unique(made, axis=0)) > 800
