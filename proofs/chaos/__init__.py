@@ -93,7 +93,12 @@ def _latency_figures(row: Row) -> Iterator[Figure]:
     normal = _p99([each for each in answers if each.due < row.began])
     during = _p99([each for each in answers if row.began <= each.due < row.ended])
     yield Figure(f"{name}: normal p99", "ms", normal)
-    yield Figure(f"{name}: p99 in the fault", "ms", during, at_most=min(normal, _MAX_NORMAL_MS) + _MAX_EXTRA_MS)
+    yield Figure(
+        f"{name}: p99 in the fault",
+        "ms",
+        during,
+        at_most=min(normal, _MAX_NORMAL_MS) + _MAX_EXTRA_MS,
+    )
     late = max((s for due, s in row.load.lateness if row.began <= due < row.ended), default=0)
     yield Figure(f"{name}: this process itself late by at most", "ms", late * 1000)
     errors = sum(each.status >= 500 for each in answers)

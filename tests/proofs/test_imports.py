@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from proofs.imports import NUM_HISTORIES, TIE, Answers, figures, write_data
+from proofs.fixtures.agreement import TIE
+from proofs.imports import NUM_HISTORIES, Answers, figures, write_data
 from training.data.catalog import Catalog
 from training.data.row_order import order_by_user
 
