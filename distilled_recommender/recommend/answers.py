@@ -51,7 +51,11 @@ class QueryOptions:
 
 
 class Answering:
-    """Callable that maps a table of histories to one with recommendations, by one loaded bundle."""
+    """Callable that maps a table of histories to one with recommendations, by one loaded bundle.
+
+    Attributes:
+        num_added: number of live items that were added and that the bundle can rank.
+    """
 
     def __init__(
         self, bundle: Path, question: QueryOptions, live_items: LiveItems = NO_LIVE_ITEMS
@@ -69,6 +73,7 @@ class Answering:
         """
         whole = load_recommender(bundle, question.k)
         self._recommender = whole.with_changes(live_items.added, live_items.edits)
+        self.num_added = sum(map(whole.can_add, live_items.added.values()))
         self._question = question
         try:
             self._recommender.catalog.filters.check(question.allow, question.deny)

@@ -5,9 +5,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 
 import orjson
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from distilled_recommender.recommend.parts import replace_file
 from service.errors import ItemStoreUnavailableError
@@ -16,6 +17,8 @@ from service.stores.items.edits import ItemEdit
 from service.stores.items.protocol import AddedItem
 from service.stores.opening import open_edit_store, open_item_store
 from training.errors import ConfigError
+
+_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -52,25 +55,28 @@ class LiveItems:
 NO_LIVE_ITEMS = LiveItems()
 
 
-def kept_live_items(path: Path) -> LiveItems:
-    """Returns the live items that the file `path` keeps; makes it from the store if it is missing.
+def kept_or_present(path: Path) -> LiveItems:
+    """Returns the live items that the file `path` keeps, or those of the store if it is missing.
 
     So a run that goes on has the items that it began with.
 
     Raises:
         ConfigError: the store does not answer, or a setting of the service is wrong.
     """
+    return LiveItems.from_json(path.read_bytes()) if path.exists() else asyncio.run(_read())
+
+
+def keep(items: LiveItems, path: Path) -> None:
+    """Writes live items to the file `path`, if it is missing."""
     if not path.exists():
-        content = asyncio.run(_read()).to_json()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, lambda unfinished: unfinished.write_bytes(content))
-    return LiveItems.from_json(path.read_bytes())
+        replace_file(path, lambda unfinished: unfinished.write_bytes(items.to_json()))
 
 
 async def _read() -> LiveItems:
     """Reads all items from the stores that the settings of the service name."""
     try:
-        settings = Settings()
+        # No session is read, so the secret of the service is not needed.
+        settings = Settings(session_secret=SecretStr(token_hex(_SECRET_BYTES)))
     except ValidationError as error:
         found = "; ".join(each["msg"] for each in error.errors())
         raise ConfigError(f"--live-items: the service's settings are wrong: {found}") from None

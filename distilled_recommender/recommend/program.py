@@ -15,7 +15,8 @@ from distilled_recommender.recommend.answers import ANSWERS, HISTORY, Answering,
 from distilled_recommender.recommend.live_items import (
     NO_LIVE_ITEMS,
     LiveItems,
-    kept_live_items,
+    keep,
+    kept_or_present,
 )
 from distilled_recommender.recommend.parts import Parts
 from distilled_recommender.recommend.workers import Task, answered
@@ -77,9 +78,17 @@ def command(
         num_rows = file.metadata.num_rows
         version = load_bundle(bundle).manifest.model_version
         parts = Parts(out)
-        live = kept_live_items(parts.folder / "live-items.json") if live_items else NO_LIVE_ITEMS
-        Answering(bundle, question, live)  # refuses a wrong bundle or filter before workers start
+        kept = parts.folder / "live-items.json"
+        live = kept_or_present(kept) if live_items else NO_LIVE_ITEMS
+        # Refuses a wrong bundle or filter before workers start, and before anything is kept.
+        answering = Answering(bundle, question, live)
         parts.open(_stamp(histories, file, version, question, live))
+        if live_items:
+            keep(live, kept)
+            say(
+                f"live items: {answering.num_added:,} of {len(live.added):,} added ones that fit "
+                f"this bundle, {len(live.edits):,} edits"
+            )
         numbers = range(-(-num_rows // PART_ROWS))
         num_workers = workers or len(os.sched_getaffinity(0))
         with ProgressBar("recommending", num_rows, "history") as bar:

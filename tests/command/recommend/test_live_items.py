@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from anyio.to_thread import run_sync as in_thread
 
-from distilled_recommender.recommend.live_items import LiveItems, kept_live_items
+from distilled_recommender.recommend.live_items import LiveItems, keep, kept_or_present
 from distilled_recommender.recommend.parts import Parts
 from export.contract.bundle import Item
 from service.app import create_app
@@ -110,8 +110,8 @@ def test_a_run_that_goes_on_has_the_items_that_it_began_with(tmp_path: Path) -> 
 
 def test_items_are_the_same_after_they_were_kept(tmp_path: Path) -> None:
     items = LiveItems({"new": NEW}, {"260": ItemEdit("260", title="Krieg der Sterne")})
-    (tmp_path / "kept.json").write_bytes(items.to_json())
-    assert kept_live_items(tmp_path / "kept.json") == items
+    keep(items, tmp_path / "kept.json")
+    assert kept_or_present(tmp_path / "kept.json") == items
     assert items.fingerprint != LiveItems({"new": NEW}).fingerprint
 
 
@@ -119,11 +119,31 @@ def test_a_store_that_does_not_answer_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
-    monkeypatch.setenv("SESSION_SECRET", "s" * 32)
     histories = films(tmp_path / "in.parquet", 3)
     assert run(BUNDLE, histories, tmp_path / "out.parquet", "--live-items") == 2
     assert "--live-items: " in capsys.readouterr().err
     assert not (tmp_path / "out.parquet").exists()
+
+
+@pytest.mark.usefixtures("items_path")
+def test_a_run_that_was_refused_keeps_no_items(tmp_path: Path) -> None:
+    histories, out = films(tmp_path / "in.parquet", 3), tmp_path / "out.parquet"
+    assert run(BUNDLE, histories, out, "--live-items", "--allow", "shelf=front") == 2
+    assert not Parts(out).folder.exists()
+
+
+@pytest.mark.usefixtures("items_path")
+def test_the_number_of_live_items_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.parquet"
+    other_size = AddedItem(Item("odd", "Odd"), np.ones(4, "<f4").tobytes())
+    items = LiveItems({"new": NEW, "odd": other_size}, {"260": ItemEdit("260", hidden=True)})
+    Parts(out).folder.mkdir()
+    keep(items, Parts(out).folder / "live-items.json")
+    assert run(BUNDLE, films(tmp_path / "in.parquet", 3), out, "--live-items") == 0
+    told = "live items: 1 of 2 added ones that fit this bundle, 1 edits"
+    assert told in capsys.readouterr().out
 
 
 def test_a_wrong_setting_of_the_service_is_told(

@@ -36,6 +36,11 @@ _USER_AND_PASSWORD = re.compile(r"://(.*)@")
 _PASSWORDS = re.compile(r"password=([^&\s]*)")
 _PARTS = re.compile(r"[/?#@:]")
 _SHORTEST = 3  # characters of a part of a password that is hidden
+_ROWS_OF_TYPES = "1000000"
+"""Rows from which SQLite's driver takes the types of a query's columns, as it reads them at once.
+
+Columns of SQLite have no type of their own, and one may be NULL in all of the first rows.
+"""
 
 
 @contextmanager
@@ -80,10 +85,12 @@ def _save_results(sql: SqlConfig, folder: Path, say: Say | None) -> Mapping[str,
     paths = {name: folder / f"{name}.parquet" for name, query in queries.items() if query}
     with _errors_of_driver(sql.address_variable, address, "cannot be opened"):
         connection = _connect(sql.address_variable, address)
+    is_sqlite = address.startswith(_SQLITE)
+    options = {"adbc.sqlite.query.batch_rows": _ROWS_OF_TYPES} if is_sqlite else {}
     try:
         for name, path in paths.items():
             with _errors_of_driver(f"data.sql.{name}", address, "the query fails"):
-                num_rows = _save_result(connection, str(queries[name]), path)
+                num_rows = _save_result(connection, str(queries[name]), path, options)
             if say:
                 say(f"data.sql.{name}: {num_rows:,} rows")
     finally:
@@ -119,22 +126,25 @@ def _connect(variable: str, address: str) -> Any:
         ) from None
 
 
-def _save_result(connection: Any, query: str, path: Path) -> int:
-    """Writes the rows of a query to a Parquet file, batch by batch; returns their number."""
+def _save_result(connection: Any, query: str, path: Path, options: Mapping[str, str]) -> int:
+    """Writes the rows of a query to a Parquet file, batch by batch; returns their number.
+
+    `options`: settings of the driver for a query, by name.
+    """
     num_rows = 0
-    with connection.cursor() as cursor:
+    with connection.cursor(adbc_stmt_kwargs=dict(options)) as cursor:
         cursor.execute(query)
         batches = cursor.fetch_record_batch()
         with pq.ParquetWriter(path, batches.schema) as writer:
             for table in _tables(batches):
                 with temporary_space(table.nbytes):
-                    writer.write_table(table)
+                    writer.write_table(table, row_group_size=ROWS_A_BATCH)
                 num_rows += table.num_rows
     return num_rows
 
 
 def _tables(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """Yields the rows of `batches`, which drivers may make small, in groups of `ROWS_A_BATCH`."""
+    """Yields the rows of `batches`, which may be small, at least `ROWS_A_BATCH` at once."""
     waiting: list[pa.RecordBatch] = []
     num_rows = 0
     for batch in batches:
@@ -143,7 +153,8 @@ def _tables(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
         if num_rows >= ROWS_A_BATCH:
             yield pa.Table.from_batches(waiting, batches.schema)
             waiting, num_rows = [], 0
-    yield pa.Table.from_batches(waiting, batches.schema)
+    if waiting:
+        yield pa.Table.from_batches(waiting, batches.schema)
 
 
 @contextmanager

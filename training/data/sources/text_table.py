@@ -111,7 +111,10 @@ def _read_file(file: TableFile, required: Sequence[str], optional: Sequence[str]
             raise DataError(
                 f"{file.path}: missing columns: {', '.join(absent)}; there are: {', '.join(names)}"
             )
-        return [name for name in names if is_wanted(name)]
+        wanted = [name for name in names if is_wanted(name)]
+        if twice := next((name for name in wanted if wanted.count(name) > 1), None):
+            raise DataError(f"{file.path}: column {twice!r} occurs twice")
+        return wanted
 
     for rows, bytes_read in _READERS[file.path.suffix.lower()](file.path, select):
         constants = {

@@ -96,13 +96,14 @@ def test_a_result_is_kept_in_groups_of_rows_however_small_its_batches(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop([("ann", "8", time) for time in range(5_000)])
-    monkeypatch.setattr(sql_source, "ROWS_A_BATCH", 2_000)  # the driver gives 1,024 at once
+    monkeypatch.setattr(sql_source, "ROWS_A_BATCH", 2_000)
+    monkeypatch.setattr(sql_source, "_ROWS_OF_TYPES", "1000")  # which the driver gives at once
 
     assert read_source(config()).timestamps is not None
     with with_tables(config()) as tables:
         written = pq.ParquetFile(tables.interactions)
         groups = [written.metadata.row_group(n).num_rows for n in range(written.num_row_groups)]
-        assert groups == [2_048, 2_048, 904]
+        assert groups == [2_000, 2_000, 1_000]
 
 
 @pytest.mark.parametrize(
@@ -150,10 +151,25 @@ def test_a_query_that_gives_no_interactions_is_refused(
         read_source(config(query))
 
 
-def test_a_column_whose_type_changes_far_down_is_refused(shop: Shop) -> None:
+def test_a_column_without_values_in_the_first_rows_has_the_type_of_the_others(shop: Shop) -> None:
+    shop([*((1, "8", time) for time in range(2_000)), ("ann", "8", 1)])
+    raw = read_source(config("SELECT user_id, item_id, timestamp FROM sales"))
+    assert list(raw.user_ids) == ["1", "ann"]
+
+
+def test_a_column_whose_type_changes_far_down_is_refused(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.data.sources.sql._ROWS_OF_TYPES", "1000")
     shop([*((1, "8", time) for time in range(2_000)), ("ann", "8", 1)])
     with pytest.raises(DataError, match=r"^data\.sql\.interactions: .*Type mismatch in column 0"):
         read_source(config("SELECT user_id, item_id, timestamp FROM sales"))
+
+
+def test_a_column_that_occurs_twice_is_told(shop: Shop) -> None:
+    shop([("ann", "8", 1)])
+    with pytest.raises(DataError, match=r"^data\.sql\.interactions: column 'item_id' occurs twice"):
+        read_source(config("SELECT user_id, item_id, item_id, timestamp FROM sales"))
 
 
 def test_an_address_that_is_not_set_is_told_by_its_variable() -> None:
