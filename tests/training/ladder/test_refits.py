@@ -46,6 +46,7 @@ def test_both_protocols_stand_in_the_report_and_the_refitted_one_in_the_headline
         "## By stratum",
         "## What was not shown",
         "## How well each ranked before it was refitted",
+        "## What each part was worth before",
         "## What was chosen",
         "## How it was made",
     ]

@@ -6,7 +6,7 @@ from training.data.dataset import Protocol, Split
 from training.evaluation.row_names import COLD_ROW
 from training.ladder.report.cold_targets import cold_targets
 from training.ladder.report.comparisons import against_others, between_teachers
-from training.ladder.report.parts import negative_results, papers_comparison, parts
+from training.ladder.report.parts import negative_results, papers_comparison, parts, parts_before
 from training.ladder.report.strata import by_stratum
 from training.ladder.report.summary import summary
 from training.ladder.report.tables import as_table, figure_of
@@ -61,6 +61,7 @@ def as_report(
         negative_results(lines, figures),
         "## How well each ranked before it was refitted" if before else "",
         *_rankers_tables(before, figures),
+        parts_before(before, figures),
         "## What was chosen",
         _choices_table(before or lines),
         "## How it was made",

@@ -34,6 +34,17 @@ def parts(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
     return "\n\n".join(sections)
 
 
+def parts_before(lines: Sequence[Measured], figures: Figures) -> str:
+    """Returns the report's section on what each part was worth before students were refitted.
+
+    Returns "" if no two of `lines`, which are not refitted, can be compared.
+    """
+    if not lines or not has_part_gains(lines, figures):
+        return ""
+    tables = (_gains_table(student, lines, figures) for student in students_of(lines))
+    return "\n\n".join(["## What each part was worth before", *tables])
+
+
 def _gains_table(student: str, lines: Sequence[Measured], figures: Figures) -> str:
     cells = [
         [
