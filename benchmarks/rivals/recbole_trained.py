@@ -32,6 +32,7 @@ from recbole.utils import get_model, get_trainer, init_seed
 LIST_LENGTH = 20
 NUM_TIMED = 200
 DATASET = "data"
+EPOCHS = "epochs.txt"  # number of epochs up to the best one
 
 
 def write_inter(table: pd.DataFrame, out: Path) -> None:
@@ -47,7 +48,7 @@ def write_inter(table: pd.DataFrame, out: Path) -> None:
 
 
 def train(options: argparse.Namespace, checkpoint: Path) -> None:
-    """Trains the model and saves its best epoch as `checkpoint`."""
+    """Trains the model, and saves its best epoch as `checkpoint` and that epoch's number."""
     config = Config(
         model=options.model,
         dataset=DATASET,
@@ -67,16 +68,24 @@ def train(options: argparse.Namespace, checkpoint: Path) -> None:
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     unfinished = checkpoint.with_suffix(".unfinished")
     trainer.saved_model_file = str(unfinished)
-    trainer.fit(training, validation, saved=True, show_progress=False)
+    scores: list[float] = []  # of validation, after each epoch
+    trainer.fit(
+        training,
+        validation,
+        saved=True,
+        show_progress=False,
+        callback_fn=lambda _, score: scores.append(score),
+    )
+    checkpoint.with_name(EPOCHS).write_text(str(1 + int(np.argmax(scores))))
     unfinished.rename(checkpoint)
 
 
-def load(checkpoint: Path) -> tuple[Any, Any, int]:
-    """Returns a checkpoint's model and dataset, as RecBole loads them, and its number of epochs."""
+def load(checkpoint: Path) -> tuple[Any, Any]:
+    """Returns a checkpoint's model and dataset, as RecBole loads them."""
     # The file has RecBole's settings as a Python object, which torch loads only with this variable.
     os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
     _, model, dataset, *_ = load_data_and_model(str(checkpoint))
-    return model.eval(), dataset, torch.load(checkpoint)["epoch"] + 1
+    return model.eval(), dataset
 
 
 @torch.no_grad()
@@ -108,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not checkpoint.exists():
         write_inter(pd.read_csv(options.training, dtype=text), options.out)
         train(options, checkpoint)
-    model, dataset, epochs = load(checkpoint)
+    model, dataset = load(checkpoint)
     histories = pd.read_csv(options.histories, dtype=text).groupby("user_id", sort=False)["item_id"]
     answers, milliseconds = [], []
     for _, item_ids in histories:
@@ -121,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         items=np.array([items for items, _ in answers], dtype=str),
         scores=np.array([scores for _, scores in answers]),
         milliseconds=np.array(milliseconds[:NUM_TIMED]),
-        epochs=epochs,
+        epochs=int((options.out / EPOCHS).read_text()),
     )
 
 

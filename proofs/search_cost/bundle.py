@@ -28,7 +28,9 @@ def build(work: Path, files: CatalogFiles) -> None:
     """Exports the student's graphs with the search that `export` chooses, and saves the bundle."""
     began = time.process_time()
     student = student_of(files, work)
-    encoder = encoder_of(student, torch.from_numpy(np.load(files.table, mmap_mode="c")))
+    encoder = encoder_of(
+        student, torch.from_numpy(np.load(files.table, mmap_mode="c", allow_pickle=False))
+    )
     with TemporaryDirectory(dir=files.folder) as name:
         model, common_case = Path(name) / "model.onnx", Path(name) / "plain.onnx"
         histories = [np.array(each) for each in files.histories()]

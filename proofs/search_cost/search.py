@@ -50,7 +50,10 @@ def our_cost(files: CatalogFiles) -> Cost:
     told = json.loads(lines[-1])
     built = json.loads(files.built.read_text())
     table = np.load(files.table, mmap_mode="r", allow_pickle=False)
-    queries, least = np.load(files.queries), np.load(files.least)
+    queries, least = (
+        np.load(files.queries, allow_pickle=False),
+        np.load(files.least, allow_pickle=False),
+    )
     are_best = [
         table[items] @ query >= low
         for items, query, low in zip(told["lists"], queries, least, strict=True)

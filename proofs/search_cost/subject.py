@@ -57,9 +57,10 @@ def make_files(work: Path, num_items: int, folder: Path) -> CatalogFiles:
     table = np.lib.format.open_memmap(files.table, "w+", dtype=np.float32, shape=shape)
     fill_enlarged(table[1:], vectors[1:])
     queries = _queries(student, histories)
-    np.save(files.queries, queries)
-    np.save(files.least, _least(table, queries, [np.array(each) for each in histories]))
-    np.save(files.seen, _padded(histories))
+    np.save(files.queries, queries, allow_pickle=False)
+    least = _least(table, queries, [np.array(each) for each in histories])
+    np.save(files.least, least, allow_pickle=False)
+    np.save(files.seen, _padded(histories), allow_pickle=False)
     return files
 
 
