@@ -173,8 +173,9 @@ class OneWriteCycle(RequestResponseCycle):
             return
         self._head = None
         self.response_started = self.response_complete = True
-        self.transport.write(problem(HTTPStatus.SERVICE_UNAVAILABLE, str(LeavingError()), 1))
-        self.transport.close()
+        if not self.disconnected:
+            self.transport.write(problem(HTTPStatus.SERVICE_UNAVAILABLE, str(LeavingError()), 1))
+            self.transport.close()
 
     def _whole(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bytes | None:
         """Returns the bytes of the answer that consists of `head` and the body in `message`.

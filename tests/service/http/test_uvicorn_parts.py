@@ -171,17 +171,24 @@ async def test_a_connection_that_the_server_does_not_pause_is_read_when_its_hold
     assert transport.is_read
 
 
-async def test_a_request_that_a_stopping_server_gives_up_is_to_be_sent_again() -> None:
+@pytest.mark.parametrize("has_left", [False, True])
+async def test_a_request_that_a_stopping_server_gives_up_is_to_be_sent_again(
+    *, has_left: bool
+) -> None:
     async def app(*_: Any) -> None:
         await asyncio.Event().wait()
 
     cycle, transport = cycle_of(OneWriteCycle)
     task = asyncio.create_task(cycle.run_asgi(app))
     await asyncio.sleep(0)
+    cycle.disconnected = has_left
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
     answer = b"".join(transport.written)
-    assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
-    assert b"\r\nretry-after: 1\r\n" in answer
-    assert transport.is_closed
+    if has_left:
+        assert answer == b""
+    else:
+        assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert b"\r\nretry-after: 1\r\n" in answer
+        assert transport.is_closed
