@@ -61,9 +61,15 @@ def kept_or_present(path: Path) -> LiveItems:
     So a run that goes on has the items that it began with.
 
     Raises:
-        ConfigError: the store does not answer, or a setting of the service is wrong.
+        ConfigError: the file is damaged, the store does not answer, or a setting of the service is
+            wrong.
     """
-    return LiveItems.from_json(path.read_bytes()) if path.exists() else asyncio.run(_read())
+    if not path.exists():
+        return asyncio.run(_read())
+    try:
+        return LiveItems.from_json(path.read_bytes())
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: damaged ({error}); remove its folder to begin anew") from None
 
 
 def keep(items: LiveItems, path: Path) -> None:

@@ -18,6 +18,7 @@ from service.stores.items.edits import ItemEdit
 from service.stores.items.protocol import AddedItem
 from service.stores.opening import open_item_store
 from tests.command.recommend.test_recommend import BUNDLE, films, run
+from training.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -113,6 +114,13 @@ def test_items_are_the_same_after_they_were_kept(tmp_path: Path) -> None:
     keep(items, tmp_path / "kept.json")
     assert kept_or_present(tmp_path / "kept.json") == items
     assert items.fingerprint != LiveItems({"new": NEW}).fingerprint
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"added": [{}], "edits": []}'])
+def test_damaged_kept_items_are_told(content: str, tmp_path: Path) -> None:
+    (tmp_path / "kept.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"kept\.json: damaged"):
+        kept_or_present(tmp_path / "kept.json")
 
 
 def test_a_store_that_does_not_answer_is_told(
