@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import nats
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy
@@ -124,10 +125,15 @@ async def replay(visits: Sequence[Visit], stack: Stack, kills: int, clients: int
             await asyncio.sleep(_RETRY_SECONDS)
         await asyncio.to_thread(stack.kill, name)
         say(f"killed {name} after {progress.acknowledged:,} of {total:,} clicks")
-    await asyncio.gather(*publishing)
+    for client in await asyncio.gather(*publishing):
+        while not client.is_connected:  # closing is cancelled while a client connects again
+            await asyncio.sleep(_RETRY_SECONDS)
+        await client.close()
 
 
-async def _publish_visits(visits: Sequence[Visit], url: str, seed: int, progress: Progress) -> None:
+async def _publish_visits(
+    visits: Sequence[Visit], url: str, seed: int, progress: Progress
+) -> Client:
     """Publishes the clicks of visits, each until it is acknowledged, and erases some visits."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     client = await nats.connect(
@@ -143,7 +149,7 @@ async def _publish_visits(visits: Sequence[Visit], url: str, seed: int, progress
             progress.count()
         if visit.is_erased:
             await _until_stored(stream, {"kind": "tombstone", "session_id": visit.session_id})
-    await client.close()
+    return client
 
 
 async def _until_stored(stream: JetStreamContext, message: object) -> None:
