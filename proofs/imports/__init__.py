@@ -11,18 +11,21 @@ python -m proofs imports --rectools .venv/witness/bin/python --recbole .venv/rec
     rectools[torch]>=0.19,<0.20  onnx  onnxscript
     recbole==1.2.1  numpy<2  pandas<2.3  setuptools<80  onnx
 
-RecBole's default is up to 300 epochs, many hours of a CPU; `--recbole-epochs` sets another number.
-Models that are trained already, in the folder `--work`, are not trained again, but asked and
-imported anew. So a second run measures without the training beside it.
+RecBole's default is up to 300 epochs, ended by ten without a better validation: hours of a core on
+all of MovieLens. `--last N` trains every model on the last N interactions of each user alone, which
+takes minutes with all defaults kept; `--recbole-epochs` sets another number of epochs. Models that
+are trained already, in the folder `--work`, are not trained again, but asked and imported anew. So
+a second run measures without the training beside it.
 """
 
 import csv
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -96,6 +99,9 @@ def prove(
     recbole_epochs: Annotated[
         int | None, Parameter(help="Epochs of RecBole, instead of its default.")
     ] = None,
+    last: Annotated[
+        int | None, Parameter(help="Interactions of each user to train on, the last; or all.")
+    ] = None,
     models: Annotated[
         tuple[str, ...], Parameter(consume_multiple=1, help="Models to import; all by default.")
     ] = tuple(MODELS),
@@ -104,7 +110,7 @@ def prove(
     pythons = {"rectools": rectools.absolute(), "recbole": recbole.absolute()}
     options = {"recbole": [] if recbole_epochs is None else ["--epochs", str(recbole_epochs)]}
     work = work.absolute()
-    histories = write_data(read_movielens(), work)
+    histories = write_data(read_movielens(), work, last)
     for name in models:
         model, folder = MODELS[name], work / name.replace(" ", "-").lower()
         python = pythons[model.library]
@@ -114,32 +120,48 @@ def prove(
         yield from figures(name, answers, served(folder / "bundle", histories))
 
 
-def write_data(raw: RawData, folder: Path) -> dict[str, list[str]]:
+def write_data(raw: RawData, folder: Path, last: int | None = None) -> dict[str, list[str]]:
     """Writes the tables that the libraries read; returns the histories, item ids by user.
 
-    Training has all interactions but each user's last. Of each user, two histories are asked: the
-    training interactions, and a random part from their beginning.
+    Training has all interactions but each user's last, or the `last` ones of these. Of each user,
+    two histories are asked: all interactions but the last, and a random part from their beginning.
+    They have only items of the training, for others are unknown to a library.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ids, random = raw.catalog.item_ids, np.random.default_rng(0)
-    training: Rows = []
-    histories: dict[str, list[str]] = {}
-    for user, user_id in enumerate(raw.user_ids):
-        rows = raw.item_indices[raw.user_offsets[user] : raw.user_offsets[user + 1] - 1]
-        items = [ids[index - 1] for index in rows]
-        training += [(user_id, item_id, place) for place, item_id in enumerate(items)]
-        for length in (len(items), int(random.integers(1, len(items)))):
-            if len(histories) < NUM_HISTORIES:
-                histories[f"h{len(histories)}"] = items[: min(length, LONGEST)]
-    asked = [
-        (user, item_id, place)
-        for user, items in histories.items()
+    indices = np.split(raw.item_indices, raw.user_offsets[1:-1])
+    users = {
+        user_id: [raw.catalog.item_ids[index - 1] for index in rows[:-1]]
+        for user_id, rows in zip(raw.user_ids, indices, strict=True)
+    }
+    training = [row for row in _rows(users) if last is None or row[2] >= len(users[row[0]]) - last]
+    histories = _asked(users, known={item_id for _, item_id, _ in training})
+    _write(folder / "training.csv", COLUMNS, training)
+    _write(folder / "histories.csv", COLUMNS, _rows(histories))
+    titles = zip(raw.catalog.item_ids, raw.catalog.titles, strict=True)
+    _write(folder / "items.csv", ("item_id", "title"), titles)
+    return histories
+
+
+def _asked(users: Mapping[str, Sequence[str]], known: Set[str]) -> dict[str, list[str]]:
+    """Returns the first histories to ask: of each user, the whole and a random beginning."""
+    random = np.random.default_rng(0)
+    cuts = (
+        items[:length]
+        for items in users.values()
+        for length in (len(items), int(random.integers(1, len(items))))
+    )
+    asked = ([item_id for item_id in items if item_id in known][:LONGEST] for items in cuts)
+    return {
+        f"h{place}": items for place, items in enumerate(islice(filter(None, asked), NUM_HISTORIES))
+    }
+
+
+def _rows(users: Mapping[str, Sequence[str]]) -> Rows:
+    return [
+        (user_id, item_id, place)
+        for user_id, items in users.items()
         for place, item_id in enumerate(items)
     ]
-    _write(folder / "training.csv", COLUMNS, training)
-    _write(folder / "histories.csv", COLUMNS, asked)
-    _write(folder / "items.csv", ("item_id", "title"), zip(ids, raw.catalog.titles, strict=True))
-    return histories
 
 
 def _write(path: Path, header: Sequence[str], rows: Any) -> None:

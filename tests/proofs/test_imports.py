@@ -60,3 +60,16 @@ def test_the_last_interaction_of_a_user_is_neither_trained_nor_asked(tmp_path: P
     assert (tmp_path / "training.csv").read_text().split() == [
         *("user_id,item_id,position", "u,a,0", "u,b,1")
     ]
+
+
+def test_models_may_be_trained_on_the_last_interactions_and_are_asked_about_known_items(
+    tmp_path: Path,
+) -> None:
+    catalog = Catalog(("a", "b", "c", "d"), ("A", "B", "C", "D"), ({}, {}, {}, {}))
+    raw = order_by_user(
+        "test", catalog, ["u"] * 4, np.array([1, 2, 3, 4]), positions=np.array([1, 2, 3, 4])
+    )
+    histories = write_data(raw, tmp_path, last=2)
+
+    assert histories["h0"] == ["b", "c"]
+    assert (tmp_path / "training.csv").read_text().split()[1:] == ["u,b,1", "u,c,2"]
