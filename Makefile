@@ -26,8 +26,8 @@ DEV := .venv/dev
 PEERS := .venv/peers
 WITNESS := .venv/witness
 RECBOLE := .venv/recbole
-# How long `make imports` trains RecBole's models; empty stands for its default, up to 300 epochs.
-EPOCHS ?=
+# How many of each user's last interactions `make imports` trains on; empty: all (RecBole: ten hours).
+LAST ?= 20
 INDICES := .venv/indices
 # The model that `make witness` trains: SASRec or eSASRec.
 MODEL ?= SASRec
@@ -90,8 +90,8 @@ witness: $(DEV)/ready $(WITNESS)/ready  ## RecTools' MODEL (SASRec, eSASRec) on 
 	$(WITNESS)/bin/python -W ignore -m benchmarks.rivals.rectools_ranker $(WORK)/$(NAME)/dataset $(WORK)/$(NAME)/witness.npz --model $(MODEL)
 	$(DEV)/bin/python -m training.ladder.witness $(CONFIG) $(WORK)/$(NAME)/witness.npz --work $(WORK)
 
-imports: $(DEV)/ready $(WITNESS)/ready $(RECBOLE)/ready  ## models that RecTools and RecBole train on MovieLens, imported, served, compared (hours, but for EPOCHS=1)
-	$(DEV)/bin/python -m proofs imports --rectools $(WITNESS)/bin/python --recbole $(RECBOLE)/bin/python $(if $(EPOCHS),--recbole-epochs $(EPOCHS))
+imports: $(DEV)/ready $(WITNESS)/ready $(RECBOLE)/ready  ## models that RecTools and RecBole train on MovieLens, imported, served, compared (about an hour)
+	$(DEV)/bin/python -m proofs imports --rectools $(WITNESS)/bin/python --recbole $(RECBOLE)/bin/python $(if $(LAST),--last $(LAST))
 
 serve: $(DEMO)/ready  ## the bundle of NAME
 	$(IN_DEMO) serve $(WORK)/$(NAME)/bundle --host $(HOST) --port $(PORT)
