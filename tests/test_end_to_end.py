@@ -14,6 +14,10 @@ from starlette.testclient import TestClient
 from distilled_recommender import app
 from service.app import create_app
 from service.settings import Settings
+from tests.exported_once import exported_once
+from tests.smollm2 import loaded_from, smollm2_path
+
+__all__ = ["exported_once", "smollm2_path"]  # fixtures
 
 ROOT = Path(__file__).parents[1]
 FRUITS = ("Apple", "Banana", "Cherry", "Date", "Elderberry", "Fig", "Grape", "Honeydew")
@@ -31,14 +35,14 @@ SMALLER = {
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(tmp_path_factory: pytest.TempPathFactory, smollm2_path: Path) -> Path:
     """A bundle made by README's commands, from customers who buy fruits in a fixed order."""
     folder = tmp_path_factory.mktemp("shop")
     copy, stages, serve = readme_commands()
     write_shop(folder / "data")
     make_smaller_copy(copy, folder)
     (served,) = programs_of(serve)
-    with chdir(folder):
+    with chdir(folder), loaded_from(smollm2_path):
         for arguments in programs_of(stages):
             assert app.main(arguments) == 0, arguments
     assert served[:2] == ["serve", "work/shop/bundle"]

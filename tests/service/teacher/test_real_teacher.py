@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from service.settings import Settings
+from tests.smollm2 import smollm2_path
 from training import teach
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
@@ -23,6 +24,8 @@ from training.data.storage import save_dataset
 
 if TYPE_CHECKING:
     from tests.service.conftest import Connect
+
+__all__ = ["smollm2_path"]  # a fixture
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -66,7 +69,7 @@ class TeacherProcess:
 
 
 @pytest.fixture(scope="module")
-def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def experiment(tmp_path_factory: pytest.TempPathFactory, smollm2_path: Path) -> Path:
     """SmolLM2 has read eight walks round the ring."""
     folder = tmp_path_factory.mktemp("slow-path")
     prepared = folder / "work" / "ring" / "dataset"
@@ -74,13 +77,13 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_dataset(ring_dataset(), prepared)
     path = folder / "ring.toml"
     path.write_text(
-        """
+        f"""
         name = "ring"
         [data]
         source = "movielens"
         [teacher]
         kind = "retrieval"
-        model = "smollm2"
+        model = "{smollm2_path}"
         precision = "float32"
         projection_size = 8
         epochs = 1

@@ -20,6 +20,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from tests.smollm2 import smollm2_path
 from tests.training.slow_log import SlowLog
 from training import teach
 from training.data.dataset import Dataset
@@ -28,8 +29,10 @@ from training.knowledge import Knowledge, load_knowledge
 from training.settings.experiment import Experiment, load_experiment
 from training.teacher.live.backends import load_live_teacher
 from training.teacher.live.teacher import LiveTeacher
-from training.teacher.llm.language_model import PACKAGED_MODEL, LanguageModel, load_language_model
+from training.teacher.llm.language_model import LanguageModel, load_language_model
 from training.workplace import Workplace, knowledge_folder
+
+__all__ = ["smollm2_path"]  # a fixture for all tests below
 
 START, END = "<s>", "</s>"
 
@@ -67,16 +70,6 @@ def prepared(
 def taught(prepared: Callable[[str], Path]) -> Path:
     """The experiment file of a tiny retrieval teacher that has taught."""
     return run_teach(prepared('kind = "retrieval"'))
-
-
-@pytest.fixture(scope="session")
-def smollm2_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the real SmolLM2, since loading it from its package takes fifteen seconds."""
-    folder = tmp_path_factory.mktemp("llm") / "smollm2"
-    model = load_language_model(PACKAGED_MODEL)
-    model.causal.save_pretrained(folder)  # a quantised model would refuse
-    model.tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(params=["retrieval", "generative", "titles"])
