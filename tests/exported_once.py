@@ -1,6 +1,8 @@
 """Stores what torch's exporter makes of an encoder, so that a run of the tests makes it once.
 
-Torch needs three seconds for an encoder, and most tests that export have the same students.
+Torch needs three seconds for an encoder, and most tests that export have the same students. To
+compare its graphs with it after a thousand random histories takes as long, so here they are fewer;
+tests/export/test_parity.py compares after all of them.
 """
 
 import hashlib
@@ -16,9 +18,12 @@ import onnx
 import pytest
 from torch import Tensor
 
+from export.freeze import export_graphs
 from export.graphs import encoder, query_encoder
 from tests.run_folder import run_folder
 from training.students.student import Student
+
+NUM_RANDOM_HISTORIES = 20
 
 Export = Callable[[Student, Tensor], onnx.GraphProto]
 EXPORTS: dict[str, Export] = {
@@ -68,12 +73,16 @@ def _stored(folder: Path, name: str, make: Export) -> Export:
 
 @pytest.fixture(scope="session", autouse=True)
 def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Lets students be exported from encoders that are stored for this run of the tests."""
+    """Lets students be exported from encoders that are stored for this run of the tests.
+
+    By default the graphs are compared with the students after few random histories.
+    """
     folder = run_folder(tmp_path_factory) / "encoders"
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         for name, make in EXPORTS.items():
             patch.setattr(query_encoder, name, _stored(folder, name, make))
+        patch.setitem(export_graphs.__kwdefaults__, "num_random", NUM_RANDOM_HISTORIES)
         yield
 
 

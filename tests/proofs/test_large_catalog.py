@@ -5,6 +5,9 @@ import numpy as np
 from benchmarks.subjects.large_catalog import LargeCatalog
 from benchmarks.subjects.subject import random_student
 from proofs.large_catalog import figures
+from tests.exported_once import exported_once
+
+__all__ = ["exported_once"]  # a fixture
 
 NUM_ITEMS = 3_000
 
