@@ -16,6 +16,7 @@ from proofs.fixtures.processes.redis_node import RedisNode
 from proofs.fixtures.processes.service import ServiceProcess
 from proofs.fixtures.processes.waiting import free_ports
 from proofs.record import Figure
+from service.admission.caller import MAX_WAIT_SECONDS
 from service.api.openapi import examples
 
 KEY = "a-key-for-schemathesis"
@@ -71,7 +72,11 @@ def run_schemathesis(
     config = folder / "schemathesis.toml"
     config.write_text(SETTINGS.format(examples=examples))
     program = str(Path(sys.executable).with_name("schemathesis"))
-    arguments = ["run", f"{url}/openapi.json", "--header", f"Authorization: Bearer {key}"]
+    # Schemathesis counts a 503 as an error, so it waits for as long as a request may.
+    headers["Prefer"] = f"wait={MAX_WAIT_SECONDS}"
+    arguments = ["run", f"{url}/openapi.json"]
+    for name, value in headers.items():
+        arguments += ["--header", f"{name}: {value}"]
     return subprocess.run(
         [program, "--config-file", str(config), *arguments],
         cwd=folder,

@@ -16,7 +16,7 @@ from proofs.fuzz.routes import KEY, answers_of, published, run_schemathesis
 if TYPE_CHECKING:
     from tests.service.conftest import Serve
 
-EXAMPLES = 30  # `python -m proofs fuzz` has more
+EXAMPLES = 10  # `python -m proofs fuzz` has more
 
 
 @pytest.fixture
