@@ -36,6 +36,7 @@ from proofs.record import Figure
 from training.progress import ProgressBar
 
 DRAIN_SECONDS = 1.0
+ACCEPTED_SECONDS = DRAIN_SECONDS
 END_SECONDS = 2.0
 READY_SECONDS = 60.0
 MAX_SECONDS_READY = 2.0
@@ -175,7 +176,7 @@ async def end_at(moment: float, settings: dict[str, str], *, in_start: bool) -> 
     failed = [
         each
         for each in load.requests
-        if not each.is_answered and (each.is_begun or each.sent_at < signalled + DRAIN_SECONDS)
+        if not each.is_answered and (each.is_begun or each.sent_at < signalled + ACCEPTED_SECONDS)
     ]
     num_answered = sum(each.is_answered for each in load.requests)
     return End(exit_code, seconds, num_answered, len(failed))
