@@ -63,7 +63,8 @@ def test_no_file_of_tensors_runs_code(
     plant: Plant, sprung: Path, chain_config: Path, chain_dataset: Dataset
 ) -> None:
     work = chain_config.parent / "work"
-    assert distill.main([str(chain_config), "--work", str(work), "--variant", "plain"]) == 0
+    options = ["--variant", "plain", "--seed", "0", "--workers", "1"]
+    assert distill.main([str(chain_config), "--work", str(work), *options]) == 0
     checkpoint = work / "chain/checkpoints/plain-0"
     for name in ("student.safetensors", "matcher.safetensors"):
         (checkpoint / name).write_bytes(plant(sprung))
