@@ -18,9 +18,10 @@ import psutil
 import torch
 
 from proofs.fixtures.data.tables import write_tables
+from proofs.fixtures.data.taught import succeed
 from proofs.fixtures.places import ROOT
-from proofs.fixtures.processes.program_cost import PREPARE, run_program
 from proofs.record import Figure
+from training import distill, prepare
 from training.compute.tensor_file import read_tensors
 from training.data.dataset import Split
 from training.data.storage import load_dataset
@@ -61,15 +62,15 @@ def lost_agent(seed: int, rows: int = ROWS) -> Iterable[Figure]:
         config = write_tables(folder, rows, seed)
         config.write_text(config.read_text(encoding="utf-8") + SETTINGS, encoding="utf-8")
         whole, broken = folder / "whole", folder / "broken"
-        run_program(PREPARE, config, whole)
+        succeed(prepare.main([str(config), "--work", str(whole)]))
         shutil.copytree(whole, broken)
-        run_program("training.distill", config, whole, *OPTIONS)
+        succeed(distill.main([str(config), "--work", str(whole), *OPTIONS]))
         seconds, exit_code = _train_until_an_agent_is_lost(config, broken)
         yield Figure("the agent that is left: time to its end", "s", seconds, at_most=END_SECONDS)
         yield Figure("the agent that is left: exit code", "", float(exit_code), at_least=1)
         epochs = _finished_epochs(broken)
         yield Figure("epochs that were finished before the kill", "", epochs, at_least=1)
-        run_program("training.distill", config, broken, *OPTIONS)
+        succeed(distill.main([str(config), "--work", str(broken), *OPTIONS]))
         ratio = _loss(broken) / _loss(whole)
         low, high = 1 - TOLERANCE, 1 + TOLERANCE
         yield Figure("loss after a lost agent", "times", ratio, at_least=low, at_most=high)

@@ -30,7 +30,7 @@ def test_an_epoch_of_each_size_has_its_figures(
 
 @pytest.mark.slow
 def test_the_agent_that_is_left_ends_and_one_process_goes_on_to_the_same_loss() -> None:
-    figures = list(lost_agent(seed=1, rows=20_000))
+    figures = list(lost_agent(seed=1, rows=10_000))
 
     assert len(figures) == 4
     assert all(each.holds for each in figures)
