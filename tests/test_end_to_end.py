@@ -16,6 +16,7 @@ from service.app import create_app
 from service.settings import Settings
 from tests.exported_once import exported_once
 from tests.smollm2 import loaded_from, smollm2_path
+from training.distillation import process_pool
 
 __all__ = ["exported_once", "smollm2_path"]  # fixtures
 
@@ -42,7 +43,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, smollm2_path: Path) -> Path
     write_shop(folder / "data")
     make_smaller_copy(copy, folder)
     (served,) = programs_of(serve)
-    with chdir(folder), loaded_from(smollm2_path):
+    with chdir(folder), loaded_from(smollm2_path), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process_pool, "usable_cores", lambda: 1)  # each process imports torch
         for arguments in programs_of(stages):
             assert app.main(arguments) == 0, arguments
     assert served[:2] == ["serve", "work/shop/bundle"]
