@@ -1,6 +1,7 @@
-"""Opens the stores that the settings choose: histories, added items, edits and the event log.
+"""Opens the stores that the settings choose: histories, items, edits, event log and counts.
 
-With REDIS_URL, all are in Redis. Without it, histories are in memory and the others in files.
+With REDIS_URL, all are in Redis. Without it, histories and counts are in memory and the others in
+files.
 """
 
 from functools import partial
@@ -9,8 +10,11 @@ from typing import Any
 from pydantic import SecretStr
 
 from service.settings import Settings
+from service.stores.counts.memory import MemoryCountStore
+from service.stores.counts.protocol import CountStore
+from service.stores.counts.redis_store import RedisCountStore
 from service.stores.event_log.disk_log import DiskLog
-from service.stores.event_log.protocol import CountLeftOut
+from service.stores.event_log.protocol import CountLeftOut, NoteNew
 from service.stores.event_log.redis_log import RedisLog, stream_bounds
 from service.stores.history.cluster_store import ClusterHistoryStore
 from service.stores.history.guarded import GuardedHistory
@@ -76,7 +80,10 @@ def open_event_log(settings: Settings) -> DiskLog | RedisLog | None:
 
 
 def open_history(
-    settings: Settings, log: DiskLog | RedisLog | None, count_left_out: CountLeftOut
+    settings: Settings,
+    log: DiskLog | RedisLog | None,
+    count_left_out: CountLeftOut,
+    note_new: NoteNew = lambda _: None,
 ) -> GuardedHistory:
     """Opens the store of session histories; a Redis store connects at its first command.
 
@@ -85,14 +92,17 @@ def open_history(
         log: the event log, to which a store in memory writes. A store in Redis does not use it, and
             writes to the same streams in its own scripts.
         count_left_out: called with kind, reason and number of events that are left out of the log.
+        note_new: called for each event with a text for the log that is stored for the first time.
     """
     pause_seconds = settings.redis_pause_seconds
     if settings.redis_url is None:
         disk_log = log if isinstance(log, DiskLog) else None
-        store = InMemoryHistoryStore(_retention(settings), settings.max_sessions, log=disk_log)
+        store = InMemoryHistoryStore(
+            _retention(settings), settings.max_sessions, log=disk_log, note_new=note_new
+        )
         return GuardedHistory(store, pause_seconds, count_left_out=count_left_out, keeps_order=True)
     wait_seconds = settings.redis_timeout_seconds
-    redis_store = _open_redis_store(settings, settings.redis_url, wait_seconds)
+    redis_store = _open_redis_store(settings, settings.redis_url, wait_seconds, note_new)
     guarded = partial(
         GuardedHistory,
         redis_store,
@@ -104,7 +114,7 @@ def open_history(
         return guarded()
     journalled = JournalledEvents(
         Journal(settings.journal_path, settings.journal_max_bytes),
-        _open_redis_store(settings, settings.redis_url, _BACKGROUND_TIMEOUT_SECONDS),
+        _open_redis_store(settings, settings.redis_url, _BACKGROUND_TIMEOUT_SECONDS, note_new),
         count_left_out,
     )
     return guarded(journal=journalled)
@@ -128,11 +138,12 @@ def _retention(settings: Settings) -> Retention:
 
 
 def _open_redis_store(
-    settings: Settings, url: SecretStr, timeout_seconds: float
+    settings: Settings, url: SecretStr, timeout_seconds: float, note_new: NoteNew
 ) -> RedisHistoryStore:
     options: dict[str, Any] = {
         "has_journals": settings.store_outage == "journal",
         "log": stream_bounds(settings.event_log_max_bytes) if settings.event_log == "on" else None,
+        "note_new": note_new,
         "wait_seconds": timeout_seconds,
     }
     retention, address = _retention(settings), url.get_secret_value()
@@ -152,9 +163,25 @@ def open_shared_limits(settings: Settings) -> RedisCommands | None:
     """
     if settings.redis_url is None:
         return None
+    return _connect_shared(settings, settings.redis_url, settings.redis_timeout_seconds)
+
+
+def open_count_store(settings: Settings) -> CountStore | None:
+    """Opens the store of counts; a store in Redis connects at its first command.
+
+    Returns None if no events are counted, with EVENT_LOG=off or COUNTED_ITEMS=0.
+    """
+    if settings.event_log == "off" or not settings.counted_items:
+        return None
+    if settings.redis_url is None:
+        return MemoryCountStore(settings.counted_items)
+    redis = _connect_shared(settings, settings.redis_url, _BACKGROUND_TIMEOUT_SECONDS)
+    return RedisCountStore(redis, settings.counted_items)
+
+
+def _connect_shared(settings: Settings, url: SecretStr, timeout_seconds: float) -> RedisCommands:
     connect = connect_cluster if settings.redis_cluster else connect_shared
-    address, timeout_seconds = settings.redis_url.get_secret_value(), settings.redis_timeout_seconds
-    return _traced(settings, connect(address, timeout_seconds=timeout_seconds))
+    return _traced(settings, connect(url.get_secret_value(), timeout_seconds=timeout_seconds))
 
 
 def _traced(settings: Settings, redis: RedisCommands) -> RedisCommands:

@@ -14,6 +14,9 @@ Kind = Literal["event", "impression"]
 CountLeftOut = Callable[[Kind, LeftOut, int], None]
 """Counts records that are left out of the log: their kind, the reason and their number."""
 
+NoteNew = Callable[[str], None]
+"""Notes an event that is stored for the first time; its argument is the text of its log entry."""
+
 
 class NotLoggedError(Exception):
     """An event that is stored in its session but left out of the event log.

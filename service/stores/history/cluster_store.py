@@ -85,7 +85,7 @@ class ClusterHistoryStore(RedisHistoryStore):
                 parts += chain(*event_ids)
                 reply = await self._script.run(self._redis, len(names), *parts)
         await self._remove_former(keys, batches, event_ids)
-        return self._history_in(reply)
+        return self._history_in(reply, event)
 
     async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
         """Implements `HistoryStore.forget`."""

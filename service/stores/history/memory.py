@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from service.errors import HistoryRefusalError
 from service.stores.event_log.disk_log import DiskLog, left_out_by
-from service.stores.event_log.protocol import LeftOut, NotLoggedError
+from service.stores.event_log.protocol import LeftOut, NoteNew, NotLoggedError
 from service.stores.group_commit import DiskError
 from service.stores.history.protocol import MAX_USERS, Event, Retention, Session
 
@@ -53,6 +53,7 @@ class InMemoryHistoryStore:
         max_sessions: int,
         clock: Callable[[], float] = time.monotonic,
         log: DiskLog | None = None,
+        note_new: NoteNew = lambda _: None,
     ) -> None:
         """Makes an empty store.
 
@@ -61,11 +62,14 @@ class InMemoryHistoryStore:
             max_sessions: maximum number of sessions.
             clock: returns the time in seconds; tests pass their own.
             log: the event log; None: events are not logged.
+            note_new: called for each event that is logged, or left out of the log, for the first
+                time.
         """
         self._retention = retention
         self._max_sessions = max_sessions
         self._clock = clock
         self._log = log
+        self._note_new = note_new
         # Ordered by time of the last event, oldest first: sessions expire in the same order.
         self._sessions: OrderedDict[str, _Stored] = OrderedDict()
 
@@ -92,6 +96,7 @@ class InMemoryHistoryStore:
             self._sessions.popitem(last=False)
         history = [each.item_id for each in stored.events]
         if self._log is not None and event.log_text is not None:
+            self._note_new(event.log_text)
             known = stored.event_ids.get(event.event_id or "") or _Known(now)
             await self._write(self._log, event.log_text, known, history)
         return history

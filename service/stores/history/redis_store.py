@@ -20,7 +20,7 @@ from service.errors import (
     HistoryRejectionError,
     HistoryUnavailableError,
 )
-from service.stores.event_log.protocol import LogBounds, NotLoggedError
+from service.stores.event_log.protocol import LogBounds, NoteNew, NotLoggedError
 from service.stores.history.protocol import MAX_SESSIONS, MAX_USERS, Event, Retention, Session
 from service.stores.history.redis_keys import (
     AllKeys,
@@ -50,6 +50,7 @@ unavailable = partial(
 It raises HistoryRefusalError if Redis refuses to write, else HistoryUnavailableError.
 """
 
+_NEW = (0, 1)  # replies of the scripts to an event that is stored for the first time
 _PROBE = ("SET", "history-write-probe", "1", "PX", 1000)
 
 
@@ -65,6 +66,7 @@ class RedisHistoryStore:
         *,
         has_journals: bool = False,
         log: LogBounds | None = None,
+        note_new: NoteNew = lambda _: None,
         wait_seconds: float | None = None,
     ) -> None:
         """Makes a store that connects at its first command.
@@ -75,6 +77,8 @@ class RedisHistoryStore:
             has_journals: whether workers keep journals. Erasures then also store their time, so
                 that no replay restores an erased session, or one of an erased user.
             log: limits of each stream of the event log; None: events are not logged.
+            note_new: called for each event with a text for the log that is stored for the first
+                time.
             wait_seconds: maximum time of all commands of one read or append together; None: each
                 command has the deadline of `redis` alone.
         """
@@ -84,6 +88,7 @@ class RedisHistoryStore:
         self._join_script = join_script(retention)
         self._forget_script = None if log is None else forget_script(log)
         self._has_log = log is not None
+        self._note_new = note_new
         self._ttl_ms = round(retention.ttl_seconds * 1000)
         self._has_journals = has_journals
         self._wait_seconds = wait_seconds
@@ -104,7 +109,8 @@ class RedisHistoryStore:
         if keys.former_event_ids:
             parts.append(len(keys.former_event_ids))
         with unavailable():
-            return self._history_in(await self._script.run(self._redis, len(flat), *parts))
+            reply = await self._script.run(self._redis, len(flat), *parts)
+        return self._history_in(reply, event)
 
     async def _join(self, user_ref: str, ref: str) -> None:
         """Links a session and a user in Redis, so that an erasure of one of them finds the other.
@@ -136,8 +142,8 @@ class RedisHistoryStore:
         is_for_history = int(event.is_for_history)
         return event.event_id or "", event.item_id, at, event.log_text or "", is_for_history
 
-    def _history_in(self, reply: Any) -> list[str]:
-        """Returns the item ids in a reply of the append script.
+    def _history_in(self, reply: Any, event: Event) -> list[str]:
+        """Returns the item ids in the append script's reply to `event`; notes a new event.
 
         Raises:
             NotLoggedError: the reply says that the event was left out of the event log.
@@ -146,9 +152,15 @@ class RedisHistoryStore:
             return item_ids(reply)
         is_logged, entries = reply
         history = item_ids(entries)
+        self._note(event, is_logged)
         if is_logged < 1:
             raise NotLoggedError(history, is_new=is_logged == 0)
         return history
+
+    def _note(self, event: Event, is_logged: int | None) -> None:
+        """Notes an event if it is new, as the number in the reply of a script says."""
+        if is_logged in _NEW and event.log_text:
+            self._note_new(event.log_text)
 
     async def read(self, session: Session) -> Sequence[str]:
         """Implements `HistoryStore.read`."""
@@ -181,6 +193,7 @@ class RedisHistoryStore:
                     f"Redis rejects the event: {error.__cause__}"
                 ) from error
             raise
+        self._note(event, is_logged)
         if is_logged is not None and is_logged < 1:
             raise NotLoggedError([], is_new=is_logged == 0)
 

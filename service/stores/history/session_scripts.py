@@ -67,6 +67,7 @@ if event_id ~= '' then
   local window_began = string.format('%.0f', now - $window)
   local begun = redis.call('ZSCORE', event_ids, event_id)
   if begun and tonumber(begun) > tonumber(window_began) then
+    logged = 2
     $log_again
     local entries = redis.call('LRANGE', events, 0, -1)
     local prefix = event_id .. '\\n'
@@ -134,6 +135,7 @@ if erased and tonumber(erased) >= tonumber(at) then return end
 local begun, logged = redis.call('ZSCORE', event_ids, event_id), 1
 $define_log
 if begun and tonumber(begun) > tonumber(at) - $window then
+  logged = 2
   $log_again
   return logged
 end
@@ -202,7 +204,7 @@ def append_script(retention: Retention, bounds: LogBounds | None) -> Script:
     The script returns the entries of the history that ends with the event. With an event log, it
     returns a pair of a number and these entries. The number is 0 if the event was left out of the
     log, which is full. It is -1 if the event is a repetition of one that was left out, and the log
-    is still full. Otherwise it is 1.
+    is still full. It is 2 for any other repetition, and otherwise 1.
 
     Args:
         retention: limits on the stored data of a session, which are constants in the script.
@@ -215,7 +217,8 @@ def insert_script(retention: Retention, bounds: LogBounds | None) -> Script:
     """Makes the script that inserts an event into a history, at its place by time.
 
     The script implements `ReplayableStore.insert`. It returns 0 if the event is stored, but left
-    out of a full event log, and -1 if it was stored and left out before, and is so again.
+    out of a full event log, and -1 if it was stored and left out before, and is so again. It
+    returns 2 if the event was stored before, nil if its session was erased, and otherwise 1.
 
     Args:
         retention: limits on the stored data of a session, which are constants in the script.

@@ -1,0 +1,1 @@
+"""Numbers of events by item in periods of time, in memory or in Redis."""
