@@ -40,7 +40,7 @@ from service.api.routes import (
     teacher,
     users,
 )
-from service.api.routes.catalog import bulk_items, items
+from service.api.routes.catalog import bulk_items, items, popular
 from service.api.scopes import scope_table
 from service.bundles.hot_swap import WhileLoading
 from service.http.body_limit import BodyLimit
@@ -156,6 +156,7 @@ def _include_routes(app: FastAPI) -> None:
         teacher,
         items,
         bulk_items,
+        popular,
         model,
         experiments,
         operations,

@@ -30,9 +30,12 @@ from service.events.opening import opened_events
 from service.experiments.comparison import ExperimentFile
 from service.experiments.live_gauges import LiveGauges
 from service.http.draining import Drain
+from service.popularity.opening import opened_popularity
+from service.popularity.popularity import Popularity
 from service.ranking.micro_batcher import MicroBatcher
 from service.ranking.recommender import Query, Recommendations
 from service.settings import Settings
+from service.stores.event_log.protocol import NoteNew
 from service.stores.history.guarded import GuardedHistory
 from service.stores.history.protocol import Session
 from service.stores.opening import open_shared_limits
@@ -64,6 +67,7 @@ class Runtime:
         impressions: gives answers their ids, and logs what was shown.
         experiments: live figures of the variants; None if EXPERIMENTS_PATH is unset.
         live_gauges: gauges of the live figures.
+        popularity: counts new events and ranks by them; None: no events are counted.
         micro_batcher: ranks requests that are ready at the same time in one inference.
         bulk_changes: makes many changes of items.
     """
@@ -84,6 +88,7 @@ class Runtime:
     impressions: Impressions
     experiments: ExperimentFile | None
     live_gauges: LiveGauges
+    popularity: Popularity | None
     micro_batcher: MicroBatcher = field(default_factory=MicroBatcher)
     bulk_changes: BulkChanges = field(init=False)
 
@@ -179,6 +184,11 @@ class Runtime:
                 "Number of journalled events that Redis can never store, set aside by this worker.",
                 self.history.num_set_aside,
             ),
+            (
+                "event_counts_failing",
+                "1 while events cannot be counted, or their counts cannot be read.",
+                self.popularity is not None and self.popularity.is_failing,
+            ),
             ("teacher_lost", "1 while the teacher is lost.", self.is_teacher_lost),
             ("logs_failing", "1 while log lines cannot be written.", logs_fail()),
             ("added_items", "Number of items added at run time.", len(self.added_items)),
@@ -209,7 +219,8 @@ async def open_runtime(
         _followed_keys(access),
         _served_bundles(settings, while_loading) as (variants, hot_swap),
         opened_items(settings, variants) as (added_items, item_edits),
-        opened_events(settings, metrics) as (intake, history, impressions),
+        opened_popularity(settings, variants) as popularity,
+        opened_events(settings, metrics, _noting(popularity)) as (intake, history, impressions),
         _shared_limits(settings, access.limits),
         connected_teacher(settings, metrics) as teacher,
         _live_figures(settings, variants) as (experiments, live_gauges),
@@ -233,11 +244,16 @@ async def open_runtime(
             impressions,
             experiments,
             live_gauges,
+            popularity,
             MicroBatcher(admission.is_refusing_light),
         )
         async with metrics.watching(runtime.gauges):
             with drain.on_sigterm():
                 yield runtime
+
+
+def _noting(popularity: Popularity | None) -> NoteNew:
+    return popularity.counts.note if popularity is not None else lambda _: None
 
 
 def _num_waiting(history: GuardedHistory, metrics: Metrics) -> int:

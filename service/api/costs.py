@@ -34,6 +34,8 @@ COSTS: Mapping[str, Cost] = {
     "DELETE /v1/items/{item_id}": _ADMIN,
     "GET /v1/items/{item_id}/similar": _CATALOG,
     "POST /v1/items/{item_id}/similar": _CATALOG,
+    "GET /v1/popular": _LIGHT,
+    "POST /v1/popular": _LIGHT,
     "GET /v1/model": _LIGHT,
     "POST /v1/model/activate": _ADMIN,
     "POST /v1/model/rollback": _ADMIN,
@@ -54,6 +56,7 @@ COSTS: Mapping[str, Cost] = {
 
 Explanations, costly filters, costly rules and many exclusions from a large catalog make a request
 to a light route heavy. Only its parsed body shows this, so the route's handler waits for the turn.
+Popular items are heavy after their counts were read, without a turn.
 """
 
 

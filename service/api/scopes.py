@@ -34,6 +34,8 @@ SCOPES: Mapping[str, Scope | None] = {
     "DELETE /v1/items/{item_id}": Scope.ADMIN,
     "GET /v1/items/{item_id}/similar": Scope.READ,
     "POST /v1/items/{item_id}/similar": Scope.READ,
+    "GET /v1/popular": Scope.READ,
+    "POST /v1/popular": Scope.READ,
     "GET /v1/model": Scope.READ,
     "POST /v1/model/activate": Scope.ADMIN,
     "POST /v1/model/rollback": Scope.ADMIN,

@@ -10,6 +10,7 @@ from service.events.impressions import Impressions
 from service.events.intake import EventIntake
 from service.settings import Settings
 from service.stores.event_log.disk_log import DiskLog
+from service.stores.event_log.protocol import NoteNew
 from service.stores.event_log.redis_log import RedisLog
 from service.stores.history.guarded import GuardedHistory
 from service.stores.opening import open_event_log, open_history
@@ -31,14 +32,17 @@ class EventParts(NamedTuple):
 
 
 @asynccontextmanager
-async def opened_events(settings: Settings, metrics: Metrics) -> AsyncIterator[EventParts]:
+async def opened_events(
+    settings: Settings, metrics: Metrics, note_new: NoteNew
+) -> AsyncIterator[EventParts]:
     """Opens the parts that handle events, and closes them at the end of the context.
 
     While the context is open, background tasks probe the history store, replay its journal and
-    write impressions.
+    write impressions. `note_new`: called for each event with a text for the log that is stored for
+    the first time.
     """
     log = open_event_log(settings)
-    history = open_history(settings, log, metrics.count_left_out)
+    history = open_history(settings, log, metrics.count_left_out, note_new)
     ids = SortableIds()
     impressions = Impressions(ids, log, settings.impressions, metrics.count_left_out)
     try:

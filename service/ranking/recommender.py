@@ -26,7 +26,7 @@ from service.ranking.filters import AttributeFilter
 from service.ranking.item_neighbours import ItemVectors
 from service.ranking.rules.scorers import by_popularity, by_similarity, by_student
 from service.ranking.rules.selection import Eligible, Selector
-from service.ranking.rules.types import Rules, Selection, Shortage
+from service.ranking.rules.types import Rules, Scorer, Selection, Shortage
 from service.ranking.student import Student
 from service.ranking.types import IndexQuery, Mask, Ranking, Source
 from service.stores.items.edits import ItemEdit
@@ -181,10 +181,6 @@ class Recommender:
             for each in zip(queries, index_queries, rankings, strict=True)
         ]
 
-    def similar(self, item_id: str, k: int) -> Sequence[tuple[Item, float]]:
-        """Returns the `k` items most similar to an item of the catalog, with their cosines."""
-        return self.with_items(self.similar_by_rules(Query([item_id], k)).ranking)
-
     def similar_by_rules(self, query: Query) -> Selection:
         """Selects the `k` items most similar, by cosine, to the items of the query's history.
 
@@ -202,6 +198,15 @@ class Recommender:
             others[:] = False
         scorer = by_similarity(self.vectors, index_query.history)
         return self._selector(query).select(Eligible(others, others), scorer)
+
+    def popular_by_rules(self, query: Query, scorer: Scorer | None = None) -> Selection:
+        """Selects the `k` best items by `scorer`, or by popularity, as `similar_by_rules` does.
+
+        The history of the query is not used.
+        """
+        allowed = self._candidates(self._index_query(query))
+        scorer = scorer or by_popularity(self.catalog)
+        return self._selector(query).select(Eligible(allowed, allowed), scorer)
 
     def _index_query(self, query: Query) -> IndexQuery:
         history, unread = self.catalog.divided(self.catalog.known_indices(query.history))

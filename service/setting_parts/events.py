@@ -62,6 +62,13 @@ class EventSettings(BaseSettings):
         le=1,
         description="IMPRESSIONS: share of the answers whose items are kept in the event log",
     )
+    counted_items: int = Field(
+        default=2_000,
+        ge=0,
+        description="COUNTED_ITEMS: maximum number of items whose events are counted for "
+        "/v1/popular, by tenant, event type and period of time; 0 = none. With EVENT_LOG=on only; "
+        "in REDIS_URL, or without it in memory",
+    )
 
     experiments_path: Path | None = Field(
         default=None,

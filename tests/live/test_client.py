@@ -215,6 +215,15 @@ def test_arguments_that_are_left_out_have_the_defaults_of_the_service(client: Cl
     assert "reasons" not in unexplained["items"][0]
 
 
+def test_popular_items_are_those_of_training_or_of_a_window(client: Client) -> None:
+    items = client.ask(questions.read_popular_items(k=2))["items"]
+    assert [each["events"] for each in items] == [None, None]
+    genre = {"genres": ["Drama"]}
+    assert len(client.ask(questions.select_popular_items(k=2, allow=genre))["items"]) == 2
+    with pytest.raises(RefusedError, match="404 Not Found: no events are counted"):
+        client.ask(questions.read_popular_items(window="24h", order="trending"))
+
+
 def test_a_problem_names_the_field(client: Client) -> None:
     with pytest.raises(RefusedError) as caught:
         client.ask(questions.recommend(history=["1"], k=0))

@@ -109,6 +109,8 @@ def test_the_routes_are_those_of_the_design(app: FastAPI) -> None:
         "delete /v1/items/{item_id}",
         "get /v1/items/{item_id}/similar",
         "post /v1/items/{item_id}/similar",
+        "get /v1/popular",
+        "post /v1/popular",
         "post /v1/teacher/recommendations",
         "post /v1/compare",
         "get /v1/experiments",

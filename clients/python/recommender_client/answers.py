@@ -329,6 +329,40 @@ class SimilarItemsAnswer(TypedDict):
     left_out_pins: NotRequired[list[str]]
 
 
+class PopularItem(RecommendedItem):
+    """A popular or trending item.
+
+    Attributes:
+        score: without boosts, the logarithm of one plus its events, or of its growth.
+        events: its events in the window; 0: its interactions in training, or a pin, put it into the
+            list; None: the request has no window.
+        events_before: its events in the window before; None: the request has no window.
+    """
+
+    events: int | None
+    events_before: int | None
+
+
+class PopularItemsAnswer(TypedDict):
+    """The most popular or trending items, best first but for pinned items and diversity.
+
+    Attributes:
+        degraded: whether the counts could not be read, so that older ones, or none, were used.
+        since: time in ms since 1970 at which the window begins; None: the request has no window.
+        events: events of all items in the window; None: the request has no window.
+        events_before: events of all items in the window before; None: the request has no window.
+    """
+
+    model_version: str
+    degraded: bool
+    since: int | None
+    events: int | None
+    events_before: int | None
+    items: list[PopularItem]
+    shortage: NotRequired[Shortage | None]
+    left_out_pins: NotRequired[list[str]]
+
+
 class ExamplesAnswer(TypedDict):
     """Histories to try the service with; each has its oldest item first."""
 

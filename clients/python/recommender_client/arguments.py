@@ -1,10 +1,16 @@
 """Arguments of the functions in `questions`, as typed dictionaries."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 Attributes = Mapping[str, Sequence[str]]
 """Values by name of the attribute, such as `{"genres": ["Comedy", "Drama"]}`."""
+
+PopularityWindow = Literal["1h", "6h", "24h", "7d", "30d"]
+"""Time until now in which events are counted."""
+
+PopularityOrder = Literal["popular", "trending"]
+"""By what items are ordered: their events, or the growth of their share of all events."""
 
 
 class Filters(TypedDict, total=False):
@@ -92,6 +98,21 @@ class SimilarQuery(Rules, total=False):
     exclude: Sequence[str]
     allow: Attributes
     deny: Attributes
+
+
+class PopularQuery(SimilarQuery, total=False):
+    """Arguments that decide how many and which popular items are returned; see `SimilarQuery`.
+
+    Attributes:
+        window: time until now in which events are counted; without it, the interactions in the
+            training data are ordered.
+        order: `trending` puts items with the largest growth first, and needs a window.
+        event_type: the only type of events that counts; by default, all that histories have.
+    """
+
+    window: PopularityWindow
+    order: PopularityOrder
+    event_type: str
 
 
 class ExplainedQuery(RuledQuery, total=False):

@@ -20,6 +20,9 @@ from recommender_client.arguments import ExplainedQuery as ExplainedQuery
 from recommender_client.arguments import Filters as Filters
 from recommender_client.arguments import ItemPatch as ItemPatch
 from recommender_client.arguments import NewItem as NewItem
+from recommender_client.arguments import PopularityOrder as PopularityOrder
+from recommender_client.arguments import PopularityWindow as PopularityWindow
+from recommender_client.arguments import PopularQuery as PopularQuery
 from recommender_client.arguments import Query as Query
 from recommender_client.arguments import RuledQuery as RuledQuery
 from recommender_client.arguments import SessionEvent as SessionEvent
@@ -283,6 +286,37 @@ def select_similar_items(
         >>> select_similar_items("260", k=5, deny={"genres": ["Horror"]}, diversity=0.3)
     """
     return ApiRequest("POST", "/v1/items/{item_id}/similar", {"item_id": item_id}, body=query)
+
+
+def read_popular_items(
+    *,
+    k: int | None = None,
+    window: PopularityWindow | None = None,
+    order: PopularityOrder | None = None,
+    event_type: str | None = None,
+) -> ApiRequest[answers.PopularItemsAnswer]:
+    """Finds the most popular or trending items of a window of time.
+
+    Refused with 404 if a window is given and the service counts no events. The arguments are those
+    of `PopularQuery`.
+
+    Example:
+        >>> read_popular_items(k=5, window="24h", order="trending")
+    """
+    parameters = given(k=k, window=window, order=order, event_type=event_type)
+    return ApiRequest("GET", "/v1/popular", parameters=parameters)
+
+
+def select_popular_items(**query: Unpack[PopularQuery]) -> ApiRequest[answers.PopularItemsAnswer]:
+    """Finds the most popular or trending items that filters and rules allow.
+
+    Refused with 404 if a window is given and the service counts no events. `query`: the fields of
+    `PopularQuery`.
+
+    Example:
+        >>> select_popular_items(k=5, window="7d", allow={"genres": ["Drama"]}, max_per={"year": 2})
+    """
+    return ApiRequest("POST", "/v1/popular", body=query)
 
 
 def read_examples() -> ApiRequest[answers.ExamplesAnswer]:

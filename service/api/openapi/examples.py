@@ -187,6 +187,29 @@ BODIES: Mapping[str, Any] = {
         "items": _ranked({"1210": 0.763, "1196": 0.700}),
     },
     "SimilarItemsRequest": {"k": 2, "allow": {"genres": ["Sci-Fi"]}, "diversity": 0.3},
+    "PopularItemsAnswer": {
+        "model_version": _VERSION,
+        "degraded": False,
+        "since": 1_788_134_400_000,
+        "events": 5_120,
+        "events_before": 4_810,
+        "items": [
+            {
+                "item_id": "588",
+                "title": _TITLES["588"],
+                "score": 0.695,
+                "events": 96,
+                "events_before": 40,
+            },
+        ],
+    },
+    "PopularItemsRequest": {
+        "k": 2,
+        "window": "24h",
+        "order": "trending",
+        "allow": {"genres": ["Animation"]},
+        "max_per": {"genres": 1},
+    },
     "ChangedItems": {
         "items": [{"item_id": "260", "hidden": True}, {"item_id": "new-1", "title": "No"}]
     },
@@ -285,4 +308,7 @@ PARAMETERS: Mapping[str, Any] = {
     "k": 2,
     "query": "star wars",
     "limit": 2,
+    "window": "24h",
+    "order": "trending",
+    "event_type": "purchase",
 }

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from service.settings import Settings
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -70,3 +71,28 @@ async def test_two_keys_of_a_tenant_share_its_sessions(
     write, read = (dict(keys.headers[name]) for name in ("write", "read"))
     await client.post(f"{SESSION}/events", json={"item_id": "a"}, headers=write)
     assert (await client.get(SESSION, headers=read)).json()["history"] == ["a"]
+
+
+async def test_popular_items_are_those_of_the_events_of_the_tenant(
+    bundle_path: Path, keys: "Keys", connect: "Connect", redis_server: "RedisServer"
+) -> None:
+    """Ours has two events with a and one with b; theirs has one with c, and then h fills up."""
+    settings = Settings(
+        bundle_path=bundle_path,
+        keys_file=keys.path,
+        event_log="on",
+        redis_url=SecretStr(redis_server.url),
+        redis_timeout_seconds=PATIENCE_SECONDS,
+    )
+    ours, theirs = (dict(keys.headers[name]) for name in ("all", "other tenant"))
+    async with connect(settings) as client:
+        for item, headers in (("a", ours), ("a", ours), ("b", ours), ("c", theirs)):
+            await client.post(f"{SESSION}/events", json={"item_id": item}, headers=headers)
+    async with connect(settings) as client:  # the first has counted all of its events
+        answers = [
+            (await client.get("/v1/popular?window=1h&k=2", headers=headers)).json()
+            for headers in (ours, theirs)
+        ]
+    found = [[item["item_id"] for item in each["items"]] for each in answers]
+    assert found == [["a", "b"], ["c", "h"]]
+    assert [each["events"] for each in answers] == [3, 1]

@@ -87,8 +87,9 @@ def test_similar_items_answer_for_what_is_read_if_the_student_fails(
 
 
 def test_unread_items_are_similar_to_none(recommender: Recommender) -> None:
-    assert recommender.similar("f", k=3) == []
-    assert {item.item_id for item, _ in recommender.similar("c", k=8)} == set("adegh")
+    assert recommender.similar_by_rules(Query(["f"], k=3)).ranking == []
+    similar = recommender.with_items(recommender.similar_by_rules(Query(["c"], k=8)).ranking)
+    assert {item.item_id for item, _ in similar} == set("adegh")
 
 
 def test_an_unread_item_is_no_reason(recommender: Recommender) -> None:

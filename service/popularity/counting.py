@@ -1,0 +1,109 @@
+"""Counts events after they are stored, in the background, so that no request waits for it."""
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from time import time
+
+import orjson
+
+from export.contract.log.events import Event
+from service.stores.counts.protocol import CountKey, CountStore, CountsUnavailableError
+from service.stores.counts.windows import SHORTEST_SECONDS, periods_at
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_TO_COUNT = 1.0
+_MAX_WAITING = 100_000  # events in memory
+_EVENTS_A_TURN = 200  # of the event loop
+_SHORTEST_MS = 1000 * SHORTEST_SECONDS
+
+# Places in the line of an event, which begins with the letter of its kind.
+_TENANT, _TYPE, _ITEM_ID, _TIMESTAMP = (
+    1 + Event._fields.index(name) for name in ("tenant", "event_type", "item_id", "timestamp")
+)
+
+_Counts = Mapping[CountKey, Counter[str]]
+
+
+class EventCounts:
+    """Counts new events by tenant, type, period of time and item.
+
+    An event belongs to the periods with its `timestamp`. Numbers that cannot be stored are dropped:
+    adding them again could count an event twice. A killed process loses those of the last second.
+
+    Attributes:
+        is_failing: whether the newest numbers could not be stored.
+    """
+
+    def __init__(
+        self, store: CountStore, is_known: Callable[[str], bool], clock: Callable[[], float] = time
+    ) -> None:
+        """Starts with nothing counted.
+
+        Args:
+            store: the store of the counts.
+            is_known: returns whether a catalog has an item id; events of other items do not count,
+                since clients can make up ids.
+            clock: returns the Unix time in seconds; tests pass their own.
+        """
+        self.is_failing = False
+        self._store = store
+        self._is_known = is_known
+        self._clock = clock
+        self._waiting: list[str] = []
+        self._flushing = asyncio.Lock()
+
+    def note(self, log_text: str) -> None:
+        """Remembers a new event, which is counted within a second; takes far below a microsecond.
+
+        `log_text`: text of the event's entry in the event log.
+        """
+        if len(self._waiting) < _MAX_WAITING:
+            self._waiting.append(log_text)
+
+    async def follow(self) -> None:
+        """Counts the new events every second until cancelled."""
+        while True:
+            await asyncio.sleep(_SECONDS_TO_COUNT)
+            # Shielded, so that the end of the service loses no numbers that are being stored.
+            await asyncio.shield(self.flush())
+
+    async def flush(self) -> None:
+        """Counts the events that wait, and adds their numbers to the store."""
+        async with self._flushing:
+            waiting, self._waiting = self._waiting, []
+            await self._add(await self._counted(waiting))
+
+    async def _counted(self, texts: Sequence[str]) -> _Counts:
+        shortest: dict[tuple[str, str, int], Counter[str]] = defaultdict(Counter)
+        for number, text in enumerate(texts, start=1):
+            row = orjson.loads(text)
+            shortest[row[_TENANT], row[_TYPE], row[_TIMESTAMP] // _SHORTEST_MS][row[_ITEM_ID]] += 1
+            if number % _EVENTS_A_TURN == 0:
+                await asyncio.sleep(0)
+        counts: dict[CountKey, Counter[str]] = defaultdict(Counter)
+        now = self._clock()
+        for (tenant, event_type, period), items in shortest.items():
+            known = {
+                item_id: number for item_id, number in items.items() if self._is_known(item_id)
+            }
+            for each in periods_at(period * SHORTEST_SECONDS, now) if known else ():
+                counts[CountKey(tenant, event_type, each)].update(known)
+        return counts
+
+    async def _add(self, counts: _Counts) -> None:
+        if not counts:
+            return
+        try:
+            for key, of_key in counts.items():
+                await self._store.add(key, of_key)
+        except CountsUnavailableError as error:
+            if not self.is_failing:
+                logger.warning("events cannot be counted: %s", error)
+            self.is_failing = True
+            return
+        if self.is_failing:
+            logger.warning("events are counted again")
+        self.is_failing = False

@@ -1,0 +1,97 @@
+"""`Popularity`: the parts that count events and rank by them."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from threading import Lock
+from typing import NamedTuple
+
+from service.background import in_background
+from service.popularity.counting import EventCounts
+from service.popularity.growth import Order
+from service.popularity.ranked_items import RankedItems
+from service.popularity.reading import WindowCounts, WindowQuery, WindowReader
+from service.ranking.catalog import Catalog
+from service.stores.counts.protocol import CountStore
+from service.stores.counts.windows import WINDOWS, WindowName
+
+_MAX_RANKED = 64
+
+
+class Counted(NamedTuple):
+    """The counts of a window.
+
+    Attributes:
+        query: what was counted.
+        counts: events by item.
+        is_stale: whether the store did not answer, so that the counts are old or missing.
+    """
+
+    query: WindowQuery
+    counts: WindowCounts
+    is_stale: bool
+
+
+class Popularity:
+    """Counts new events, and ranks items by the counts of windows.
+
+    Attributes:
+        counts: counts new events.
+    """
+
+    def __init__(
+        self, store: CountStore, event_types: Sequence[str], is_known: Callable[[str], bool]
+    ) -> None:
+        """Joins the parts.
+
+        Args:
+            store: the store of the counts.
+            event_types: the types that count if a request names none.
+            is_known: returns whether a catalog has an item id.
+        """
+        self.counts = EventCounts(store, is_known)
+        self._reader = WindowReader(store)
+        self._event_types = tuple(event_types)
+        self._ranked: dict[tuple[WindowQuery, Order], tuple[WindowCounts, RankedItems]] = {}
+        self._changing = Lock()  # heavy requests work in threads
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the counts could not be stored or read the last time."""
+        return self.counts.is_failing or self._reader.is_failing
+
+    async def read(self, tenant: str, window: WindowName, event_type: str | None) -> Counted:
+        """Reads the counts of a tenant's events in a window.
+
+        `event_type`: the type that counts; None: those of histories.
+        """
+        types = self._event_types if event_type is None else (event_type,)
+        query = WindowQuery(tenant, types, WINDOWS[window])
+        return Counted(query, *await self._reader.read(query))
+
+    def ranked(self, counted: Counted, catalog: Catalog, order: Order) -> RankedItems:
+        """Ranks the items of a catalog by counts that `read` has returned.
+
+        Takes milliseconds for tens of thousands of items, if counts or catalog have changed since
+        the last call, so call it in a thread.
+        """
+        key = counted.query, order
+        counts, items = self._ranked.get(key, (None, None))
+        if items is not None and counts is counted.counts and items.catalog is catalog:
+            return items
+        items = RankedItems.of(catalog, counted.counts, order)
+        with self._changing:
+            self._ranked.pop(key, None)
+            self._ranked[key] = counted.counts, items
+            if len(self._ranked) > _MAX_RANKED:
+                del self._ranked[next(iter(self._ranked))]
+        return items
+
+    @asynccontextmanager
+    async def followed(self) -> AsyncIterator[None]:
+        """Context manager: counts new events in the background, and the last ones at its end."""
+        try:
+            async with in_background(self.counts.follow()):
+                yield
+        finally:
+            await self._reader.close()
+            await self.counts.flush()
