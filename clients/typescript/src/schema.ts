@@ -307,6 +307,34 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/v1/popular": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Popular Items
+         * @description Returns the `k` most popular or trending items of a window, by the events that were stored.
+         *
+         *     Items without events in the window fill the list up, most popular in training first. The answer
+         *     is 404 if `window` is given and the service counts no events: EVENT_LOG is off, or COUNTED_ITEMS
+         *     is 0.
+         */
+        get: operations["read_popular_items_v1_popular_get"];
+        put?: never;
+        /**
+         * Select Popular Items
+         * @description Returns the `k` most popular or trending items that filters and rules allow.
+         */
+        post: operations["select_popular_items_v1_popular_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/model": {
         parameters: {
             query?: never;
@@ -1329,6 +1357,161 @@ export type components = {
             position: number;
         };
         /**
+         * PopularItem
+         * @description A popular or trending item.
+         *
+         *     Its score, without boosts, is the logarithm of one plus its events, or of its growth.
+         */
+        PopularItem: {
+            /** Item Id */
+            item_id: string;
+            /** Title */
+            title: string;
+            /** Score */
+            score: number;
+            /**
+             * Reasons
+             * @description with `explain`: the items of the history that led to this item, largest score drop first; may be empty
+             * @default []
+             */
+            reasons?: components["schemas"]["Reason"][];
+            /**
+             * Events
+             * @description its events in the window; 0: it is in the list because of its interactions in the training data, or pinned; null: without `window`
+             */
+            events: number | null;
+            /**
+             * Events Before
+             * @description its events in the window before this one; null: without `window`
+             */
+            events_before: number | null;
+        };
+        /**
+         * PopularItemsAnswer
+         * @description The most popular or trending items, best first but for pinned items and diversity.
+         */
+        PopularItemsAnswer: {
+            /** Model Version */
+            model_version: string;
+            /**
+             * Degraded
+             * @description whether the counts cannot be read now, so that older ones, or none, are used
+             */
+            degraded: boolean;
+            /**
+             * Since
+             * @description time in ms since 1970 at which the window begins; null: without `window`
+             */
+            since: number | null;
+            /**
+             * Events
+             * @description events of all items in the window; null: without `window`
+             */
+            events: number | null;
+            /**
+             * Events Before
+             * @description events of all items in the window before; null: without `window`
+             */
+            events_before: number | null;
+            /** Items */
+            items: components["schemas"]["PopularItem"][];
+            /**
+             * Shortage
+             * @description only with fewer than `k` items: why. no_more_items: candidates, filters, exclusions and seen items leave no more; max_per: the others have values at their limit
+             */
+            shortage?: ("no_more_items" | "min_score" | "max_per") | null;
+            /**
+             * Left Out Pins
+             * @description only if there are any: the pinned items that may not be recommended
+             * @default []
+             */
+            left_out_pins?: string[];
+        };
+        /**
+         * PopularItemsRequest
+         * @description A query for popular or trending items.
+         */
+        PopularItemsRequest: {
+            /**
+             * Candidates
+             * @description ids of the only items that may be recommended; unknown: skipped
+             */
+            candidates?: string[] | null;
+            /** @description numbers to add to scores */
+            boost?: components["schemas"]["Boost"] | null;
+            /**
+             * Pin
+             * @description items at fixed places; one that is unknown, excluded, filtered out or no candidate is left out and named in `left_out_pins`
+             */
+            pin?: components["schemas"]["Pin"][] | null;
+            /**
+             * Max Per
+             * @description by attribute: the largest number of items with the same value
+             * @example {
+             *       "genres": 2
+             *     }
+             */
+            max_per?: {
+                [key: string]: number;
+            } | null;
+            /**
+             * Diversity
+             * @description 0: by score only; 1: each item as different as possible from those before it
+             * @default 0
+             */
+            diversity?: number;
+            /**
+             * Min Score
+             * @description items with a lower score, boosts included, are left out
+             */
+            min_score?: number | null;
+            /**
+             * K
+             * @description number of items to recommend
+             * @default 20
+             */
+            k?: number;
+            /**
+             * Window
+             * @description time until now in which events are counted; null: the interactions in the training data are ordered
+             */
+            window?: ("1h" | "6h" | "24h" | "7d" | "30d") | null;
+            /**
+             * Order
+             * @description popular: most events first; trending: largest growth first, which needs a window
+             * @default popular
+             * @enum {string}
+             */
+            order?: "popular" | "trending";
+            /**
+             * Event Type
+             * @description the only type of EVENT_TYPES that counts; null: all of HISTORY_EVENT_TYPES
+             */
+            event_type?: string | null;
+            /**
+             * Exclude
+             * @description item ids that must not be returned
+             * @default []
+             */
+            exclude?: string[];
+            /**
+             * Allow
+             * @description see RecommendationRequest
+             * @default {}
+             */
+            allow?: {
+                [key: string]: string[];
+            };
+            /**
+             * Deny
+             * @description see RecommendationRequest
+             * @default {}
+             */
+            deny?: {
+                [key: string]: string[];
+            };
+        };
+        /**
          * ReadinessAnswer
          * @description The state of a worker that is ready.
          */
@@ -2155,6 +2338,9 @@ export type NewEvent = components['schemas']['NewEvent'];
 export type NewItem = components['schemas']['NewItem'];
 export type OperationsAnswer = components['schemas']['OperationsAnswer'];
 export type Pin = components['schemas']['Pin'];
+export type PopularItem = components['schemas']['PopularItem'];
+export type PopularItemsAnswer = components['schemas']['PopularItemsAnswer'];
+export type PopularItemsRequest = components['schemas']['PopularItemsRequest'];
 export type ReadinessAnswer = components['schemas']['ReadinessAnswer'];
 export type Reason = components['schemas']['Reason'];
 export type RecommendationAnswer = components['schemas']['RecommendationAnswer'];
@@ -3743,6 +3929,209 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Content Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_popular_items_v1_popular_get: {
+        parameters: {
+            query?: {
+                /**
+                 * @description number of items to return
+                 * @example 2
+                 */
+                k?: number;
+                /**
+                 * @description time until now in which events are counted; null: the interactions in the training data are ordered
+                 * @example 24h
+                 */
+                window?: ("1h" | "6h" | "24h" | "7d" | "30d") | null;
+                /**
+                 * @description popular: most events first; trending: largest growth first, which needs a window
+                 * @example trending
+                 */
+                order?: "popular" | "trending";
+                /**
+                 * @description the only type of EVENT_TYPES that counts; null: all of HISTORY_EVENT_TYPES
+                 * @example purchase
+                 */
+                event_type?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PopularItemsAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    select_popular_items_v1_popular_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PopularItemsRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PopularItemsAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;

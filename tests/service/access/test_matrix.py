@@ -34,6 +34,7 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/items/bulk": {"items": [{"item_id": "new", "hidden": False}]},
     "PATCH /v1/items/{item_id}": {"hidden": True},
     "POST /v1/items/{item_id}/similar": {"k": 3},
+    "POST /v1/popular": {"k": 3},
     "POST /v1/model/activate": {"bundle": "b"},
     "POST /v1/model/rollback": {},
 }

@@ -149,6 +149,6 @@ def test_the_maximum_of_k_is_that_of_the_settings() -> None:
         if parameter["name"] == "k"
     ]
     bodies = schema["components"]["schemas"]
-    queries = ("RecommendationQuery", "RecommendationRequest")
+    queries = ("RecommendationQuery", "RecommendationRequest", "PopularItemsRequest")
     limits += [bodies[name]["properties"]["k"]["maximum"] for name in queries]
-    assert limits == [70] * 5
+    assert limits == [70] * 7
