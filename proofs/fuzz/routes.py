@@ -118,6 +118,7 @@ def route_figures(bundle: Path, examples: int, folder: Path) -> Iterator[Figure]
             TEACHER_URL=parts.enter_context(running_teacher()),
             MAX_ADDED_ITEMS="50",
             MAX_SESSION_LENGTH="50",
+            EVENT_LOG="on",
         )
         parts.callback(service.end)
         url = f"http://127.0.0.1:{service.port}"

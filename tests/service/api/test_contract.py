@@ -45,6 +45,7 @@ def test_every_route_answers_as_openapi_says_to_whatever_it_allows_or_forbids(
         teacher_url=teacher_url,
         max_added_items=50,
         experiments_path=experiments,
+        event_log="on",
     )
     run = run_schemathesis(url, KEY, tmp_path, EXAMPLES)
     assert run.returncode == 0, run.stdout

@@ -65,7 +65,9 @@ async def test_of_an_erased_session_only_its_tombstone_is_left_when_the_log_is_c
         for stream in STREAMS:
             raw.delete(stream)
         read = {"list": lambda key: raw.lrange(key, 0, -1), "set": raw.smembers, "string": raw.get}
-        counts = {key: raw.zrange(key, 0, -1, withscores=True) for key in raw.scan_iter("popular:*")}
+        counts = {
+            key: raw.zrange(key, 0, -1, withscores=True) for key in raw.scan_iter("popular:*")
+        }
         found = {key: read[raw.type(key)](key) for key in raw.scan_iter() if key not in counts}
     assert [key[0] for key in found] == ["f"]
     assert REF not in repr(found)
