@@ -9,14 +9,14 @@ import pytest
 
 from export.contract.bundles_folder import BundleLink
 from export.contract.log.live_figures import SCHEMA, LiveReport, save_report
+from proofs.conformance import KEY, answers_of, published, run_schemathesis
 from proofs.fixtures.places import EXAMPLE
 from proofs.fixtures.processes.film_teacher import running_teacher
-from proofs.fuzz.routes import KEY, answers_of, published, run_schemathesis
 
 if TYPE_CHECKING:
     from tests.service.conftest import Serve
 
-EXAMPLES = 10  # `python -m proofs fuzz` has more
+EXAMPLES = 10  # `python -m proofs conformance` has more
 
 
 @pytest.fixture
