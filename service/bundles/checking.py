@@ -5,6 +5,7 @@ this happens in a child process, the bundle is refused, and the service goes on.
 passed is not checked again on this machine: an empty marker file, named by a hash, records this.
 """
 
+import asyncio
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import anyio
 import onnxruntime as ort
@@ -59,6 +61,7 @@ class BundleChecks:
         self._seconds = seconds
         self._stamps = _default_stamps() if stamps is None else stamps
         self._passed: set[str] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def has_passed(self, folder: Path) -> bool:
         """Returns whether the bundle in `folder` has passed a check on this machine.
@@ -97,7 +100,8 @@ class BundleChecks:
     async def check_async(self, folder: Path) -> None:
         """Checks the bundle in `folder` in a child process, without blocking the event loop.
 
-        Does nothing if the bundle has passed before. Kills the child if cancelled.
+        Does nothing if the bundle has passed before, or passes while this call waits for another
+        one that checks the same bundle. Kills the child if cancelled.
 
         Raises:
             BundleError: the bundle is refused, or its check took too long or crashed.
@@ -105,6 +109,12 @@ class BundleChecks:
         if await anyio.to_thread.run_sync(self.has_passed, folder):
             return
         key = await anyio.to_thread.run_sync(self._key, folder)
+        # Many clients may activate one bundle at once; a child for each would take all memory.
+        async with self._turns.setdefault(key, asyncio.Lock()):
+            if key not in self._passed:
+                await self._check_in_child(folder, key)
+
+    async def _check_in_child(self, folder: Path, key: str) -> None:
         try:
             with anyio.fail_after(self._seconds):
                 done = await anyio.run_process(
