@@ -82,7 +82,7 @@ def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, make in EXPORTS.items():
             patch.setattr(query_encoder, name, _stored(folder, name, make))
-        patch.setitem(export_graphs.__kwdefaults__, "num_random", NUM_RANDOM_HISTORIES)
+        patch.setattr(export_graphs, "__kwdefaults__", {"num_random": NUM_RANDOM_HISTORIES})
         yield
 
 
