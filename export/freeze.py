@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from export.contract.bundle import BundleLayout, Item, Manifest, StudentFacts, save_bundle
 from export.contract.manifest import is_approximate
@@ -15,7 +16,7 @@ from export.figures import REFIT, VALIDATION, Comparison, measure, metrics_of
 from export.graphs.common_case_graph import export_common_case_graph
 from export.graphs.item_encoder import export_item_encoder
 from export.graphs.query_encoder import encoder_of
-from export.parity import (
+from export.parity.check import (
     NUM_RANDOM_HISTORIES,
     Reference,
     check_parity,
@@ -73,24 +74,29 @@ def export_graphs(
     histories: Sequence[NDArray[np.int64]] = (),
     *,
     num_random: int = NUM_RANDOM_HISTORIES,
+    table: Tensor | None = None,
 ) -> Graphs:
     """Writes the graphs of `student` into `folder` and compares them with the student in torch.
 
-    The graphs and the student rank items after edge cases and `num_random` random histories. For a
-    large catalog, the search is chosen by measurements on `histories` (`export.scorer`). If there
-    are none, random histories are used.
+    The graphs and the student rank items after edge cases and `num_random` random histories, fewer
+    for a large catalog. For a large catalog, the search is chosen by measurements on `histories`
+    (`export.scorer`). If there are none, random histories are used.
+
+    `table`: the student's item vectors, `[items + 1, hidden]`, where the caller has them, such as
+    mapped from a file; None: they are computed.
 
     Raises:
         ParityError: a graph ranks differently from the student in torch.
     """
     model, common_case = folder / "model.onnx", folder / "plain.onnx"
-    encoder = encoder_of(student)  # of which all graphs share a part
+    table = student.eval().item_table().detach() if table is None else table
+    encoder = encoder_of(student, table)  # of which all graphs share a part
     queries = histories or random_windows(
         student.item_table.read_items(), student.max_history_length
     )
     scorer = export_best_search(encoder, model, queries)
     has_common_case = export_common_case_graph(encoder, common_case)
-    reference = replace(torch_reference(student), is_approximate=is_approximate(scorer))
+    reference = replace(torch_reference(student, table), is_approximate=is_approximate(scorer))
     graphs = checked_graphs(
         reference, model, common_case if has_common_case else None, num_random=num_random
     )

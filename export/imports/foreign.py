@@ -31,7 +31,7 @@ from export.imports.make import (
     Trained,
     make_bundle,
 )
-from export.parity import NUM_RANDOM_HISTORIES
+from export.parity.check import NUM_RANDOM_HISTORIES
 from training.cli import say
 from training.data.sources.items_table import MissingTitles
 from training.data.sources.text_table import read_text_table

@@ -23,7 +23,7 @@ from export.graphs.common_case_graph import export_common_case_graph
 from export.graphs.encoder_file import read_encoder
 from export.graphs.given_encoder import GivenEncoder
 from export.imports.inputs import dataset_of, read_vectors
-from export.parity import NUM_RANDOM_HISTORIES, ParityError, Reference
+from export.parity.check import NUM_RANDOM_HISTORIES, ParityError, Reference
 from export.scorer import export_best_search, random_windows
 from export.served_figures import served_ranker
 from training.cli import say

@@ -13,7 +13,7 @@ from export.contract.tensors import ENCODER_TENSORS
 from export.figures import measure, metrics_of
 from export.freeze import export_graphs, freeze
 from export.graphs.item_encoder import ItemEncoderError
-from export.parity import ParityError
+from export.parity.check import ParityError
 from export.sessions import CommonCaseSession, RankingSession
 from tests.export.conftest import CONFIG, NUM_ITEMS
 from training.data.dataset import Dataset

@@ -11,7 +11,7 @@ from export.contract.manifest import is_approximate
 from export.graphs import ranking_graph
 from export.graphs.blocks.search import BlockSizes
 from export.graphs.ranking_graph import export_ranking_graph
-from export.parity import ParityError, Reference, check_parity
+from export.parity.check import ParityError, Reference, check_parity
 from export.scorer import export_best_search, random_windows
 from export.sessions import RankingSession
 from tests.export.graphs.searched import NUM_ITEMS, WINDOW, some_vectors, summing_encoder

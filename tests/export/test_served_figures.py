@@ -141,7 +141,7 @@ def test_a_common_case_graph_that_ranks_otherwise_changes_the_figures_of_the_man
         return True
 
     monkeypatch.setattr("export.freeze.export_common_case_graph", export_reversed)
-    monkeypatch.setattr("export.parity.Comparison.is_parity", True)
+    monkeypatch.setattr("export.parity.comparison.Comparison.is_parity", True)
     manifest = freeze(checkpoint, dataset, tmp_path / "bundle", {})
     assert manifest.metrics["test"] != metrics_of(in_torch)["test"]
 

@@ -76,12 +76,15 @@ class Student(nn.Module):
         """
         return self.encode_newest(histories, table)
 
-    def score(self, histories: Tensor) -> Tensor:
+    def score(self, histories: Tensor, table: Tensor | None = None) -> Tensor:
         """Scores all items after each history, `[batch, catalog rows]`; column 0, padding, is -inf.
 
-        `histories` is `[batch, length]`, item indices, padded on the left.
+        Args:
+            histories: `[batch, length]`, item indices, padded on the left.
+            table: `[catalog rows, hidden]`, the item vectors, as `item_table()` returns them; None:
+                they are computed.
         """
-        table: Tensor = self.item_table()
+        table = self.item_table() if table is None else table
         scores = self.encode_newest(histories, table) @ table.T
         scores[:, 0] = -torch.inf
         return scores

@@ -14,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 
 from export.contract.tensors import TENSORS
 from export.graphs.ranking_graph import export_student
-from export.parity import check_parity
+from export.parity.check import check_parity
 from export.sessions import RankingSession
 from tests.export.graphs.initializers import every_initializer
 from training.settings.student import StudentConfig

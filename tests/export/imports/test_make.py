@@ -8,7 +8,7 @@ from distilled_recommender.app import main
 from export.contract.bundle import Item, load_bundle
 from export.contract.records import BundleError
 from export.imports.make import Origin, Sources, make_bundle
-from export.parity import ParityError
+from export.parity.check import ParityError
 from service.bundles.loading import make_recommender
 from service.ranking.recommender import Query
 from tests.export.encoders import MEAN, NEWEST_BY_INDEX, save_encoder

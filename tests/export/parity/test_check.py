@@ -7,14 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from export.graphs.ranking_graph import export_student
-from export.parity import (
-    MAX_SCORE_ERROR,
-    NUM_RANDOM_HISTORIES,
-    ParityError,
-    check_parity,
-    proven_share,
-)
-from export.parity_histories import edge_histories
+from export.parity import check, histories
+from export.parity.check import NUM_RANDOM_HISTORIES, ParityError, check_parity, proven_share
+from export.parity.comparison import MAX_SCORE_ERROR
 from export.sessions import CommonCaseSession, RankingSession
 from training.students.student import Student
 
@@ -38,6 +33,36 @@ def test_one_item_scored_wrongly_is_reported_with_the_worst_history(
         ParityError, match=r"(length|random|one|all) .*\[.*\]: scores differ by 0.0"
     ):
         check_parity(student, retabled(table), num_random=10)
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes the catalog of 30 items for a large one, whose scores are compared in five parts."""
+    monkeypatch.setattr(histories, "PART_SIZE", 6)
+    monkeypatch.setattr(check, "BATCH_SIZE", 4)
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_a_large_catalog_passes_part_by_part(student: Student, graph: RankingSession) -> None:
+    assert 0 < check_parity(student, graph, num_random=20).max_score_error < 1e-5
+
+
+@pytest.mark.usefixtures("in_parts")
+@pytest.mark.parametrize("item", [1, 17, 30])
+def test_an_item_is_compared_in_its_part_too(
+    student: Student, graph: RankingSession, item: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = graph.rank
+
+    def rank(histories: NDArray[np.int64], k: int, **options: object) -> object:
+        items, scores = honest(histories, k, **options)  # type: ignore[arg-type]
+        if options.get("allowed") is not None:
+            scores = scores + 0.01 * (items == item)
+        return items, scores
+
+    monkeypatch.setattr(graph, "rank", rank)
+    with pytest.raises(ParityError, match=r"scores differ by 0.0"):
+        check_parity(student, graph, num_random=30)
 
 
 def with_larger_table(student: Student, factor: float) -> Student:
@@ -127,12 +152,3 @@ def test_a_query_counts_as_proven_only_if_every_place_is(
     one_unproven[5, 7] = -np.inf
     monkeypatch.setattr(common_case, "rank", lambda *_: (np.zeros((8, 8)), one_unproven))
     assert proven_share(common_case, 6, 30, count=16) == 14 / 16
-
-
-def test_edge_histories_span_the_window_and_hold_padding_in_the_middle() -> None:
-    histories = dict(edge_histories(6, 30, np.random.default_rng(0)))
-    lengths = {np.count_nonzero(history) for history in histories.values()}
-    assert {0, 1, 5, 6, 7, 18} == lengths
-    middle = histories["length 6, padding between"]
-    assert middle[3:5].tolist() == [0, 0]
-    assert middle[[2, 5]].all()

@@ -6,6 +6,9 @@ and cuts the window, and NumPy masks and sorts. The graphs under test share none
 
 Both graphs rank single histories and batches. In batches, the ranking graph gets histories of
 unequal lengths. They take another branch of the graph than a single history without padding.
+
+Of a large catalog, all scores are compared after the first history only. After each later one they
+are compared for one part of the items, and the parts take turns.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +18,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.parity_histories import edge_histories, random_histories
+from export.parity.comparison import Comparison, SingleRanking, comparison
+from export.parity.histories import (
+    ALL_ITEMS,
+    History,
+    Part,
+    behind_others,
+    edge_histories,
+    num_random_for,
+    parts_of_items,
+    random_histories,
+)
 from export.sessions import CommonCaseSession, RankingSession
 from training.data.catalog import PADDING_INDEX
 from training.data.histories import pad_histories
@@ -25,13 +38,9 @@ from training.students.student import Student
 
 NUM_RANDOM_HISTORIES = 1_000
 LIST_LENGTH = 20
-MAX_SCORE_ERROR = 1e-4  # for scores up to LARGE_SCORE
-LARGE_SCORE = 10.0  # beyond it the allowed error grows with the scores, as their rounding does
 BATCH_SIZE = 64
 MAX_SCORES = 2**24  # maximum number of scores that a batch of a large catalog computes at once
 QUERIES_PER_RUN = 8
-
-History = NDArray[np.int64]
 
 
 class ParityError(TrainingError):
@@ -58,57 +67,6 @@ class Reference:
     read_items: NDArray[np.int64]
     scores: Callable[[History], NDArray[np.float32]]
     is_approximate: bool = False
-
-
-@dataclass(frozen=True)
-class SingleRanking:
-    """A graph's best unseen items after one history, with their scores.
-
-    Attributes:
-        items: `[LIST_LENGTH]`, item indices, best first. There are fewer if the catalog is smaller,
-            or if the common-case graph could not prove all positions.
-        scores: `[LIST_LENGTH]`, the scores of `items`.
-    """
-
-    items: NDArray[np.int64]
-    scores: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The differences between a graph and its model (`Reference`) after one history.
-
-    Attributes:
-        name: name of the history, and how the graph was run on it, for messages.
-        history: the history's item indices, oldest first.
-        score_error: largest absolute difference between the scores of an item by graph and model.
-        largest_score: largest absolute score of an item by the model.
-        list_error: largest absolute difference between the model's scores of the two items that the
-            top lists have at one rank. It is 0 for equal lists, and infinite if the graph
-            recommends a seen item or padding.
-        is_same_list: whether the top lists are equal, in order too.
-    """
-
-    name: str
-    history: History
-    score_error: float
-    largest_score: float
-    list_error: float
-    is_same_list: bool
-
-    @property
-    def allowed_error(self) -> float:
-        """Largest `score_error` at which scores agree."""
-        return MAX_SCORE_ERROR * max(1.0, self.largest_score / LARGE_SCORE)
-
-    @property
-    def is_parity(self) -> bool:
-        """Whether the scores agree, and the lists differ at most in the order of near ties.
-
-        Scores agree if `score_error` is at most `allowed_error`. Items are near ties if the model's
-        scores of them differ by at most twice `score_error`.
-        """
-        return self.score_error <= self.allowed_error and self.list_error <= 2 * self.score_error
 
 
 @dataclass(frozen=True)
@@ -144,7 +102,8 @@ def check_parity(
         reference: the model that the graphs were made from; a student is run in torch.
         ranking_graph: the model's ranking graph.
         common_case_graph: the model's common-case graph; None if there is none.
-        num_random: number of random histories to rank after, in addition to the edge cases.
+        num_random: number of random histories to rank after, in addition to the edge cases; fewer
+            in a large catalog (`parity_histories.num_random_for`).
         seed: random seed that decides the histories.
 
     Returns:
@@ -157,7 +116,8 @@ def check_parity(
     """
     if isinstance(reference, Student):
         reference = torch_reference(reference)
-    histories = _histories(reference, num_random, seed)
+    wanted = num_random_for(ranking_graph.num_items, num_random)
+    histories = _histories(reference, wanted, seed)
     comparisons = list(_compare(reference, ranking_graph, common_case_graph, histories))
     worst = max(comparisons, key=lambda each: (not each.is_parity, each.score_error))
     if not worst.is_parity:
@@ -173,17 +133,21 @@ def check_parity(
     )
 
 
-def torch_reference(student: Student) -> Reference:
+def torch_reference(student: Student, table: torch.Tensor | None = None) -> Reference:
     """Wraps `student` as the reference of `check_parity`, with scores computed in torch.
 
     Switches `student` to evaluation mode.
+
+    `table`: the student's item vectors, `[items + 1, hidden]`, where the caller has them; None:
+    they are computed.
     """
     student.eval()
+    table = student.item_table().detach() if table is None else table
 
     @torch.no_grad()
     def scores(history: History) -> NDArray[np.float32]:
         known = history.tolist() or [PADDING_INDEX]
-        result: NDArray[np.float32] = student.score(torch.tensor([known]))[0].numpy()
+        result: NDArray[np.float32] = student.score(torch.tensor([known]), table)[0].numpy()
         return result
 
     read_items = student.item_table.read_items()
@@ -234,24 +198,34 @@ def _compare(
     common_case_graph: CommonCaseSession | None,
     histories: Sequence[tuple[str, History]],
 ) -> Iterator[Comparison]:
+    longest = reference.max_history_length
     with ProgressBar("parity", len(histories), "history") as bar:
-        batch_size = max(1, min(BATCH_SIZE, MAX_SCORES // ranking_graph.num_items))
-        for begin in range(0, len(histories), batch_size):
-            batch = histories[begin : begin + batch_size]
-            scores = _batched_scores(ranking_graph, [history for _, history in batch])
-            for (name, history), item_scores in zip(batch, scores, strict=True):
-                longest = reference.max_history_length
+        for part, batch in _batches(histories, ranking_graph.num_items):
+            scores = _batched_scores(ranking_graph, [history for _, history in batch], part)
+            for (name, history), part_scores in zip(batch, scores, strict=True):
                 expected = reference.scores(history[history != PADDING_INDEX][-longest:])
                 for way, ranking in _rankings(ranking_graph, common_case_graph, history, longest):
-                    yield _comparison(
+                    yield comparison(
                         name + way,
                         history,
                         expected,
-                        item_scores,
+                        np.abs(part_scores - expected[part]),
                         ranking,
                         is_approximate=reference.is_approximate,
                     )
                 bar.advance()
+
+
+def _batches(
+    histories: Sequence[tuple[str, History]], num_items: int
+) -> Iterator[tuple[Part, Sequence[tuple[str, History]]]]:
+    """Yields batches of histories, each with the items whose scores are compared after them."""
+    parts = parts_of_items(num_items)
+    size = max(2, min(BATCH_SIZE, MAX_SCORES // num_items))
+    first = size if len(parts) == 1 else 1
+    yield ALL_ITEMS, histories[:first]
+    for number, begin in enumerate(range(first, len(histories), size)):
+        yield parts[number % len(parts)], histories[begin : begin + size]
 
 
 def _rankings(
@@ -273,7 +247,7 @@ def _rankings(
         return
     for way, batch in (
         (", common case", history[None]),
-        (", common case in a batch", _behind_others(history, longest)),
+        (", common case in a batch", behind_others(history, longest)),
     ):
         lines = common_case_graph.rank(batch, min(LIST_LENGTH, ranking_graph.num_items))
         items, scores = (line[-1] for line in lines)
@@ -281,69 +255,25 @@ def _rankings(
         yield way, SingleRanking(items[is_proven], scores[is_proven])
 
 
-def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
-    """Returns a batch, `[3, length]`: `history` reversed, `history` sorted, and `history` itself.
+def _batched_scores(
+    graph: RankingSession, histories: Sequence[History], part: Part
+) -> NDArray[np.float32]:
+    """Scores the items of `part` after several histories with one run of the graph.
 
-    If `history` has at least `longest` items, the length of the window, the batch is two longer.
-    Then two padding items precede `history` in its row, and the other rows repeat two of its items.
+    The histories are padded to the longest. Seen items have scores too.
+
+    Returns:
+        `[batch, items of the part]`, scores; -inf where the graph ranks no item.
     """
-    width = len(history) + 2 * (len(history) >= longest)
-    others = np.resize(history[::-1], width), np.resize(np.sort(history), width)
-    return pad_histories([*others, history], width)
-
-
-def _batched_scores(graph: RankingSession, histories: Sequence[History]) -> NDArray[np.float32]:
-    """Scores all items after several histories with one run of the graph, `[batch, items + 1]`.
-
-    The histories are padded to the longest. Seen items have scores too; padding gets -inf.
-    """
+    items = np.arange(graph.num_items + 1)[part]
+    allowed = None
+    if part != ALL_ITEMS:
+        allowed = np.zeros((1, graph.num_items + 1), dtype=np.bool_)
+        allowed[0, part] = True
     padded = pad_histories(histories, max(map(len, histories)))
-    ranking, sorted_scores = graph.rank(padded, graph.num_items, mask_seen=False)
-    scores = np.full((len(histories), graph.num_items + 1), -np.inf, dtype=np.float32)
-    np.put_along_axis(scores, ranking, sorted_scores, axis=1)
+    ranking, sorted_scores = graph.rank(padded, len(items), mask_seen=False, allowed=allowed)
+    places = (ranking - part.start) // (part.step or 1)
+    scores = np.full((len(histories), len(items)), -np.inf, dtype=np.float32)
+    for line, of_line, values in zip(scores, places, sorted_scores, strict=True):
+        line[of_line[of_line >= 0]] = values[of_line >= 0]
     return scores
-
-
-def _comparison(
-    name: str,
-    history: History,
-    expected: NDArray[np.float32],
-    scores: NDArray[np.float32],
-    ranking: SingleRanking,
-    *,
-    is_approximate: bool,
-) -> Comparison:
-    """Compares a graph's results after one history with the scores of the reference.
-
-    Args:
-        name: name of the history, and how the graph was run on it.
-        history: the history's item indices, oldest first.
-        expected: `[items + 1]`, scores of all items by the reference.
-        scores: `[items + 1]`, scores of all items by the ranking graph, run on a batch.
-        ranking: the best unseen items by one of the graphs.
-        is_approximate: whether `ranking` may lack some of the best items, so that only the order of
-            the items in it is compared.
-    """
-    unseen = expected.copy()
-    unseen[[PADDING_INDEX, *history]] = -np.inf
-    compared = np.sort(ranking.items) if is_approximate else np.arange(len(unseen))
-    best = compared[np.argsort(-unseen[compared], kind="stable")][: len(ranking.items)]
-    expected_items = np.where(np.isfinite(unseen[best]), best, PADDING_INDEX)
-    differs = expected_items != ranking.items
-    with np.errstate(invalid="ignore"):  # NaN = -inf + inf: neither item may be recommended
-        gaps = np.abs(unseen[expected_items[differs]] - unseen[ranking.items[differs]])
-    is_item = ranking.items != PADDING_INDEX
-    list_errors = np.abs(ranking.scores[is_item] - expected[ranking.items[is_item]])
-    return Comparison(
-        name=name,
-        history=history,
-        score_error=max(_largest(np.abs(scores[1:] - expected[1:])), _largest(list_errors)),
-        largest_score=float(np.abs(expected[1:][np.isfinite(expected[1:])]).max(initial=0.0)),
-        list_error=_largest(gaps),
-        is_same_list=not differs.any(),
-    )
-
-
-def _largest(errors: NDArray[np.float32]) -> float:
-    """Returns the largest error; 0 for an empty array, infinity if an error is not a number."""
-    return float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).max(initial=0.0))
