@@ -47,7 +47,7 @@ from training.stage import fingerprint
 from training.students.scorer import StudentScorer
 from training.workplace import Workplace, knowledge_folder, open_experiment
 
-RULES_VERSION = 8  # increment when a code change alters the bundle of an unchanged checkpoint
+RULES_VERSION = 9  # increment when a code change alters the bundle of an unchanged checkpoint
 
 
 Bundles = Annotated[

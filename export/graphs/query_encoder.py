@@ -1,7 +1,7 @@
 """`QueryEncoder`: a sequential model in the form that a bundle's graphs are written from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 
 import numpy as np
@@ -44,6 +44,15 @@ class QueryEncoder:
         """Average query vector, `[hidden]`."""
         mean: NDArray[np.float32] = self.usual_queries.mean(axis=0, dtype=np.float64)
         return mean.astype(np.float32)
+
+    def with_queries(self, queries: NDArray[np.float32]) -> "QueryEncoder":
+        """Returns this model with `queries`, `[queries, hidden]`, among the typical ones.
+
+        They count about as much as those that were there.
+        """
+        times = max(1, len(self.usual_queries) // len(queries))
+        all_queries = np.concatenate([self.usual_queries, np.repeat(queries, times, axis=0)])
+        return replace(self, usual_queries=all_queries)
 
     @cached_property
     def blocks(self) -> Callable[[int], Blocks]:

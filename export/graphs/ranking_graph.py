@@ -90,10 +90,6 @@ ranking (
 
     seen = Where(mask_seen, history, zero)
     named = Concat<axis = 1>(seen, excluded)
-    closed = Less(named, zero)
-    one_column = Shape(lines_are_plain)
-    allowed_by_line = Expand(allowed, one_column)
-    open = ScatterElements<axis = 1>(allowed_by_line, named, closed)
 
     $search
 }

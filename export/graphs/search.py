@@ -36,10 +36,17 @@ MAX_CHOSEN = 4_096
 # Largest error of rounding to a whole step, in steps: a half, and a margin for float32.
 LOST = 0.501
 
-# Both searches read `query`, `scores_of_added`, `open` (whether an item may be recommended) and
-# `k`, and compute scores and item indices. Padding, row 0 of the table, may be open: it has no
-# code, and `never_padding` excludes it from the exact search. The names of inner values are
-# stored in the bundle's file: do not change them.
+# Computes `open`, whether an item may be recommended, `[batch, items + added + 1]`.
+OPEN = """
+    closed = Less(named, zero)
+    one_column = Shape(lines_are_plain)
+    allowed_by_line = Expand(allowed, one_column)
+    open = ScatterElements<axis = 1>(allowed_by_line, named, closed)
+"""
+# Both searches read `query`, `scores_of_added`, `open` and `k`, and compute scores and item
+# indices. Padding, row 0 of the table, may be open: it has no code, and `never_padding` excludes it
+# from the exact search. The names of inner values are stored in the bundle's file: do not change
+# them.
 SEARCH_OF_ALL = Template("""
     num_added = Shape<start = 0, end = 1>(added)
     num_items = Add(num_added, last_row)
@@ -155,16 +162,16 @@ def search_of_all_text(scores: str, item_indices: str, scores_of_table: str) -> 
 def search_text(num_rows: int, *, is_shared: bool = False) -> str:
     """Returns the ranking graph's search in ONNX's text form, for a table of `num_rows` rows.
 
-    The text computes `scores` and `item_indices` from `query`, `open` and `k`. For fewer than
-    `ROUGH_FROM` rows, it scores all items exactly, without codes.
+    The text computes `scores` and `item_indices` from `query`, `allowed`, `named` and `k`. For
+    fewer than `ROUGH_FROM` rows, it scores all items exactly, without codes.
 
     `is_shared`: whether the table lies in a file of its own, which is mapped.
     """
     of_table = SCORES_OF_SHARED_TABLE if is_shared else SCORES_OF_TABLE
     if num_rows < ROUGH_FROM:
-        return search_of_all_text("scores", "item_indices", of_table)
+        return OPEN + search_of_all_text("scores", "item_indices", of_table)
     of_all = search_of_all_text("scores_in_all", "items_in_all", of_table)
-    return ROUGH_SEARCH_FIRST.substitute(rough=ROUGH, bound=BOUND, search_of_all=of_all)
+    return OPEN + ROUGH_SEARCH_FIRST.substitute(rough=ROUGH, bound=BOUND, search_of_all=of_all)
 
 
 def common_case_search_text(num_rows: int) -> str:

@@ -53,6 +53,15 @@ def test_the_first_search_that_finds_enough_is_chosen_and_all_are_told(
     assert written == ["item_codes_by_block.npy", "model.onnx", "table.npy"]
 
 
+def test_an_item_that_is_missing_at_the_end_costs_less_ndcg_than_one_at_the_top(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scorer, "K", 3)
+    best, second, third = np.array([5, 6, 7]), 1 / np.log2(3), 1 / 2
+    for found, gain in (([5, 6, 9], 1 + second), ([9, 6, 7], second + third), ([5, 7], 1 + second)):
+        assert scorer._ndcg([np.array(found)], [best]) == pytest.approx(gain / (1 + second + third))
+
+
 @pytest.mark.usefixtures("slow_proof")
 def test_where_no_search_by_blocks_finds_enough_the_proof_stays(tmp_path: Path) -> None:
     encoder, path = summing_encoder(some_vectors()), tmp_path / "model.onnx"

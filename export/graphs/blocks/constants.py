@@ -5,7 +5,7 @@ the whole table is made. Constants do not depend on the size of the parts.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from training.data.catalog import PADDING_INDEX
 # All items that may be answered are scored one by one if they are at most this share of all items;
 # otherwise the whole table is scored, which reads it in order.
 FEW_SHARE = 8
+SAMPLE_SIZE = 65_536  # of the items of which those that may be answered are counted, at least
+Summary = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Centers and variances, `[blocks or groups, coordinates]` each."""
+
 # Share of the largest product of two tails that an item's estimate includes. Tails rarely point in
 # one direction: at half of it, few items are underestimated.
 TAIL_SHARE = 0.5
@@ -65,6 +69,12 @@ class Blocks:
     def __len__(self) -> int:
         return len(self.order)
 
+    def in_groups(self, size: int) -> "Blocks":
+        """Returns these blocks, and blocks of padding after them that fill a group of `size`."""
+        missing = -len(self) % size
+        order = np.pad(self.order, ((0, missing), (0, 0)), constant_values=PADDING_INDEX)
+        return replace(self, order=order)
+
     def coordinates(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Yields places of blocks, and their items' coordinates, `[blocks, items, hidden]`."""
         for part in self._parts():
@@ -88,16 +98,23 @@ def block_constants(blocks: Blocks, sizes: BlockSizes) -> Constants:
     `sizes`: amounts of data that the search reads.
     """
     table, num_items = blocks.table, len(blocks.table) - 1
+    if not sizes.num_codes:
+        blocks = blocks.in_groups(sizes.group_size)
+    sample_step = max(1, num_items // SAMPLE_SIZE)
+    step_1 = _heads(blocks, sizes.num_codes - 1) if sizes.num_codes else _summaries(blocks, sizes)
     return {
         "never_padding": never_padding(len(table)),
         **sizes_constants(sizes, num_items),
-        **(_heads(blocks, sizes.num_codes - 1) if sizes.num_codes else _summaries(blocks)),
+        **step_1,
         "item_codes_by_block": blocks.codes(),
-        "items_of_blocks": blocks.order,
+        "items_by_block": blocks.order.reshape(-1),
+        "block_size": np.array(sizes.block_size),
         "after_batch": np.array([1, 2]),
         "in_coordinates": np.array([0, 0, table.shape[1], sizes.block_size]),
         "in_rows": np.array([0, -1]),
-        "num_few": np.array([len(table) // FEW_SHARE]),
+        "sample_start": np.array([0]),
+        "sample_step": np.array([sample_step]),
+        "num_few": np.array([len(table) // FEW_SHARE // sample_step]),
         "first_item": np.array([1]),
         "last_row_as_list": np.array([num_items]),
         "past_last_row": np.array([len(table)]),
@@ -107,7 +124,9 @@ def block_constants(blocks: Blocks, sizes: BlockSizes) -> Constants:
 def sizes_constants(sizes: BlockSizes, num_items: int) -> Constants:
     """Computes the constants that depend on the number of blocks that are read, keyed by name."""
     num_candidates = sizes.num_candidates(num_items)
+    groups = {"num_chosen_groups": np.array([sizes.num_chosen_groups(num_items)])}
     return {
+        **({} if sizes.num_codes else groups),
         "num_chosen_blocks": np.array([sizes.num_chosen(num_items)]),
         "num_candidates": np.array([num_candidates]),
         "num_trusted": np.array([num_candidates // TRUSTED_SHARE]),
@@ -143,26 +162,58 @@ def _tails(coordinates: NDArray[np.float32], head_size: int) -> NDArray[np.float
     return tails
 
 
-def _summaries(blocks: Blocks) -> Constants:
-    """Computes codes of the center and of the variances of every block, and their scales."""
+def _summaries(blocks: Blocks, sizes: BlockSizes) -> Constants:
+    """Computes codes of the centers and variances of all blocks and groups, and their scales."""
     hidden_size = blocks.table.shape[1]
     centers = np.empty((len(blocks), min(NUM_MEANS, hidden_size)), np.float32)
     variances = np.empty((len(blocks), min(NUM_VARIANCES, hidden_size)), np.float32)
     for part, coordinates in blocks.coordinates():
         centers[part] = coordinates[..., : centers.shape[1]].mean(axis=1)
         variances[part] = coordinates[..., : variances.shape[1]].var(axis=1)
-    center_step, variance_step = step_of(centers), step_of(variances)
-    codes = codes_of(centers, center_step), codes_of(variances, variance_step)
-    factor = NUM_DEVIATIONS / 2 * float(variance_step) / float(center_step)
+    usual = variances.mean(axis=0, dtype=np.float64)
+    group_centers, group_variances = _of_groups(centers, variances, sizes.group_size)
+    group_variances /= _wider(usual, group_variances, blocks.axes)
+    steps = step_of(centers), np.maximum(step_of(variances), step_of(group_variances))
+    codes = _codes_of_both((centers, variances), steps)
+    by_group = codes.reshape(-1, sizes.group_size, codes.shape[1]).swapaxes(1, 2)
+    factor = NUM_DEVIATIONS / 2 * float(steps[1]) / float(steps[0])
     of_queries = blocks.axes.of_queries.astype(np.float32)
     return {
         "to_coordinates": of_queries[:, : centers.shape[1]].copy(),
         "to_first_coordinates": of_queries[:, : variances.shape[1]].copy(),
-        "summary_codes": np.hstack(codes).T.copy(),
-        "usual_variances": variances.mean(axis=0, dtype=np.float64)[:, None].astype(np.float32),
+        "group_codes": _codes_of_both((group_centers, group_variances), steps).T.copy(),
+        "summary_codes_by_group": by_group.reshape(len(by_group), -1),
+        "in_summaries": np.array([0, 0, *by_group.shape[1:]]),
+        "group_size": np.array(sizes.group_size),
+        "usual_variances": usual[:, None].astype(np.float32),
         "spread_factor": np.array(factor, dtype=np.float32),
         "smallest": np.array(SMALLEST, dtype=np.float32),
     }
+
+
+def _codes_of_both(parts: Summary, steps: tuple[np.float32, np.float32]) -> NDArray[np.int8]:
+    """Returns the codes of centers and variances side by side, `[rows, both]`."""
+    return np.hstack([codes_of(part, step) for part, step in zip(parts, steps, strict=True)])
+
+
+def _of_groups(centers: NDArray[np.float32], variances: NDArray[np.float32], size: int) -> Summary:
+    """Returns the centers and variances of groups of `size` blocks, from those of the blocks."""
+    by_group = centers.reshape(-1, size, centers.shape[1])
+    within = variances.reshape(-1, size, variances.shape[1]).mean(axis=1)
+    between = by_group[..., : variances.shape[1]].var(axis=1)
+    return by_group.mean(axis=1), within + between
+
+
+def _wider(
+    usual: NDArray[np.float64], group_variances: NDArray[np.float32], axes: Axes
+) -> np.float32:
+    """Returns how many times an average group's deviation is an average block's, at least 1.
+
+    `usual`: the mean variance of blocks by coordinate. Coordinates count by the queries' variance.
+    """
+    weights = axes.weights[: len(usual)]
+    of_groups = group_variances.mean(axis=0, dtype=np.float64) @ weights
+    return np.float32(max(1.0, of_groups / max(usual @ weights, SMALLEST)) ** 0.5)
 
 
 def _turned(vectors: Table, axes: Axes) -> NDArray[np.float32]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from export.graphs.codes import parts_of
+
 Floats = NDArray[np.floating]
 
 # Share of the mean variance of the queries that is added in every direction. The queries that are
@@ -60,7 +62,7 @@ def axes_of(vectors: Floats, queries: Floats) -> Axes:
 def block_order(coordinates: Floats, size: int) -> NDArray[np.int64]:
     """Orders items so that every `size` consecutive items are similar.
 
-    Halves the items again and again by the coordinate in which they differ most.
+    Halves the items again and again, across the direction in which they differ most.
 
     Args:
         coordinates: `[items, coordinates]`, the items' coordinates, each weighted by its share in
@@ -79,11 +81,18 @@ def block_order(coordinates: Floats, size: int) -> NDArray[np.int64]:
         if end - begin <= size or middle in (begin, end):
             continue
         rows = order[begin:end]
-        sample = keys[rows[:: max(1, len(rows) // NUM_SAMPLED_OF_BLOCK)]]
-        values = keys[rows, int(np.argmax(sample.var(axis=0)))]
+        direction = _longest_direction(keys[rows[:: max(1, len(rows) // NUM_SAMPLED_OF_BLOCK)]])
+        values = np.concatenate([keys[rows[part]] @ direction for part in parts_of(len(rows))])
         order[begin:end] = rows[np.argpartition(values, middle - begin)]
         pending += [(begin, middle), (middle, end)]
     return order
+
+
+def _longest_direction(sample: Floats) -> Floats:
+    """Returns the direction in which the rows of `sample` vary most, as a unit vector."""
+    apart = sample - sample.mean(axis=0)
+    direction: Floats = np.linalg.eigh(apart.T @ apart)[1][:, -1]
+    return direction
 
 
 def _second_moment(vectors: NDArray[np.float64], added_share: float) -> NDArray[np.float64]:

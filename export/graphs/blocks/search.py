@@ -1,10 +1,11 @@
-"""Defines the search of a large catalog by blocks of similar items, in three ever finer steps.
+"""Defines the search of a large catalog by blocks of similar items, in ever finer steps.
 
 1. Every block gets an estimate of its best item's score, from codes of one byte. There are two
-   ways. By summaries: the center and the variances of the block's items are read. By heads: the
-   head of every item (`blocks.order`) is read; an item's estimate is the product of the item's and
-   the query's head, plus a share of the largest product that their tails can have, and a block gets
-   the highest estimate of its items. Summaries are a fraction of the heads' size.
+   ways. By summaries: the center and the variances of the block's items are read. Blocks that
+   follow each other are similar, too, and form a group; the groups' summaries choose the groups
+   whose blocks' summaries are read. By heads: the head of every item (`blocks.order`) is read; an
+   item's estimate is the product of the item's and the query's head, plus a share of the largest
+   product that their tails can have, and a block gets the highest estimate of its items.
 2. All items of the best blocks are scored from codes of their whole vectors.
 3. The best of these, the candidates, are scored exactly.
 
@@ -17,14 +18,18 @@ recommended are scored exactly.
 """
 
 from dataclasses import dataclass
+from math import ceil
 from string import Template
 
 from export.contract.manifest import NUM_TRUSTED
-from export.graphs.search import SCORES_OF_SHARED_TABLE, search_of_all_text
+from export.graphs.search import OPEN, SCORES_OF_SHARED_TABLE, search_of_all_text
 
-# Share of the candidates that are trusted. Items of lower ranks may lie in blocks that are unread.
-TRUSTED_SHARE = 4
+# One of so many candidates is trusted. Items of lower ranks may lie in blocks that are unread.
+TRUSTED_SHARE = 2
 NUM_CANDIDATES = TRUSTED_SHARE * NUM_TRUSTED
+# Groups whose blocks' summaries are read, for each block whose items are read. With half a group a
+# block, 1 or 2 in 1,000 of the best of a million items are lost more.
+GROUPS_A_BLOCK = 0.75
 
 
 @dataclass(frozen=True)
@@ -33,25 +38,37 @@ class BlockSizes:
 
     Attributes:
         num_codes: number of bytes per item that step 1 reads; onnxruntime reads 8 at once. 0: step
-            1 reads a summary of each block instead.
+            1 reads summaries of groups and of blocks instead.
         num_blocks: number of blocks whose items step 2 reads.
         block_size: number of items in a block.
+        group_size: number of blocks in a group, where step 1 reads summaries.
     """
 
     num_codes: int
     num_blocks: int
     block_size: int = 32
+    group_size: int = 16
+
+    def num_all(self, num_items: int) -> int:
+        """Number of blocks of a catalog of `num_items` items; summaries are of whole groups."""
+        blocks = -(-num_items // self.block_size)
+        return blocks if self.num_codes else -(-blocks // self.group_size) * self.group_size
 
     def num_chosen(self, num_items: int) -> int:
         """Number of blocks whose items are read, of all of a catalog of `num_items` items."""
-        return min(self.num_blocks, -(-num_items // self.block_size))
+        return min(self.num_blocks, self.num_all(num_items))
+
+    def num_chosen_groups(self, num_items: int) -> int:
+        """Number of groups whose blocks' summaries are read, of a catalog of `num_items` items."""
+        wanted = ceil(GROUPS_A_BLOCK * self.num_chosen(num_items))
+        return min(wanted, self.num_all(num_items) // self.group_size)
 
     def num_candidates(self, num_items: int) -> int:
         """Number of items that are scored exactly, in a catalog of `num_items` items."""
         return min(NUM_CANDIDATES, self.num_chosen(num_items) * self.block_size)
 
 
-# Step 1 by the items' heads. Both texts compute `best_of_blocks`, `[batch, blocks]`, from `query`.
+# Step 1 by the items' heads. Both texts compute `chosen_blocks` from `query`.
 BY_HEADS = """
     head_of_query = MatMul(query, to_head)
     tail_of_query = MatMul(query, to_tail)
@@ -62,12 +79,14 @@ BY_HEADS = """
     estimates = MatMulInteger(short_code, short_item_codes, short_zero)
     estimates_by_block = Reshape(estimates, in_blocks)
     best_of_blocks = ReduceMax<keepdims = 0>(estimates_by_block, last)
+    best_estimates, chosen_blocks = TopK<sorted = 0>(best_of_blocks, num_chosen_blocks)
 """
 # Step 1 by summaries of the blocks, which have the first coordinates only: those carry most of a
 # score. An item's score is about normally distributed in its block: its mean is the product of
 # query and center, its variance the product of the squares of the query's coordinates and the
 # block's variances. The square root of the variance is replaced by its tangent at the average
-# block's variance, so that one product of codes gives mean and deviation.
+# block's variance, so that one product of codes gives mean and deviation. Groups' variances are
+# scaled for the same tangent.
 BY_SUMMARIES = """
     coordinates = MatMul(query, to_coordinates)
     first_coordinates = MatMul(query, to_first_coordinates)
@@ -79,11 +98,22 @@ BY_SUMMARIES = """
     slope = Div(spread_of_squares, deviation)
     short_query = Concat<axis = 1>(coordinates, slope)
     short_code, short_step, short_zero = DynamicQuantizeLinear(short_query)
-    best_of_blocks = MatMulInteger(short_code, summary_codes, short_zero)
+    estimates_of_groups = MatMulInteger(short_code, group_codes, short_zero)
+    best_groups, chosen_groups = TopK<sorted = 0>(estimates_of_groups, num_chosen_groups)
+    codes_of_groups = Gather(summary_codes_by_group, chosen_groups)
+    codes_in_groups = Reshape(codes_of_groups, in_summaries)
+    short_code_of_each = Unsqueeze(short_code, after_batch)
+    estimates_by_group = MatMulInteger(short_code_of_each, codes_in_groups, short_zero)
+    estimates = Reshape(estimates_by_group, in_rows)
+    best_estimates, places_of_blocks = TopK<sorted = 0>(estimates, num_chosen_blocks)
+    places_of_groups = Div(places_of_blocks, group_size)
+    groups_of_chosen = GatherElements<axis = 1>(chosen_groups, places_of_groups)
+    first_of_groups = Mul(groups_of_chosen, group_size)
+    places_in_groups = Mod(places_of_blocks, group_size)
+    chosen_blocks = Add(first_of_groups, places_in_groups)
 """
 BLOCK_SEARCH = Template("""
     $step_1
-    best_estimates, chosen_blocks = TopK<sorted = 0>(best_of_blocks, num_chosen_blocks)
 
     # A block's codes lie coordinate by coordinate, and the query is the left factor: onnxruntime
     # takes twice as long for a matrix times a column.
@@ -94,9 +124,12 @@ BLOCK_SEARCH = Template("""
     fine_by_block = MatMulInteger(code_of_each, codes_of_chosen, code_zero)
     fine = Reshape(fine_by_block, in_rows)
     best_fine, places_of_fine = TopK<sorted = 0>(fine, num_candidates)
-    items_by_block = Gather(items_of_blocks, chosen_blocks)
-    items_in_chosen = Reshape(items_by_block, in_rows)
-    unordered = GatherElements<axis = 1>(items_in_chosen, places_of_fine)
+    places_of_chosen = Div(places_of_fine, block_size)
+    blocks_of_fine = GatherElements<axis = 1>(chosen_blocks, places_of_chosen)
+    first_of_blocks = Mul(blocks_of_fine, block_size)
+    places_in_blocks = Mod(places_of_fine, block_size)
+    places_of_items = Add(first_of_blocks, places_in_blocks)
+    unordered = Gather(items_by_block, places_of_items)
     # Items of equal scores are answered in the order of their indices.
     chosen, chosen_before = TopK<largest = 0>(unordered, num_candidates)
 
@@ -111,12 +144,33 @@ BLOCK_SEARCH = Template("""
     added_items = Add(places_of_added, last_row)
     candidates = Concat<axis = 1>(chosen, added_items)
     candidate_scores = Concat<axis = 1>(scores_of_chosen, scores_of_added)
-    # Padding, which fills the last block, is not real.
-    may_be_open = GatherElements<axis = 1>(open, candidates)
-    is_real = Greater(candidates, zero)
-    is_open = And(may_be_open, is_real)
     best_scores, best_places = TopK(candidate_scores, num_trusted)
-    best_are_open = GatherElements<axis = 1>(is_open, best_places)
+    best_items = GatherElements<axis = 1>(candidates, best_places)
+    # Whether an item may be answered is looked up for these alone: to close the history's items in
+    # a copy of `allowed` would take longer than all the rest in a catalog of ten million items.
+    lines = Shape<start = 0, end = 1>(query)
+    one_of_each = ConstantOfShape<value = int64[1] {1}>(lines)
+    lines_from_zero = CumSum<exclusive = 1>(one_of_each, zero)
+    lines_of_allowed = Shape<start = 0, end = 1>(allowed)
+    last_of_allowed = Sub(lines_of_allowed, first_item)
+    allowed_lines = Min(lines_from_zero, last_of_allowed)
+    column_of_lines = Unsqueeze(allowed_lines, last)
+    shape_of_best = Shape(best_items)
+    lines_of_best = Expand(column_of_lines, shape_of_best)
+    column_of_lines_of_best = Unsqueeze(lines_of_best, last)
+    column_of_best = Unsqueeze(best_items, last)
+    pairs_of_best = Concat<axis = -1>(column_of_lines_of_best, column_of_best)
+    are_allowed = GatherND(allowed, pairs_of_best)
+    row_of_named = Unsqueeze(named, items_axis)
+    are_equal = Equal(column_of_best, row_of_named)
+    equal_bytes = Cast<to = 2>(are_equal)
+    named_bytes = ReduceMax<keepdims = 0>(equal_bytes, last)
+    are_named = Cast<to = 9>(named_bytes)
+    are_free = Not(are_named)
+    # Padding, which fills the last blocks, is not real.
+    are_real = Greater(best_items, zero)
+    are_real_and_free = And(are_real, are_free)
+    best_are_open = And(are_real_and_free, are_allowed)
     counted = Cast<to = 7>(best_are_open)
     num_open_by_line = ReduceSum(counted, items_axis)
     num_open = ReduceMin<keepdims = 0>(num_open_by_line)
@@ -127,14 +181,13 @@ BLOCK_SEARCH = Template("""
         ) {
             open_scores = Where(best_are_open, best_scores, never)
             scores_found, found_places = TopK(open_scores, k)
-            places_found = GatherElements<axis = 1>(best_places, found_places)
-            items_found = GatherElements<axis = 1>(candidates, places_found)
+            items_found = GatherElements<axis = 1>(best_items, found_places)
         },
         else_branch = not_found () => (
             float[batch, num_answered] scores_of_rest, int64[batch, num_answered] items_of_rest
         ) {
+            $open
             # The items that a line of the batch may answer, without padding and added items.
-            lines = Shape<start = 0, end = 1>(query)
             is_one_line = Equal(lines, first_item)
             # A maximum over one line would take longer than all the rest.
             open_in_any = If(is_one_line) <
@@ -148,8 +201,10 @@ BLOCK_SEARCH = Template("""
                 }
             >
             are_open_items = Slice(open_in_any, first_item, past_last_row)
-            # Counted before they are listed, since a list of nearly all items takes long to make.
-            ones_of_open = Cast<to = 6>(are_open_items)
+            # Counted in a sample before they are listed: a list of nearly all items takes long to
+            # make, and a sum over all of them takes as long as a list.
+            sample_of_open = Slice(are_open_items, sample_start, past_last, batch_axis, sample_step)
+            ones_of_open = Cast<to = 6>(sample_of_open)
             sum_of_open = ReduceSum(ones_of_open)
             num_open_items = Cast<to = 7>(sum_of_open)
             are_few = LessOrEqual(num_open_items, num_few)
@@ -207,4 +262,4 @@ def block_search_text(sizes: BlockSizes) -> str:
     """
     of_all = search_of_all_text("scores_in_all", "items_in_all", SCORES_OF_SHARED_TABLE)
     step_1 = BY_HEADS if sizes.num_codes else BY_SUMMARIES
-    return BLOCK_SEARCH.substitute(step_1=step_1, search_of_all=of_all)
+    return BLOCK_SEARCH.substitute(step_1=step_1, open=OPEN, search_of_all=of_all)

@@ -11,6 +11,7 @@ from export.graphs.blocks.constants import Blocks
 from export.graphs.blocks.order import Axes
 from export.graphs.blocks.search import BlockSizes
 from export.graphs.ranking_graph import export_ranking_graph
+from export.graphs.search import Constants
 from export.sessions import RankingSession
 from tests.export.graphs.searched import (
     HIDDEN_SIZE,
@@ -128,13 +129,30 @@ def test_items_are_found_whose_scores_lie_in_the_coordinates_that_no_code_has(
     assert ranking.tolist() == [[4, 3, 2]]
 
 
+TWO_BLOCKS = np.array([[0, 0], [1, 5], [3, 5], [6, -2], [8, 2]], dtype=np.float32)
+
+
+def summaries_of(group_size: int) -> Constants:
+    blocks = Blocks(TWO_BLOCKS, UNTURNED, np.array([[1, 2], [3, 4]]))
+    return constants._summaries(blocks, BlockSizes(0, 1, block_size=2, group_size=group_size))
+
+
 def test_a_summary_has_the_mean_and_the_variance_of_a_blocks_coordinates() -> None:
-    table = np.array([[0, 0], [1, 5], [3, 5], [6, -2], [8, 2]], dtype=np.float32)
-    made = constants._summaries(Blocks(table, UNTURNED, np.array([[1, 2], [3, 4]])))
+    made = summaries_of(group_size=1)
     # Means (2, 5) and (7, 0), of 63 steps of 1/9; variances (1, 0) and (1, 4), of 63 steps of 4/63.
-    assert made["summary_codes"].T.tolist() == [[18, 45, 16, 0], [63, 0, 16, 63]]
+    assert made["summary_codes_by_group"].tolist() == [[18, 45, 16, 0], [63, 0, 16, 63]]
+    assert made["group_codes"].T.tolist() == [[18, 45, 16, 0], [63, 0, 16, 63]]
     assert made["usual_variances"].tolist() == [[1], [2]]
     assert float(made["spread_factor"]) == pytest.approx(2 / 2 * (4 / 63) / (1 / 9))
+
+
+def test_a_group_has_the_mean_and_the_scaled_variance_of_all_its_items() -> None:
+    made = summaries_of(group_size=2)
+    # Of the items, means (4.5, 2.5) and variances (7.25, 8.25). Those are 15.5 in all, 31/6 of the
+    # average block's 3. Divided by the root of 31/6: 3.19 and 3.63, of 63 steps of 4/63.
+    assert made["group_codes"].T.tolist() == [[40, 22, 50, 57]]
+    # Coordinate by coordinate, of both blocks.
+    assert made["summary_codes_by_group"].tolist() == [[18, 63, 45, 0, 16, 16, 0, 63]]
 
 
 @pytest.mark.parametrize("num_codes", [0], indirect=True)
@@ -148,3 +166,41 @@ def test_a_block_of_diverse_items_is_read_before_one_of_a_slightly_better_mean(
     query = np.eye(1, HIDDEN_SIZE, dtype=np.float32)[0]
     graph = RankingSession(export(vectors, query, BlockSizes(0, num_blocks=1, block_size=4)))
     assert graph.rank(np.array([[8]]), 1, mask_seen=False)[0].tolist() == [[7]]
+
+
+@pytest.mark.parametrize("num_codes", [0], indirect=True)
+def test_the_last_group_has_no_blocks_but_padding_after_the_last_block(export: Export) -> None:
+    first = np.eye(1, HIDDEN_SIZE, dtype=np.float32)[0]
+    vectors = np.arange(1, 11, dtype=np.float32)[:, None] * first  # three blocks of four, of 16
+    blocks = BlockSizes(0, num_blocks=16, block_size=4)
+    ranking, _ = RankingSession(export(vectors, first, blocks)).rank(
+        np.array([[10]]), 12, mask_seen=True
+    )
+    assert ranking.tolist() == [[9, 8, 7, 6, 5, 4, 3, 2, 1, 0]]
+
+
+def test_a_filter_for_all_lines_of_a_batch_and_one_for_each_close_the_same_items(
+    export: Export,
+) -> None:
+    graph = RankingSession(export(some_vectors()))
+    histories = np.array([[1, 2], [3, 4], [5, 6]])
+    allowed = np.random.default_rng(3).random((1, NUM_ITEMS + 1)) < 0.5
+    for_all = graph.rank(histories, 9, mask_seen=True, allowed=allowed)[0]
+    for_each = graph.rank(histories, 9, mask_seen=True, allowed=np.repeat(allowed, 3, axis=0))[0]
+    assert np.array_equal(for_all, for_each)
+    assert allowed[0, for_all].all()
+
+
+@pytest.mark.parametrize("num_open", [3, 30, NUM_ITEMS // 2])
+def test_behind_a_filter_a_sample_decides_how_the_items_are_read_but_not_which_are_found(
+    export: Export, num_open: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "SAMPLE_SIZE", 40)  # every tenth item
+    sizes = BlockSizes(8, num_blocks=1, block_size=4)
+    graph = RankingSession(export(some_vectors(), blocks=sizes))
+    every = graph.rank(np.array([[5, 6]]), NUM_ITEMS, mask_seen=True)[0][0]
+    allowed = np.zeros((1, NUM_ITEMS + 1), dtype=np.bool_)
+    allowed[0, 1 : 2 * num_open : 2] = True
+    answer = graph.rank(np.array([[5, 6]]), 10, mask_seen=True, allowed=allowed)[0][0]
+    expected = [item for item in every if item and allowed[0, item]][:10]
+    assert answer.tolist() == expected + [0] * (10 - len(expected))
