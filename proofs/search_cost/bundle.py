@@ -16,39 +16,33 @@ import torch
 
 from benchmarks.load.memory import memory_mib
 from benchmarks.subjects.subject import synthetic_item
-from export.contract.bundle import BundleLayout, Item, save_bundle
-from export.graphs.common_case_graph import export_common_case_graph
-from export.graphs.query_encoder import encoder_of
-from export.scorer import export_best_search
+from export.contract.bundle import Item, save_bundle
+from export.freeze import export_graphs
 from proofs.search_cost.files import CatalogFiles
 from proofs.search_cost.subject import student_of
 
 
 def build(work: Path, files: CatalogFiles) -> None:
-    """Exports the student's graphs with the search that `export` chooses, and saves the bundle."""
+    """Exports and checks the student's graphs as `export` does, and saves the bundle."""
     began = time.process_time()
     student = student_of(files, work)
-    encoder = encoder_of(
-        student, torch.from_numpy(np.load(files.table, mmap_mode="c", allow_pickle=False))
-    )
+    table = torch.from_numpy(np.load(files.table, mmap_mode="c", allow_pickle=False))
+    histories = [np.array(each) for each in files.export_histories()]
     with TemporaryDirectory(dir=files.folder) as name:
-        model, common_case = Path(name) / "model.onnx", Path(name) / "plain.onnx"
-        histories = [np.array(each) for each in files.histories()]
-        scorer = export_best_search(encoder, model, histories)
-        has_common_case = export_common_case_graph(encoder, common_case)
+        graphs = export_graphs(student, Path(name), histories, table=table)
         graphs_seconds = time.process_time() - began
         save_bundle(
             files.bundle,
-            model,
-            _items(encoder.num_items),
-            common_case=common_case if has_common_case else None,
-            tables=[each for each in BundleLayout(model.parent).tables if each.exists()],
+            graphs.model,
+            _items(len(table) - 1),
+            common_case=graphs.common_case,
+            tables=graphs.tables,
             student="sasrec",
-            max_history_length=encoder.max_history_length,
+            max_history_length=student.max_history_length,
             metrics={},
-            parity_error=0.0,
+            parity_error=graphs.parity_error,
             provenance={},
-            scorer=scorer,
+            scorer=graphs.scorer,
         )
     took = {
         "graphs_seconds": graphs_seconds,

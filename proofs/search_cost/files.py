@@ -49,10 +49,15 @@ class CatalogFiles:
 
     @property
     def histories_path(self) -> Path:
-        """Path of the histories, in JSON."""
+        """Path of the histories that are asked, item indices in JSON, oldest first."""
         return self.folder / "histories.json"
 
-    def histories(self) -> list[list[int]]:
-        """Returns the item indices of the histories that are asked, oldest first."""
-        found: list[list[int]] = json.loads(self.histories_path.read_text())
+    @property
+    def export_histories_path(self) -> Path:
+        """Path of the histories that the export chooses the search with; none of them is asked."""
+        return self.folder / "export_histories.json"
+
+    def export_histories(self) -> list[list[int]]:
+        """Returns the histories of `export_histories_path`."""
+        found: list[list[int]] = json.loads(self.export_histories_path.read_text())
         return found

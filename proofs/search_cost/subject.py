@@ -49,8 +49,10 @@ def make_files(work: Path, num_items: int, folder: Path) -> CatalogFiles:
     folder.mkdir(parents=True, exist_ok=True)
     student = trained(work).student().eval()
     dataset = load_dataset(Workplace(work / "movielens").dataset)
-    histories = histories_of(dataset, student.item_table.read_items())[:NUM_QUERIES]
+    found = histories_of(dataset, student.item_table.read_items())
+    histories, of_export = found[:NUM_QUERIES], found[NUM_QUERIES : 2 * NUM_QUERIES]
     files.histories_path.write_text(json.dumps(histories))
+    files.export_histories_path.write_text(json.dumps(of_export))
     with torch.no_grad():
         vectors = student.item_table().numpy()
     shape = (num_items + 1, vectors.shape[1])
