@@ -2,7 +2,7 @@
 
 Torch needs three seconds for an encoder, and most tests that export have the same students. To
 compare its graphs with it after a thousand random histories takes as long, so here they are fewer;
-tests/export/test_parity.py compares after all of them.
+tests/export/parity/test_check.py compares after all of them.
 """
 
 import hashlib
@@ -82,7 +82,8 @@ def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, make in EXPORTS.items():
             patch.setattr(query_encoder, name, _stored(folder, name, make))
-        patch.setattr(export_graphs, "__kwdefaults__", {"num_random": NUM_RANDOM_HISTORIES})
+        defaults = {**(export_graphs.__kwdefaults__ or {}), "num_random": NUM_RANDOM_HISTORIES}
+        patch.setattr(export_graphs, "__kwdefaults__", defaults)
         yield
 
 

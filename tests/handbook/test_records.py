@@ -31,6 +31,7 @@ QUOTED = [
         "overload",
         "two-keys: p99 of the modest one",
     ),
+    ("reliability.md", r"0 others in ([\d,]+) answers", "conformance", "answers"),
     ("reliability.md", r"memory grew by ([\d.]+) MiB", "soak", "memory: growth"),
     ("reliability.md", r"; p99 (\d+) to \d+ ms", "chaos", "resets: p99 in the fault"),
     ("reliability.md", r"; p99 \d+ to (\d+) ms", "chaos", "20 kB/s: p99 in the fault"),
