@@ -43,11 +43,8 @@ def scores_of(
     """
     if order == "popular":
         return np.log1p(now).astype(np.float64)
-    growth = _damped(now, all_now, all_before) / _damped(before, all_before, all_now)
+    # The formula above, times the events of the busier window: then equal shares grow by exactly 1,
+    # since no share is rounded.
+    damping = DAMPING * max(all_now, all_before, 1)
+    growth = (now * float(all_before) + damping) / (before * float(all_now) + damping)
     return np.log(growth).astype(np.float64)
-
-
-def _damped(events: NDArray[np.int64], in_all: int, in_other: int) -> NDArray[np.float64]:
-    """Returns the events of each item, scaled to the quieter window, plus DAMPING."""
-    scale = in_other / in_all if in_all > in_other else 1.0
-    return (events * scale + DAMPING).astype(np.float64)

@@ -108,7 +108,9 @@ class WindowReader:
         known = self._windows.get(query)
         if known is not None and self._clock() - known.read_at < _FRESH_SECONDS:
             return known, False
-        if query not in self._reading and self._clock() - self._failed_at >= _PAUSE_SECONDS:
+        # A late answer ends a failure, and so its pause.
+        is_pause = self.is_failing and self._clock() - self._failed_at < _PAUSE_SECONDS
+        if query not in self._reading and not is_pause:
             self._begin(query)
         try:
             if not self.is_failing:
@@ -121,7 +123,8 @@ class WindowReader:
 
     def _fail(self, error: BaseException) -> None:
         if not self.is_failing:
-            logger.warning("the counts of events cannot be read: %s", error or "no answer in time")
+            reason = str(error) or "no answer in time"
+            logger.warning("the counts of events cannot be read: %s", reason)
         self.is_failing, self._failed_at = True, self._clock()
 
     async def close(self) -> None:

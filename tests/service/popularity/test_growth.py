@@ -53,3 +53,13 @@ def test_the_busier_window_is_scaled_to_the_quieter_one(
 def test_an_item_without_events_has_the_score_zero() -> None:
     found = scores_of("trending", np.array([0]), np.array([0]), 7, 1_000)
     assert (found.tolist(), math.log(1)) == ([0.0], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "all_now", "all_before"), [(69, 22, 69, 22), (22, 69, 22, 69), (7, 3, 49, 21)]
+)
+def test_an_item_that_keeps_its_share_of_the_events_has_exactly_the_score_0(
+    now: int, before: int, all_now: int, all_before: int
+) -> None:
+    arrays = np.array([now]), np.array([before])
+    assert scores_of("trending", *arrays, all_now, all_before).tolist() == [0.0]

@@ -161,6 +161,26 @@ async def test_a_late_store_is_not_waited_for(
     await reader.close()
 
 
+async def test_the_next_request_after_a_late_answer_is_answered_from_the_store(
+    reader: WindowReader, store: AskedStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes before the pause after the failure is over, which the late answer ends."""
+    monkeypatch.setattr("service.popularity.reading._WAIT_SECONDS", 0.001)
+    store.answers.clear()
+    asked = asyncio.create_task(reader.read(DAYS))
+    while not store.reads:
+        await asyncio.sleep(0)
+    clock.now += 2
+    assert (await asked)[1]
+    store.answers.set()
+    while reader.is_failing:
+        await asyncio.sleep(0)
+    monkeypatch.undo()
+    await store.put(20, a=1)
+    counts, is_stale = await reader.read(DAYS)
+    assert (by_item(counts), is_stale) == ({"a": (1, 0)}, False)
+
+
 async def test_little_is_kept_of_many_windows(
     reader: WindowReader, store: AskedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
