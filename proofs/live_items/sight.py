@@ -53,6 +53,7 @@ async def showing(
         "candidates": (path, history | only),
         "pinned": (path, history | {"pin": [{"item_id": item_id, "position": 1}]}),
         "popular": (path, {"history": [], "k": K}),
+        "popular items": ("/v1/popular", {"k": K}),
         "batch": (f"{path}/batch", {"requests": [history, history | {"mask_seen": False}]}),
         "event": (f"/v1/sessions/{near}/events?k={K}", {"item_id": near}),
         "similar, filtered": (f"/v1/items/{near}/similar", {"k": K}),
