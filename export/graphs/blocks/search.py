@@ -68,6 +68,20 @@ class BlockSizes:
         return min(NUM_CANDIDATES, self.num_chosen(num_items) * self.block_size)
 
 
+def _numbers_of_members(found: str, places: str, parts: str, size: str) -> str:
+    """Returns text that computes the numbers `found` of members among those of all parts.
+
+    Each part has `size` members. `places` count the members of the chosen `parts` alone.
+    """
+    return f"""
+    part_of_{found} = Div({places}, {size})
+    number_of_part_of_{found} = GatherElements<axis = 1>({parts}, part_of_{found})
+    first_in_part_of_{found} = Mul(number_of_part_of_{found}, {size})
+    place_in_part_of_{found} = Mod({places}, {size})
+    {found} = Add(first_in_part_of_{found}, place_in_part_of_{found})
+"""
+
+
 # Step 1 by the items' heads. Both texts compute `chosen_blocks` from `query`.
 BY_HEADS = """
     head_of_query = MatMul(query, to_head)
@@ -106,12 +120,7 @@ BY_SUMMARIES = """
     estimates_by_group = MatMulInteger(short_code_of_each, codes_in_groups, short_zero)
     estimates = Reshape(estimates_by_group, in_rows)
     best_estimates, places_of_blocks = TopK<sorted = 0>(estimates, num_chosen_blocks)
-    places_of_groups = Div(places_of_blocks, group_size)
-    groups_of_chosen = GatherElements<axis = 1>(chosen_groups, places_of_groups)
-    first_of_groups = Mul(groups_of_chosen, group_size)
-    places_in_groups = Mod(places_of_blocks, group_size)
-    chosen_blocks = Add(first_of_groups, places_in_groups)
-"""
+""" + _numbers_of_members("chosen_blocks", "places_of_blocks", "chosen_groups", "group_size")
 BLOCK_SEARCH = Template("""
     $step_1
 
@@ -124,11 +133,7 @@ BLOCK_SEARCH = Template("""
     fine_by_block = MatMulInteger(code_of_each, codes_of_chosen, code_zero)
     fine = Reshape(fine_by_block, in_rows)
     best_fine, places_of_fine = TopK<sorted = 0>(fine, num_candidates)
-    places_of_chosen = Div(places_of_fine, block_size)
-    blocks_of_fine = GatherElements<axis = 1>(chosen_blocks, places_of_chosen)
-    first_of_blocks = Mul(blocks_of_fine, block_size)
-    places_in_blocks = Mod(places_of_fine, block_size)
-    places_of_items = Add(first_of_blocks, places_in_blocks)
+    $places_of_items
     unordered = Gather(items_by_block, places_of_items)
     # Items of equal scores are answered in the order of their indices.
     chosen, chosen_before = TopK<largest = 0>(unordered, num_candidates)
@@ -262,4 +267,7 @@ def block_search_text(sizes: BlockSizes) -> str:
     """
     of_all = search_of_all_text("scores_in_all", "items_in_all", SCORES_OF_SHARED_TABLE)
     step_1 = BY_HEADS if sizes.num_codes else BY_SUMMARIES
-    return BLOCK_SEARCH.substitute(step_1=step_1, open=OPEN, search_of_all=of_all)
+    places = _numbers_of_members("places_of_items", "places_of_fine", "chosen_blocks", "block_size")
+    return BLOCK_SEARCH.substitute(
+        step_1=step_1, places_of_items=places, open=OPEN, search_of_all=of_all
+    )
