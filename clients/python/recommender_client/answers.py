@@ -18,6 +18,12 @@ Fields that many answers share:
 
 from typing import Literal, NotRequired, TypedDict
 
+from recommender_client.item_answers import AddedItemAnswer as AddedItemAnswer
+from recommender_client.item_answers import ChangedItemsAnswer as ChangedItemsAnswer
+from recommender_client.item_answers import FailedChange as FailedChange
+from recommender_client.item_answers import ItemAnswer as ItemAnswer
+from recommender_client.item_answers import ItemEditAnswer as ItemEditAnswer
+from recommender_client.item_answers import ItemsAnswer as ItemsAnswer
 from recommender_client.service_answers import (
     ComparisonOfVariantsAnswer as ComparisonOfVariantsAnswer,
 )
@@ -246,80 +252,6 @@ class SessionAnswer(TypedDict):
     degraded: bool
 
 
-class ItemAnswer(TypedDict):
-    """An item of the catalog.
-
-    Attributes:
-        popularity: number of its training interactions.
-        attributes: values to filter by, by name of the attribute.
-    """
-
-    item_id: str
-    title: str
-    popularity: int
-    attributes: dict[str, list[str]]
-
-
-class ItemsAnswer(TypedDict):
-    """Items that match a search, the most popular first."""
-
-    items: list[ItemAnswer]
-
-
-class AddedItemAnswer(ItemAnswer):
-    """An item that was added at run time.
-
-    Attributes:
-        variants: names of the variants that can recommend it.
-    """
-
-    variants: list[str]
-
-
-class ItemEditAnswer(TypedDict):
-    """All that is different about an item since it was added or its bundle was made.
-
-    Attributes:
-        title: None: the item's own title.
-        attributes: None: the item's own attributes.
-    """
-
-    item_id: str
-    hidden: bool
-    title: str | None
-    attributes: dict[str, list[str]] | None
-
-
-class FailedChange(TypedDict):
-    """A change of a bulk request that was not made.
-
-    Attributes:
-        place: place of the change in the request, from 0.
-        item_id: None: it cannot be read.
-        status: status that a request with this change alone would have.
-        detail: the reason, for people.
-    """
-
-    place: int
-    item_id: str | None
-    status: int
-    detail: str
-
-
-class ChangedItemsAnswer(TypedDict):
-    """The outcome of a bulk request.
-
-    Attributes:
-        processed: number of changes that were worked on, from the first; send the others again.
-        failed: number of processed changes that were not made.
-        failures: the first 100 of those that were not made.
-    """
-
-    processed: int
-    failed: int
-    failures: list[FailedChange]
-
-
 class SimilarItemsAnswer(TypedDict):
     """The items nearest to an item, nearest first; their `score` is the cosine similarity."""
 
@@ -349,8 +281,8 @@ class PopularItemsAnswer(TypedDict):
     Attributes:
         degraded: whether the counts could not be read, so that older ones, or none, were used.
         since: time in ms since 1970 at which the window begins; None: the request has no window.
-        events: events of all items in the window; None: the request has no window.
-        events_before: events of all items in the window before; None: the request has no window.
+        events: counted events of all items in the window; None: the request has no window.
+        events_before: those in the window before; None: the request has no window.
     """
 
     model_version: str
