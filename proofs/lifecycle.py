@@ -36,7 +36,7 @@ from proofs.record import Figure
 from training.progress import ProgressBar
 
 DRAIN_SECONDS = 1.0
-ACCEPTED_SECONDS = DRAIN_SECONDS
+ACCEPTED_SECONDS = DRAIN_SECONDS  # after SIGTERM, for which a request is accepted
 END_SECONDS = 2.0
 READY_SECONDS = 60.0
 MAX_SECONDS_READY = 2.0
