@@ -218,12 +218,12 @@ async def open_runtime(
     async with (
         _followed_keys(access),
         _served_bundles(settings, while_loading) as (variants, hot_swap),
-        opened_items(settings, variants) as (added_items, item_edits),
+        opened_items(settings, variants) as items,
         opened_popularity(settings, variants) as popularity,
         opened_events(settings, metrics, _noting(popularity)) as (intake, history, impressions),
         _shared_limits(settings, access.limits),
         connected_teacher(settings, metrics) as teacher,
-        _live_figures(settings, variants) as (experiments, live_gauges),
+        _live_figures(settings, variants) as live_figures,
     ):
         waiting = partial(_num_waiting, history, metrics)
         admission = Admission(settings, costs, variants.num_items, metrics, waiting, access)
@@ -233,8 +233,7 @@ async def open_runtime(
             hot_swap,
             SessionRefs(settings),
             history,
-            added_items,
-            item_edits,
+            *items,
             metrics,
             teacher,
             drain,
@@ -242,8 +241,7 @@ async def open_runtime(
             admission,
             intake,
             impressions,
-            experiments,
-            live_gauges,
+            *live_figures,
             popularity,
             MicroBatcher(admission.is_refusing_light),
         )

@@ -12,7 +12,7 @@ from service.admission.caller import caller_of
 from service.admission.costs import filter_units, rule_units, scoring_units
 from service.admission.gate import Turn
 from service.api.schemas.bodies import RecommendationQuery
-from service.api.schemas.queries import Pin, RuleFields
+from service.api.schemas.queries import Pin, RuleFields, SelectionRequest
 from service.bundles.variants import ServedVariant
 from service.errors import InvalidRequestError
 from service.ranking.filters import Filters
@@ -45,12 +45,34 @@ def check_query(
     try:
         filters.check(query.allow, query.deny)
         if isinstance(query, RuleFields):
-            check_rules(filters, query, query.k)
+            _check_rules(filters, query, query.k)
     except InvalidRequestError as error:
         raise InvalidRequestError(f"{prefix}{error.field}", error.message) from None
 
 
-def check_rules(filters: Filters, rules: RuleFields, k: int) -> None:
+def selection_query(
+    variant: ServedVariant, request: SelectionRequest, history: Sequence[str]
+) -> Query:
+    """Checks the filters and rules of a request; returns the ranker's query after `history`.
+
+    Raises:
+        InvalidRequestError: a filter or a rule names an attribute that no item has, or pins
+            contradict each other or `k`.
+    """
+    filters = variant.recommender.catalog.filters
+    filters.check(request.allow, request.deny)
+    _check_rules(filters, request, request.k)
+    return Query(
+        history,
+        request.k,
+        exclude=request.exclude,
+        allow=request.allow,
+        deny=request.deny,
+        rules=request.rules(),
+    )
+
+
+def _check_rules(filters: Filters, rules: RuleFields, k: int) -> None:
     """Checks those properties of rules that their schema cannot express.
 
     Args:

@@ -61,7 +61,7 @@ class WindowCounts:
 
 
 class WindowQuery(NamedTuple):
-    """What is summed up: the events of a tenant, of some types, in a window."""
+    """Names the events that are summed up: those of a tenant, of some types, in a window."""
 
     tenant: str
     event_types: tuple[str, ...]

@@ -1472,23 +1472,6 @@ export type components = {
              */
             k?: number;
             /**
-             * Window
-             * @description time until now in which events are counted; null: the interactions in the training data are ordered
-             */
-            window?: ("1h" | "6h" | "24h" | "7d" | "30d") | null;
-            /**
-             * Order
-             * @description popular: most events first; trending: largest growth first, which needs a window
-             * @default popular
-             * @enum {string}
-             */
-            order?: "popular" | "trending";
-            /**
-             * Event Type
-             * @description the only type of EVENT_TYPES that counts; null: all of HISTORY_EVENT_TYPES
-             */
-            event_type?: string | null;
-            /**
              * Exclude
              * @description item ids that must not be returned
              * @default []
@@ -1510,6 +1493,23 @@ export type components = {
             deny?: {
                 [key: string]: string[];
             };
+            /**
+             * Window
+             * @description time until now in which events are counted; null: the interactions in the training data are ordered
+             */
+            window?: ("1h" | "6h" | "24h" | "7d" | "30d") | null;
+            /**
+             * Order
+             * @description popular: most events first; trending: largest growth first, which needs a window
+             * @default popular
+             * @enum {string}
+             */
+            order?: "popular" | "trending";
+            /**
+             * Event Type
+             * @description the only type of EVENT_TYPES that counts; null: all of HISTORY_EVENT_TYPES
+             */
+            event_type?: string | null;
         };
         /**
          * ReadinessAnswer

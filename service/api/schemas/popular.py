@@ -5,17 +5,13 @@ from collections.abc import Sequence
 from pydantic import BaseModel, Field
 
 from service.api.schemas.bodies import (
-    Attributes,
-    Ids,
-    K,
     LeftOutPins,
     Name,
     RecommendedItem,
     ShortageField,
 )
-from service.api.schemas.queries import RuleFields
+from service.api.schemas.queries import SelectionRequest
 from service.popularity.growth import Order
-from service.settings import DEFAULT_K
 from service.stores.counts.windows import WindowName
 
 WINDOW = (
@@ -31,16 +27,12 @@ EVENT_TYPE = "the only type of EVENT_TYPES that counts; null: all of HISTORY_EVE
 """Description of the field `event_type` of requests."""
 
 
-class PopularItemsRequest(RuleFields):
+class PopularItemsRequest(SelectionRequest):
     """A query for popular or trending items."""
 
-    k: K = DEFAULT_K
     window: WindowName | None = Field(default=None, description=WINDOW)
     order: Order = Field(default="popular", description=ORDER)
     event_type: Name | None = Field(default=None, description=EVENT_TYPE)
-    exclude: Ids = Field(default=[], description="item ids that must not be returned")
-    allow: Attributes = Field(default={}, description="see RecommendationRequest")
-    deny: Attributes = Field(default={}, description="see RecommendationRequest")
 
 
 class PopularItem(RecommendedItem):

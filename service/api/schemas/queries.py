@@ -124,10 +124,14 @@ class BatchRequest(RequestBody):
     ]
 
 
-class SimilarItemsRequest(RuleFields):
-    """A query for the items that are most similar to an item."""
+class SelectionRequest(RuleFields):
+    """A query for the best items that filters and rules allow, by what its route ranks by."""
 
     k: K = DEFAULT_K
     exclude: Ids = Field(default=[], description="item ids that must not be returned")
     allow: Attributes = Field(default={}, description="see RecommendationRequest")
     deny: Attributes = Field(default={}, description="see RecommendationRequest")
+
+
+class SimilarItemsRequest(SelectionRequest):
+    """A query for the items that are most similar to an item."""

@@ -14,7 +14,7 @@ class CountsUnavailableError(Exception):
 
 
 class CountKey(NamedTuple):
-    """What is counted together: events of a tenant, of one type, in a period of time."""
+    """Names events that are counted together: of a tenant, of one type, in a period of time."""
 
     tenant: str
     event_type: str

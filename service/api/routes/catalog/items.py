@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from export.contract.bundle import Item
 from service.admission.gate import Turn
 from service.api.problems import documented
-from service.api.requests import TurnDep, check_rules
+from service.api.requests import TurnDep, selection_query
 from service.api.responses import json_response, ranking_content, shortage_content
 from service.api.schemas.bodies import ItemAnswer, ItemsAnswer, KInQuery, SimilarItemsAnswer
 from service.api.schemas.items import AddedItemAnswer, ItemEditAnswer, ItemPatch, NewItem
@@ -155,17 +155,7 @@ async def select_similar_items(
     runtime.check_k(request.k)
     variant = runtime.variants.control
     _find_item(variant, item_id)
-    filters = variant.recommender.catalog.filters
-    filters.check(request.allow, request.deny)
-    check_rules(filters, request, request.k)
-    query = RankerQuery(
-        [item_id],
-        request.k,
-        exclude=request.exclude,
-        allow=request.allow,
-        deny=request.deny,
-        rules=request.rules(),
-    )
+    query = selection_query(variant, request, [item_id])
     return await _similar_items(variant, query, turn)
 
 

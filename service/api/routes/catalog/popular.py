@@ -10,7 +10,7 @@ from service.access.principal import Principal
 from service.admission.costs import catalog_units
 from service.api.authorization import PrincipalDep
 from service.api.problems import documented
-from service.api.requests import ScopeDep, check_rules
+from service.api.requests import ScopeDep, selection_query
 from service.api.responses import json_response, ranking_content, shortage_content
 from service.api.schemas.bodies import KInQuery, Name
 from service.api.schemas.popular import (
@@ -79,14 +79,12 @@ async def _popular_items(
 ) -> Response:
     runtime.check_k(request.k)
     variant = runtime.variants.control
-    filters = variant.recommender.catalog.filters
-    filters.check(request.allow, request.deny)
-    check_rules(filters, request, request.k)
+    query = selection_query(variant, request, [])
     counted = await _counted(request, runtime, principal.tenant)
     units = catalog_units(0, runtime.variants.num_items())
     # Only now, because requests with a turn must not wait for the counts.
     async with runtime.admission.heavy.turn(scope, units) as turn:
-        return await turn.run(_answer, request, variant, runtime.popularity, counted)
+        return await turn.run(_answer, query, request.order, variant, runtime.popularity, counted)
 
 
 async def _counted(request: PopularItemsRequest, runtime: Runtime, tenant: str) -> Counted | None:
@@ -115,7 +113,8 @@ async def _counted(request: PopularItemsRequest, runtime: Runtime, tenant: str) 
 
 
 def _answer(
-    request: PopularItemsRequest,
+    query: RankerQuery,
+    order: Order,
     variant: ServedVariant,
     popularity: Popularity | None,
     counted: Counted | None,
@@ -123,15 +122,7 @@ def _answer(
     recommender = variant.recommender
     ranked = None
     if popularity is not None and counted is not None:
-        ranked = popularity.ranked(counted, recommender.catalog, request.order)
-    query = RankerQuery(
-        [],
-        request.k,
-        exclude=request.exclude,
-        allow=request.allow,
-        deny=request.deny,
-        rules=request.rules(),
-    )
+        ranked = popularity.ranked(counted, recommender.catalog, order)
     selection = recommender.popular_by_rules(query, None if ranked is None else ranked.scorer)
     content = {
         "model_version": variant.model_version,

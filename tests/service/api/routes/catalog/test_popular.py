@@ -82,7 +82,7 @@ def ids(answer: dict[str, Any]) -> str:
 
 
 async def test_the_items_with_the_most_events_of_the_window_come_first(opened: Open) -> None:
-    """Of the last day: three of c, two of a, one of e; b has five, but two days ago."""
+    """The last day has three events of c, two of a, one of e; b has five, two days ago."""
     async with opened() as client:
         await store(client, "cacace")
         await store(client, "bbbbb", hours_ago=36)
