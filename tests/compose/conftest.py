@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +82,13 @@ class Stack:
         (known,) = json.loads(self.run("docker", "inspect", name))
         found: dict[str, Any] = known
         return found
+
+    def wait_until_healthy(self, container: str) -> None:
+        """Waits until the health check of a running container succeeds."""
+        deadline = time.monotonic() + 60
+        while self.inspect(container)["State"]["Health"]["Status"] != "healthy":
+            assert time.monotonic() < deadline, f"{container} is not healthy"
+            time.sleep(0.05)
 
     def inside(self, *command: str) -> str:
         """Runs a command in a replica of the service; returns its output."""

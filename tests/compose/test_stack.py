@@ -82,19 +82,23 @@ def test_the_service_is_ready_within_five_seconds_of_its_start(stack: "Stack") -
 
     The best of three starts counts, since the machine may stall during one.
     """
+    assert min(_seconds_to_healthy(stack) for _ in range(3)) < 5
+
+
+def _seconds_to_healthy(stack: "Stack") -> float:
+    """Starts the stopped replica again; returns how long it took, once the balancer found it too.
+
+    After long without a replica the balancer is unhealthy, and `docker compose up --wait` gives up.
+    """
     (container,) = stack.containers("service")
-    assert min(_seconds_to_healthy(stack, container) for _ in range(3)) < 5
-    stack.up()
-
-
-def _seconds_to_healthy(stack: "Stack", container: str) -> float:
+    (balancer,) = stack.containers("balancer")
     stack.compose("stop", "service")
     started = time.monotonic()
     stack.run("docker", "start", container)
-    while stack.inspect(container)["State"]["Health"]["Status"] != "healthy":
-        assert time.monotonic() < started + 60
-        time.sleep(0.05)
-    return time.monotonic() - started
+    stack.wait_until_healthy(container)
+    seconds = time.monotonic() - started
+    stack.wait_until_healthy(balancer)
+    return seconds
 
 
 def test_every_log_line_of_a_replica_is_a_json_object(stack: "Stack") -> None:
