@@ -1,15 +1,15 @@
 """Trains RecBole's SASRec or GRU4Rec, saves its checkpoint, and asks it for its best items.
 
-It runs in an environment of its own, since RecBole needs NumPy 1, and imports nothing of this
-project. `proofs.imports` compares its answers with those of the imported bundle.
+It runs in an environment of its own, since RecBole needs NumPy 1, and imports of this project only
+what needs no package. `proofs.imports` compares its answers with those of the imported bundle.
 
 python -m benchmarks.rivals.recbole_trained training.csv histories.csv OUT --model SASRec
 
 Both tables have the columns user_id, item_id and position. The settings are RecBole's defaults, for
 a model that learns from all items (no negative samples): up to 300 epochs, ended by ten without a
 better validation. OUT/model.pth is the checkpoint of the best epoch, which needs OUT/data/ too. If
-it exists, nothing is trained. OUT/answers.npz is that of `rectools_trained`, and has `epochs`, the
-number of epochs up to the best one.
+it was trained with the same library, settings and data, nothing is trained. OUT/answers.npz is that
+of `rectools_trained`, and has `epochs`, the number of epochs up to the best one.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import recbole
 import torch
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
@@ -29,10 +30,18 @@ from recbole.data.interaction import Interaction
 from recbole.quick_start import load_data_and_model
 from recbole.utils import get_model, get_trainer, init_seed
 
+from benchmarks.rivals.kept_models import hash_of, train_once
+
 LIST_LENGTH = 20
 NUM_TIMED = 200
 DATASET = "data"
 EPOCHS = "epochs.txt"  # number of epochs up to the best one
+SETTINGS: dict[str, Any] = {  # other than RecBole's defaults
+    "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+    "train_neg_sample_args": None,
+    "use_gpu": False,
+    "show_progress": False,
+}
 
 
 def write_inter(table: pd.DataFrame, out: Path) -> None:
@@ -47,37 +56,26 @@ def write_inter(table: pd.DataFrame, out: Path) -> None:
     table.rename(columns=columns)[list(columns.values())].to_csv(path, sep="\t", index=False)
 
 
-def train(options: argparse.Namespace, checkpoint: Path) -> None:
-    """Trains the model, and saves its best epoch as `checkpoint` and that epoch's number."""
-    config = Config(
-        model=options.model,
-        dataset=DATASET,
-        config_dict={
-            "data_path": str(options.out),
-            "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
-            "train_neg_sample_args": None,
-            "use_gpu": False,
-            "show_progress": False,
-            "checkpoint_dir": str(options.out),
-            **({"epochs": options.epochs} if options.epochs else {}),
-        },
-    )
+def train(name: str, settings: dict[str, Any], training: Path, out: Path) -> None:
+    """Trains the model called `name`; saves its best epoch as `out`, and that epoch's number."""
+    folder = out.parent
+    write_inter(pd.read_csv(training, dtype={"user_id": str, "item_id": str}), folder)
+    places = {"data_path": str(folder), "checkpoint_dir": str(folder)}
+    config = Config(model=name, dataset=DATASET, config_dict=settings | places)
     init_seed(config["seed"], config["reproducibility"])
-    training, validation, _ = data_preparation(config, create_dataset(config))
-    model = get_model(config["model"])(config, training.dataset)
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    unfinished = checkpoint.with_suffix(".unfinished")
-    trainer.saved_model_file = str(unfinished)
+    train_data, validation, _ = data_preparation(config, create_dataset(config))
+    model = get_model(name)(config, train_data.dataset)
+    trainer = get_trainer(config["MODEL_TYPE"], name)(config, model)
+    trainer.saved_model_file = str(out)
     scores: list[float] = []  # of validation, after each epoch
     trainer.fit(
-        training,
+        train_data,
         validation,
         saved=True,
         show_progress=False,
         callback_fn=lambda _, score: scores.append(score),
     )
-    checkpoint.with_name(EPOCHS).write_text(str(1 + int(np.argmax(scores))))
-    unfinished.rename(checkpoint)
+    out.with_name(EPOCHS).write_text(str(1 + int(np.argmax(scores))))
 
 
 def load(checkpoint: Path) -> tuple[Any, Any]:
@@ -114,9 +112,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     text = {"user_id": str, "item_id": str}
     checkpoint = options.out / "model.pth"
-    if not checkpoint.exists():
-        write_inter(pd.read_csv(options.training, dtype=text), options.out)
-        train(options, checkpoint)
+    settings = SETTINGS | ({"epochs": options.epochs} if options.epochs else {})
+    facts = {
+        "library": f"recbole {recbole.__version__}, torch {torch.__version__}",
+        "model": options.model,
+        "settings": settings,
+        "data": hash_of(options.training),
+    }
+    train_once(checkpoint, facts, lambda out: train(options.model, settings, options.training, out))
     model, dataset = load(checkpoint)
     histories = pd.read_csv(options.histories, dtype=text).groupby("user_id", sort=False)["item_id"]
     answers, milliseconds = [], []

@@ -1,13 +1,14 @@
-"""Trains RecTools' SASRec with its defaults, saves its checkpoint, and asks it for its best items.
+"""Trains RecTools' SASRec or BERT4Rec, saves its checkpoint, and asks it for its best items.
 
-It runs in an environment of its own, since RecTools needs NumPy 1, and imports nothing of this
-project. `proofs.imports` compares its answers with those of the imported bundle.
+It runs in an environment of its own, since RecTools needs NumPy 1, and imports of this project only
+what needs no package. `proofs.imports` compares its answers with those of the imported bundle.
 
-python -m benchmarks.rivals.rectools_trained training.csv histories.csv OUT
+python -m benchmarks.rivals.rectools_trained training.csv histories.csv OUT --model SASRec
 
-Both tables have the columns user_id, item_id and position. OUT/model.ckpt is the checkpoint; if it
-exists, nothing is trained. OUT/answers.npz has the arrays `users` `[histories]`, `items` and
-`scores` `[histories, 20]`, and `milliseconds` `[calls]`, the time of `recommend` for one user.
+Both tables have the columns user_id, item_id and position. All settings are RecTools' defaults,
+three epochs among them. OUT/model.ckpt is the checkpoint. If it was trained with the same library,
+settings and data, nothing is trained. OUT/answers.npz has the arrays `users` `[histories]`, `items`
+and `scores` `[histories, 20]`, and `milliseconds` `[calls]`, the time of `recommend` for one user.
 """
 
 import argparse
@@ -18,13 +19,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import rectools
 import torch
+from pytorch_lightning import seed_everything
 from rectools import Columns
 from rectools.dataset import Dataset
-from rectools.models import SASRecModel
+from rectools.models import BERT4RecModel, SASRecModel
+
+from benchmarks.rivals.kept_models import hash_of, train_once
 
 LIST_LENGTH = 20
 NUM_TIMED = 200
+MODELS = {"SASRec": SASRecModel, "BERT4Rec": BERT4RecModel}
+
+Model = SASRecModel | BERT4RecModel
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -41,7 +49,7 @@ def read(path: Path) -> pd.DataFrame:
     )
 
 
-def answers(model: SASRecModel, histories: pd.DataFrame) -> dict[str, Any]:
+def answers(model: Model, histories: pd.DataFrame) -> dict[str, Any]:
     """Asks the model for the best items after all histories, then after one at a time for speed."""
     users = [str(each) for each in histories[Columns.User].unique()]
     found = recommend(model, histories, users)
@@ -62,7 +70,7 @@ def answers(model: SASRecModel, histories: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def recommend(model: SASRecModel, histories: pd.DataFrame, users: Sequence[str]) -> pd.DataFrame:
+def recommend(model: Model, histories: pd.DataFrame, users: Sequence[str]) -> pd.DataFrame:
     """Returns the best unseen items of each user."""
     dataset = Dataset.construct(histories)
     found: pd.DataFrame = model.recommend(
@@ -71,16 +79,12 @@ def recommend(model: SASRecModel, histories: pd.DataFrame, users: Sequence[str])
     return found
 
 
-def train(options: argparse.Namespace, checkpoint: Path) -> None:
-    """Trains the model and saves it as `checkpoint`."""
-    torch.manual_seed(0)
-    given = {"epochs": options.epochs, "n_factors": options.factors}
-    chosen = {name: each for name, each in given.items() if each}
-    model = SASRecModel(recommend_torch_device="cpu", **chosen)
-    model.fit(Dataset.construct(read(options.training)))
-    unfinished = checkpoint.with_suffix(".unfinished")
-    model.fit_trainer.save_checkpoint(unfinished)
-    unfinished.rename(checkpoint)
+def train(name: str, chosen: dict[str, int], training: Path, out: Path) -> None:
+    """Trains the model called `name`, with the settings `chosen`, and saves it as `out`."""
+    seed_everything(0)
+    model = MODELS[name](recommend_torch_device="cpu", **chosen)
+    model.fit(Dataset.construct(read(training)))
+    model.fit_trainer.save_checkpoint(out)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -88,15 +92,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("training", "histories", "out"):
         parser.add_argument(name, type=Path)
-    parser.add_argument("--model", choices=("SASRec",), default="SASRec")
+    parser.add_argument("--model", choices=tuple(MODELS), default="SASRec")
     parser.add_argument("--epochs", type=int, help="instead of RecTools' default")
     parser.add_argument("--factors", type=int, help="instead of RecTools' default")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / "model.ckpt"
-    if not checkpoint.exists():
-        train(options, checkpoint)
-    model = SASRecModel.load_from_checkpoint(checkpoint, map_location="cpu")
+    given = {"epochs": options.epochs, "n_factors": options.factors}
+    chosen = {name: each for name, each in given.items() if each}
+    facts = {
+        "library": f"rectools {rectools.__version__}, torch {torch.__version__}",
+        "model": options.model,
+        "settings": chosen,
+        "data": hash_of(options.training),
+    }
+    train_once(checkpoint, facts, lambda out: train(options.model, chosen, options.training, out))
+    model = MODELS[options.model].load_from_checkpoint(checkpoint, map_location="cpu")
     np.savez_compressed(options.out / "answers.npz", **answers(model, read(options.histories)))
 
 
