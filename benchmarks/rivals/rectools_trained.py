@@ -1,4 +1,4 @@
-"""Trains RecTools' SASRec or BERT4Rec, saves its checkpoint, and asks it for its best items.
+"""Trains RecTools' SASRec, eSASRec or BERT4Rec, saves its checkpoint, and asks for its best items.
 
 It runs in an environment of its own, since RecTools needs NumPy 1, and imports of this project only
 what needs no package. `proofs.imports` compares its answers with those of the imported bundle.
@@ -6,9 +6,10 @@ what needs no package. `proofs.imports` compares its answers with those of the i
 python -m benchmarks.rivals.rectools_trained training.csv histories.csv OUT --model SASRec
 
 Both tables have the columns user_id, item_id and position. All settings are RecTools' defaults,
-three epochs among them. OUT/model.ckpt is the checkpoint. If it was trained with the same library,
-settings and data, nothing is trained. OUT/answers.npz has the arrays `users` `[histories]`, `items`
-and `scores` `[histories, 20]`, and `milliseconds` `[calls]`, the time of `recommend` for one user.
+three epochs among them, but for those that make SASRec an eSASRec. OUT/model.ckpt is the
+checkpoint. If it was trained with the same library, settings and data, nothing is trained.
+OUT/answers.npz has the arrays `users` `[histories]`, `items` and `scores` `[histories, 20]`, and
+`milliseconds` `[calls]`, the time of `recommend` for one user.
 """
 
 import argparse
@@ -25,14 +26,19 @@ from pytorch_lightning import seed_everything
 from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.models import BERT4RecModel, SASRecModel
+from rectools.models.nn.transformers.base import TransformerModelBase
 
 from benchmarks.rivals.kept_models import hash_of, train_once
 
 LIST_LENGTH = 20
 NUM_TIMED = 200
-MODELS = {"SASRec": SASRecModel, "BERT4Rec": BERT4RecModel}
-
-Model = SASRecModel | BERT4RecModel
+MODELS = {"SASRec": SASRecModel, "eSASRec": SASRecModel, "BERT4Rec": BERT4RecModel}
+ESASREC = {
+    "transformer_layers_type": "rectools.models.nn.transformers.ligr.LiGRLayers",
+    "loss": "sampled_softmax",
+    "n_negatives": 256,
+    "use_key_padding_mask": True,
+}
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -49,7 +55,7 @@ def read(path: Path) -> pd.DataFrame:
     )
 
 
-def answers(model: Model, histories: pd.DataFrame) -> dict[str, Any]:
+def answers(model: TransformerModelBase, histories: pd.DataFrame) -> dict[str, Any]:
     """Asks the model for the best items after all histories, then after one at a time for speed."""
     users = [str(each) for each in histories[Columns.User].unique()]
     found = recommend(model, histories, users)
@@ -70,7 +76,9 @@ def answers(model: Model, histories: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def recommend(model: Model, histories: pd.DataFrame, users: Sequence[str]) -> pd.DataFrame:
+def recommend(
+    model: TransformerModelBase, histories: pd.DataFrame, users: Sequence[str]
+) -> pd.DataFrame:
     """Returns the best unseen items of each user."""
     dataset = Dataset.construct(histories)
     found: pd.DataFrame = model.recommend(
@@ -79,12 +87,24 @@ def recommend(model: Model, histories: pd.DataFrame, users: Sequence[str]) -> pd
     return found
 
 
-def train(name: str, chosen: dict[str, int], training: Path, out: Path) -> None:
-    """Trains the model called `name`, with the settings `chosen`, and saves it as `out`."""
+def train(name: str, settings: dict[str, Any], training: Path, out: Path) -> None:
+    """Trains the model called `name`, with `settings` in place of defaults; saves it as `out`."""
     seed_everything(0)
-    model = MODELS[name](recommend_torch_device="cpu", **chosen)
+    model = MODELS[name].from_config(settings)
     model.fit(Dataset.construct(read(training)))
     model.fit_trainer.save_checkpoint(out)
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the settings that differ from RecTools' defaults."""
+    given = {
+        "epochs": options.epochs,
+        "n_factors": options.factors,
+        "session_max_len": options.window,
+    }
+    chosen = {name: each for name, each in given.items() if each}
+    kind = ESASREC if options.model == "eSASRec" else {}
+    return {"recommend_torch_device": "cpu", **kind, **chosen}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -95,18 +115,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", choices=tuple(MODELS), default="SASRec")
     parser.add_argument("--epochs", type=int, help="instead of RecTools' default")
     parser.add_argument("--factors", type=int, help="instead of RecTools' default")
+    parser.add_argument("--window", type=int, help="session_max_len, instead of RecTools' default")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / "model.ckpt"
-    given = {"epochs": options.epochs, "n_factors": options.factors}
-    chosen = {name: each for name, each in given.items() if each}
+    settings = settings_of(options)
     facts = {
         "library": f"rectools {rectools.__version__}, torch {torch.__version__}",
         "model": options.model,
-        "settings": chosen,
+        "settings": settings,
         "data": hash_of(options.training),
     }
-    train_once(checkpoint, facts, lambda out: train(options.model, chosen, options.training, out))
+    train_once(checkpoint, facts, lambda out: train(options.model, settings, options.training, out))
     model = MODELS[options.model].load_from_checkpoint(checkpoint, map_location="cpu")
     np.savez_compressed(options.out / "answers.npz", **answers(model, read(options.histories)))
 

@@ -13,9 +13,10 @@ python -m proofs imports --rectools .venv/witness/bin/python --recbole .venv/rec
 
 RecBole's default is up to 300 epochs, ended by ten without a better validation: hours of a core on
 all of MovieLens. `--last N` trains every model on the last N interactions of each user alone, which
-takes minutes with all defaults kept; `--recbole-epochs` sets another number of epochs. Models that
-are trained already, in the folder `--work`, are not trained again, but asked and imported anew. So
-a second run measures without the training beside it.
+takes minutes with all defaults kept; `--recbole-epochs` sets another number of epochs. A model in
+the folder `--work` that was trained with the same library, settings and data is not trained again,
+but asked and imported anew (`benchmarks.rivals.kept_models`). So a second run measures without the
+training beside it.
 """
 
 import csv
@@ -63,6 +64,8 @@ class Model:
 
 MODELS: Mapping[str, Model] = {
     "RecTools SASRec": Model("rectools", "SASRec", "model.ckpt"),
+    "RecTools eSASRec": Model("rectools", "eSASRec", "model.ckpt"),
+    "RecTools BERT4Rec": Model("rectools", "BERT4Rec", "model.ckpt"),
     "RecBole SASRec": Model("recbole", "SASRec", "model.pth"),
     "RecBole GRU4Rec": Model("recbole", "GRU4Rec", "model.pth"),
 }
@@ -174,7 +177,7 @@ def _write(path: Path, header: Sequence[str], rows: Any) -> None:
 def train_and_ask(
     model: Model, python: Path, data: Path, folder: Path, options: Sequence[str]
 ) -> None:
-    """Trains the model in its library's environment, if it does not exist yet, and asks it."""
+    """Trains the model in its library's environment, unless it is kept there, and asks it."""
     program = f"benchmarks.rivals.{model.library}_trained"
     files = [str(data / "training.csv"), str(data / "histories.csv"), str(folder)]
     words = ["-W", "ignore", "-m", program, *files, "--model", model.kind, *options]
