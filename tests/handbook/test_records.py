@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from proofs.imports import MODELS
+
 ROOT = Path(__file__).parents[2]
 GOODPUT = "5x batch: goodput, of the sustainable rate"
 MODEST = "two-keys: p99 of the modest one"
@@ -45,7 +47,7 @@ QUOTED = [
             "imports",
             f"{model}: {figure}",
         )
-        for model in ("RecTools SASRec", "RecBole SASRec", "RecBole GRU4Rec")
+        for model in MODELS
         for column, figure in enumerate(
             (
                 "top 20 differs but for ties",
