@@ -25,6 +25,7 @@ _TENANT, _TYPE, _ITEM_ID, _TIMESTAMP = (
 )
 
 _Counts = Mapping[CountKey, Counter[str]]
+_NONE = None, None
 
 
 class EventCounts:
@@ -33,8 +34,7 @@ class EventCounts:
     An event belongs to the periods with its `timestamp`. Numbers that cannot be stored are dropped:
     adding them again could count an event twice. A killed process loses those of the last second.
 
-    Attributes:
-        is_failing: whether the newest numbers could not be stored.
+    Failing counts are tried every second, so that it is known when events are counted again.
     """
 
     def __init__(
@@ -48,12 +48,17 @@ class EventCounts:
                 since clients can make up ids.
             clock: returns the Unix time in seconds; tests pass their own.
         """
-        self.is_failing = False
         self._store = store
         self._is_known = is_known
         self._clock = clock
         self._waiting: list[str] = []
         self._flushing = asyncio.Lock()
+        self._failing: CountKey | None = None
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the newest numbers could not be stored."""
+        return self._failing is not None
 
     def note(self, log_text: str) -> None:
         """Remembers a new event, which is counted within a second; takes far below a microsecond.
@@ -94,16 +99,21 @@ class EventCounts:
         return counts
 
     async def _add(self, counts: _Counts) -> None:
-        if not counts:
-            return
-        try:
-            for key, of_key in counts.items():
-                await self._store.add(key, of_key)
-        except CountsUnavailableError as error:
-            if not self.is_failing:
-                logger.warning("events cannot be counted: %s", error)
-            self.is_failing = True
-            return
-        if self.is_failing:
+        """Adds numbers to the store; tries a key that failed before, even if it has none."""
+        tried = counts if self._failing is None else {self._failing: Counter[str](), **counts}
+        errors = await asyncio.gather(*(self._error_of_adding(*each) for each in tried.items()))
+        failing, error = next((each for each in zip(tried, errors, strict=True) if each[1]), _NONE)
+        if error and not self.is_failing:
+            logger.warning("events cannot be counted: %s", error)
+        elif self.is_failing and not error:
             logger.warning("events are counted again")
-        self.is_failing = False
+        self._failing = failing
+
+    async def _error_of_adding(
+        self, key: CountKey, counts: Counter[str]
+    ) -> CountsUnavailableError | None:
+        try:
+            await self._store.add(key, counts)
+        except CountsUnavailableError as error:
+            return error
+        return None

@@ -1,5 +1,6 @@
 """`Popularity`: the parts that count events and rank by them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from threading import Lock
@@ -15,6 +16,7 @@ from service.stores.counts.protocol import CountStore
 from service.stores.counts.windows import WINDOWS, WindowName
 
 _MAX_RANKED = 64
+_SECONDS_TO_RETRY = 1.0
 
 
 class Counted(NamedTuple):
@@ -88,10 +90,18 @@ class Popularity:
 
     @asynccontextmanager
     async def followed(self) -> AsyncIterator[None]:
-        """Context manager: counts new events in the background, and the last ones at its end."""
+        """Context manager: counts new events in the background, and the last ones at its end.
+
+        Counts that cannot be stored or read are tried again each second.
+        """
         try:
-            async with in_background(self.counts.follow()):
+            async with in_background(self.counts.follow()), in_background(self._retry_reading()):
                 yield
         finally:
             await self._reader.close()
             await self.counts.flush()
+
+    async def _retry_reading(self) -> None:
+        while True:
+            await asyncio.sleep(_SECONDS_TO_RETRY)
+            self._reader.retry()

@@ -18,10 +18,11 @@ from service.stores.counts.windows import Period, Window
 logger = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 1.0  # for which a running period is kept
-_KEPT_SECONDS = 60.0  # for which an old period is kept: events can be late
+_KEPT_SECONDS = 60.0  # for which an old period is kept at most: events can be late
 _SETTLED_SECONDS = 5.0  # after the end of a period, when all workers have stored its counts
 _WAIT_SECONDS = 2.0  # of a request, for the store
-_PAUSE_SECONDS = 1.0  # before a store that failed is read again
+_PAUSE_SECONDS = 1.0  # before a request lets a store that failed be read again
+_IDS_A_TURN = 2_000  # of the event loop
 _MAX_PERIODS = 2_000
 _MAX_WINDOWS = 64
 _MAX_IDS = 1_000_000
@@ -77,11 +78,7 @@ class _Kept(NamedTuple):
 
 
 class WindowReader:
-    """Reads windows from a store of counts. Requests for the same window share a reading.
-
-    Attributes:
-        is_failing: whether the newest reading failed or was late.
-    """
+    """Reads windows from a store of counts. Requests for the same window share a reading."""
 
     def __init__(self, store: CountStore, clock: Callable[[], float] = time) -> None:
         """Makes a reader that has read nothing.
@@ -95,9 +92,19 @@ class WindowReader:
         self._periods: OrderedDict[CountKey, _Kept] = OrderedDict()  # the newest reading last
         self._windows: OrderedDict[WindowQuery, WindowCounts] = OrderedDict()
         self._reading: dict[WindowQuery, asyncio.Task[WindowCounts]] = {}
-        self.is_failing = False
+        self._failing: WindowQuery | None = None
         self._failed_at = 0.0
         self._number_of: dict[str, int] = {}  # of each item id that was read, in their order
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the newest reading failed or was late."""
+        return self._failing is not None
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a window is being read."""
+        return bool(self._reading)
 
     async def read(self, query: WindowQuery) -> tuple[WindowCounts, bool]:
         """Returns the counts of a window, and whether they are stale.
@@ -118,14 +125,19 @@ class WindowReader:
                 reading = asyncio.shield(self._reading[query])
                 return await asyncio.wait_for(reading, _WAIT_SECONDS), False
         except (CountsUnavailableError, TimeoutError) as error:
-            self._fail(error)
+            self._fail(query, error)
         return known or self._nothing(query), True
 
-    def _fail(self, error: BaseException) -> None:
+    def retry(self) -> None:
+        """Begins to read the window again that could not be read; for a call each second."""
+        if self._failing is not None and not self.is_reading:
+            self._begin(self._failing)
+
+    def _fail(self, query: WindowQuery, error: BaseException) -> None:
         if not self.is_failing:
             reason = str(error) or "no answer in time"
             logger.warning("the counts of events cannot be read: %s", reason)
-        self.is_failing, self._failed_at = True, self._clock()
+        self._failing, self._failed_at = query, self._clock()
 
     async def close(self) -> None:
         """Ends the readings in progress."""
@@ -142,9 +154,10 @@ class WindowReader:
         if task.cancelled():
             return
         if error := task.exception():  # every request may have stopped waiting for it
-            self._fail(error)
-        else:
-            self.is_failing = False
+            self._fail(query, error)
+        elif self.is_failing:
+            logger.warning("the counts of events are read again")
+            self._failing = None
 
     def _nothing(self, query: WindowQuery) -> WindowCounts:
         now = self._clock()
@@ -161,7 +174,8 @@ class WindowReader:
             each: [CountKey(query.tenant, name, each) for name in query.event_types]
             for each in (*in_window, *in_other)
         }
-        kept = dict(await self._all(key for of_period in keys.values() for key in of_period))
+        # One after the other, since Redis would run many commands before those of other clients.
+        kept = {key: await self._period(key) for of_period in keys.values() for key in of_period}
         size = len(self._number_of)
 
         def summed(periods: Sequence[Period]) -> Numbers:
@@ -169,16 +183,10 @@ class WindowReader:
 
         events, others = summed(in_window), summed(in_other)
         found = np.flatnonzero(events + others)
-        ids = list(self._number_of)
-        counts = WindowCounts(
-            in_window[-1].begin, [ids[each] for each in found], events[found], others[found], now
-        )
+        ids = np.array([*self._number_of], dtype=np.object_)[found].tolist()
+        counts = WindowCounts(in_window[-1].begin, ids, events[found], others[found], now)
         _keep(self._windows, query, counts, _MAX_WINDOWS)
         return counts
-
-    async def _all(self, keys: Iterable[CountKey]) -> Sequence[tuple[CountKey, _Kept]]:
-        names = list(keys)
-        return list(zip(names, await asyncio.gather(*map(self._period, names)), strict=True))
 
     async def _period(self, key: CountKey) -> _Kept:
         """Returns the counts of a key; reads them if those that are kept are too old."""
@@ -186,17 +194,27 @@ class WindowReader:
         if kept is not None and now - kept.read_at < _seconds_to_keep(key.period, kept):
             return kept
         counts = await self._store.read(key)
-        number_of = self._number_of
-        items = [number_of.setdefault(item_id, len(number_of)) for item_id in counts]
+        items = await self._numbers_of(counts)
         events = np.array(list(counts.values()), dtype=np.int64)
         kept = _Kept(now, np.array(items, dtype=np.int64), events)
         _keep(self._periods, key, kept, _MAX_PERIODS)
         return kept
 
+    async def _numbers_of(self, item_ids: Iterable[str]) -> Sequence[int]:
+        """Returns the number of each item id; new ids get the next numbers."""
+        number_of, numbers = self._number_of, list[int]()
+        for place, item_id in enumerate(item_ids, start=1):
+            numbers.append(number_of.setdefault(item_id, len(number_of)))
+            if place % _IDS_A_TURN == 0:
+                await asyncio.sleep(0)
+        return numbers
+
 
 def _seconds_to_keep(each: Period, kept: _Kept) -> float:
-    is_settled = kept.read_at >= each.end + _SETTLED_SECONDS
-    return _KEPT_SECONDS if is_settled else _FRESH_SECONDS
+    if kept.read_at < each.end + _SETTLED_SECONDS:
+        return _FRESH_SECONDS
+    # Not the same for all, so that they are not read again all at once.
+    return _KEPT_SECONDS * (8 + each.number % 8) / 16
 
 
 def _sum(periods: Sequence[_Kept], size: int) -> Numbers:

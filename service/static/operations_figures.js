@@ -80,6 +80,7 @@ function showHealth(readiness, totals) {
     ["Teacher", isOne("teacher_lost") ? bad("lost") : readiness.teacher ?? "–"],
     ["File of keys", isOne("keys_file_refused") ? bad("refused: the keys that were read before are valid") : "in use, or none"],
     ["Store of bundles", isOne("bundle_store_lost") ? bad("lost: the bundle is served on") : "reachable, or none"],
+    ["Counts of events", isOne("event_counts_failing") ? bad("not stored or read: popular items are old") : "working, or off"],
     ["Logs", isOne("logs_failing") ? bad("cannot be written") : "written"],
   ]);
 }

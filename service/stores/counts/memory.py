@@ -1,14 +1,14 @@
 """Numbers of events in the memory of the process, for a service with one worker."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
+from heapq import heappop, heappush, heapreplace
 
 from service.stores.counts.protocol import CountKey
 
 
 class MemoryCountStore:
-    """Keeps the counts of each key in a Counter, until its period expires."""
+    """Keeps the counts of each key in a sketch, until its period expires."""
 
     def __init__(self, max_items: int, clock: Callable[[], float] = time.time) -> None:
         """Makes an empty store.
@@ -19,25 +19,68 @@ class MemoryCountStore:
         """
         self._max_items = max_items
         self._clock = clock
-        self._counts: dict[CountKey, Counter[str]] = {}
+        self._sketches: dict[CountKey, _Sketch] = {}
 
     async def add(self, key: CountKey, counts: Mapping[str, int]) -> None:
         """Implements `CountStore.add`."""
-        if key not in self._counts:
+        if key not in self._sketches:
             self._drop_expired()
-        found = self._counts.setdefault(key, Counter())
-        found.update(counts)
-        if len(found) > self._max_items:
-            self._counts[key] = Counter(dict(found.most_common(self._max_items // 2)))
+        self._sketches.setdefault(key, _Sketch()).add(counts, self._max_items)
 
     async def read(self, key: CountKey) -> Mapping[str, int]:
         """Implements `CountStore.read`."""
-        return dict(self._counts.get(key, {}))
+        sketch = self._sketches.get(key)
+        return {} if sketch is None else sketch.counted()
 
     async def close(self) -> None:
         """Implements `CountStore.close`."""
 
     def _drop_expired(self) -> None:
         now = self._clock()
-        for key in [each for each in self._counts if each.period.expires_at <= now]:
-            del self._counts[key]
+        for key in [each for each in self._sketches if each.period.expires_at <= now]:
+            del self._sketches[key]
+
+
+class _Sketch:
+    """The scores of a key's items and their scores at entry, as `CountStore` defines them."""
+
+    def __init__(self) -> None:
+        self._floor = 0
+        self._scores: dict[str, int] = {}
+        self._at_entry: dict[str, int] = {}  # of items that entered above 0
+        # Each item once, with its present score or a lower one of before.
+        self._lowest: list[tuple[int, str]] = []
+
+    def add(self, counts: Mapping[str, int], max_items: int) -> None:
+        """Adds numbers of events; then cuts the items with the lowest scores beyond `max_items`."""
+        for item_id, number in counts.items():
+            if item_id in self._scores:
+                self._scores[item_id] += number
+            else:
+                self._enter(item_id, number)
+        floor = self._floor
+        while len(self._scores) > max_items:
+            floor = self._cut_lowest()
+        self._floor = floor
+
+    def counted(self) -> Mapping[str, int]:
+        """Returns the events of each item that were certainly counted."""
+        entry = self._at_entry
+        return {item_id: score - entry.get(item_id, 0) for item_id, score in self._scores.items()}
+
+    def _enter(self, item_id: str, number: int) -> None:
+        self._scores[item_id] = self._floor + number
+        if self._floor:
+            self._at_entry[item_id] = self._floor
+        heappush(self._lowest, (self._scores[item_id], item_id))
+
+    def _cut_lowest(self) -> int:
+        """Removes the item with the lowest score, of several the first by id; returns the score."""
+        score, item_id = self._lowest[0]
+        while score != self._scores[item_id]:
+            heapreplace(self._lowest, (self._scores[item_id], item_id))
+            score, item_id = self._lowest[0]
+        heappop(self._lowest)
+        del self._scores[item_id]
+        self._at_entry.pop(item_id, None)
+        return score

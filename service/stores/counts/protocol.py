@@ -24,12 +24,22 @@ class CountKey(NamedTuple):
 class CountStore(Protocol):
     """Protocol of a store of numbers of events by item.
 
-    The counts of a key have at most a fixed number of items. When there are more, half of that
-    number are kept: those with the most events. A key is dropped when its period expires.
+    The counts of a key have at most a fixed number of items, M. They are a sketch of the kind Space
+    Saving (Metwally et al. 2005). Each item has a score, which its events raise. When there are
+    more than M items, those with the lowest scores are cut, of equal ones the first by id. The
+    highest score that was ever cut is the floor. An item that is not there enters with the floor
+    as its score, which is at least the number of its events so far, so new items compete with old
+    ones. Its number of events is read as its score less that at its entry.
+
+    So no number is too high, those of items that were never cut are exact, and of a key's N events
+    no number lacks more than the floor, which is at most N / (M + 1). An item with more events than
+    that is there. A key is dropped when its period expires.
     """
 
     async def add(self, key: CountKey, counts: Mapping[str, int]) -> None:
         """Adds numbers of events, by item id, to the counts of a key.
+
+        Without any numbers it writes nothing that is read, but fails as if there were some.
 
         Raises:
             CountsUnavailableError: some of the numbers may not be added.

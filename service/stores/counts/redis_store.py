@@ -1,10 +1,15 @@
 """Numbers of events in Redis, shared by all workers and replicas.
 
-The counts of a key are a sorted set, `popular:SECONDS:NUMBER:TENANT:TYPE`, of item ids by number of
-events. Every command has one key, so that the sets may lie on any node of a cluster.
+The counts of a key are a sorted set, `counts:SECONDS:NUMBER:TENANT:TYPE`. The score of an item is
+that of its member `i` + item id. An item that entered above 0 has a second member, `e` + item id,
+with the negative of its score at entry. The member `f` has the negative of the floor. So items are
+the members with positive scores, and Redis evicts and expires all that belongs together. Every
+command has one key, so that the sets may lie on any node of a cluster.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from redis.exceptions import RedisError
 
@@ -13,15 +18,33 @@ from service.stores.redis_client import RedisCommands
 from service.stores.redis_scripts import Script
 
 _ITEMS_A_COMMAND = 500
+_PARTS_A_TURN = 4_000  # of the event loop: members and scores of a reply
 
-# KEYS: a sorted set. ARGV: the maximum number of items, the number of items to keep if there are
-# more, the Unix time in seconds at which the set expires; then each item id, after its number.
+# KEYS: a sorted set. ARGV: the maximum number of items, the Unix time in seconds at which the set
+# expires; then each item id, after its number. A command cuts at most 1,000 items, which is more
+# than it adds: a maximum that was lowered is reached in several commands, none of which is slow.
 _ADD = Script("""
-for place = 4, #ARGV, 2 do redis.call('ZINCRBY', KEYS[1], ARGV[place], ARGV[place + 1]) end
-if redis.call('ZCARD', KEYS[1]) > tonumber(ARGV[1]) then
-  redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[2])
+local set = KEYS[1]
+local floor = -redis.call('ZINCRBY', set, 0, 'f')
+for place = 3, #ARGV, 2 do
+  local number, item = ARGV[place], ARGV[place + 1]
+  if floor > 0 and not redis.call('ZSCORE', set, 'i' .. item) then
+    redis.call('ZADD', set, -floor, 'e' .. item)
+    number = number + floor
+  end
+  redis.call('ZINCRBY', set, number, 'i' .. item)
 end
-redis.call('EXPIREAT', KEYS[1], ARGV[3])
+local others = redis.call('ZCOUNT', set, '-inf', 0)
+local excess = math.min(redis.call('ZCARD', set) - others - ARGV[1], 1000)
+if excess > 0 then
+  local cut = redis.call('ZRANGE', set, others, others + excess - 1)
+  local highest = redis.call('ZSCORE', set, cut[#cut])
+  redis.call('ZREM', set, unpack(cut))
+  for place, member in ipairs(cut) do cut[place] = 'e' .. string.sub(member, 2) end
+  redis.call('ZREM', set, unpack(cut))
+  redis.call('ZADD', set, -highest, 'f')
+end
+redis.call('EXPIREAT', set, ARGV[2])
 """)
 
 
@@ -40,10 +63,10 @@ class RedisCountStore:
 
     async def add(self, key: CountKey, counts: Mapping[str, int]) -> None:
         """Implements `CountStore.add`."""
-        limits = (self._max_items, self._max_items // 2, key.period.expires_at)
+        limits = (self._max_items, key.period.expires_at)
         pairs = list(counts.items())
         try:
-            for start in range(0, len(pairs), _ITEMS_A_COMMAND):
+            for start in range(0, max(1, len(pairs)), _ITEMS_A_COMMAND):
                 part: list[str | int] = []
                 for item_id, number in pairs[start : start + _ITEMS_A_COMMAND]:
                     part += (number, item_id)
@@ -57,15 +80,27 @@ class RedisCountStore:
             reply = await self._redis.execute_command("ZRANGE", _name_of(key), 0, -1, "WITHSCORES")
         except (RedisError, OSError) as error:
             raise CountsUnavailableError(_described(error)) from error
-        return dict(zip(reply[::2], map(int, reply[1::2]), strict=True))
+        return await _counted(reply)
 
     async def close(self) -> None:
         """Implements `CountStore.close`."""
         await self._redis.aclose()
 
 
+async def _counted(reply: Sequence[str]) -> Mapping[str, int]:
+    """Returns the number of events by item id, from members and scores in turn."""
+    counts: dict[str, int] = defaultdict(int)
+    for place in range(0, len(reply), 2):
+        member, score = reply[place], reply[place + 1]
+        if member[0] != "f":
+            counts[member[1:]] += int(score)
+        if place % _PARTS_A_TURN == 0:
+            await asyncio.sleep(0)
+    return counts
+
+
 def _name_of(key: CountKey) -> str:
-    return f"popular:{key.period.seconds}:{key.period.number}:{key.tenant}:{key.event_type}"
+    return f"counts:{key.period.seconds}:{key.period.number}:{key.tenant}:{key.event_type}"
 
 
 def _described(error: Exception) -> str:

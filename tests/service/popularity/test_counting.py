@@ -10,7 +10,7 @@ from export.contract.log.events import Event, text_of_entry
 from service.popularity.counting import EventCounts
 from service.stores.counts.memory import MemoryCountStore
 from service.stores.counts.protocol import CountKey, CountsUnavailableError
-from service.stores.counts.windows import Period
+from service.stores.counts.windows import SHORTEST_SECONDS, Period
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +26,15 @@ class BrokenStore(MemoryCountStore):
     async def add(self, key: CountKey, counts: Mapping[str, int]) -> None:
         if self.is_broken:
             raise CountsUnavailableError("broken")
+        await super().add(key, counts)
+
+
+class LamedStore(MemoryCountStore):
+    """A store that fails for the shortest periods."""
+
+    async def add(self, key: CountKey, counts: Mapping[str, int]) -> None:
+        if key.period.seconds == SHORTEST_SECONDS:
+            raise CountsUnavailableError("lost")
         await super().add(key, counts)
 
 
@@ -94,15 +103,32 @@ async def test_numbers_that_cannot_be_stored_are_dropped_and_told(
         counts.note(text("a"))
         await counts.flush()
         assert counts.is_failing
+    await counts.flush()  # tries again, though no event waits
+    assert counts.is_failing
     store.is_broken = False
-    counts.note(text("b"))
     await counts.flush()
     assert not counts.is_failing
+    counts.note(text("b"))
+    await counts.flush()
     assert await store.read(CountKey("default", "click", PERIODS[0])) == {"b": 1}
     assert [each.getMessage() for each in caplog.records] == [
         "events cannot be counted: broken",
         "events are counted again",
     ]
+
+
+async def test_what_can_be_stored_is_counted_beside_a_failure() -> None:
+    """As in a cluster that has lost a node: only the periods of ten minutes lie on it."""
+    store = LamedStore(100, lambda: NOW)
+    counts = counts_on(store)
+    for number in (1, 2):
+        counts.note(text("a"))
+        await counts.flush()
+        found = [await store.read(CountKey("default", "click", each)) for each in PERIODS]
+        assert found == [{}, {"a": number}, {"a": number}]
+        assert counts.is_failing
+    await counts.flush()
+    assert counts.is_failing
 
 
 async def test_no_more_events_wait_than_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:

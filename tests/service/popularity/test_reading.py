@@ -66,6 +66,12 @@ def by_item(counts: WindowCounts) -> dict[str, tuple[int, int]]:
     return dict(zip(counts.item_ids, events, strict=True))
 
 
+async def until_read(reader: WindowReader) -> None:
+    """Waits for the end of all readings in progress."""
+    while reader.is_reading:
+        await asyncio.sleep(0)
+
+
 async def test_periods_are_summed_up_by_window_and_item(
     reader: WindowReader, store: AskedStore
 ) -> None:
@@ -97,6 +103,19 @@ async def test_old_periods_are_read_once_a_minute_and_the_running_one_each_secon
     clock.now += 60
     await reader.read(DAYS)
     assert (store.reads[20], store.reads[19]) == (3, 2)
+
+
+async def test_old_periods_are_not_all_read_again_at_once(
+    reader: WindowReader, store: AskedStore, clock: Clock
+) -> None:
+    """Of eight in a row, each is kept for another 16th of a minute more, from half of one on."""
+    await reader.read(DAYS)
+    clock.now += 29
+    await reader.read(DAYS)
+    assert {day for day, reads in store.reads.items() if reads > 1} == {20}
+    clock.now += 6
+    await reader.read(DAYS)
+    assert {day for day, reads in store.reads.items() if reads > 1} == {20, 16, 17, 8, 9}
 
 
 async def test_a_period_that_has_ended_is_read_once_more(
@@ -150,6 +169,29 @@ async def test_nobody_waits_for_a_store_that_has_failed_and_it_is_found_again(
     while reader.is_failing:
         await asyncio.sleep(0)
     assert not (await reader.read(DAYS))[1]
+
+
+async def test_a_window_that_could_not_be_read_is_read_again_without_a_request(
+    reader: WindowReader, store: AskedStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.is_broken = True
+    await reader.read(DAYS)
+    reader.retry()
+    await until_read(reader)
+    assert reader.is_failing
+    store.is_broken = False
+    reader.retry()
+    await until_read(reader)
+    assert not reader.is_failing
+    assert not (await reader.read(DAYS))[1]
+    assert [each.getMessage() for each in caplog.records] == [
+        "the counts of events cannot be read: broken",
+        "the counts of events are read again",
+    ]
+    asked = store.reads.total()
+    reader.retry()
+    await until_read(reader)
+    assert store.reads.total() == asked  # nothing fails
 
 
 async def test_a_late_store_is_not_waited_for(

@@ -1,7 +1,9 @@
 """The CountStore protocol: one suite for every implementation."""
 
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,16 +66,73 @@ async def test_tenants_types_and_periods_are_counted_apart(
     assert [await store.read(key) for key in keys] == [{"a": number} for number in range(1, 6)]
 
 
-async def test_of_too_many_items_half_are_kept_those_with_the_most_events(
+async def test_beyond_the_maximum_the_items_with_the_lowest_scores_are_cut(
+    stores: tuple[CountStore, CountStore],
+) -> None:
+    """Four items are kept. The first cut leaves out b, whose 1 event is the floor from then on."""
+    store, _ = stores
+    await store.add(CLICKS, {"a": 5, "b": 1, "c": 9, "d": 2})
+    assert await store.read(CLICKS) == {"a": 5, "b": 1, "c": 9, "d": 2}
+    await store.add(CLICKS, {"e": 7})
+    assert await store.read(CLICKS) == {"a": 5, "c": 9, "d": 2, "e": 7}
+    # b enters with the score 1 and gets 4; then d, with 2, is cut, and the floor is 2.
+    await store.add(CLICKS, {"b": 3})
+    assert await store.read(CLICKS) == {"a": 5, "b": 3, "c": 9, "e": 7}
+    # d enters with 2 and gets 3, less than all others: the floor is 3.
+    await store.add(CLICKS, {"d": 1, "b": 2})
+    assert await store.read(CLICKS) == {"a": 5, "b": 5, "c": 9, "e": 7}
+    # f and g enter with 3 and get 8 and 5. The scores are g 5, a 5, b 6, e 7, f 8, c 9: a and g go.
+    await store.add(CLICKS, {"f": 5, "g": 2})
+    assert await store.read(CLICKS) == {"b": 5, "c": 9, "e": 7, "f": 5}
+    # h enters with 5 and gets 6, the score of b. Of these two, b is the first by id: it goes.
+    await store.add(CLICKS, {"h": 1})
+    assert await store.read(CLICKS) == {"h": 1, "c": 9, "e": 7, "f": 5}
+
+
+async def test_a_new_item_that_trends_among_many_established_ones_is_counted(
+    stores: tuple[CountStore, CountStore],
+) -> None:
+    """40 items fill a sketch of four ten times over; then every second event is the new item's.
+
+    In the end it has 250 of 900 events. The floor is at most 900 / 5 = 180, so it has at least 70.
+    """
+    store, _ = stores
+    for number in range(40):
+        await store.add(CLICKS, {f"old-{number}": 10})
+    for number in range(50):
+        others = {f"old-{(5 * number + each) % 40}": 1 for each in range(5)}
+        await store.add(CLICKS, {"new": 5, **others})
+    assert 70 <= (await store.read(CLICKS))["new"] <= 250
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_an_item_with_many_of_the_events_is_kept_and_no_number_is_too_high(
+    stores: tuple[CountStore, CountStore], seed: int
+) -> None:
+    """Of N events, those of an item lack at most N / 5, where the maximum is 4 items."""
+    store, random, truth = stores[0], Random(seed), Counter[str]()
+    for _ in range(60):
+        drawn = Counter(str(min(int(random.expovariate(0.2)), 29)) for _ in range(10))
+        shift = 10 * (truth.total() // 300)  # other items are wanted later
+        events = {str(int(item) + shift): number for item, number in drawn.items()}
+        await store.add(CLICKS, events)
+        truth.update(events)
+        counted = await store.read(CLICKS)
+        most = truth.total() / 5
+        assert len(counted) <= MAX_ITEMS
+        assert all(0 < number <= truth[item] for item, number in counted.items())
+        assert all(truth[item] - counted.get(item, 0) <= most for item in truth)
+
+
+async def test_without_numbers_nothing_is_counted(
     stores: tuple[CountStore, CountStore],
 ) -> None:
     store, _ = stores
-    await store.add(CLICKS, {"a": 5, "b": 1, "c": 9, "d": 2})
-    assert (await store.read(CLICKS)).keys() == set("abcd")
-    await store.add(CLICKS, {"e": 7})
-    assert await store.read(CLICKS) == {"c": 9, "e": 7}
-    await store.add(CLICKS, {"b": 3})
-    assert await store.read(CLICKS) == {"c": 9, "e": 7, "b": 3}
+    await store.add(CLICKS, {})
+    assert await store.read(CLICKS) == {}
+    await store.add(CLICKS, {"f": 1, "e": 2})
+    await store.add(CLICKS, {})
+    assert await store.read(CLICKS) == {"f": 1, "e": 2}
 
 
 async def test_more_items_than_one_command_takes_are_counted(
@@ -83,6 +142,21 @@ async def test_more_items_than_one_command_takes_are_counted(
     counts = {f"item-{number}": number for number in range(1, 1_202)}
     await store.add(CLICKS, counts)
     assert await store.read(CLICKS) == counts
+    await store.close()
+
+
+async def test_a_maximum_that_was_lowered_is_reached_in_short_commands(
+    redis_server: "RedisServer",
+) -> None:
+    """Each command cuts at most 1,000 items: those with the fewest events."""
+    connection = connect_shared(redis_server.url, timeout_seconds=5)
+    counts = {f"item-{number}": number for number in range(1, 2_503)}
+    await RedisCountStore(connection, 3_000).add(CLICKS, counts)
+    store = RedisCountStore(connection, 2)
+    for number_left in (1_502, 502, 2):
+        await store.add(CLICKS, {})
+        assert len(await store.read(CLICKS)) == number_left
+    assert await store.read(CLICKS) == {"item-2501": 2_501, "item-2502": 2_502}
     await store.close()
 
 
@@ -105,8 +179,8 @@ async def test_counts_in_redis_expire_with_their_period(redis_server: "RedisServ
     await store.add(CLICKS, {"a": 1})
     await store.close()
     with Redis.from_url(redis_server.url, decode_responses=True) as client:
-        (name,) = client.scan_iter("popular:*")
-        assert name == f"popular:86400:{DAY.number}:default:click"
+        (name,) = client.scan_iter("counts:*")
+        assert name == f"counts:86400:{DAY.number}:default:click"
         assert client.expiretime(name) == DAY.expires_at
 
 
