@@ -45,6 +45,8 @@ _RULED_ITEMS_PER_UNIT = 5_000
 _SEARCHED_ITEMS_PER_UNIT = 500
 _SCORED_ITEMS_PER_UNIT = 50_000
 _POOL_PER_UNIT = 100
+_COUNTED_ITEMS_PER_UNIT = 500
+_MARKED_ITEMS_PER_UNIT = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,16 @@ def filter_units(num_steps: int) -> int:
 def scoring_units(num_items: int) -> int:
     """Returns the units of scoring all items of a catalog, on top of a light request."""
     return 1 + num_items // _SCORED_ITEMS_PER_UNIT
+
+
+def ranking_units(num_counted: int, num_items: int) -> int:
+    """Returns the units of ranking items by their events in a window, on top of a light request.
+
+    Args:
+        num_counted: number of items that have events.
+        num_items: number of items in the catalog.
+    """
+    return num_counted // _COUNTED_ITEMS_PER_UNIT + num_items // _MARKED_ITEMS_PER_UNIT
 
 
 def rule_units(num_items: int, pool: int, *, searches: bool) -> int:

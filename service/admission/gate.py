@@ -97,9 +97,19 @@ class Gate:
             wait_seconds: time for which the sender waits for the answer.
             units: cost of the request.
         """
-        if _SAFETY * self.wait_seconds(key, units) <= wait_seconds:
+        if not self._is_late(key, wait_seconds, units):
             return 0
         return self.refusal("full").retry_after
+
+    def is_late(self, caller: Caller, units: int) -> bool:
+        """Returns whether the turn of a new request would come too late for its sender.
+
+        Counts no refusal. The arguments are those of `check`.
+        """
+        return self._is_late(caller.key, caller.wait_seconds, units)
+
+    def _is_late(self, key: str, wait_seconds: float, units: int) -> bool:
+        return _SAFETY * self.wait_seconds(key, units) > wait_seconds
 
     def check(self, caller: Caller, units: int) -> None:
         """Raises OverloadedError if the turn of a new request would come too late for its sender.

@@ -56,7 +56,7 @@ COSTS: Mapping[str, Cost] = {
 
 Explanations, costly filters, costly rules and many exclusions from a large catalog make a request
 to a light route heavy. Only its parsed body shows this, so the route's handler waits for the turn.
-Popular items are heavy after their counts were read, without a turn.
+So does the first request for popular items of a window after new counts, if it ranks many items.
 """
 
 

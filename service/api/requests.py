@@ -145,14 +145,20 @@ def heavy_units(variant: ServedVariant, query: Query, *, explain: bool) -> int:
     Returns 0 if all of these are light work. The catalog is that of `variant`. `explain`: whether
     each recommended item gets its reasons.
     """
-    units = units_of_filters(variant, query) if query.allow or query.deny else 0
-    units += units_of_search(variant, query)
-    if query.rules is not None:
-        units += units_of_rules(variant, query, query.rules)
+    units = selection_units(variant, query) + units_of_search(variant, query)
     if explain:  # ranks once for each item of the window
         window = variant.recommender.manifest.max_history_length
         units += 1 + min(len(query.history), window) // 2
     return units
+
+
+def selection_units(variant: ServedVariant, query: Query) -> int:
+    """Returns the units of a query's filters and rules, without those of scoring items.
+
+    Returns 0 if they are light work. The catalog is that of `variant`.
+    """
+    units = units_of_filters(variant, query) if query.allow or query.deny else 0
+    return units + (units_of_rules(variant, query, query.rules) if query.rules else 0)
 
 
 def check_turn(runtime: Runtime, variant: ServedVariant, scope: Scope) -> None:

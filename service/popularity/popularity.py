@@ -25,12 +25,24 @@ class Counted(NamedTuple):
     Attributes:
         query: what was counted.
         counts: events by item.
-        is_stale: whether the store did not answer, so that the counts are old or missing.
+        is_stale: whether the counts are old or missing, since the store did not answer.
     """
 
     query: WindowQuery
     counts: WindowCounts
     is_stale: bool
+
+
+class Ranked(NamedTuple):
+    """The items of a catalog in the order of the counts of a window.
+
+    Attributes:
+        counted: the counts.
+        items: the items.
+    """
+
+    counted: Counted
+    items: RankedItems
 
 
 class Popularity:
@@ -53,7 +65,7 @@ class Popularity:
         self.counts = EventCounts(store, is_known)
         self._reader = WindowReader(store)
         self._event_types = tuple(event_types)
-        self._ranked: dict[tuple[WindowQuery, Order], tuple[WindowCounts, RankedItems]] = {}
+        self._ranked: dict[tuple[WindowQuery, Order], Ranked] = {}
         self._changing = Lock()  # heavy requests work in threads
 
     @property
@@ -70,23 +82,35 @@ class Popularity:
         query = WindowQuery(tenant, types, WINDOWS[window])
         return Counted(query, *await self._reader.read(query))
 
-    def ranked(self, counted: Counted, catalog: Catalog, order: Order) -> RankedItems:
-        """Ranks the items of a catalog by counts that `read` has returned.
+    def ready(self, counted: Counted, catalog: Catalog, order: Order) -> Ranked | None:
+        """Returns the ranking of a catalog by counts that `read` has returned.
 
-        Takes milliseconds for tens of thousands of items, if counts or catalog have changed since
-        the last call, so call it in a thread.
+        Returns None if counts or catalog have changed since `rank` made it.
         """
+        newest = self.newest(counted.query, catalog, order)
+        is_ready = newest is not None and newest.counted.counts is counted.counts
+        return newest._replace(counted=counted) if newest and is_ready else None
+
+    def newest(self, query: WindowQuery, catalog: Catalog, order: Order) -> Ranked | None:
+        """Returns the ranking of a catalog that `rank` made last, perhaps by counts of before."""
+        ranked = self._ranked.get((query, order))
+        return ranked if ranked is not None and ranked.items.catalog is catalog else None
+
+    def rank(self, counted: Counted, catalog: Catalog, order: Order) -> Ranked:
+        """Ranks the items of a catalog by counts that `read` has returned, unless it is `ready`.
+
+        Takes milliseconds for tens of thousands of items, so call it in a thread.
+        """
+        if ready := self.ready(counted, catalog, order):
+            return ready
+        ranked = Ranked(counted, RankedItems.of(catalog, counted.counts, order))
         key = counted.query, order
-        counts, items = self._ranked.get(key, (None, None))
-        if items is not None and counts is counted.counts and items.catalog is catalog:
-            return items
-        items = RankedItems.of(catalog, counted.counts, order)
         with self._changing:
             self._ranked.pop(key, None)
-            self._ranked[key] = counted.counts, items
+            self._ranked[key] = ranked
             if len(self._ranked) > _MAX_RANKED:
                 del self._ranked[next(iter(self._ranked))]
-        return items
+        return ranked
 
     @asynccontextmanager
     async def followed(self) -> AsyncIterator[None]:

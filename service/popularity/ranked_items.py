@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.popularity.growth import Order, scores_of
 from service.popularity.reading import WindowCounts
 from service.ranking.catalog import Catalog
 from service.ranking.rules.types import Scored, Scorer
 from service.ranking.types import Mask
+
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,14 @@ class RankedItems:
     @classmethod
     def of(cls, catalog: Catalog, counts: WindowCounts, order: Order) -> "RankedItems":
         """Ranks the items of a catalog by the counts of a window."""
+        found = np.array([catalog.index(item_id) or 0 for item_id in counts.item_ids], np.int64)
+        known = np.flatnonzero(found)
+        # By popularity first, since sorting keeps the order of what is equal.
+        indices, places = _by_popularity(catalog, found[known])
+        places = known[places]
         scores = scores_of(order, counts.now, counts.before, counts.all_now, counts.all_before)
-        found = [catalog.index(item_id) for item_id in counts.item_ids]
-        places = [place for place, index in enumerate(found) if index]
-        indices = np.array([found[each] for each in places], dtype=np.int64)
         now, before, scores = counts.now[places], counts.before[places], scores[places]
-        popularity = np.array([catalog.item(each).popularity for each in indices.tolist()])
-        best_first = np.lexsort((indices, -popularity, -now, -scores))
+        best_first = np.lexsort((-now, -scores))
         is_first = ((scores > 0) | ((scores == 0) & (now > 0)))[best_first]
         is_last = (scores < 0)[best_first]
         events = zip(now.tolist(), before.tolist(), strict=True)
@@ -68,6 +72,15 @@ class RankedItems:
         others[self.first[0]] = others[self.last[0]] = False
         indices = np.array(self.catalog.popular(number, others), dtype=np.int64)
         return indices, np.zeros(len(indices))
+
+
+def _by_popularity(catalog: Catalog, indices: Indices) -> tuple[Indices, Indices]:
+    """Returns `indices`, most popular first, and the place of each among them before."""
+    counted = np.zeros(len(catalog) + 1, dtype=np.bool_)
+    counted[indices] = True
+    popular = np.array(catalog.popular(len(indices), counted), dtype=np.int64)
+    ascending = np.argsort(indices)
+    return popular, ascending[np.searchsorted(indices, popular, sorter=ascending)]
 
 
 def _allowed(scored: Scored, allowed: Mask, number: int) -> Scored:

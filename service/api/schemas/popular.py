@@ -55,7 +55,8 @@ class PopularItemsAnswer(BaseModel):
 
     model_version: str
     degraded: bool = Field(
-        description="whether the counts cannot be read now, so that older ones, or none, are used"
+        description="whether older counts, or none, are used, because they cannot be read now or "
+        "there is too much heavy work"
     )
     since: int | None = Field(
         description="time in ms since 1970 at which the window begins; null: without `window`"

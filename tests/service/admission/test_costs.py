@@ -11,6 +11,7 @@ from service.admission.costs import (
     catalog_units,
     change_units,
     filter_units,
+    ranking_units,
     scoring_units,
 )
 from service.api import costs
@@ -67,6 +68,11 @@ def test_what_reads_the_whole_catalog_has_a_unit_for_each_2000_items() -> None:
 def test_scoring_all_items_has_a_unit_for_each_50000_of_them() -> None:
     assert scoring_units(8) == 1
     assert scoring_units(1_000_000) == 21
+
+
+def test_ranking_by_events_has_a_unit_for_each_500_items_with_events_and_is_light_for_few() -> None:
+    assert ranking_units(499, 100_000) == 0
+    assert ranking_units(1_500, 1_000_000) == 3 + 2
 
 
 def test_filters_cost_by_the_places_of_their_masks() -> None:

@@ -48,6 +48,16 @@ async def test_one_request_works_at_a_time_and_the_others_wait() -> None:
     assert stage.refusals == []
 
 
+async def test_whether_a_turn_would_come_too_late_can_be_asked_without_a_refusal() -> None:
+    """100 units of 0.5 ms each are 50 ms; a turn must come in a quarter of the time to wait."""
+    stage = Stage()
+    assert not stage.gate.is_late(stage.caller(wait_seconds=0.0), 1)
+    await stage.gate.enter(stage.caller(), 100)
+    assert stage.gate.is_late(stage.caller(wait_seconds=0.15), 1)
+    assert not stage.gate.is_late(stage.caller(wait_seconds=0.25), 1)
+    assert stage.refusals == []
+
+
 async def test_a_request_that_finds_the_queue_full_is_refused_at_once() -> None:
     stage = Stage(max_units=10)
     await stage.gate.enter(stage.caller(), 1)

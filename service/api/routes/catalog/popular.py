@@ -7,10 +7,11 @@ from fastapi import APIRouter, Query, Response
 from starlette.types import Scope
 
 from service.access.principal import Principal
-from service.admission.costs import catalog_units
+from service.admission.caller import caller_of
+from service.admission.costs import ranking_units
 from service.api.authorization import PrincipalDep
 from service.api.problems import documented
-from service.api.requests import ScopeDep, selection_query
+from service.api.requests import ScopeDep, selection_query, selection_units
 from service.api.responses import json_response, ranking_content, shortage_content
 from service.api.schemas.bodies import KInQuery, Name
 from service.api.schemas.popular import (
@@ -23,8 +24,7 @@ from service.api.schemas.popular import (
 from service.bundles.variants import ServedVariant
 from service.errors import InvalidRequestError, NotFoundError
 from service.popularity.growth import Order
-from service.popularity.popularity import Counted, Popularity
-from service.popularity.ranked_items import RankedItems
+from service.popularity.popularity import Counted, Ranked
 from service.ranking.recommender import Query as RankerQuery
 from service.ranking.rules.types import Selection
 from service.runtime import Runtime, RuntimeDep
@@ -80,19 +80,56 @@ async def _popular_items(
     runtime.check_k(request.k)
     variant = runtime.variants.control
     query = selection_query(variant, request, [])
-    counted = await _counted(request, runtime, principal.tenant)
-    units = catalog_units(0, runtime.variants.num_items())
-    # Only now, because requests with a turn must not wait for the counts.
+    ranked = await _ranked(request, runtime, principal.tenant, variant, scope)
+    units = selection_units(variant, query)
+    if not units:
+        return _answer(query, variant, ranked)
     async with runtime.admission.heavy.turn(scope, units) as turn:
-        return await turn.run(_answer, query, request.order, variant, runtime.popularity, counted)
+        return await turn.run(_answer, query, variant, ranked)
 
 
-async def _counted(request: PopularItemsRequest, runtime: Runtime, tenant: str) -> Counted | None:
-    """Reads the counts for a request; None if it has no window.
+async def _ranked(
+    request: PopularItemsRequest,
+    runtime: Runtime,
+    tenant: str,
+    variant: ServedVariant,
+    scope: Scope,
+) -> Ranked | None:
+    """Ranks the catalog by the events of the request's window; returns None if it has no window.
+
+    The first request after new counts ranks, which is heavy work if there are many items. Where
+    its turn would come too late, the ranking of before answers.
 
     Raises:
         InvalidRequestError: the request needs a window, or no event has its type.
         NotFoundError: nothing is counted.
+        OverloadedError: the turn would come too late, and there is no ranking of before.
+    """
+    window = _checked_window(request, runtime)
+    if window is None:
+        return None
+    popularity, heavy = runtime.popularity, runtime.admission.heavy
+    if popularity is None:
+        raise NotFoundError("no events are counted: EVENT_LOG is off, or COUNTED_ITEMS is 0")
+    counted = await popularity.read(tenant, window, request.event_type)
+    catalog, order = variant.recommender.catalog, request.order
+    if ready := popularity.ready(counted, catalog, order):
+        return ready
+    units = ranking_units(len(counted.counts.item_ids), len(catalog))
+    if not units:
+        return popularity.rank(counted, catalog, order)
+    newest = popularity.newest(counted.query, catalog, order)
+    if newest and "turn" not in scope and heavy.is_late(caller_of(scope), units):
+        return newest._replace(counted=newest.counted._replace(is_stale=True))
+    async with heavy.turn(scope, units) as turn:
+        return await turn.run(popularity.rank, counted, catalog, order)
+
+
+def _checked_window(request: PopularItemsRequest, runtime: Runtime) -> WindowName | None:
+    """Returns the window of a request, after a check of the fields that depend on it.
+
+    Raises:
+        InvalidRequestError: the request needs a window, or no event has its type.
     """
     if request.window is None:
         for field, is_given in (
@@ -107,26 +144,15 @@ async def _counted(request: PopularItemsRequest, runtime: Runtime, tenant: str) 
         raise InvalidRequestError(
             "event_type", f"must be one of EVENT_TYPES, not {request.event_type!r}"
         )
-    if runtime.popularity is None:
-        raise NotFoundError("no events are counted: EVENT_LOG is off, or COUNTED_ITEMS is 0")
-    return await runtime.popularity.read(tenant, request.window, request.event_type)
+    return request.window
 
 
-def _answer(
-    query: RankerQuery,
-    order: Order,
-    variant: ServedVariant,
-    popularity: Popularity | None,
-    counted: Counted | None,
-) -> Response:
-    recommender = variant.recommender
-    ranked = None
-    if popularity is not None and counted is not None:
-        ranked = popularity.ranked(counted, recommender.catalog, order)
-    selection = recommender.popular_by_rules(query, None if ranked is None else ranked.scorer)
+def _answer(query: RankerQuery, variant: ServedVariant, ranked: Ranked | None) -> Response:
+    scorer = None if ranked is None else ranked.items.scorer
+    selection = variant.recommender.popular_by_rules(query, scorer)
     content = {
         "model_version": variant.model_version,
-        **(_NOT_COUNTED if counted is None else _totals(counted)),
+        **(_NOT_COUNTED if ranked is None else _totals(ranked.counted)),
         "items": _items(variant, selection, ranked),
     }
     return json_response(content | shortage_content(selection))
@@ -142,10 +168,10 @@ def _totals(counted: Counted) -> dict[str, Any]:
 
 
 def _items(
-    variant: ServedVariant, selection: Selection, ranked: RankedItems | None
+    variant: ServedVariant, selection: Selection, ranked: Ranked | None
 ) -> list[dict[str, Any]]:
     items = ranking_content(variant.recommender.with_items(selection.ranking))
     for item, (index, _) in zip(items, selection.ranking, strict=True):
-        events = (None, None) if ranked is None else ranked.events.get(index, (0, 0))
+        events = (None, None) if ranked is None else ranked.items.events.get(index, (0, 0))
         item["events"], item["events_before"] = events
     return items

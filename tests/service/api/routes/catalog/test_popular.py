@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from service.admission.caller import Caller
 from service.settings import Settings
 from tests.service.api.routes.catalog.runtime import runtime_of
 
@@ -61,6 +62,22 @@ async def store(client: httpx.AsyncClient, items: str, hours_ago: float = 0, **m
     answer = await client.post("/v1/events", json={"events": sent})
     assert answer.status_code == 200, answer.text
     await count(client)
+
+
+async def store_light(client: httpx.AsyncClient, items: str) -> None:
+    """As `store`, by requests that need no turn of heavy work."""
+    for item in items:
+        answer = await client.post("/v1/sessions/s/events", json={"item_id": item})
+        assert answer.status_code == 200, answer.text
+    await count(client)
+
+
+async def flood(client: httpx.AsyncClient) -> None:
+    """Takes all turns of heavy work, for longer than anybody waits."""
+    heavy = runtime_of(client).admission.heavy
+    caller = Caller("", wait_seconds=60, has_left=lambda: False)
+    while not heavy.wait_seconds():
+        await heavy.enter(caller, units=1_000_000)
 
 
 async def count(client: httpx.AsyncClient) -> None:
@@ -202,6 +219,39 @@ async def test_an_added_item_is_popular_too(opened: Open) -> None:
         await count(client)
         answer = await ask(client, window="1h", k=2)
     assert [item["item_id"] for item in answer["items"]] == ["new", "h"]
+
+
+async def test_beside_a_flood_of_heavy_work_the_ranking_that_is_ready_or_that_of_before_answers(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a window that was never ranked needs a turn, which it does not get."""
+    monkeypatch.setattr("service.admission.costs._COUNTED_ITEMS_PER_UNIT", 1)  # each is heavy work
+    async with opened() as client:
+        await store(client, "aab")
+        day = await ask(client, window="24h", k=2)
+        await flood(client)
+        monkeypatch.setattr("service.popularity.reading._FRESH_SECONDS", 3_600.0)
+        ready = await ask(client, window="24h", k=2)
+        training = await ask(client, k=2)
+        monkeypatch.setattr("service.popularity.reading._FRESH_SECONDS", 0.0)
+        await store_light(client, "bbb")
+        before = await ask(client, window="24h", k=2)
+        refused = await client.get(f"{PATH}?window=1h")
+    assert (ids(day), ids(training)) == ("ab", "hg")
+    assert ready == day
+    assert before == {**day, "degraded": True}
+    assert refused.status_code == 503
+
+
+async def test_costly_rules_of_popular_items_are_heavy_work(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filter in a small catalog is not."""
+    monkeypatch.setattr("service.admission.costs._SEARCHED_ITEMS_PER_UNIT", 8)
+    await flood(client)
+    assert ids(await ask(client, k=2, allow={"vowel": ["yes"]})) == "ea"
+    refused = await client.post(PATH, json={"max_per": {"vowel": 1}})
+    assert refused.status_code == 503
 
 
 @pytest.mark.parametrize("opened", ["redis_server", "redis_cluster"], indirect=True)
