@@ -28,8 +28,11 @@ needs_node = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def url(serve: "Serve", films_bundle: Path) -> Iterator[str]:
-    with serve(films_bundle, ADMIN_KEY=ADMIN_KEY) as url:
+def url(
+    serve: "Serve", films_bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    log = str(tmp_path_factory.mktemp("log"))
+    with serve(films_bundle, ADMIN_KEY=ADMIN_KEY, EVENT_LOG="on", EVENT_LOG_PATH=log) as url:
         yield url
 
 

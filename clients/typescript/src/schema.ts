@@ -1395,7 +1395,7 @@ export type components = {
             model_version: string;
             /**
              * Degraded
-             * @description whether the counts cannot be read now, so that older ones, or none, are used
+             * @description whether older counts, or none, are used, because they cannot be read now or there is too much heavy work
              */
             degraded: boolean;
             /**

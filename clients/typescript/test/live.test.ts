@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 
 import {
   Client,
@@ -54,6 +55,43 @@ test("items are recommended with filters, rules and reasons", async () => {
   assert.equal(items.length, 4);
   assert.equal(items[0]?.item_id, "2");
   assert.ok(items[1]?.reasons?.length);
+});
+
+test("popular items come by training, with filters and rules", async () => {
+  const { items, since, degraded } = await client.get("/v1/popular", { query: { k: 3 } });
+  assert.equal(items.length, 3);
+  assert.deepEqual([since, degraded, items[0]?.events], [null, false, null]);
+  const body = { k: 5, allow: { genres: ["Comedy"] }, exclude: [items[0]?.item_id ?? ""], pin: [{ item_id: "1", position: 2 }] };
+  const { items: comedies } = await client.post("/v1/popular", { body });
+  assert.equal(comedies.length, 5);
+  assert.equal(comedies[1]?.item_id, "1");
+  for (const { item_id } of comedies) {
+    const { attributes } = await client.get("/v1/items/{item_id}", { path: { item_id } });
+    assert.ok(attributes?.["genres"]?.includes("Comedy"));
+  }
+});
+
+test("popular items of a window are those of new events, which are counted in the background", async () => {
+  const path = { session_id: newEventId() };
+  await client.post(EVENTS, { path, body: { item_id: "2" } });
+  const query = { window: "1h", k: 100 } as const;
+  const eventsOf = async (id: string) =>
+    (await client.get("/v1/popular", { query })).items.find((each) => each.item_id === id)?.events;
+  for (let left = 300; left > 0 && !(await eventsOf("2")); left -= 1) await setTimeout(100);
+  assert.ok((await eventsOf("2") ?? 0) >= 1);
+  const deny = { genres: ["Fantasy"] };
+  const { items, since, events } = await client.post("/v1/popular", { body: { window: "1h", order: "trending", deny } });
+  assert.ok(items.every((each) => each.item_id !== "2"));
+  assert.ok((since ?? 0) > 0 && (events ?? 0) > 0);
+});
+
+test("trending items need a window", async () => {
+  const asked = client.post("/v1/popular", { body: { order: "trending" } });
+  await assert.rejects(asked, (error) => {
+    assert.ok(error instanceof InvalidRequestError);
+    assert.deepEqual(error.fields.map((each) => each.field), ["order"]);
+    return true;
+  });
 });
 
 test("invalid fields are named", async () => {
