@@ -131,15 +131,27 @@ class Answer:
     """The list that a request should get, made one item at a time."""
 
     def __init__(
-        self, reference: Reference, request: Request, scores: Numbers, *, seen: Sequence[str] = ()
+        self,
+        reference: Reference,
+        request: Request,
+        scores: Numbers,
+        *,
+        seen: Sequence[str] = (),
+        ranks: NDArray[np.int64] | None = None,
     ) -> None:
         """Prepares the first choice.
 
-        `scores`: score of every item, without boosts. `seen`: ids of the items that are left out
-        unless no other item is left.
+        Args:
+            reference: the items.
+            request: the filters and rules.
+            scores: score of every item, without boosts.
+            seen: ids of the items that are left out unless no other item is left.
+            ranks: of every item, which of several with the same score comes first; None: the
+                order of the catalog.
         """
         self._reference = reference
         self._request = request
+        self._ranks = np.arange(len(scores)) if ranks is None else ranks
         self.scores = reference.boosted(request, scores)
         pinnable = reference.allowed(request)
         unseen = pinnable & ~reference.flags(seen)
@@ -200,7 +212,8 @@ class Answer:
         values = self.scores
         if self._request.get("diversity") and (legal & self._in_pool).any():
             legal, values = legal & self._in_pool, self._marginal(chosen)
-        best = int(np.argmax(np.where(legal, values, -np.inf)))
+        is_best = legal & (values == values[legal].max())
+        best = int(np.argmin(np.where(is_best, self._ranks, len(values))))
         if wanted is not None and legal[wanted] and values[wanted] >= values[best] - TIE:
             return wanted
         return best
@@ -224,7 +237,7 @@ class Answer:
         return _at(self._pool, len(self.scores))
 
     def _best_open(self, number: int) -> list[int]:
-        ranked = np.argsort(-np.where(self._open, self.scores, -np.inf), kind="stable")
+        ranked = np.lexsort((self._ranks, -np.where(self._open, self.scores, -np.inf)))
         return [int(row) for row in ranked[: min(number, self.num_passing)]]
 
 
@@ -232,6 +245,21 @@ def _at(rows: Sequence[int], length: int) -> Flags:
     flags = np.zeros(length, dtype=np.bool_)
     flags[list(rows)] = True
     return flags
+
+
+def scores_by_events(order: str, now: NDArray[np.int64], before: NDArray[np.int64]) -> Numbers:
+    """Returns the score of every item from its events in a window and in the one before.
+
+    `order`: popular or trending.
+    """
+    counted, others = now.astype(np.float64), before.astype(np.float64)
+    growth: Numbers = 1 + counted
+    if order == "trending":
+        counted *= min(1.0, before.sum() / now.sum())
+        others *= min(1.0, now.sum() / before.sum())
+        growth = (counted + 10) / (others + 10)
+    scores: Numbers = np.log(growth)
+    return scores
 
 
 def open_graph(path: Path) -> ort.InferenceSession:

@@ -30,6 +30,7 @@ _MAX_IDS = 1_000_000
 K = TypeVar("K")
 V = TypeVar("V")
 Numbers = NDArray[np.int64]
+_NO_IDS = np.zeros(0, dtype=np.object_)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class WindowReader:
         self._failing: WindowQuery | None = None
         self._failed_at = 0.0
         self._number_of: dict[str, int] = {}  # of each item id that was read, in their order
+        self._ids = _NO_IDS  # by number, but for the newest
 
     @property
     def is_failing(self) -> bool:
@@ -168,7 +170,7 @@ class WindowReader:
         now = self._clock()
         if len(self._number_of) > _MAX_IDS and len(self._reading) == 1:  # no other has numbers
             self._periods.clear()
-            self._number_of = {}
+            self._number_of, self._ids = {}, _NO_IDS
         in_window, in_other = query.window.periods(now), query.window.periods_before(now)
         keys = {
             each: [CountKey(query.tenant, name, each) for name in query.event_types]
@@ -176,14 +178,18 @@ class WindowReader:
         }
         # One after the other, since Redis would run many commands before those of other clients.
         kept = {key: await self._period(key) for of_period in keys.values() for key in of_period}
-        size = len(self._number_of)
+        if len(self._ids) < len(self._number_of):
+            self._ids = np.array([*self._number_of], dtype=np.object_)
+        size = len(self._ids)
 
-        def summed(periods: Sequence[Period]) -> Numbers:
+        async def summed(periods: Sequence[Period]) -> Numbers:
+            await asyncio.sleep(0)
             return _sum([kept[key] for each in periods for key in keys[each]], size)
 
-        events, others = summed(in_window), summed(in_other)
+        events, others = await summed(in_window), await summed(in_other)
+        await asyncio.sleep(0)
         found = np.flatnonzero(events + others)
-        ids = np.array([*self._number_of], dtype=np.object_)[found].tolist()
+        ids = self._ids[found].tolist()
         counts = WindowCounts(in_window[-1].begin, ids, events[found], others[found], now)
         _keep(self._windows, query, counts, _MAX_WINDOWS)
         return counts
