@@ -65,7 +65,7 @@ class EventSettings(BaseSettings):
     counted_items: int = Field(
         default=2_000,
         ge=0,
-        le=20_000,  # Redis reads this many at once
+        le=10_000,  # Redis reads this many in one command
         description="COUNTED_ITEMS: maximum number of items whose events are counted for "
         "/v1/popular, by tenant, event type and period of time; 0 = none. With EVENT_LOG=on only; "
         "in REDIS_URL, or without it in memory",
