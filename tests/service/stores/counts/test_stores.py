@@ -192,3 +192,16 @@ async def test_a_redis_that_does_not_answer_is_told(mortal_redis: "RedisServer")
     with pytest.raises(CountsUnavailableError):
         await store.read(CLICKS)
     await store.close()
+
+
+async def test_a_full_redis_refuses_an_addition_without_numbers_too_and_is_read(
+    mortal_redis: "RedisServer",
+) -> None:
+    store = RedisCountStore(connect_shared(mortal_redis.url, timeout_seconds=5), MAX_ITEMS)
+    await store.add(CLICKS, {"a": 1})
+    with Redis.from_url(mortal_redis.url) as client:
+        client.config_set("maxmemory", 1)
+    with pytest.raises(CountsUnavailableError, match="OutOfMemory"):
+        await store.add(CLICKS, {})
+    assert await store.read(CLICKS) == {"a": 1}
+    await store.close()

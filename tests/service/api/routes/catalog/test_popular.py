@@ -13,10 +13,12 @@ import pytest
 from service.admission.caller import Caller
 from service.settings import Settings
 from tests.service.api.routes.catalog.runtime import runtime_of
+from tests.service.waiting import until
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from tests.conftest import RedisServer
     from tests.service.conftest import Connect
 
 pytestmark = pytest.mark.anyio
@@ -270,6 +272,24 @@ async def test_a_service_that_ends_counts_its_last_events(opened: Open) -> None:
         await client.post("/v1/sessions/ann/events", json={"item_id": "a"})
     async with opened() as client:
         assert (await ask(client, window="1h", k=1))["events"] == 1
+
+
+@pytest.mark.parametrize("opened", ["mortal_redis"], indirect=True)
+async def test_that_counting_works_again_is_known_without_an_event_or_a_request(
+    opened: Open, mortal_redis: "RedisServer"
+) -> None:
+    async with opened() as client:
+        await store(client, "a")
+        popularity = runtime_of(client).popularity
+        assert popularity is not None
+        await client.post("/v1/sessions/ann/events", json={"item_id": "b"})
+        mortal_redis.kill()
+        await count(client)
+        assert (await ask(client, window="1h"))["degraded"]
+        assert "recommender_event_counts_failing 1.0" in (await client.get("/metrics")).text
+        mortal_redis.start()
+        await until(lambda: not popularity.is_failing)
+        assert not (await ask(client, window="1h"))["degraded"]
 
 
 async def test_without_a_window_the_interactions_in_training_decide(
