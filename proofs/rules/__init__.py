@@ -21,7 +21,7 @@ from cyclopts import Parameter
 
 from proofs.fixtures.places import EXAMPLE
 from proofs.record import Figure
-from proofs.rules.comparison import Comparison
+from proofs.rules.comparison import Comparison, asked
 from proofs.rules.popular import PopularComparison, popular_items
 from proofs.rules.reference import Answer, Reference, open_graph
 from proofs.rules.requests import random_request
@@ -78,8 +78,7 @@ async def _compared(requests: int, seed: int) -> tuple[Comparison, Comparison, P
             ) as client,
         ):
             for item, embedding in zip(added, embeddings, strict=True):
-                body = {**item, "embedding": embedding.tolist()}
-                (await client.post("/v1/items", json=body)).raise_for_status()
+                await asked(client, "/v1/items", {**item, "embedding": embedding.tolist()})
             return (
                 await _recommendations(client, reference, random, requests),
                 await _similar_items(client, reference, random, max(1, requests // 10)),
@@ -118,7 +117,7 @@ async def _recommendations(
         scores = reference.scores(history)
         request = random_request(reference, random, scores, history)
         body = {**request, "history": history}
-        reply = await client.post("/v1/recommendations", json=body)
+        reply = await asked(client, "/v1/recommendations", body)
         answer = partial(Answer, reference, scores=scores, seen=history)
         comparison.compare(reference, reply, partial(answer, request))
         if number % _EVERY == 0:
@@ -134,7 +133,7 @@ async def _similar_items(
         item_id = str(random.choice([item["item_id"] for item in reference.items]))
         cosines = reference.cosines(item_id)
         request = random_request(reference, random, cosines, [item_id])
-        reply = await client.post(f"/v1/items/{item_id}/similar", json=request)
+        reply = await asked(client, f"/v1/items/{item_id}/similar", request)
         without_itself = {**request, "exclude": [*request.get("exclude", ()), item_id]}
         comparison.compare(reference, reply, partial(Answer, reference, without_itself, cosines))
     return comparison

@@ -12,6 +12,8 @@ from proofs.record import Figure
 from proofs.rules.reference import TIE, Answer, Reference, Request
 from proofs.rules.requests import RULES
 
+_ATTEMPTS = 10
+
 
 @dataclass
 class Comparison:
@@ -40,7 +42,6 @@ class Comparison:
         self, reference: Reference, reply: httpx.Response, new_answer: Callable[[], Answer]
     ) -> Mapping[str, Any]:
         """Counts a reply by how it compares with the reference's answer; returns its content."""
-        reply.raise_for_status()
         content: Mapping[str, Any] = reply.json()
         ids = [item["item_id"] for item in content["items"]]
         answer = new_answer()
@@ -85,3 +86,18 @@ class Comparison:
         for rule in RULES:
             share = 100 * self.bound[rule] / self.asked
             yield Figure(f"{prefix}{rule} changes the list", "% of requests", share, at_least=20)
+
+
+async def asked(client: httpx.AsyncClient, path: str, body: Request) -> httpx.Response:
+    """Returns the reply to a request; asks again while it is refused, as clients do.
+
+    Heavy work is refused if the machine stops for a while, so that its time is over.
+
+    Raises:
+        httpx.HTTPStatusError: any other status than 200 and 503, or a last refusal.
+    """
+    for _ in range(_ATTEMPTS):
+        reply = await client.post(path, json=body)
+        if reply.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+    return reply.raise_for_status()

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from proofs.rules.comparison import Comparison
+from proofs.rules.comparison import Comparison, asked
 from proofs.rules.reference import Answer, Numbers, Reference, scores_by_events
 from proofs.rules.requests import random_request
 
@@ -56,7 +56,7 @@ async def popular_items(
     for number in range(requests):
         fields, scores, ranks = orders[number % len(orders)]
         request = random_request(reference, random, scores, [])
-        reply = await client.post(_PATH, json={**request, **fields})
+        reply = await asked(client, _PATH, {**request, **fields})
         answer = partial(Answer, reference, scores=scores, ranks=ranks)
         content = comparison.compare(reference, reply, partial(answer, request))
         comparison.wrong += not _has_numbers(reference, content, sent if fields else {})
@@ -82,10 +82,15 @@ async def _send(
     ]
     for start in range(0, len(ids), _EVENTS_A_REQUEST):
         events = [
-            {"session_id": f"session-{place % 50}", "item_id": item_id, "timestamp": at}
-            for place, item_id in enumerate(ids[start : start + _EVENTS_A_REQUEST])
+            {
+                "session_id": f"session-{place % 50}",
+                "item_id": item_id,
+                "timestamp": at,
+                "event_id": f"{hours_ago}-{place}",  # counts once if it is sent again
+            }
+            for place, item_id in enumerate(ids[start : start + _EVENTS_A_REQUEST], start)
         ]
-        (await client.post("/v1/events", json={"events": events})).raise_for_status()
+        await asked(client, "/v1/events", {"events": events})
 
 
 async def _until_counted(client: httpx.AsyncClient, totals: Mapping[str, int]) -> None:

@@ -25,7 +25,6 @@ _TENANT, _TYPE, _ITEM_ID, _TIMESTAMP = (
 )
 
 _Counts = Mapping[CountKey, Counter[str]]
-_NONE = None, None
 
 
 class EventCounts:
@@ -101,19 +100,14 @@ class EventCounts:
     async def _add(self, counts: _Counts) -> None:
         """Adds numbers to the store; tries a key that failed before, even if it has none."""
         tried = counts if self._failing is None else {self._failing: Counter[str](), **counts}
-        errors = await asyncio.gather(*(self._error_of_adding(*each) for each in tried.items()))
-        failing, error = next((each for each in zip(tried, errors, strict=True) if each[1]), _NONE)
-        if error and not self.is_failing:
-            logger.warning("events cannot be counted: %s", error)
-        elif self.is_failing and not error:
+        failing: CountKey | None = None
+        for key, of_key in tried.items():  # not all at once, so that Redis serves others between
+            try:
+                await self._store.add(key, of_key)
+            except CountsUnavailableError as error:
+                if failing is None and not self.is_failing:
+                    logger.warning("events cannot be counted: %s", error)
+                failing = key
+        if self.is_failing and failing is None:
             logger.warning("events are counted again")
         self._failing = failing
-
-    async def _error_of_adding(
-        self, key: CountKey, counts: Counter[str]
-    ) -> CountsUnavailableError | None:
-        try:
-            await self._store.add(key, counts)
-        except CountsUnavailableError as error:
-            return error
-        return None
