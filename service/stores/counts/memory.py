@@ -48,8 +48,8 @@ class _Sketch:
         self._floor = 0
         self._scores: dict[str, int] = {}
         self._at_entry: dict[str, int] = {}  # of items that entered above 0
-        # Each item once, with its present score or a lower one of before.
-        self._lowest: list[tuple[int, str]] = []
+        # Each item once: its present score or a lower one of before, that at entry, its id.
+        self._lowest: list[tuple[int, int, str]] = []
 
     def add(self, counts: Mapping[str, int], max_items: int) -> None:
         """Adds numbers of events; then cuts the items with the lowest scores beyond `max_items`."""
@@ -72,14 +72,14 @@ class _Sketch:
         self._scores[item_id] = self._floor + number
         if self._floor:
             self._at_entry[item_id] = self._floor
-        heappush(self._lowest, (self._scores[item_id], item_id))
+        heappush(self._lowest, (self._scores[item_id], self._floor, item_id))
 
     def _cut_lowest(self) -> int:
-        """Removes the item with the lowest score, of several the first by id; returns the score."""
-        score, item_id = self._lowest[0]
+        """Removes the item that `CountStore` says; returns its score."""
+        score, at_entry, item_id = self._lowest[0]
         while score != self._scores[item_id]:
-            heapreplace(self._lowest, (self._scores[item_id], item_id))
-            score, item_id = self._lowest[0]
+            heapreplace(self._lowest, (self._scores[item_id], at_entry, item_id))
+            score, at_entry, item_id = self._lowest[0]
         heappop(self._lowest)
         del self._scores[item_id]
         self._at_entry.pop(item_id, None)

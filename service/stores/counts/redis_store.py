@@ -1,14 +1,13 @@
 """Numbers of events in Redis, shared by all workers and replicas.
 
-The counts of a key are a sorted set, `counts:SECONDS:NUMBER:TENANT:TYPE`. The score of an item is
-that of its member `i` + item id. An item that entered above 0 has a second member, `e` + item id,
-with the negative of its score at entry. The member `f` has the negative of the floor. So items are
-the members with positive scores, and Redis evicts and expires all that belongs together. Every
+The counts of a key are a sorted set, `counts:SECONDS:NUMBER:TENANT:TYPE`. The score of the member
+`i` + item id has that of the item as its whole part and, times 2^-26, that at entry as its
+fraction: a double has both exactly as long as they are below 67 million. The member `f` has the
+negative of the floor, and so is the first. Redis evicts and expires all of it together. Every
 command has one key, so that the sets may lie on any node of a cluster.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from redis.exceptions import RedisError
@@ -26,26 +25,24 @@ _PARTS_A_TURN = 4_000  # of the event loop: members and scores of a reply
 _ADD = Script("""
 local set = KEYS[1]
 local floor = -redis.call('ZINCRBY', set, 0, 'f')
+local entry = floor + floor / 67108864
 for place = 3, #ARGV, 2 do
-  local number, item = ARGV[place], ARGV[place + 1]
-  if floor > 0 and not redis.call('ZSCORE', set, 'i' .. item) then
-    redis.call('ZADD', set, -floor, 'e' .. item)
-    number = number + floor
+  local number, member = ARGV[place], 'i' .. ARGV[place + 1]
+  if floor == 0 then
+    redis.call('ZINCRBY', set, number, member)
+  elseif not redis.call('ZADD', set, 'XX', 'INCR', number, member) then
+    redis.call('ZADD', set, entry + number, member)
   end
-  redis.call('ZINCRBY', set, number, 'i' .. item)
 end
-local others = redis.call('ZCOUNT', set, '-inf', 0)
-local excess = math.min(redis.call('ZCARD', set) - others - ARGV[1], 1000)
+local excess = math.min(redis.call('ZCARD', set) - 1 - ARGV[1], 1000)
 if excess > 0 then
-  local cut = redis.call('ZRANGE', set, others, others + excess - 1)
-  local highest = redis.call('ZSCORE', set, cut[#cut])
-  redis.call('ZREM', set, unpack(cut))
-  for place, member in ipairs(cut) do cut[place] = 'e' .. string.sub(member, 2) end
-  redis.call('ZREM', set, unpack(cut))
-  redis.call('ZADD', set, -highest, 'f')
+  local highest = redis.call('ZRANGE', set, excess, excess, 'WITHSCORES')[2]
+  redis.call('ZREMRANGEBYRANK', set, 1, excess)
+  redis.call('ZADD', set, -math.floor(highest), 'f')
 end
 redis.call('EXPIREAT', set, ARGV[2])
 """)
+_FRACTION = 67_108_864  # 2^26
 
 
 class RedisCountStore:
@@ -89,11 +86,12 @@ class RedisCountStore:
 
 async def _counted(reply: Sequence[str]) -> Mapping[str, int]:
     """Returns the number of events by item id, from members and scores in turn."""
-    counts: dict[str, int] = defaultdict(int)
+    counts: dict[str, int] = {}
     for place in range(0, len(reply), 2):
-        member, score = reply[place], reply[place + 1]
-        if member[0] != "f":
-            counts[member[1:]] += int(score)
+        member, score = reply[place], float(reply[place + 1])
+        if score > 0:
+            at_entry = round(score % 1 * _FRACTION)
+            counts[member[1:]] = int(score) - at_entry
         if place % _PARTS_A_TURN == 0:
             await asyncio.sleep(0)
     return counts

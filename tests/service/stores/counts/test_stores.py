@@ -84,7 +84,7 @@ async def test_beyond_the_maximum_the_items_with_the_lowest_scores_are_cut(
     # f and g enter with 3 and get 8 and 5. The scores are g 5, a 5, b 6, e 7, f 8, c 9: a and g go.
     await store.add(CLICKS, {"f": 5, "g": 2})
     assert await store.read(CLICKS) == {"b": 5, "c": 9, "e": 7, "f": 5}
-    # h enters with 5 and gets 6, the score of b. Of these two, b is the first by id: it goes.
+    # h enters with 5 and gets 6, the score of b, which entered with 1 and so goes.
     await store.add(CLICKS, {"h": 1})
     assert await store.read(CLICKS) == {"h": 1, "c": 9, "e": 7, "f": 5}
 
