@@ -49,6 +49,8 @@ def differences(checkpoint: Path, facts: Facts) -> list[str]:
         noted = json.loads(checkpoint.with_name(NOTE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return [f"{NOTE} is missing or not readable"]
+    if not isinstance(noted, dict):
+        return [f"{NOTE} has no facts"]
     wanted = json.loads(json.dumps({**facts, CHECKPOINT: hash_of(checkpoint)}))
     return [
         f"{name} is {wanted.get(name)!r}, was {noted.get(name)!r}"

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import starmap
 from time import time
 
 import orjson
@@ -98,16 +99,29 @@ class EventCounts:
         return counts
 
     async def _add(self, counts: _Counts) -> None:
-        """Adds numbers to the store; tries a key that failed before, even if it has none."""
+        """Adds numbers to the store; tries a key that failed before, even if it has none.
+
+        One after the other, so that Redis serves others between; after a failure all at once, since
+        each may wait for a store that does not answer.
+        """
         tried = counts if self._failing is None else {self._failing: Counter[str](), **counts}
-        failing: CountKey | None = None
-        for key, of_key in tried.items():  # not all at once, so that Redis serves others between
-            try:
-                await self._store.add(key, of_key)
-            except CountsUnavailableError as error:
-                if failing is None and not self.is_failing:
-                    logger.warning("events cannot be counted: %s", error)
-                failing = key
-        if self.is_failing and failing is None:
-            logger.warning("events are counted again")
-        self._failing = failing
+        was_failing, left = self.is_failing, list(tried.items())
+        is_added = True
+        while left and is_added:
+            is_added = await self._is_added(*left.pop(0))
+        others = await asyncio.gather(*starmap(self._is_added, left))
+        if is_added and all(others):
+            if was_failing:
+                logger.warning("events are counted again")
+            self._failing = None
+
+    async def _is_added(self, key: CountKey, counts: Mapping[str, int]) -> bool:
+        """Adds numbers of a key to the store; returns whether that worked, and tells if not."""
+        try:
+            await self._store.add(key, counts)
+        except CountsUnavailableError as error:
+            if not self.is_failing:
+                logger.warning("events cannot be counted: %s", error)
+            self._failing = key
+            return False
+        return True

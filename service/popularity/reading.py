@@ -22,6 +22,7 @@ _KEPT_SECONDS = 60.0  # for which an old period is kept at most: events can be l
 _SETTLED_SECONDS = 5.0  # after the end of a period, when all workers have stored its counts
 _WAIT_SECONDS = 2.0  # of a request, for the store
 _PAUSE_SECONDS = 1.0  # before a request lets a store that failed be read again
+_REST, _MAX_REST_SECONDS = 10, 10.0  # times that a reading took, for which its window is kept
 _IDS_A_TURN = 2_000  # of the event loop
 _MAX_PERIODS = 2_000
 _MAX_WINDOWS = 64
@@ -39,27 +40,23 @@ class WindowCounts:
 
     Attributes:
         begin: Unix time in seconds at which the window begins.
-        item_ids: ids of the items that have events in one of the two windows.
+        item_ids: ids of the items that have counted events in one of the two windows.
         now: `[items]`, events in the window.
         before: `[items]`, events in the window before.
+        all_now: number of all events in the window, also of items that are not counted any more.
+        all_before: number of all events in the window before.
         read_at: Unix time in seconds at which the counts were read.
+        seconds: time that reading them took.
     """
 
     begin: int
     item_ids: Sequence[str]
     now: Numbers
     before: Numbers
+    all_now: int
+    all_before: int
     read_at: float
-
-    @property
-    def all_now(self) -> int:
-        """Number of all events in the window."""
-        return int(self.now.sum())
-
-    @property
-    def all_before(self) -> int:
-        """Number of all events in the window before."""
-        return int(self.before.sum())
+    seconds: float
 
 
 class WindowQuery(NamedTuple):
@@ -71,11 +68,19 @@ class WindowQuery(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """The counts of a period: numbers of items, as `WindowReader._number_of` has them; events."""
+    """The counts of a period.
+
+    Attributes:
+        read_at: Unix time in seconds at which they were read.
+        items: numbers of items, as `WindowReader._number_of` has them.
+        events: events of each of these items.
+        total: events of all items.
+    """
 
     read_at: float
     items: Numbers
     events: Numbers
+    total: int
 
 
 class WindowReader:
@@ -95,13 +100,14 @@ class WindowReader:
         self._reading: dict[WindowQuery, asyncio.Task[WindowCounts]] = {}
         self._failing: WindowQuery | None = None
         self._failed_at = 0.0
+        self._late: set[WindowQuery] = set()  # being read for longer than requests wait
         self._number_of: dict[str, int] = {}  # of each item id that was read, in their order
         self._ids = _NO_IDS  # by number, but for the newest
 
     @property
     def is_failing(self) -> bool:
-        """Whether the newest reading failed or was late."""
-        return self._failing is not None
+        """Whether the newest reading failed, or a window is late."""
+        return self._failing is not None or bool(self._late)
 
     @property
     def is_reading(self) -> bool:
@@ -111,35 +117,48 @@ class WindowReader:
     async def read(self, query: WindowQuery) -> tuple[WindowCounts, bool]:
         """Returns the counts of a window, and whether they are stale.
 
-        Counts are at most `_FRESH_SECONDS` old. If the store fails or is late, the counts that were
-        read last are returned as stale, or empty ones. Until it answers again, nobody waits for it.
+        Counts are at most `_FRESH_SECONDS` old, or `_REST` times as old as reading them took, so
+        that many large windows do not keep the worker and the store busy. If the store fails, or
+        the window is late, the counts that were read last are returned as stale, or empty ones.
+        Until the store answers again, nobody waits for it, nor for a late window.
         """
         known = self._windows.get(query)
-        if known is not None and self._clock() - known.read_at < _FRESH_SECONDS:
+        if known is not None and self._is_fresh(known):
             return known, False
-        # A late answer ends a failure, and so its pause.
-        is_pause = self.is_failing and self._clock() - self._failed_at < _PAUSE_SECONDS
+        is_pause = self._failing is not None and self._clock() - self._failed_at < _PAUSE_SECONDS
         if query not in self._reading and not is_pause:
             self._begin(query)
         try:
-            if not self.is_failing:
+            if self._failing is None and query not in self._late:
                 # Shielded, because other requests share it.
                 reading = asyncio.shield(self._reading[query])
                 return await asyncio.wait_for(reading, _WAIT_SECONDS), False
-        except (CountsUnavailableError, TimeoutError) as error:
-            self._fail(query, error)
+        except CountsUnavailableError as error:
+            self._fail(query, str(error))
+        except TimeoutError:
+            self._note_late(query)
         return known or self._nothing(query), True
+
+    def _is_fresh(self, counts: WindowCounts) -> bool:
+        return self._clock() - counts.read_at < max(
+            _FRESH_SECONDS, min(_REST * counts.seconds, _MAX_REST_SECONDS)
+        )
 
     def retry(self) -> None:
         """Begins to read the window again that could not be read; for a call each second."""
         if self._failing is not None and not self.is_reading:
             self._begin(self._failing)
 
-    def _fail(self, query: WindowQuery, error: BaseException) -> None:
-        if not self.is_failing:
-            reason = str(error) or "no answer in time"
+    def _fail(self, query: WindowQuery, reason: str) -> None:
+        if self._failing is None:
             logger.warning("the counts of events cannot be read: %s", reason)
         self._failing, self._failed_at = query, self._clock()
+
+    def _note_late(self, query: WindowQuery) -> None:
+        if query in self._reading:  # else it has ended just now
+            if not self.is_failing:
+                logger.warning("the counts of events cannot be read: no answer in time")
+            self._late.add(query)
 
     async def close(self) -> None:
         """Ends the readings in progress."""
@@ -155,16 +174,19 @@ class WindowReader:
         del self._reading[query]
         if task.cancelled():
             return
+        was_failing = self.is_failing
+        self._late.discard(query)
         if error := task.exception():  # every request may have stopped waiting for it
-            self._fail(query, error)
-        elif self.is_failing:
+            self._fail(query, str(error))
+            return
+        self._failing = None
+        if was_failing and not self.is_failing:
             logger.warning("the counts of events are read again")
-            self._failing = None
 
     def _nothing(self, query: WindowQuery) -> WindowCounts:
         now = self._clock()
         none = np.zeros(0, dtype=np.int64)
-        return WindowCounts(query.window.periods(now)[-1].begin, (), none, none, now)
+        return WindowCounts(query.window.periods(now)[-1].begin, (), none, none, 0, 0, now, 0.0)
 
     async def _read(self, query: WindowQuery) -> WindowCounts:
         now = self._clock()
@@ -182,15 +204,23 @@ class WindowReader:
             self._ids = np.array([*self._number_of], dtype=np.object_)
         size = len(self._ids)
 
-        async def summed(periods: Sequence[Period]) -> Numbers:
+        async def summed(periods: Sequence[Period]) -> tuple[Numbers, int]:
             await asyncio.sleep(0)
             return _sum([kept[key] for each in periods for key in keys[each]], size)
 
-        events, others = await summed(in_window), await summed(in_other)
+        (events, all_now), (others, all_before) = await summed(in_window), await summed(in_other)
         await asyncio.sleep(0)
         found = np.flatnonzero(events + others)
-        ids = self._ids[found].tolist()
-        counts = WindowCounts(in_window[-1].begin, ids, events[found], others[found], now)
+        counts = WindowCounts(
+            in_window[-1].begin,
+            self._ids[found].tolist(),
+            events[found],
+            others[found],
+            all_now,
+            all_before,
+            now,
+            self._clock() - now,
+        )
         _keep(self._windows, query, counts, _MAX_WINDOWS)
         return counts
 
@@ -200,9 +230,9 @@ class WindowReader:
         if kept is not None and now - kept.read_at < _seconds_to_keep(key.period, kept):
             return kept
         counts = await self._store.read(key)
-        items = await self._numbers_of(counts)
-        events = np.array(list(counts.values()), dtype=np.int64)
-        kept = _Kept(now, np.array(items, dtype=np.int64), events)
+        items = await self._numbers_of(counts.by_item)
+        events = np.array(list(counts.by_item.values()), dtype=np.int64)
+        kept = _Kept(now, np.array(items, dtype=np.int64), events, counts.total)
         _keep(self._periods, key, kept, _MAX_PERIODS)
         return kept
 
@@ -223,12 +253,12 @@ def _seconds_to_keep(each: Period, kept: _Kept) -> float:
     return _KEPT_SECONDS * (8 + each.number % 8) / 16
 
 
-def _sum(periods: Sequence[_Kept], size: int) -> Numbers:
-    """Returns `[size]`: the events of each item, by its number, in all `periods`."""
-    total = np.zeros(size, dtype=np.int64)
+def _sum(periods: Sequence[_Kept], size: int) -> tuple[Numbers, int]:
+    """Returns the events of each item, `[size]` by its number, and of all, in all `periods`."""
+    events = np.zeros(size, dtype=np.int64)
     for each in periods:
-        total[each.items] += each.events  # an item is only once in a period
-    return total
+        events[each.items] += each.events  # an item is only once in a period
+    return events, sum(each.total for each in periods)
 
 
 def _keep(values: OrderedDict[K, V], key: K, value: V, max_values: int) -> None:

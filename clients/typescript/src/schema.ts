@@ -1405,12 +1405,12 @@ export type components = {
             since: number | null;
             /**
              * Events
-             * @description counted events of all items in the window; null: without `window`
+             * @description events of all items in the window; null: without `window`
              */
             events: number | null;
             /**
              * Events Before
-             * @description counted events of all items in the window before; null: without `window`
+             * @description events of all items in the window before; null: without `window`
              */
             events_before: number | null;
             /** Items */

@@ -62,10 +62,10 @@ class PopularItemsAnswer(BaseModel):
         description="time in ms since 1970 at which the window begins; null: without `window`"
     )
     events: int | None = Field(
-        description="counted events of all items in the window; null: without `window`"
+        description="events of all items in the window; null: without `window`"
     )
     events_before: int | None = Field(
-        description="counted events of all items in the window before; null: without `window`"
+        description="events of all items in the window before; null: without `window`"
     )
     items: Sequence[PopularItem]
     shortage: ShortageField = None

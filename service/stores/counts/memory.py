@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from heapq import heappop, heappush, heapreplace
 
-from service.stores.counts.protocol import CountKey
+from service.stores.counts.protocol import CountKey, Counts
 
 
 class MemoryCountStore:
@@ -27,10 +27,10 @@ class MemoryCountStore:
             self._drop_expired()
         self._sketches.setdefault(key, _Sketch()).add(counts, self._max_items)
 
-    async def read(self, key: CountKey) -> Mapping[str, int]:
+    async def read(self, key: CountKey) -> Counts:
         """Implements `CountStore.read`."""
         sketch = self._sketches.get(key)
-        return {} if sketch is None else sketch.counted()
+        return Counts(0, {}) if sketch is None else sketch.counted()
 
     async def close(self) -> None:
         """Implements `CountStore.close`."""
@@ -45,7 +45,7 @@ class _Sketch:
     """The scores of a key's items and their scores at entry, as `CountStore` defines them."""
 
     def __init__(self) -> None:
-        self._floor = 0
+        self._total = self._floor = 0
         self._scores: dict[str, int] = {}
         self._at_entry: dict[str, int] = {}  # of items that entered above 0
         # Each item once: its present score or a lower one of before, that at entry, its id.
@@ -53,6 +53,7 @@ class _Sketch:
 
     def add(self, counts: Mapping[str, int], max_items: int) -> None:
         """Adds numbers of events; then cuts the items with the lowest scores beyond `max_items`."""
+        self._total += sum(counts.values())
         for item_id, number in counts.items():
             if item_id in self._scores:
                 self._scores[item_id] += number
@@ -63,10 +64,13 @@ class _Sketch:
             floor = self._cut_lowest()
         self._floor = floor
 
-    def counted(self) -> Mapping[str, int]:
-        """Returns the events of each item that were certainly counted."""
+    def counted(self) -> Counts:
+        """Returns the number of all events, and those of each item that were certainly counted."""
         entry = self._at_entry
-        return {item_id: score - entry.get(item_id, 0) for item_id, score in self._scores.items()}
+        by_item = {
+            item_id: score - entry.get(item_id, 0) for item_id, score in self._scores.items()
+        }
+        return Counts(self._total, by_item)
 
     def _enter(self, item_id: str, number: int) -> None:
         self._scores[item_id] = self._floor + number

@@ -21,6 +21,18 @@ class CountKey(NamedTuple):
     period: Period
 
 
+class Counts(NamedTuple):
+    """What was counted for a key.
+
+    Attributes:
+        total: number of all events, also of items that were cut.
+        by_item: number of events by item id, of the items that are kept.
+    """
+
+    total: int
+    by_item: Mapping[str, int]
+
+
 class CountStore(Protocol):
     """Protocol of a store of numbers of events by item.
 
@@ -33,7 +45,7 @@ class CountStore(Protocol):
 
     So no number is too high, those of items that were never cut are exact, and of a key's N events
     no number lacks more than the floor, which is at most N / (M + 1). An item with more events than
-    that is there. A key is dropped when its period expires.
+    that is there. N itself is exact. A key is dropped when its period expires.
     """
 
     async def add(self, key: CountKey, counts: Mapping[str, int]) -> None:
@@ -46,8 +58,8 @@ class CountStore(Protocol):
         """
         ...
 
-    async def read(self, key: CountKey) -> Mapping[str, int]:
-        """Returns the number of events by item id; empty if nothing was counted.
+    async def read(self, key: CountKey) -> Counts:
+        """Returns the counts of a key; empty ones if nothing was counted.
 
         Raises:
             CountsUnavailableError: the store does not answer.

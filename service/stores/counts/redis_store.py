@@ -2,9 +2,10 @@
 
 The counts of a key are a sorted set, `counts:SECONDS:NUMBER:TENANT:TYPE`. The score of the member
 `i` + item id has that of the item as its whole part and, times 2^-26, that at entry as its
-fraction: a double has both exactly as long as they are below 67 million. The member `f` has the
-negative of the floor, and so is the first. Redis evicts and expires all of it together. Every
-command has one key, so that the sets may lie on any node of a cluster.
+fraction: a double has both exactly as long as they are below 67 million. The member `n` has the
+negative of the number of all events, and `f` that of the floor, so these two are the first. Redis
+evicts and expires all of it together. Every command has one key, so that the sets may lie on any
+node of a cluster.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from redis.exceptions import RedisError
 
-from service.stores.counts.protocol import CountKey, CountsUnavailableError
+from service.stores.counts.protocol import CountKey, Counts, CountsUnavailableError
 from service.stores.redis_client import RedisCommands
 from service.stores.redis_scripts import Script
 
@@ -25,19 +26,21 @@ _PARTS_A_TURN = 4_000  # of the event loop: members and scores of a reply
 _ADD = Script("""
 local set = KEYS[1]
 local floor = -redis.call('ZINCRBY', set, 0, 'f')
-local entry = floor + floor / 67108864
+local entry, total = floor + floor / 67108864, 0
 for place = 3, #ARGV, 2 do
   local number, member = ARGV[place], 'i' .. ARGV[place + 1]
+  total = total + number
   if floor == 0 then
     redis.call('ZINCRBY', set, number, member)
   elseif not redis.call('ZADD', set, 'XX', 'INCR', number, member) then
     redis.call('ZADD', set, entry + number, member)
   end
 end
-local excess = math.min(redis.call('ZCARD', set) - 1 - ARGV[1], 1000)
+redis.call('ZINCRBY', set, -total, 'n')
+local excess = math.min(redis.call('ZCARD', set) - 2 - ARGV[1], 1000)
 if excess > 0 then
-  local highest = redis.call('ZRANGE', set, excess, excess, 'WITHSCORES')[2]
-  redis.call('ZREMRANGEBYRANK', set, 1, excess)
+  local highest = redis.call('ZRANGE', set, excess + 1, excess + 1, 'WITHSCORES')[2]
+  redis.call('ZREMRANGEBYRANK', set, 2, excess + 1)
   redis.call('ZADD', set, -math.floor(highest), 'f')
 end
 redis.call('EXPIREAT', set, ARGV[2])
@@ -71,7 +74,7 @@ class RedisCountStore:
         except (RedisError, OSError) as error:
             raise CountsUnavailableError(_described(error)) from error
 
-    async def read(self, key: CountKey) -> Mapping[str, int]:
+    async def read(self, key: CountKey) -> Counts:
         """Implements `CountStore.read`."""
         try:
             reply = await self._redis.execute_command("ZRANGE", _name_of(key), 0, -1, "WITHSCORES")
@@ -84,17 +87,19 @@ class RedisCountStore:
         await self._redis.aclose()
 
 
-async def _counted(reply: Sequence[str]) -> Mapping[str, int]:
-    """Returns the number of events by item id, from members and scores in turn."""
-    counts: dict[str, int] = {}
+async def _counted(reply: Sequence[str]) -> Counts:
+    """Returns what members and scores in turn tell."""
+    total, counts = 0, dict[str, int]()
     for place in range(0, len(reply), 2):
         member, score = reply[place], float(reply[place + 1])
         if score > 0:
             at_entry = round(score % 1 * _FRACTION)
             counts[member[1:]] = int(score) - at_entry
+        elif member == "n":
+            total = -int(score)
         if place % _PARTS_A_TURN == 0:
             await asyncio.sleep(0)
-    return counts
+    return Counts(total, counts)
 
 
 def _name_of(key: CountKey) -> str:

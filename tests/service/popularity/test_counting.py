@@ -9,7 +9,7 @@ import pytest
 from export.contract.log.events import Event, text_of_entry
 from service.popularity.counting import EventCounts
 from service.stores.counts.memory import MemoryCountStore
-from service.stores.counts.protocol import CountKey, CountsUnavailableError
+from service.stores.counts.protocol import CountKey, Counts, CountsUnavailableError
 from service.stores.counts.windows import SHORTEST_SECONDS, Period
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +38,31 @@ class LamedStore(MemoryCountStore):
         await super().add(key, counts)
 
 
+class StalledStore(MemoryCountStore):
+    """A store in which additions wait until they are given up."""
+
+    asked = 0
+    waiting: tuple["asyncio.Future[None]", ...] = ()
+
+    async def add(self, *_: object) -> None:
+        self.asked += 1
+        self.waiting += (asyncio.get_running_loop().create_future(),)
+        await self.waiting[-1]
+
+    async def until_asked(self, times: int) -> None:
+        while self.asked < times:
+            await asyncio.sleep(0)
+
+    def give_up(self) -> None:
+        for each in self.waiting:
+            if not each.done():
+                each.set_exception(CountsUnavailableError("no answer in time"))
+
+    @property
+    def is_done(self) -> bool:
+        return all(each.done() for each in self.waiting)
+
+
 def text(item_id: str, at: float = NOW, tenant: str = "default", kind: str = "click") -> str:
     event = Event(1, "e", tenant, "ref", kind, item_id, round(at * 1000), round(NOW * 1000))
     return text_of_entry([event])
@@ -58,7 +83,7 @@ async def test_an_event_counts_in_a_period_of_each_length() -> None:
         counts.note(text(item_id))
     await counts.flush()
     for each in PERIODS:
-        assert await store.read(CountKey("default", "click", each)) == {"a": 2, "b": 1}
+        assert await store.read(CountKey("default", "click", each)) == (3, {"a": 2, "b": 1})
 
 
 async def test_an_event_counts_at_its_own_time_if_a_window_still_needs_it() -> None:
@@ -69,9 +94,10 @@ async def test_an_event_counts_at_its_own_time_if_a_window_still_needs_it() -> N
     counts.note(text("b", NOW - 3 * 3_600))
     await counts.flush()
     of_default = {each: await store.read(CountKey("default", "click", each)) for each in PERIODS}
-    assert of_default == {PERIODS[0]: {}, PERIODS[1]: {}, PERIODS[2]: {"a": 1, "b": 1}}
-    assert await store.read(CountKey("default", "click", Period(600, 214))) == {"a": 1}
-    assert await store.read(CountKey("default", "click", Period(3_600, 33))) == {"b": 1}
+    none, both = Counts(0, {}), Counts(2, {"a": 1, "b": 1})
+    assert of_default == {PERIODS[0]: none, PERIODS[1]: none, PERIODS[2]: both}
+    assert await store.read(CountKey("default", "click", Period(600, 214))) == (1, {"a": 1})
+    assert await store.read(CountKey("default", "click", Period(3_600, 33))) == (1, {"b": 1})
 
 
 async def test_tenants_and_types_are_counted_apart() -> None:
@@ -82,7 +108,7 @@ async def test_tenants_and_types_are_counted_apart() -> None:
     await counts.flush()
     for tenant, kind, number in (("x", "click", 1), ("default", "purchase", 1), ("x", "view", 0)):
         found = await store.read(CountKey(tenant, kind, PERIODS[0]))
-        assert found.get("a", 0) == number
+        assert found.total == found.by_item.get("a", 0) == number
 
 
 async def test_items_that_no_catalog_has_are_not_counted() -> None:
@@ -91,7 +117,7 @@ async def test_items_that_no_catalog_has_are_not_counted() -> None:
     for item_id in ("a", "made up"):
         counts.note(text(item_id))
     await counts.flush()
-    assert await store.read(CountKey("default", "click", PERIODS[0])) == {"a": 1}
+    assert await store.read(CountKey("default", "click", PERIODS[0])) == (1, {"a": 1})
 
 
 async def test_numbers_that_cannot_be_stored_are_dropped_and_told(
@@ -110,7 +136,7 @@ async def test_numbers_that_cannot_be_stored_are_dropped_and_told(
     assert not counts.is_failing
     counts.note(text("b"))
     await counts.flush()
-    assert await store.read(CountKey("default", "click", PERIODS[0])) == {"b": 1}
+    assert await store.read(CountKey("default", "click", PERIODS[0])) == (1, {"b": 1})
     assert [each.getMessage() for each in caplog.records] == [
         "events cannot be counted: broken",
         "events are counted again",
@@ -125,10 +151,27 @@ async def test_what_can_be_stored_is_counted_beside_a_failure() -> None:
         counts.note(text("a"))
         await counts.flush()
         found = [await store.read(CountKey("default", "click", each)) for each in PERIODS]
-        assert found == [{}, {"a": number}, {"a": number}]
+        assert found == [(0, {}), (number, {"a": number}), (number, {"a": number})]
         assert counts.is_failing
     await counts.flush()
     assert counts.is_failing
+
+
+async def test_a_failure_is_told_before_the_other_keys_have_been_waited_for() -> None:
+    """As where Redis stalls: each key waits for seconds, but all that are left at the same time."""
+    store = StalledStore(100, lambda: NOW)
+    counts = counts_on(store)
+    for tenant in "xyz":
+        counts.note(text("a", tenant=tenant))
+    flushing = asyncio.create_task(counts.flush())
+    await store.until_asked(1)
+    assert not counts.is_failing
+    store.give_up()
+    await store.until_asked(9)
+    assert counts.is_failing
+    store.give_up()
+    await flushing
+    assert store.is_done
 
 
 async def test_no_more_events_wait_than_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +181,7 @@ async def test_no_more_events_wait_than_fit_into_memory(monkeypatch: pytest.Monk
     for item_id in "abc":
         counts.note(text(item_id))
     await counts.flush()
-    assert await store.read(CountKey("default", "click", PERIODS[0])) == {"a": 1, "b": 1}
+    assert await store.read(CountKey("default", "click", PERIODS[0])) == (2, {"a": 1, "b": 1})
 
 
 async def test_other_work_runs_while_many_events_are_counted() -> None:

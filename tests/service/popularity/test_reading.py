@@ -2,13 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
 
 import pytest
 
 from service.popularity.reading import WindowCounts, WindowQuery, WindowReader
 from service.stores.counts.memory import MemoryCountStore
-from service.stores.counts.protocol import CountKey, CountsUnavailableError
+from service.stores.counts.protocol import CountKey, Counts, CountsUnavailableError
 from service.stores.counts.windows import WINDOWS, Period
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +34,7 @@ class AskedStore(MemoryCountStore):
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def read(self, key: CountKey) -> Mapping[str, int]:
+    async def read(self, key: CountKey) -> Counts:
         self.reads[key.period.number] += 1
         await self.answers.wait()
         if self.is_broken:
@@ -218,9 +217,59 @@ async def test_the_next_request_after_a_late_answer_is_answered_from_the_store(
     while reader.is_failing:
         await asyncio.sleep(0)
     monkeypatch.undo()
+    monkeypatch.setattr("service.popularity.reading._REST", 0)
     await store.put(20, a=1)
     counts, is_stale = await reader.read(DAYS)
     assert (by_item(counts), is_stale) == ({"a": (1, 0)}, False)
+
+
+async def test_a_late_window_does_not_hold_up_others(
+    reader: WindowReader, store: AskedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.popularity.reading._WAIT_SECONDS", 0.001)
+    await store.put(20, a=1)
+    store.answers.clear()
+    assert (await reader.read(DAYS._replace(tenant="slow")))[1]
+    assert reader.is_failing
+    monkeypatch.undo()
+    other = asyncio.create_task(reader.read(DAYS))
+    await asyncio.sleep(0)
+    store.answers.set()
+    counts, is_stale = await other
+    assert (by_item(counts), is_stale) == ({"a": (1, 0)}, False)
+    await until_read(reader)
+    assert not reader.is_failing
+
+
+async def test_a_window_rests_for_ten_times_as_long_as_its_reading_took(
+    reader: WindowReader, store: AskedStore, clock: Clock
+) -> None:
+    """Reading takes half a second, so that the counts are kept for five, not for one."""
+    store.answers.clear()
+    asked = asyncio.create_task(reader.read(DAYS))
+    while not store.reads:
+        await asyncio.sleep(0)
+    clock.now += 0.5
+    store.answers.set()
+    await asked
+    began = clock.now - 0.5
+    for seconds, number_read in ((4.9, 1), (5.1, 2)):
+        clock.now = began + seconds
+        await reader.read(DAYS)
+        assert store.reads[20] == number_read
+
+
+async def test_events_of_items_that_were_cut_count_in_the_number_of_all_events(
+    clock: Clock,
+) -> None:
+    """Two items of three are kept. Each has a third of the events, 12 and 6, both times."""
+    store = MemoryCountStore(2, clock)
+    for day, times in ((20, 2), (12, 1)):
+        key = CountKey("default", "click", Period(86_400, day))
+        await store.add(key, dict.fromkeys("abc", 2 * times))
+    counts, _ = await WindowReader(store, clock).read(DAYS)
+    assert by_item(counts) == {"b": (4, 2), "c": (4, 2)}
+    assert (counts.all_now, counts.all_before) == (12, 6)
 
 
 async def test_little_is_kept_of_many_windows(

@@ -44,10 +44,10 @@ async def stores(request: pytest.FixtureRequest) -> AsyncIterator[tuple[CountSto
 
 async def test_numbers_of_all_workers_are_added_up(stores: tuple[CountStore, CountStore]) -> None:
     first, second = stores
-    assert await first.read(CLICKS) == {}
+    assert await first.read(CLICKS) == (0, {})
     await first.add(CLICKS, {"a": 2, "é b\n": 1})
     await second.add(CLICKS, {"a": 3})
-    assert await first.read(CLICKS) == await second.read(CLICKS) == {"a": 5, "é b\n": 1}
+    assert await first.read(CLICKS) == await second.read(CLICKS) == (6, {"a": 5, "é b\n": 1})
 
 
 async def test_tenants_types_and_periods_are_counted_apart(
@@ -63,30 +63,35 @@ async def test_tenants_types_and_periods_are_counted_apart(
     ]
     for number, key in enumerate(keys, start=1):
         await store.add(key, {"a": number})
-    assert [await store.read(key) for key in keys] == [{"a": number} for number in range(1, 6)]
+    assert [await store.read(key) for key in keys] == [
+        (number, {"a": number}) for number in range(1, 6)
+    ]
 
 
 async def test_beyond_the_maximum_the_items_with_the_lowest_scores_are_cut(
     stores: tuple[CountStore, CountStore],
 ) -> None:
-    """Four items are kept. The first cut leaves out b, whose 1 event is the floor from then on."""
+    """Four items are kept. The first cut leaves out b, whose 1 event is the floor from then on.
+
+    The number of all events has those of cut items, too: 17, then 24, 27, 30, 37 and 38.
+    """
     store, _ = stores
     await store.add(CLICKS, {"a": 5, "b": 1, "c": 9, "d": 2})
-    assert await store.read(CLICKS) == {"a": 5, "b": 1, "c": 9, "d": 2}
+    assert await store.read(CLICKS) == (17, {"a": 5, "b": 1, "c": 9, "d": 2})
     await store.add(CLICKS, {"e": 7})
-    assert await store.read(CLICKS) == {"a": 5, "c": 9, "d": 2, "e": 7}
+    assert await store.read(CLICKS) == (24, {"a": 5, "c": 9, "d": 2, "e": 7})
     # b enters with the score 1 and gets 4; then d, with 2, is cut, and the floor is 2.
     await store.add(CLICKS, {"b": 3})
-    assert await store.read(CLICKS) == {"a": 5, "b": 3, "c": 9, "e": 7}
+    assert await store.read(CLICKS) == (27, {"a": 5, "b": 3, "c": 9, "e": 7})
     # d enters with 2 and gets 3, less than all others: the floor is 3.
     await store.add(CLICKS, {"d": 1, "b": 2})
-    assert await store.read(CLICKS) == {"a": 5, "b": 5, "c": 9, "e": 7}
+    assert await store.read(CLICKS) == (30, {"a": 5, "b": 5, "c": 9, "e": 7})
     # f and g enter with 3 and get 8 and 5. The scores are g 5, a 5, b 6, e 7, f 8, c 9: a and g go.
     await store.add(CLICKS, {"f": 5, "g": 2})
-    assert await store.read(CLICKS) == {"b": 5, "c": 9, "e": 7, "f": 5}
+    assert await store.read(CLICKS) == (37, {"b": 5, "c": 9, "e": 7, "f": 5})
     # h enters with 5 and gets 6, the score of b, which entered with 1 and so goes.
     await store.add(CLICKS, {"h": 1})
-    assert await store.read(CLICKS) == {"h": 1, "c": 9, "e": 7, "f": 5}
+    assert await store.read(CLICKS) == (38, {"h": 1, "c": 9, "e": 7, "f": 5})
 
 
 async def test_a_new_item_that_trends_among_many_established_ones_is_counted(
@@ -102,7 +107,7 @@ async def test_a_new_item_that_trends_among_many_established_ones_is_counted(
     for number in range(50):
         others = {f"old-{(5 * number + each) % 40}": 1 for each in range(5)}
         await store.add(CLICKS, {"new": 5, **others})
-    assert 70 <= (await store.read(CLICKS))["new"] <= 250
+    assert 70 <= (await store.read(CLICKS)).by_item["new"] <= 250
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -117,7 +122,8 @@ async def test_an_item_with_many_of_the_events_is_kept_and_no_number_is_too_high
         events = Counter(map(str, drawn.tolist()))
         await store.add(CLICKS, events)
         truth.update(events)
-        counted = await store.read(CLICKS)
+        total, counted = await store.read(CLICKS)
+        assert total == truth.total()
         most = truth.total() / 5
         assert len(counted) <= MAX_ITEMS
         assert all(0 < number <= truth[item] for item, number in counted.items())
@@ -129,10 +135,10 @@ async def test_without_numbers_nothing_is_counted(
 ) -> None:
     store, _ = stores
     await store.add(CLICKS, {})
-    assert await store.read(CLICKS) == {}
+    assert await store.read(CLICKS) == (0, {})
     await store.add(CLICKS, {"f": 1, "e": 2})
     await store.add(CLICKS, {})
-    assert await store.read(CLICKS) == {"f": 1, "e": 2}
+    assert await store.read(CLICKS) == (3, {"f": 1, "e": 2})
 
 
 async def test_more_items_than_one_command_takes_are_counted(
@@ -141,7 +147,7 @@ async def test_more_items_than_one_command_takes_are_counted(
     store = RedisCountStore(connect_shared(redis_server.url, timeout_seconds=5), 2_000)
     counts = {f"item-{number}": number for number in range(1, 1_202)}
     await store.add(CLICKS, counts)
-    assert await store.read(CLICKS) == counts
+    assert await store.read(CLICKS) == (sum(counts.values()), counts)
     await store.close()
 
 
@@ -155,8 +161,9 @@ async def test_a_maximum_that_was_lowered_is_reached_in_short_commands(
     store = RedisCountStore(connection, 2)
     for number_left in (1_502, 502, 2):
         await store.add(CLICKS, {})
-        assert len(await store.read(CLICKS)) == number_left
-    assert await store.read(CLICKS) == {"item-2501": 2_501, "item-2502": 2_502}
+        assert len((await store.read(CLICKS)).by_item) == number_left
+    kept = {"item-2501": 2_501, "item-2502": 2_502}
+    assert await store.read(CLICKS) == (sum(counts.values()), kept)
     await store.close()
 
 
@@ -167,11 +174,11 @@ async def test_counts_in_memory_are_dropped_when_their_period_expires() -> None:
     await store.add(old, {"a": 1})
     now = old.period.expires_at - 1
     await store.add(new, {"a": 1})
-    assert await store.read(old) == {"a": 1}
+    assert await store.read(old) == (1, {"a": 1})
     now += 1
     await store.add(new._replace(tenant="other"), {"a": 1})
-    assert await store.read(old) == {}
-    assert await store.read(new) == {"a": 1}
+    assert await store.read(old) == (0, {})
+    assert await store.read(new) == (1, {"a": 1})
 
 
 async def test_counts_in_redis_expire_with_their_period(redis_server: "RedisServer") -> None:
@@ -203,5 +210,5 @@ async def test_a_full_redis_refuses_an_addition_without_numbers_too_and_is_read(
         client.config_set("maxmemory", 1)
     with pytest.raises(CountsUnavailableError, match="OutOfMemory"):
         await store.add(CLICKS, {})
-    assert await store.read(CLICKS) == {"a": 1}
+    assert await store.read(CLICKS) == (1, {"a": 1})
     await store.close()

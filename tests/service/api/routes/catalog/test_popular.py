@@ -31,7 +31,7 @@ HOUR = 3_600
 @pytest.fixture(autouse=True)
 def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets each request read the counts again."""
-    for name in ("_FRESH_SECONDS", "_KEPT_SECONDS"):
+    for name in ("_FRESH_SECONDS", "_REST", "_KEPT_SECONDS"):
         monkeypatch.setattr(f"service.popularity.reading.{name}", 0.0)
 
 
