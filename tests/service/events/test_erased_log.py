@@ -65,14 +65,13 @@ async def test_of_an_erased_session_only_its_tombstone_is_left_when_the_log_is_c
         for stream in STREAMS:
             raw.delete(stream)
         read = {"list": lambda key: raw.lrange(key, 0, -1), "set": raw.smembers, "string": raw.get}
-        counts = {
-            key: raw.zrange(key, 0, -1, withscores=True) for key in raw.scan_iter("popular:*")
-        }
+        counts = {key: raw.zrange(key, 0, -1, withscores=True) for key in raw.scan_iter("counts:*")}
         found = {key: read[raw.type(key)](key) for key in raw.scan_iter() if key not in counts}
     assert [key[0] for key in found] == ["f"]
     assert REF not in repr(found)
     # The event still counts for its item, without a word of session or user.
-    assert list(counts.values()) == 3 * [[("a", 1)]] or list(counts.values()) == 3 * [[["a", 1.0]]]
+    expected = {"n": -1, "f": 0, "ia": 1}  # see service/stores/counts/redis_store.py
+    assert [dict(each) for each in counts.values()] == 3 * [expected]
     assert {key.split(":", 3)[3] for key in counts} == {"default:click"}
 
 
