@@ -138,15 +138,26 @@ def load(checkpoint: Path) -> tuple[str, Any]:
     Raises:
         ValueError: the model is of another class, or has tokens other than `TOKENS`.
     """
-    content = torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=True)
-    kind = str(content["hyper_parameters"]["model_config"]["cls"])
-    if kind not in MODELS:
-        raise ValueError(f"model {kind}: only {' and '.join(MODELS)} are served")
-    model = MODELS[kind].load_from_checkpoint(checkpoint, map_location="cpu")
+    kind, model = load_any(checkpoint)
     tokens = list(model.data_preparator.item_extra_tokens)
     if tokens not in TOKENS:
         raise ValueError(f"the model has the tokens {tokens}: only 'PAD' and 'MASK' are served")
     return kind, model
+
+
+def load_any(checkpoint: Path) -> tuple[str, Any]:
+    """Returns what `load` does, for any tokens. A class loads its own checkpoints alone.
+
+    Raises:
+        ValueError: the model is of another class.
+    """
+    reason = ""
+    for kind, of_kind in MODELS.items():
+        try:
+            return kind, of_kind.load_from_checkpoint(checkpoint, map_location="cpu")
+        except (TypeError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+    raise ValueError(f"only {' and '.join(MODELS)} are served: {reason}")
 
 
 def refuse_scoring(similarity: Any, table: Tensor) -> None:
