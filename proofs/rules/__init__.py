@@ -23,14 +23,16 @@ from proofs.fixtures.places import EXAMPLE
 from proofs.record import Figure
 from proofs.rules.comparison import Comparison, asked
 from proofs.rules.popular import PopularComparison, popular_items
-from proofs.rules.reference import Answer, Reference, open_graph
+from proofs.rules.reference import Answer, Numbers, Reference, Request, open_graph
 from proofs.rules.requests import random_request
 from service.app import create_app
 from service.settings import Settings
 
 _NUM_ADDED = 50
 PATIENT = {"Prefer": "wait=10"}  # the machine may be busy
-_EVERY = 5  # of the requests, each fifth is answered again without each of its rules
+_EVERY = (
+    5  # of the requests, each fifth is answered again without each of its rules; each of the others
+)
 
 
 def prove(
@@ -53,6 +55,7 @@ def prove(
     for reason, number in sorted(recommended.shortages.items()):
         yield Figure(f"recommendations: fewer because of {reason}", "answers", number)
     yield from recommended.figures_of_rules()
+    yield from similar.figures_of_rules("similar items: ")
     yield from popular.figures_of_rules("popular items: ")
 
 
@@ -134,6 +137,13 @@ async def _similar_items(
         cosines = reference.cosines(item_id)
         request = random_request(reference, random, cosines, [item_id])
         reply = await asked(client, f"/v1/items/{item_id}/similar", request)
-        without_itself = {**request, "exclude": [*request.get("exclude", ()), item_id]}
-        comparison.compare(reference, reply, partial(Answer, reference, without_itself, cosines))
+        answer = partial(_others, reference, cosines, item_id)
+        comparison.compare(reference, reply, partial(answer, request))
+        comparison.count_bound(request, answer)
     return comparison
+
+
+def _others(reference: Reference, cosines: Numbers, item_id: str, request: Request) -> Answer:
+    """The reference's answer of other items than `item_id`."""
+    others = {**request, "exclude": [*request.get("exclude", ()), item_id]}
+    return Answer(reference, others, cosines)
