@@ -8,8 +8,8 @@ from proofs.rules import prove
 
 
 def test_random_requests_with_rules_get_the_lists_of_a_direct_computation() -> None:
-    figures = {each.name: each for each in prove(requests=60)}
-    assert figures["recommendations: compared"].value == 60
+    figures = {each.name: each for each in prove(requests=100)}
+    assert figures["recommendations: compared"].value == 100
     assert [each.name for each in figures.values() if not each.holds] == []
 
 
