@@ -8,6 +8,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,16 @@ def train_once(checkpoint: Path, facts: Facts, train: Callable[[Path], None]) ->
     train(unfinished)
     unfinished.rename(checkpoint)
     write_note(checkpoint, facts)
+
+
+def facts_of(library: str, model: str, settings: Mapping[str, Any], training: Path) -> Facts:
+    """Returns the facts of a model that `library` trains on the file `training`."""
+    return {
+        "library": f"{library} {version(library)}, torch {version('torch')}",
+        "model": model,
+        "settings": settings,
+        "data": hash_of(training),
+    }
 
 
 def differences(checkpoint: Path, facts: Facts) -> list[str]:

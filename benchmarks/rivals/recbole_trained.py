@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import recbole
 import torch
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
@@ -30,7 +29,7 @@ from recbole.data.interaction import Interaction
 from recbole.quick_start import load_data_and_model
 from recbole.utils import get_model, get_trainer, init_seed
 
-from benchmarks.rivals.kept_models import hash_of, train_once
+from benchmarks.rivals.kept_models import facts_of, train_once
 
 LIST_LENGTH = 20
 NUM_TIMED = 200
@@ -113,12 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = {"user_id": str, "item_id": str}
     checkpoint = options.out / "model.pth"
     settings = SETTINGS | ({"epochs": options.epochs} if options.epochs else {})
-    facts = {
-        "library": f"recbole {recbole.__version__}, torch {torch.__version__}",
-        "model": options.model,
-        "settings": settings,
-        "data": hash_of(options.training),
-    }
+    facts = facts_of("recbole", options.model, settings, options.training)
     train_once(checkpoint, facts, lambda out: train(options.model, settings, options.training, out))
     model, dataset = load(checkpoint)
     histories = pd.read_csv(options.histories, dtype=text).groupby("user_id", sort=False)["item_id"]

@@ -20,15 +20,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import rectools
-import torch
 from pytorch_lightning import seed_everything
 from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.models import BERT4RecModel, SASRecModel
 from rectools.models.nn.transformers.base import TransformerModelBase
 
-from benchmarks.rivals.kept_models import hash_of, train_once
+from benchmarks.rivals.kept_models import facts_of, train_once
 
 LIST_LENGTH = 20
 NUM_TIMED = 200
@@ -120,12 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / "model.ckpt"
     settings = settings_of(options)
-    facts = {
-        "library": f"rectools {rectools.__version__}, torch {torch.__version__}",
-        "model": options.model,
-        "settings": settings,
-        "data": hash_of(options.training),
-    }
+    facts = facts_of("rectools", options.model, settings, options.training)
     train_once(checkpoint, facts, lambda out: train(options.model, settings, options.training, out))
     model = MODELS[options.model].load_from_checkpoint(checkpoint, map_location="cpu")
     np.savez_compressed(options.out / "answers.npz", **answers(model, read(options.histories)))

@@ -22,7 +22,7 @@ class CountKey(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What was counted for a key.
+    """Numbers of a key's events: of all items, and of each item that is kept.
 
     Attributes:
         total: number of all events, also of items that were cut.

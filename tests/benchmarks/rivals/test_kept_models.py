@@ -1,10 +1,11 @@
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from benchmarks.rivals.kept_models import NOTE, Facts, train_once
+from benchmarks.rivals.kept_models import NOTE, Facts, facts_of, hash_of, train_once
 
 FACTS = {"library": "rectools 0.19.0", "settings": {"epochs": 3}, "data": "abc"}
 
@@ -34,6 +35,15 @@ def test_a_model_is_trained_once_for_the_same_facts(
     assert capsys.readouterr().err == ""
     noted = json.loads((tmp_path / NOTE).read_text())
     assert {name: noted[name] for name in FACTS} == FACTS
+
+
+def test_the_facts_of_a_model_have_library_settings_and_data(tmp_path: Path) -> None:
+    training = tmp_path / "training.csv"
+    training.write_text("user_id,item_id\n")
+    facts = facts_of("numpy", "SASRec", {"epochs": 3}, training)
+    assert facts["library"] == f"numpy {version('numpy')}, torch {version('torch')}"
+    assert (facts["model"], facts["settings"]) == ("SASRec", {"epochs": 3})
+    assert facts["data"] == hash_of(training)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ async def test_old_periods_are_read_once_a_minute_and_the_running_one_each_secon
 async def test_old_periods_are_not_all_read_again_at_once(
     reader: WindowReader, store: AskedStore, clock: Clock
 ) -> None:
-    """Of eight in a row, each is kept for another 16th of a minute more, from half of one on."""
+    """Eight days in a row are kept for half a minute and 0 to 7 sixteenths of a minute more."""
     await reader.read(DAYS)
     clock.now += 29
     await reader.read(DAYS)

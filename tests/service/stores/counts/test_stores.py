@@ -114,7 +114,7 @@ async def test_a_new_item_that_trends_among_many_established_ones_is_counted(
 async def test_an_item_with_many_of_the_events_is_kept_and_no_number_is_too_high(
     stores: tuple[CountStore, CountStore], seed: int
 ) -> None:
-    """Of N events, those of an item lack at most N / 5, where the maximum is 4 items."""
+    """Four items are kept, so of N events an item's number lacks at most N / 5."""
     store, random, truth = stores[0], np.random.default_rng(seed), Counter[str]()
     for _ in range(60):
         shift = 10 * (truth.total() // 300)  # other items are wanted later
