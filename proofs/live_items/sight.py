@@ -1,5 +1,6 @@
 """Finds out on which routes of which worker an item is shown."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,6 +10,19 @@ import httpx
 
 K = 100
 _ATTEMPTS = 300
+
+
+class _Repeating(httpx.AsyncHTTPTransport):
+    """Sends a refused request again after the seconds that `Retry-After` names, as clients do."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Returns the first answer that is not a refusal."""
+        while True:
+            answer = await super().handle_async_request(request)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer
+            await answer.aread()
+            await asyncio.sleep(float(answer.headers["retry-after"]))
 
 
 @asynccontextmanager
@@ -25,9 +39,8 @@ async def worker_clients(port: int, workers: int) -> AsyncIterator[Sequence[http
         for _ in range(_ATTEMPTS):
             client = httpx.AsyncClient(
                 base_url=f"http://127.0.0.1:{port}",
-                limits=httpx.Limits(max_connections=1, keepalive_expiry=None),
+                transport=_Repeating(limits=httpx.Limits(max_connections=1, keepalive_expiry=None)),
                 timeout=60,
-                trust_env=False,
             )
             stack.push_async_callback(client.aclose)
             answer = await client.get("/healthz")
