@@ -73,7 +73,7 @@ async def sustainable_rate(kind: str, stage: Stage) -> float:
 
     Expensive requests come beside the normal load, light ones alone. The result is at least 1.
     """
-    seconds = max(1.0, stage.seconds / 3)
+    seconds = max(1.0, stage.seconds / 4)
     if kind == LIGHT:
         rate = await stage.stream(kind).as_answered(CONNECTIONS, seconds)
     else:
