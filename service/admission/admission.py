@@ -48,11 +48,11 @@ _NO_ROUTE = Cost("light", is_limited=False)
 
 _ASKS_FOR_REASONS = re.compile(rb'"explain"\s*:\s*true')
 
-_SHARE_UNDER_STRAIN = 8
+_SHARE_UNDER_STRAIN = 4
 """Divisor that lowers the maximum of light requests while light requests are refused.
 
-A burst may fill the whole bound once. Under lasting overload, a longer queue only makes every
-answer later.
+A burst may fill the whole bound once. Under lasting overload, a longer queue makes every answer
+later, and a shorter one lets the worker idle between the bursts in which requests come.
 """
 
 
