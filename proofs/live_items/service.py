@@ -1,8 +1,7 @@
 """The service of the proof: two workers on one core, on a Redis, with light requests beside."""
 
-import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import psutil
 
 from benchmarks.load.workloads import SESSION_SECRET
 from export.contract.bundles_folder import BundleLink
+from proofs.fixtures.load.cores import one_core_each
 from proofs.fixtures.load.requests import LIGHT, requests_of
 from proofs.fixtures.load.streams import Stream, running
 from proofs.fixtures.processes.service import serving
@@ -74,23 +74,8 @@ class Service:
         async with AsyncExitStack() as stack:
             port, process = await stack.enter_async_context(serving(**settings))
             processes = [process, *process.children(recursive=True)]
-            stack.enter_context(_one_core_each(processes))
+            stack.enter_context(one_core_each(processes))
             clients = await stack.enter_async_context(worker_clients(port, WORKERS))
             requests = requests_of(self.link.path)[LIGHT]
             light = await stack.enter_async_context(running(Stream(port, requests), self.rate))
             yield Running(clients, light, processes)
-
-
-@contextmanager
-def _one_core_each(service: Sequence[psutil.Process]) -> Iterator[None]:
-    """Pins the service to the first core and this process to the second, if there are two."""
-    cores = sorted(psutil.Process().cpu_affinity())
-    if len(cores) > 1:
-        for each in service:
-            for thread in each.threads():
-                os.sched_setaffinity(thread.id, cores[:1])
-        psutil.Process().cpu_affinity(cores[1:2])
-    try:
-        yield
-    finally:
-        psutil.Process().cpu_affinity(cores)

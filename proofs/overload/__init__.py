@@ -20,6 +20,7 @@ import httpx
 import uvloop
 from cyclopts import Parameter
 
+from proofs.fixtures.load.cores import one_core_each
 from proofs.fixtures.load.requests import HEALTH, KINDS, LIGHT, requests_of, teaching
 from proofs.fixtures.load.streams import OK, REFUSED, Stream, no_garbage_collection, p99, running
 from proofs.fixtures.places import EXAMPLE
@@ -31,7 +32,6 @@ from proofs.overload.stage import (
     RECOVERY_SECONDS,
     Stage,
     counts,
-    one_core_each,
     sustainable_rate,
 )
 from proofs.overload.two_keys import TWO_KEYS, two_keys
@@ -120,7 +120,7 @@ async def _measure(
             process,
         ),
     ):
-        with one_core_each(process):
+        with one_core_each([process]):
             light = Stream(port, requests[LIGHT])
             rate = await light.as_answered(CONNECTIONS, max(1, normal_seconds / 6))
             stage = Stage(port, process, requests, NORMAL_SHARE * rate, seconds)

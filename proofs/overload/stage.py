@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -53,19 +53,6 @@ class Stage:
         """Sends light requests at the normal rate during a `with` block; yields their stream."""
         async with running(self.stream(LIGHT), self.light_rate) as light:
             yield light
-
-
-@contextmanager
-def one_core_each(service: psutil.Process) -> Iterator[None]:
-    """Pins the service to the first core and this process to the second, if there are two."""
-    cores = sorted(psutil.Process().cpu_affinity())
-    if len(cores) > 1:
-        service.cpu_affinity(cores[:1])
-        psutil.Process().cpu_affinity(cores[1:2])
-    try:
-        yield
-    finally:
-        psutil.Process().cpu_affinity(cores)
 
 
 async def sustainable_rate(kind: str, stage: Stage) -> float:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from proofs.fixtures.load.cores import one_core_each
 from proofs.fixtures.load.requests import HEALTH, LIGHT, requests_of
 from proofs.fixtures.load.streams import OK, REFUSED, Answer, Stream, p99, running
 from proofs.fixtures.processes.service import serving
@@ -16,7 +17,6 @@ from proofs.overload.stage import (
     RECOVERY_SECONDS,
     Stage,
     counts,
-    one_core_each,
     sustainable_rate,
 )
 from proofs.record import Figure
@@ -43,7 +43,7 @@ async def two_keys(bundle: Path, seconds: float, normal_seconds: float) -> list[
         greedy, modest = (create_key(keys_path, NewKey(frozenset({Scope.READ}))) for _ in range(2))
         requests = requests_of(bundle)
         async with serving(BUNDLE_PATH=str(bundle), KEYS_FILE=str(keys_path)) as (port, process):
-            with one_core_each(process):
+            with one_core_each([process]):
                 trial = Stream(port, with_key(greedy, requests)[LIGHT])
                 rate = NORMAL_SHARE * await trial.as_answered(CONNECTIONS, normal_seconds / 6)
                 stage = Stage(port, process, with_key(modest, requests), rate, seconds)
