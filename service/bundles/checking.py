@@ -33,6 +33,16 @@ _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT",
 """Environment variables of this process that the child process gets; none holds a secret."""
 
 
+class _Turn(asyncio.Lock):
+    """The right to check one bundle.
+
+    Attributes:
+        refusal: why the last check refused the bundle, for the calls that waited for it.
+    """
+
+    refusal: BundleError | None = None
+
+
 class BundleChecks:
     """Checks bundles by loading them in a child process; remembers the bundles that have passed."""
 
@@ -61,7 +71,7 @@ class BundleChecks:
         self._seconds = seconds
         self._stamps = _default_stamps() if stamps is None else stamps
         self._passed: set[str] = set()
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
 
     def has_passed(self, folder: Path) -> bool:
         """Returns whether the bundle in `folder` has passed a check on this machine.
@@ -100,8 +110,8 @@ class BundleChecks:
     async def check_async(self, folder: Path) -> None:
         """Checks the bundle in `folder` in a child process, without blocking the event loop.
 
-        Does nothing if the bundle has passed before, or passes while this call waits for another
-        one that checks the same bundle. Kills the child if cancelled.
+        Does nothing if the bundle has passed before. A call that waits for another one that checks
+        the same bundle shares its result. Kills the child if cancelled.
 
         Raises:
             BundleError: the bundle is refused, or its check took too long or crashed.
@@ -110,9 +120,19 @@ class BundleChecks:
             return
         key = await anyio.to_thread.run_sync(self._key, folder)
         # Many clients may activate one bundle at once; a child for each would take all memory.
-        async with self._turns.setdefault(key, asyncio.Lock()):
-            if key not in self._passed:
+        turn = self._turns.setdefault(key, _Turn())
+        has_waited = turn.locked()
+        async with turn:
+            if key in self._passed:
+                return
+            if has_waited and turn.refusal:
+                raise BundleError(str(turn.refusal))
+            turn.refusal = None  # none if the check is cancelled
+            try:
                 await self._check_in_child(folder, key)
+            except BundleError as error:
+                turn.refusal = error
+                raise
 
     async def _check_in_child(self, folder: Path, key: str) -> None:
         try:

@@ -1,9 +1,12 @@
 """A bundle whose graph hangs, grows or crashes costs a refusal, and the service goes on."""
 
+import asyncio
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import httpx
@@ -15,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.contract.bundle import BundleError, BundleLayout
 from export.contract.bundles_folder import BundleLink
+from service.bundles import checking
 from service.bundles.checking import BundleChecks
 from tests.service.bundles.test_hot_swap import activate, ids, rollback, settings_of
 from tests.service.conftest import PATIENCE_SECONDS, RING, Connect, ring_graph, save_ring_bundle
@@ -147,6 +151,54 @@ async def test_many_checks_of_one_bundle_at_once_share_a_child(
     assert checks.children == 1
 
 
+class CountingCrashes(Crashing):
+    """Counts the children, which crash. They start once `may_start` is set."""
+
+    children = 0
+
+    def __init__(self, stamps: Path) -> None:
+        super().__init__(20, PATIENCE_SECONDS, stamps)
+        self.may_start = anyio.Event()
+
+    async def _check_in_child(self, folder: Path, key: str) -> None:
+        await self.may_start.wait()
+        self.children += 1
+        await super()._check_in_child(folder, key)
+
+
+async def test_checks_that_wait_for_one_that_refuses_the_bundle_share_its_refusal(
+    bundle_path: Path, stamps: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks, calls = CountingCrashes(stamps), 10
+    asked = Counter[str]()
+
+    async def acquire(turn: asyncio.Lock) -> Literal[True]:
+        asked["turn"] += 1
+        if asked["turn"] == calls:
+            checks.may_start.set()
+        return await asyncio.Lock.acquire(turn)
+
+    monkeypatch.setattr(checking._Turn, "acquire", acquire)
+    outcomes = await asyncio.gather(
+        *[checks.check_async(bundle_path) for _ in range(calls)], return_exceptions=True
+    )
+    assert {str(each) for each in outcomes} == {
+        f"{bundle_path}: its check ended with exit code -11"
+    }
+    assert checks.children == 1
+
+
+async def test_a_refused_bundle_is_checked_again_when_it_is_asked_for_again(
+    bundle_path: Path, stamps: Path
+) -> None:
+    checks = CountingCrashes(stamps)
+    checks.may_start.set()
+    for _ in range(2):
+        with pytest.raises(BundleError, match="exit code -11"):
+            await checks.check_async(bundle_path)
+    assert checks.children == 2
+
+
 def test_a_folder_of_stamps_that_others_can_write_is_not_believed(
     bundle_path: Path, stamps: Path
 ) -> None:
@@ -156,8 +208,6 @@ def test_a_folder_of_stamps_that_others_can_write_is_not_believed(
 
 
 def test_the_child_sees_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    from service.bundles import checking
-
     monkeypatch.setenv("ADMIN_KEY", "a-key-for-the-tests")
     assert "ADMIN_KEY" not in checking._environment()
 
