@@ -1,6 +1,6 @@
 """Makes many changes of items in slices, and decides what each change does to its item.
 
-1. A removal removes an added item and its edit.
+1. A removal removes an added item, and its edit unless a served bundle has the item, too.
 2. A change of an item that every served bundle has becomes an edit; its embedding is not used. The
    same holds for a change without a title, if one served bundle has the item.
 3. A change of any other item adds the item or replaces the added one. Fields that are left out stay
@@ -149,7 +149,9 @@ class BulkChanges:
         """
         self._unseen.update(item_ids)
         failures |= await self._added.remove_many(item_ids)
-        await self._edits.put_many(dict.fromkeys(each for each in item_ids if each not in failures))
+        removed = [each for each in item_ids if each not in failures]
+        added_only = [each for each in removed if not any(self._added.bundles_with(each))]
+        await self._edits.put_many(dict.fromkeys(added_only))
 
     def _is_addition(self, change: ItemChange) -> bool:
         """Returns whether a change adds an item or changes an added one; else it is an edit.

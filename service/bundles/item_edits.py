@@ -66,6 +66,15 @@ class ItemEdits:
         changes = {item_id: partial(change, item_id) for item_id in fields_of}
         return before, await self._followed.store.update_many(changes)
 
+    async def keep_hidden_only(self, item_id: str) -> None:
+        """Removes all from an item's edit but whether the item is hidden.
+
+        Raises:
+            ItemStoreUnavailableError: the store does not answer.
+        """
+        await self.edit_many({item_id: {"title": None, "attributes": None}})
+        await self._followed.refresh()
+
     async def put_many(self, edits: Mapping[str, ItemEdit | None]) -> None:
         """Replaces the edits of several items in the store; `refresh` then applies them.
 

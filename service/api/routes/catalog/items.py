@@ -54,8 +54,9 @@ async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
     """Adds an item that is not in the bundle; students that use LLM embeddings recommend it.
 
     This worker recommends the item at once, all others within ITEMS_POLL_SECONDS. The item is
-    stored and survives a restart. It replaces an added item with the same id. If `embedding` is
-    missing, the teacher embeds the title, so a teacher must be connected.
+    stored and survives a restart. It replaces an added item with the same id, with its changed
+    title and attributes; a hidden item stays hidden. If `embedding` is missing, the teacher embeds
+    the title, so a teacher must be connected.
     """
     numbers = item.embedding or (await runtime.slow_path.embed([item.title]))[0]
     embedding = np.array(numbers, dtype="<f4")
@@ -68,6 +69,7 @@ async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
         if item.embedding:
             raise
         raise TeacherUnavailableError(f"the teacher's embedding {error.message}") from error
+    await runtime.item_edits.keep_hidden_only(item.item_id)
     return AddedItemAnswer(**vars(added.item), variants=variants)
 
 
@@ -116,10 +118,12 @@ async def edit_item(item_id: ItemIdInPath, patch: ItemPatch, runtime: RuntimeDep
 async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
     """Removes an added item and its changes; 204 even if it did not exist.
 
-    Items of the bundle cannot be removed; hide them instead.
+    Items of the bundle cannot be removed; hide them instead. If the bundle has an item that was
+    added before, the bundle's item stays, hidden and changed as it was.
     """
     await runtime.added_items.remove(item_id)
-    await runtime.item_edits.forget(item_id)
+    if not any(runtime.added_items.bundles_with(item_id)):
+        await runtime.item_edits.forget(item_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

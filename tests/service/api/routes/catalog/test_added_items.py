@@ -168,6 +168,24 @@ async def test_an_added_item_that_a_later_bundle_holds_can_be_removed(
     assert [answer.status_code for answer in answers] == [204, 409]
 
 
+@pytest.mark.parametrize("in_bulk", [False, True])
+async def test_a_hidden_item_of_the_bundle_stays_hidden_if_one_that_was_added_before_is_removed(
+    settings: Settings, connect: "Connect", *, in_bulk: bool
+) -> None:
+    store = open_item_store(settings)
+    await store.put(AddedItem(Item("a", "Once added"), np.ones(8, "<f4").tobytes()))
+    await store.close()
+    async with connect(settings) as client:
+        await client.patch("/v1/items/a", json={"hidden": True})
+        if in_bulk:
+            removal = {"items": [{"item_id": "a", "removed": True}]}
+            answer = await client.post("/v1/items/bulk", json=removal)
+            assert answer.json()["failed"] == 0
+        else:
+            assert (await client.delete("/v1/items/a")).status_code == 204
+        assert (await client.get("/v1/items/a")).status_code == 404
+
+
 async def test_an_item_of_the_maximum_size_is_accepted(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/items", json=NEW | {"embedding": [3, 0, 0, 0, 0, 0, 0, 0]})
     assert response.is_success

@@ -125,6 +125,19 @@ async def test_an_added_item_is_edited_as_one_of_the_bundle(client: httpx.AsyncC
     assert (await recommended(client)).startswith("new")
 
 
+async def test_an_edited_item_that_is_posted_again_is_shown_as_posted_and_stays_hidden(
+    client: httpx.AsyncClient,
+) -> None:
+    await client.post("/v1/items", json=NEW)
+    await edit(client, "new", title="Edited", attributes={"letter": ["e"]}, hidden=True)
+    again = (await client.post("/v1/items", json=NEW | {"title": "Third"})).json()
+    assert (await client.get("/v1/items/new")).status_code == 404
+    await edit(client, "new", hidden=False)
+    shown_item = (await client.get("/v1/items/new")).json()
+    assert shown_item["title"] == again["title"] == "Third"
+    assert shown_item["attributes"] == again["attributes"] == NEW["attributes"]
+
+
 async def test_another_worker_and_the_next_start_hide_it_too(
     client: httpx.AsyncClient, settings: Settings, connect: "Connect"
 ) -> None:
