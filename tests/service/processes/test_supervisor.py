@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.service.conftest import PATIENCE_SECONDS
+from tests.service.processes.workers import workers_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -39,7 +40,7 @@ class Service:
 
     def workers(self) -> set[int]:
         """Returns the process ids of the workers."""
-        return {each.pid for each in self.parent.children() if is_worker(each)}
+        return {each.pid for each in workers_of(self.parent)}
 
     def ask(self, method: str, path: str, seconds: float = PATIENCE_SECONDS) -> httpx.Response:
         """Sends a request on a new connection."""
@@ -63,12 +64,6 @@ class Service:
             assert time.monotonic() < started + seconds
             time.sleep(0.05)
         return time.monotonic() - started
-
-
-def is_worker(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # it has just ended
-        return "spawn_main" in " ".join(process.cmdline())
-    return False
 
 
 @contextmanager
