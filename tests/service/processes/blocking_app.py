@@ -2,20 +2,21 @@
 
 import os
 import time
+from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 
 app = FastAPI()
 
 
-@app.get("/worker")
-async def worker() -> int:
-    return os.getpid()
-
-
 @app.post("/block")
-async def block() -> None:
-    time.sleep(3600)
+async def block() -> StreamingResponse:
+    async def answer() -> AsyncIterator[bytes]:
+        yield b"blocked"
+        time.sleep(3600)
+
+    return StreamingResponse(answer())
 
 
 @app.post("/end")

@@ -9,11 +9,11 @@ import psutil
 from tests.service.conftest import PATIENCE_SECONDS
 
 
-def supervisor_at(port: int) -> psutil.Process:
+def process_at(port: int) -> psutil.Process:
     """Returns the child of this process that listens at `port`."""
     children = psutil.Process().children()
-    (supervisor,) = (each for each in children if psutil.CONN_LISTEN in _states(each, port))
-    return supervisor
+    (process,) = (each for each in children if psutil.CONN_LISTEN in _states(each, port))
+    return process
 
 
 def workers_of(supervisor: psutil.Process) -> set[psutil.Process]:
@@ -34,17 +34,24 @@ def wait_until_both_serve(supervisor: psutil.Process, port: int) -> set[psutil.P
     return serving
 
 
-def wait_until_replaced(worker: psutil.Process, supervisor: psutil.Process) -> None:
-    """Waits until `worker` has ended and two others run."""
+def wait_until_one_is_replaced(
+    before: set[psutil.Process], supervisor: psutil.Process
+) -> set[psutil.Process]:
+    """Waits until two workers run, and not those of `before`; returns those that are gone."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while worker in (now := workers_of(supervisor)) or len(now) < 2:
+    while len(now := workers_of(supervisor)) < 2 or now == before:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    return before - now
+
+
+def num_accepted(server: psutil.Process, port: int) -> int:
+    """Returns how many connections at `port` the server has accepted."""
+    return _states(server, port).count(psutil.CONN_ESTABLISHED)
 
 
 def _serving(supervisor: psutil.Process, port: int) -> set[psutil.Process]:
-    workers = workers_of(supervisor)
-    return {each for each in workers if psutil.CONN_ESTABLISHED in _states(each, port)}
+    return {each for each in workers_of(supervisor) if num_accepted(each, port)}
 
 
 def _is_worker(process: psutil.Process) -> bool:
@@ -53,9 +60,9 @@ def _is_worker(process: psutil.Process) -> bool:
     return False
 
 
-def _states(process: psutil.Process, port: int) -> set[str]:
+def _states(process: psutil.Process, port: int) -> list[str]:
     """Returns the states of the sockets that `process` has at `port`; none once it has ended."""
     with suppress(psutil.Error):
         sockets = process.net_connections("tcp")
-        return {each.status for each in sockets if each.laddr and each.laddr.port == port}
-    return set()
+        return [each.status for each in sockets if each.laddr and each.laddr.port == port]
+    return []
