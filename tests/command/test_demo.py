@@ -5,7 +5,7 @@ import pytest
 from distilled_recommender import demo
 from distilled_recommender.app import main
 from distilled_recommender.files import KNOWLEDGE, MOVIELENS
-from tests.live.conftest import free_port
+from proofs.fixtures.processes.waiting import free_port
 from training.distillation import process_pool
 from training.errors import ConfigError
 from training.settings.experiment import Experiment

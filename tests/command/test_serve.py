@@ -11,7 +11,9 @@ import pytest
 from distilled_recommender import serve
 from distilled_recommender.app import main
 from distilled_recommender.files import BUNDLE, carried
-from tests.live.conftest import free_port, wait_until_ready
+from proofs.fixtures.processes.waiting import free_port
+from tests.conftest import TIMEOUT_SECONDS
+from tests.live.conftest import wait_until_ready
 
 SETTINGS = ("BUNDLE_PATH", "BUNDLE", "VARIANTS", "SECRETS_PATH", "HOST", "PORT", "WORKERS")
 
@@ -97,7 +99,7 @@ def test_the_service_answers_in_the_process_of_the_command(
         assert listening == port
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize("seconds", [0, 0.2, 0.6, 1.2])
@@ -114,7 +116,7 @@ def test_sigterm_ends_serve_with_code_0_before_and_after_it_becomes_the_service(
         signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     time.sleep(seconds)
     process.terminate()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=TIMEOUT_SECONDS) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -125,7 +127,7 @@ def test_serve_handles_sigterm_before_it_becomes_the_service() -> None:
         time.sleep(0.001)
     program = Path(f"/proc/{process.pid}/cmdline").read_bytes()
     process.terminate()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=TIMEOUT_SECONDS) == 0
     assert b"distilled_recommender" in program
 
 

@@ -10,7 +10,8 @@ import pytest
 from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 
-from tests.conftest import RedisServer, free_port, tls_redis_program
+from proofs.fixtures.processes.waiting import free_port
+from tests.conftest import RedisServer, tls_redis_program
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,6 +8,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from tests.conftest import TIMEOUT_SECONDS
 from tests.live.page import prefer, resize
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -34,6 +35,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chr
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options, Service(DRIVER))
+    browser.set_page_load_timeout(TIMEOUT_SECONDS)
+    browser.set_script_timeout(TIMEOUT_SECONDS)
     yield browser
     browser.quit()
 

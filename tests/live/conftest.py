@@ -1,7 +1,6 @@
 """Fixtures: a small bundle of real films, the service on it, and a teacher's server."""
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,8 @@ from numpy.typing import NDArray
 
 from export.contract.bundle import Item, save_bundle
 from export.freeze import export_graphs
+from proofs.fixtures.processes.waiting import free_port
+from tests.conftest import TIMEOUT_SECONDS
 from tests.live.chromium import browser as browser
 from tests.live.chromium import chromium as chromium
 from training.data.raw import RawData
@@ -118,12 +119,12 @@ def serving(bundle: Path, **settings: str) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=TIMEOUT_SECONDS)
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], path: str = "/readyz") -> None:
-    with httpx.Client(base_url=url, trust_env=False) as client:
-        for _ in range(600):
+    with httpx.Client(base_url=url, trust_env=False, timeout=TIMEOUT_SECONDS) as client:
+        for _ in range(10 * TIMEOUT_SECONDS):
             assert process.poll() is None, "the program ended before it was ready"
             try:
                 if client.get(path).is_success:
@@ -132,13 +133,6 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], path: str = "/r
                 pass
             time.sleep(0.1)
     raise TimeoutError(f"{url} is not ready")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class GenreTeacher:

@@ -10,7 +10,9 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE_SECONDS = 30
+from tests.conftest import TIMEOUT_SECONDS
+
+PATIENCE_SECONDS = TIMEOUT_SECONDS
 
 
 class Page:
@@ -83,7 +85,7 @@ def prefer(browser: webdriver.Chrome, scheme: str) -> None:
 
 
 def read(url: str) -> httpx.Response:
-    return httpx.get(url, trust_env=False)
+    return httpx.get(url, trust_env=False, timeout=PATIENCE_SECONDS)
 
 
 def console_messages(browser: webdriver.Chrome) -> list[str]:

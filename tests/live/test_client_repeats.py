@@ -21,6 +21,7 @@ from recommender_client import (
 )
 from recommender_client.deadline import Deadline
 from recommender_client.repeats import Repeats
+from tests.conftest import TIMEOUT_SECONDS
 
 Answer = httpx.Response | httpx.TransportError
 
@@ -247,11 +248,11 @@ def test_an_answer_in_drops_ends_at_the_timeout_and_its_connection_is_closed(clo
 @pytest.mark.anyio
 async def test_an_awaited_call_ends_at_its_timeout_whatever_the_server_does() -> None:
     async def silent(_: httpx.Request) -> httpx.Response:
-        await anyio.sleep(60)
+        await anyio.sleep_forever()
         return ok()
 
     http = httpx.AsyncClient(base_url="http://service", transport=httpx.MockTransport(silent))
-    with anyio.fail_after(30):
+    with anyio.fail_after(TIMEOUT_SECONDS):
         async with AsyncClient(http, timeout_seconds=0.01) as client:
             with pytest.raises(httpx.ReadTimeout, match=r"no answer within 0\.01 s") as late:
                 await client.ask(questions.is_alive())

@@ -12,11 +12,13 @@ import yaml
 
 from distilled_recommender.app import main
 from export.contract.bundle import load_bundle
-from tests.live.conftest import free_port, wait_until_ready
+from proofs.fixtures.processes.waiting import free_port
+from tests.conftest import TIMEOUT_SECONDS
+from tests.live.conftest import wait_until_ready
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = shutil.which("prometheus")
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = TIMEOUT_SECONDS
 CLICK_THROUGH: Mapping[str, float] = {"plain": 0.1, "better": 0.15}
 NEW_ITEMS = 0.02  # share of the events on items that the model does not know
 VISITORS_A_ROUND = 60
@@ -35,7 +37,7 @@ class Visitors:
 
     def visit(self) -> None:
         """Sends the events and the requests of some visitors."""
-        with httpx.Client(base_url=self._url, trust_env=False) as client:
+        with httpx.Client(base_url=self._url, trust_env=False, timeout=PATIENCE_SECONDS) as client:
             for _ in range(VISITORS_A_ROUND):
                 self._number += 1
                 self._visit(client, f"visitor-{self._number}")

@@ -10,6 +10,7 @@ from proofs.chaos import prove
 from proofs.fixtures.load import visitors
 from proofs.fixtures.processes.fault_proxy import FaultProxy
 from proofs.fixtures.processes.waiting import PATIENCE_SECONDS
+from tests.conftest import TIMEOUT_SECONDS
 
 TIMED = ("p99", "recovery", "/readyz")
 
@@ -42,4 +43,4 @@ def test_a_proxy_that_drops_syns_lets_nobody_connect_until_it_accepts_again() ->
             socket.create_connection(("127.0.0.1", proxy.port), timeout=0.3)
         assert time.monotonic() - began >= 0.3
         proxy.accept_new_connections()
-        socket.create_connection(("127.0.0.1", proxy.port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=TIMEOUT_SECONDS).close()

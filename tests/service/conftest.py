@@ -6,7 +6,6 @@ d, e, f, g, h, a, b, with scores 8, 7, 6 … Popular is the other way round: h, 
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -31,15 +30,16 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.contract.bundle import Figure, Item, save_bundle
 from export.contract.tensors import ENCODER_TENSORS, TENSORS
+from proofs.fixtures.processes.waiting import free_port
 from service.app import create_app
 from service.settings import Settings
+from tests.conftest import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
 
 RING = "abcdefgh"
-# Long enough for a busy machine: the tests do not measure speed.
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = TIMEOUT_SECONDS
 TITLES = ("Toy Story", "Heat", "Story of Us", "Alien", "Élan", "Fargo", "Up", "Jaws")
 
 Serve = Callable[..., str]
@@ -49,6 +49,25 @@ Connect = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives the service time, so that no answer depends on the speed of the machine.
+
+    A test of one of these deadlines sets it itself.
+    """
+    for name in ("LOAD_SECONDS", "REDIS_TIMEOUT_SECONDS", "TEACHER_DEADLINE_SECONDS"):
+        monkeypatch.setenv(name, str(PATIENCE_SECONDS))
+    for name in (
+        "admission.caller.DEFAULT_WAIT_SECONDS",
+        "http.connections.READ_SECONDS",
+        "http.protocol.BODY_SECONDS",
+        "http.protocol.HEADER_SECONDS",
+        "popularity.reading._WAIT_SECONDS",
+        "stores.group_commit._SECONDS_TO_SAVE",
+    ):
+        monkeypatch.setattr(f"service.{name}", PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -106,8 +125,7 @@ async def connected(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 @contextmanager
 def served(**settings: object) -> Iterator[str]:
     """Runs `python -m service` until the block ends; gives its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {name.upper(): str(value) for name, value in settings.items()}
     process = subprocess.Popen(
         [sys.executable, "-m", "service"], env=os.environ | environment | {"PORT": str(port)}
@@ -142,7 +160,6 @@ def serve(bundle_path: Path, redis_server: "RedisServer") -> Iterator[Serve]:
             settings = {
                 "bundle_path": bundle_path,
                 "redis_url": redis_server.url,
-                "redis_timeout_seconds": PATIENCE_SECONDS,
             }
             return running.enter_context(served(**settings | more))
 

@@ -5,6 +5,7 @@ import anyio
 import pytest
 
 from service.background import in_background
+from tests.service.conftest import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +38,7 @@ async def test_background_work_that_misses_a_cancellation_is_cancelled_again() -
             except asyncio.CancelledError:
                 cancellations += 1
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_SECONDS):
         async with in_background(work()):
             await started.wait()
     assert cancellations == 2

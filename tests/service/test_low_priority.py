@@ -9,6 +9,7 @@ from contextvars import ContextVar
 import pytest
 
 from service.low_priority import LowPriorityThreads
+from tests.service.conftest import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +28,7 @@ async def test_only_the_threads_have_a_lower_priority() -> None:
 
 async def test_there_are_no_more_threads_than_requests_that_may_work_at_once() -> None:
     threads = LowPriorityThreads(2)
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
     def work() -> int:
         both.wait()  # so that both threads have started

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.conftest import TIMEOUT_SECONDS
 from tests.training.slow_log import LONGEST_SILENCE_SECONDS, slow_log
 from training import progress
 from training.progress import ProgressBar, counting
@@ -113,7 +114,7 @@ def test_elapsed_time_moves_while_one_unit_takes_long(monkeypatch: pytest.Monkey
     monkeypatch.setattr(progress, "REDRAW_SECONDS", 0.01)
 
     with ProgressBar("writing", 1, "batch"):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while log.getvalue().count("writing   0%") < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
 

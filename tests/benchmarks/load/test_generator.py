@@ -1,5 +1,7 @@
 """Tests of the load generator, against a server whose delays and failures are known."""
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from benchmarks.load.connection import post
 from benchmarks.load.generator import run, run_in_process
 from benchmarks.load.plan import NO_PREDECESSOR, Plan, Times, even, poisson
+from tests.conftest import TIMEOUT_SECONDS
 
 Serve = Callable[..., Any]
 
@@ -29,7 +32,7 @@ def test_the_latency_contains_the_delay_of_the_server(serve: Serve) -> None:
     outcome = run(plan_for(server.port, even(50, 0.2)))
     assert (outcome.latencies[0::2] >= 0.03).all()
     assert (outcome.latencies[1::2] >= 0.5).all()
-    assert outcome.latencies[0::2].min() < 0.5
+    assert outcome.latencies[0::2].min() < outcome.latencies[1::2].max()
     assert outcome.num_failed == 0
 
 
@@ -50,11 +53,16 @@ def test_waiting_for_a_connection_counts(serve: Serve) -> None:
 
 
 def test_a_click_awaits_the_answer_to_the_click_before_it(serve: Serve) -> None:
-    server = serve(lambda number: 0.5 if number == 0 else 0.0)
+    def delay(number: int) -> float:
+        while number == 0 and not server.answered:  # until the last click is answered
+            time.sleep(0.01)
+        return 0.1 if number == 0 else 0.0
+
+    server = serve(delay)
     outcome = run(plan_for(server.port, np.zeros(4), predecessors=[-1, 0, 1, -1]))
     numbers = [body["number"] for body in server.answered]
     assert numbers == [3, 0, 1, 2]
-    assert (outcome.latencies[:3] >= 0.5).all()
+    assert (outcome.latencies[:3] >= 0.1).all()
 
 
 def test_failures_are_counted_by_what_went_wrong(serve: Serve) -> None:
@@ -65,10 +73,10 @@ def test_failures_are_counted_by_what_went_wrong(serve: Serve) -> None:
 
 
 def test_a_request_without_an_answer_counts_until_the_end_of_the_run(serve: Serve) -> None:
-    server = serve(lambda number: 30.0 if number == 1 else 0.0)
-    outcome = run(plan_for(server.port, np.zeros(3), grace_seconds=2))
+    server = serve(lambda _: 30.0)
+    outcome = run(plan_for(server.port, np.zeros(1), grace_seconds=0.3))
     assert outcome.failures == {"no answer": 1}
-    assert outcome.latencies.max() >= 2
+    assert outcome.latencies.max() >= 0.3
 
 
 def test_a_run_is_aborted_where_the_server_stops_answering(serve: Serve) -> None:
@@ -85,7 +93,14 @@ def test_the_warm_up_is_sent_and_not_counted(serve: Serve) -> None:
 
 
 def test_a_closed_loop_keeps_its_connections_busy_until_time_is_up(serve: Serve) -> None:
-    server = serve(lambda _: 0.02)
+    first = threading.Barrier(3, timeout=TIMEOUT_SECONDS)
+
+    def delay(number: int) -> float:
+        if number < 3:  # each on a connection of its own
+            first.wait()
+        return 0.02
+
+    server = serve(delay)
     bodies = [{"number": number} for number in range(10_000)]
     outcome = run(plan_for(server.port, None, bodies, connections=3, seconds=0.2))
     assert server.most_at_once == 3

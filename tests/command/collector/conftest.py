@@ -22,13 +22,13 @@ from export.contract.log.events import (
 from proofs.fixtures.processes.nats_server import NatsServer
 from service.stores.redis_client import connect_redis
 from tests.command.collector.nats_stream import NatsStreams
-from tests.conftest import RedisCluster, RedisServer
+from tests.conftest import TIMEOUT_SECONDS, RedisCluster, RedisServer
 from training.events.log_folder import LogFolder
 from training.events.reading import read_events
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = TIMEOUT_SECONDS
 
 
 def click(session_ref: str, number: int, **fields: Any) -> Event:
@@ -75,7 +75,7 @@ class Streams:
         """A source with a client of its own, to be used in one event loop."""
         client = connect_redis(
             self.server.url,
-            timeout_seconds=20,
+            timeout_seconds=TIMEOUT_SECONDS,
             max_connections=4,
             is_cluster=self.server.is_cluster,
         )

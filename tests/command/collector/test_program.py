@@ -15,10 +15,10 @@ from distilled_recommender.app import main
 from distilled_recommender.collector.source import GROUP
 from export.contract.log.events import STREAMS
 from tests.command.collector.conftest import Streams, click, erased, ids
-from tests.conftest import RedisServer
+from tests.conftest import TIMEOUT_SECONDS, RedisServer
 from training.events.log_folder import LogFolder
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = TIMEOUT_SECONDS
 
 
 @pytest.fixture

@@ -18,12 +18,13 @@ from distilled_recommender.recommend import program
 from distilled_recommender.recommend.parts import Parts
 from service.app import create_app
 from service.settings import Settings
+from tests.conftest import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 BUNDLE = Path(__file__).parents[3] / "assets/movielens/bundle"
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = TIMEOUT_SECONDS
 
 
 def save(path: Path, histories: "Sequence[Sequence[str] | None]", **columns: Any) -> Path:

@@ -9,7 +9,6 @@ import pytest
 from pydantic import SecretStr
 
 from service.settings import Settings
-from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -82,7 +81,6 @@ async def test_popular_items_are_those_of_the_events_of_the_tenant(
         keys_file=keys.path,
         event_log="on",
         redis_url=SecretStr(redis_server.url),
-        redis_timeout_seconds=PATIENCE_SECONDS,
     )
     ours, theirs = (dict(keys.headers[name]) for name in ("all", "other tenant"))
     async with connect(settings) as client:

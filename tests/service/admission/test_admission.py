@@ -32,6 +32,7 @@ HISTORY = {"history": ["c"], "k": 3}
 BATCH = {"requests": [HISTORY]}
 ONE_SECOND = {"Prefer": "wait=1"}
 EXCLUDED = [f"x{number}" for number in range(256)]
+PATIENT = Caller("", PATIENCE_SECONDS, lambda: False)
 LONG_BODY = {"history": ["c"], "exclude": ["x" * 200] * 200}
 
 
@@ -47,7 +48,7 @@ def admission_of(client: httpx.AsyncClient) -> Admission:
 @asynccontextmanager
 async def busy(client: httpx.AsyncClient, units: int = 1) -> AsyncIterator[None]:
     """A request has the only turn of heavy work while the context is open."""
-    turn = await admission_of(client).heavy.enter(Caller("", 60, lambda: False), units)
+    turn = await admission_of(client).heavy.enter(PATIENT, units)
     yield
     turn.end()
 
@@ -165,7 +166,8 @@ async def test_an_event_is_not_stored_if_the_turn_to_recommend_after_it_would_co
     path = save_bundle_with(scorer={"kind": "approximate"})
     async with connect(Settings(bundle_path=path)) as client, busy(client, units=10_000):
         url, body = "/v1/sessions/ann/events", {"item_id": "c"}
-        assert (await client.post(f"{url}?k=3", json=body)).status_code == 503
+        late = await client.post(f"{url}?k=3", json=body, headers={"Prefer": "wait=2"})
+        assert late.status_code == 503
         assert (await client.get("/v1/sessions/ann")).status_code == 404
         assert (await client.post(url, json=body)).status_code == 200
 
@@ -187,17 +189,17 @@ async def test_a_heavy_request_that_finds_the_queue_full_is_refused_before_its_t
     bundle_path: Path, connect: "Connect"
 ) -> None:
     settings = Settings(bundle_path=bundle_path, heavy_queue_units=1)
-    async with connect(settings) as client, busy(client):
-        waiting = asyncio.create_task(
-            client.post("/v1/recommendations/batch", json=BATCH, headers=ONE_SECOND)
-        )
-        await until(lambda: admission_of(client).heavy.queued_units == 1)
-        patient = {"Prefer": "wait=10"}
-        async with asyncio.timeout(5):
-            refused = await client.post("/v1/recommendations/batch", json=BATCH, headers=patient)
-        assert refused.status_code == 503
-        assert (await waiting).status_code == 503
-        metrics = (await client.get("/metrics")).text
+    path = "/v1/recommendations/batch"
+    async with connect(settings) as client:
+        async with busy(client):
+            late = await client.post(path, json=BATCH, headers=ONE_SECOND)
+            waiting = asyncio.create_task(client.post(path, json=BATCH))
+            await until(lambda: admission_of(client).heavy.queued_units == 1)
+            async with asyncio.timeout(PATIENCE_SECONDS / 2):  # half of the time that it has
+                refused = await client.post(path, json=BATCH)
+            metrics = (await client.get("/metrics")).text
+        assert (late.status_code, refused.status_code) == (503, 503)
+        assert (await waiting).status_code == 200
     assert 'recommender_refusals_total{reason="full"} 1.0' in metrics
     assert 'recommender_refusals_total{reason="deadline"} 1.0' in metrics
     assert 'recommender_heavy_units{state="running"} 1.0' in metrics
@@ -275,8 +277,9 @@ async def test_a_client_that_sends_its_body_slowly_has_no_turn_meanwhile(
         writer.close()
 
 
-BATCH_HEAD = POST.replace(b"recommendations", b"recommendations/batch")
-COMPARE_HEAD = POST.replace(b"recommendations", b"compare")
+FOR_TWO_SECONDS = POST + b"Prefer: wait=2\r\n"
+BATCH_HEAD = FOR_TWO_SECONDS.replace(b"recommendations", b"recommendations/batch")
+COMPARE_HEAD = FOR_TWO_SECONDS.replace(b"recommendations", b"compare")
 
 
 @pytest.mark.parametrize("head", [BATCH_HEAD, COMPARE_HEAD])
@@ -287,7 +290,7 @@ async def test_after_a_refusal_of_heavy_work_the_next_is_refused_before_its_body
     settings = Settings(bundle_path=bundle_path, heavy_queue_units=1)
     async with serving(settings) as (port, server):
         gate = runtime_of(server).admission.heavy
-        turn = await gate.enter(Caller("", 60, lambda: False), 10_000)  # takes seconds
+        turn = await gate.enter(PATIENT, 10_000)  # takes seconds
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head + b"Content-Length: 2\r\n\r\n{}")
         assert status_of(await answer_of(reader)) == 503
@@ -303,14 +306,15 @@ async def test_after_a_refusal_of_heavy_work_the_next_is_refused_before_its_body
 
 
 async def test_after_a_refusal_of_heavy_work_an_explanation_is_refused_before_its_body_is_parsed(
-    bundle_path: Path,
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(strain, "_SECONDS", PATIENCE_SECONDS)
     settings = Settings(bundle_path=bundle_path, heavy_queue_units=1)
     no_history = b'{"session_id": null, "explain" : true}'  # 422, once it is parsed
-    explanation = POST + b"Content-Length: %d\r\n\r\n" % len(no_history) + no_history
+    explanation = FOR_TWO_SECONDS + b"Content-Length: %d\r\n\r\n" % len(no_history) + no_history
     async with serving(settings) as (port, server):
         gate = runtime_of(server).admission.heavy
-        turn = await gate.enter(Caller("", 60, lambda: False), 10_000)  # takes seconds
+        turn = await gate.enter(PATIENT, 10_000)  # takes seconds
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(explanation)
         assert status_of(await answer_of(reader)) == 422

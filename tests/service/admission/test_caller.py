@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from service.admission import caller
 from service.admission.caller import DEFAULT_WAIT_SECONDS, MAX_WAIT_SECONDS, caller_of
 
 
@@ -22,8 +23,9 @@ from service.admission.caller import DEFAULT_WAIT_SECONDS, MAX_WAIT_SECONDS, cal
     ],
 )
 def test_the_preference_wait_says_for_how_long_within_bounds(
-    preference: bytes, seconds: float
+    preference: bytes, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(caller, "DEFAULT_WAIT_SECONDS", DEFAULT_WAIT_SECONDS)
     assert caller_of({"headers": [(b"prefer", preference)]}).wait_seconds == seconds
 
 

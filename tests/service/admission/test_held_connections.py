@@ -14,6 +14,7 @@ from service.admission import refusal_pace, rests
 from service.http import connections
 from service.settings import Settings
 from tests.service.admission.sockets import GET, answer_of, runtime_of, working
+from tests.service.conftest import PATIENCE_SECONDS
 from tests.service.http.test_protocol import serving, status_of
 
 pytestmark = pytest.mark.anyio
@@ -168,7 +169,7 @@ async def test_a_late_refusal_comes_when_its_time_is_over_and_ends_the_connectio
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(keys.asking_once(keys.greedy))
             assert status_of(await answer_of(reader)) == 503
-            assert await asyncio.wait_for(reader.read(), 10) == b""
+            assert await asyncio.wait_for(reader.read(), PATIENCE_SECONDS) == b""
             writer.close()
 
 

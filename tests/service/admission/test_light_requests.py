@@ -18,6 +18,7 @@ from service.ranking.micro_batcher import MicroBatcher
 from service.ranking.recommender import Query, Recommendations, Recommender
 from service.settings import Settings
 from tests.service.admission.sockets import GET, INCOMPLETE, WHOLE, answer_of, runtime_of, working
+from tests.service.conftest import PATIENCE_SECONDS
 from tests.service.http.test_protocol import POST, serving, status_of
 from tests.service.waiting import until
 
@@ -199,7 +200,9 @@ async def test_a_connection_that_was_refused_is_not_forgotten_when_its_body_come
             writer.write(POST + b"Content-Length: 18\r\n\r\n")
             assert status_of(await answer_of(reader)) == 503
             writer.write(b'{"history": ["c"]}')
-            assert await asyncio.wait_for(reader.read(), 10) == b""  # the end of the idle time
+            assert (
+                await asyncio.wait_for(reader.read(), PATIENCE_SECONDS) == b""
+            )  # the end of the idle time
         writer.close()
 
 
@@ -236,7 +239,7 @@ async def test_requests_that_wait_for_their_clients_do_not_count_as_light_work(
             stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             stuck.connect(("127.0.0.1", port))
             stuck.sendall(GET % b"/openapi.json" * 200)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not connections_of(asyncio.get_running_loop()).waiting:
                     await asyncio.sleep(0.01)
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -297,6 +300,6 @@ async def test_while_light_requests_are_refused_fewer_of_them_are_worked_on_at_o
         assert not is_accepted(16)  # the bound
         assert not is_accepted(4)  # a quarter of it
         assert is_accepted(3)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not is_accepted(15):
                 await asyncio.sleep(0.2)

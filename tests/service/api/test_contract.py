@@ -12,6 +12,7 @@ from export.contract.log.live_figures import SCHEMA, LiveReport, save_report
 from proofs.conformance import KEY, answers_of, published, run_schemathesis
 from proofs.fixtures.places import EXAMPLE
 from proofs.fixtures.processes.film_teacher import running_teacher
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.service.conftest import Serve
@@ -50,10 +51,10 @@ def test_every_route_answers_as_openapi_says_to_whatever_it_allows_or_forbids(
     run = run_schemathesis(url, KEY, tmp_path, EXAMPLES)
     assert run.returncode == 0, run.stdout
     answers = answers_of(url)
-    schema = httpx.get(f"{url}/openapi.json", timeout=120).json()
+    schema = httpx.get(f"{url}/openapi.json", timeout=PATIENCE_SECONDS).json()
     for path, verbs in schema["paths"].items():
         for verb, operation in verbs.items():
             statuses = set(answers.get((verb.upper(), path), ()))
             assert statuses <= set(operation["responses"]), (verb, path)
             assert statuses & {"200", "204"}, (verb, path)
-    assert 'source="teacher"' in httpx.get(f"{url}/metrics", timeout=120).text
+    assert 'source="teacher"' in httpx.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text

@@ -5,6 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ from service.bundles import checking
 from service.bundles.checking import BundleChecks
 from tests.service.bundles.test_hot_swap import activate, ids, rollback, settings_of
 from tests.service.conftest import PATIENCE_SECONDS, RING, Connect, ring_graph, save_ring_bundle
+from tests.service.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -119,16 +121,16 @@ class Crashing(BundleChecks):
 
 def test_a_crash_during_the_check_refuses_the_bundle(bundle_path: Path, stamps: Path) -> None:
     with pytest.raises(BundleError, match="its check ended with exit code -11"):
-        Crashing(20, SECONDS, stamps).check(bundle_path)
+        Crashing(20, PATIENCE_SECONDS, stamps).check(bundle_path)
 
 
 def test_a_bundle_that_passed_is_not_checked_again_on_this_machine(
     bundle_path: Path, stamps: Path
 ) -> None:
-    BundleChecks(20, 60, stamps).check(bundle_path)
-    Crashing(20, 60, stamps).check(bundle_path)
+    BundleChecks(20, PATIENCE_SECONDS, stamps).check(bundle_path)
+    Crashing(20, PATIENCE_SECONDS, stamps).check(bundle_path)
     with pytest.raises(BundleError, match="exit code"):
-        Crashing(21, 60, stamps).check(bundle_path)
+        Crashing(21, PATIENCE_SECONDS, stamps).check(bundle_path)
 
 
 class Counting(BundleChecks):
@@ -202,9 +204,9 @@ async def test_a_refused_bundle_is_checked_again_when_it_is_asked_for_again(
 def test_a_folder_of_stamps_that_others_can_write_is_not_believed(
     bundle_path: Path, stamps: Path
 ) -> None:
-    BundleChecks(20, 60, stamps).check(bundle_path)
+    BundleChecks(20, PATIENCE_SECONDS, stamps).check(bundle_path)
     stamps.chmod(0o777)
-    assert not BundleChecks(20, 60, stamps).has_passed(bundle_path)
+    assert not BundleChecks(20, PATIENCE_SECONDS, stamps).has_passed(bundle_path)
 
 
 def test_the_child_sees_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +216,7 @@ def test_the_child_sees_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bundle_without_files_is_refused_without_a_child(tmp_path: Path, stamps: Path) -> None:
     with pytest.raises(BundleError, match=r"manifest\.json: missing"):
-        Crashing(20, SECONDS, stamps).check(tmp_path)
+        Crashing(20, PATIENCE_SECONDS, stamps).check(tmp_path)
     assert not BundleLayout(tmp_path).manifest.exists()
 
 
@@ -225,13 +227,10 @@ async def test_while_an_endless_bundle_is_checked_the_service_answers_and_rolls_
     link.path.parent.mkdir()
     for name, scale in {"a": 1, "b": -1}.items():
         save_ring_bundle(link.folder(name), ring_graph(len(RING), scale))
-        # With the time of a busy machine; the service, which has little, finds its stamp.
-        settings = settings_of(link.folder(name))
-        BundleChecks(settings.max_k, PATIENCE_SECONDS).check(link.folder(name))
     crafted(link.folder("endless"), endless)
     link.move("a")
     answered: list[httpx.Response] = []
-    async with connect(settings_of(link.path, load_seconds=SECONDS)) as client:
+    async with connect(settings_of(link.path, load_seconds=PATIENCE_SECONDS)) as client:
         assert (await activate(client, "b")).status_code == 200
 
         async def activate_endless() -> None:
@@ -239,13 +238,27 @@ async def test_while_an_endless_bundle_is_checked_the_service_answers_and_rolls_
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(activate_endless)
-            await anyio.sleep(0.5)
+            await until(lambda: checks_of(psutil.Process()) != [])
             assert (await rollback(client)).json()["bundle"] == "a"
             assert await ids(client) == "def"
             assert not answered
+            (check,) = checks_of(psutil.Process())
+            check.kill()
         assert answered[0].status_code == 422
-        assert "LOAD_SECONDS" in answered[0].json()["detail"]
+        assert "its check ended with exit code -9" in answered[0].json()["detail"]
         assert (await ids(client), link.bundle) == ("def", "a")
+
+
+def checks_of(service: psutil.Process) -> list[psutil.Process]:
+    """Returns the processes in which the service checks bundles."""
+    return [each for each in service.children() if "service.bundles.child" in words_of(each)]
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """Returns the command line of a process; none of one that has just ended."""
+    with suppress(psutil.NoSuchProcess):
+        return process.cmdline()
+    return []
 
 
 def test_a_check_ends_with_the_service_that_asked_for_it(tmp_path: Path, stamps: Path) -> None:
@@ -256,7 +269,7 @@ def test_a_check_ends_with_the_service_that_asked_for_it(tmp_path: Path, stamps:
     )
     service = psutil.Popen([sys.executable, "-c", program])
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (checks := service.children()):
+    while not (checks := checks_of(service)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     service.kill()

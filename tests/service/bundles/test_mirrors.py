@@ -262,7 +262,10 @@ def ask_until(stop: threading.Event, url: str) -> "Counter[tuple[int, str]]":
 def wait_until_served(url: str, model_version: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        if httpx.get(f"{url}/v1/model").json()["model_version"] == model_version:
+        if (
+            httpx.get(f"{url}/v1/model", timeout=PATIENCE_SECONDS).json()["model_version"]
+            == model_version
+        ):
             return
         time.sleep(0.05)
     raise TimeoutError(model_version)

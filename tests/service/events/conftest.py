@@ -26,7 +26,6 @@ from export.contract.log.worker_folders import complete_segments, release, take_
 from service.settings import Settings
 from service.stores.session_refs import session_ref
 from tests.conftest import RedisCluster, RedisServer
-from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.service.conftest import Connect
@@ -34,12 +33,6 @@ if TYPE_CHECKING:
 SECRET = secrets.token_hex(32)
 EVENTS = "/v1/sessions/ann/events"
 REF = session_ref(SECRET, "default", "ann")
-
-
-@pytest.fixture(autouse=True)
-def patient_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a busy machine take its time to write; these tests do not measure speed."""
-    monkeypatch.setattr("service.stores.group_commit._SECONDS_TO_SAVE", PATIENCE_SECONDS)
 
 
 class Log:
@@ -50,7 +43,6 @@ class Log:
             "event_log": "on",
             "event_log_path": folder,
             "session_secret": SECRET,
-            "redis_timeout_seconds": PATIENCE_SECONDS,
         }
         self.is_on_disk = server is None
         self._folder = folder

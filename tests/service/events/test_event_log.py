@@ -259,7 +259,6 @@ async def test_an_event_that_waited_in_the_journal_is_logged_with_its_replay(
         "store_outage": "journal",
         "journal_path": tmp_path / "journal",
         "redis_pause_seconds": 0.05,
-        "redis_timeout_seconds": 0.5,
     }
     async with connect(Settings.model_validate(settings)) as client:
         mortal_redis.kill()

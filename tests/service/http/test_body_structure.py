@@ -1,4 +1,4 @@
-"""No body costs more than a few milliseconds of the event loop, and no answer has many errors."""
+"""No body costs as much as parsing a megabyte would, and no answer has many errors."""
 
 import json
 import time
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 RECOMMENDATIONS, BATCH = "/v1/recommendations", "/v1/recommendations/batch"
 MAX_ANSWER_BYTES = 64_000
+TENTH_OF_A_MEGABYTE = json.dumps([{"a": [1, "b"]}] * 6_250).encode()  # 40 ms for a megabyte
 
 
 def many(part: bytes, count: int) -> bytes:
@@ -62,21 +63,24 @@ HOSTILE = {
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("media_type", ["application/json", "application/json; charset=utf-8"])
-async def test_a_hostile_body_costs_under_50_ms_and_is_answered_with_under_64_kb(
+async def test_a_hostile_body_costs_less_than_parsing_a_megabyte_and_is_answered_with_under_64_kb(
     client: "httpx.AsyncClient", name: str, media_type: str
 ) -> None:
     url, body = HOSTILE[name]
     assert len(body) <= MAX_BODY_BYTES
     headers = {"content-type": media_type}
-    seconds = []
+    seconds, of_parsing = [], []
     for _ in range(3):  # the fastest, because a garbage collection may take longer
         started = time.thread_time()
         response = await client.post(url, content=body, headers=headers)
-        seconds.append(time.thread_time() - started)
+        answered = time.thread_time()
+        json.loads(TENTH_OF_A_MEGABYTE)
+        seconds.append(answered - started)
+        of_parsing.append(time.thread_time() - answered)
     assert response.status_code == 422
     assert len(response.content) < MAX_ANSWER_BYTES
     assert len(response.json()["errors"]) <= 20
-    assert min(seconds) < 0.05
+    assert min(seconds) < 10 * min(of_parsing)
 
 
 @pytest.mark.anyio

@@ -10,6 +10,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from service.http.draining import CloseWhileDraining, Drain
+from tests.service.conftest import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +45,7 @@ async def test_after_sigterm_a_worker_goes_on_and_is_draining(
 async def test_a_worker_stops_when_its_drain_time_is_over(stopped: list[int]) -> None:
     with Drain(0.01).on_sigterm():
         await terminate()
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE_SECONDS):
             while not stopped:
                 await asyncio.sleep(0.01)
         assert stopped == [signal.SIGTERM]

@@ -2,10 +2,10 @@
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -14,6 +14,7 @@ from service.app import create_app
 from service.http import connections, protocol
 from service.settings import Settings
 from tests.service.conftest import PATIENCE_SECONDS
+from tests.service.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -21,16 +22,20 @@ POST = b"POST /v1/recommendations HTTP/1.1\r\nHost: s\r\nContent-Type: applicati
 BODY = b'{"history": ["c"]}'
 GOOD = POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 HEADER_SECONDS, BODY_SECONDS = 0.2, 0.4
-LATEST_SECONDS = 3.0  # a deadline, a sweep and a busy machine
 
 
 @pytest.fixture
-async def port(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    """The port of a server with short deadlines."""
-    monkeypatch.setattr(protocol, "HEADER_SECONDS", HEADER_SECONDS)
-    monkeypatch.setattr(protocol, "BODY_SECONDS", BODY_SECONDS)
+async def port(bundle_path: Path) -> AsyncIterator[int]:
+    """The port of a server."""
     async with serving(Settings(bundle_path=bundle_path)) as (port, _):
         yield port
+
+
+@pytest.fixture
+def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets servers wait for requests for a moment only."""
+    monkeypatch.setattr(protocol, "HEADER_SECONDS", HEADER_SECONDS)
+    monkeypatch.setattr(protocol, "BODY_SECONDS", BODY_SECONDS)
 
 
 @asynccontextmanager
@@ -45,7 +50,7 @@ async def serving(
             ws="none",
             lifespan="on",
             log_config=None,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=PATIENCE_SECONDS,
             timeout_keep_alive=timeout_keep_alive,
         )
     )
@@ -66,7 +71,7 @@ async def answer_to(port: int, *parts: bytes) -> bytes:
             writer.write(part)
             await writer.drain()
             await asyncio.sleep(0.02)
-        answer = await asyncio.wait_for(reader.read(), LATEST_SECONDS)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
     except ConnectionError:
         pass
     finally:
@@ -107,7 +112,7 @@ async def test_a_client_that_does_not_read_its_answers_is_ended(
             stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             stuck.connect(("127.0.0.1", port))
             stuck.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: s\r\n\r\n" * 200)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not server.server_state.connections:
                     await asyncio.sleep(0.01)
                 while server.server_state.connections:
@@ -121,7 +126,7 @@ async def test_endless_headers_end_the_connection_within_a_megabyte(port: int) -
     writer.write(b"GET / HTTP/1.1\r\nX: ")
     sent = 0
     with suppress(ConnectionError, TimeoutError):
-        async with asyncio.timeout(LATEST_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while sent < 300 << 20:
                 writer.write(b"x" * 65536)
                 await writer.drain()
@@ -131,6 +136,7 @@ async def test_endless_headers_end_the_connection_within_a_megabyte(port: int) -
     del reader
 
 
+@pytest.mark.usefixtures("short_deadlines")
 @pytest.mark.parametrize(
     ("parts", "status"),
     [
@@ -149,6 +155,7 @@ async def test_a_slow_or_silent_connection_is_ended(
     assert (status_of(answer) if answer else None) == status
 
 
+@pytest.mark.usefixtures("short_deadlines")
 async def test_a_connection_that_has_been_answered_may_stay_idle(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(2):
@@ -184,13 +191,15 @@ async def test_a_connection_too_many_is_refused_and_a_place_becomes_free(
 
 
 async def test_slow_bodies_do_not_delay_the_end_of_a_worker(bundle_path: Path) -> None:
-    async with serving(Settings(bundle_path=bundle_path)) as (port, _):
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS / 2),  # half of the time that a body has
+        serving(Settings(bundle_path=bundle_path)) as (port, server),
+    ):
         slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
         for _, writer in slow:
             writer.write(POST + b"Content-Length: 9\r\n\r\n{")
-        await asyncio.sleep(0.3)
-        started = time.monotonic()
-    assert time.monotonic() - started < 2
+        arrived: Any = server.server_state.connections
+        await until(lambda: sum(each._is_in_body for each in arrived) == len(slow))
     for _, writer in slow:
         writer.close()
 

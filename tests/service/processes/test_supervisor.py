@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from proofs.fixtures.processes.waiting import free_port
 from tests.service.conftest import PATIENCE_SECONDS
 from tests.service.processes.workers import (
     wait_until_both_serve,
@@ -30,8 +31,7 @@ class Service:
     """Two supervised workers on one port."""
 
     def __init__(self, app: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         config = f"uvicorn.Config({app!r}, port={self.port}, workers=2)"
         program = "import uvicorn; from service.processes.serving import serve; "
         self.parent = psutil.Popen(

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def settings(bundle_path: Path, redis_cluster: "RedisCluster") -> Settings:
     chosen = {"bundle_path": bundle_path, "redis_url": redis_cluster.url, "redis_cluster": True}
-    return Settings.model_validate(chosen | {"redis_timeout_seconds": PATIENCE_SECONDS})
+    return Settings.model_validate(chosen)
 
 
 async def test_sessions_and_added_items_are_shared_and_outlive_a_restart(
@@ -83,7 +83,7 @@ async def test_many_probes_of_readiness_at_once_cost_one_command_for_each_node(
 async def test_a_lost_node_is_found_by_its_ping_and_takes_its_own_parts_with_it(
     settings: Settings, mortal_cluster: "RedisCluster", sent: list[str | int]
 ) -> None:
-    chosen = {"redis_url": mortal_cluster.url, "redis_timeout_seconds": 5}
+    chosen = {"redis_url": mortal_cluster.url}
     guard = open_history(Settings.model_validate(settings.model_dump() | chosen), None, print)
     sessions = [Session(format(number, "04x")) for number in range(20)]
     for each in sessions:

@@ -12,13 +12,13 @@ from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as LostError
 
+from proofs.fixtures.processes.waiting import free_port
 from service.stores import cluster_connection
 from service.stores.cluster_connection import SECONDS_BETWEEN_REFRESHES, ClusterConnection
 from service.stores.redis_client import connect_cluster
 from service.stores.redis_connection import SharedConnection
 from service.stores.redis_replies import reply_error
 from service.stores.redis_scripts import Script
-from tests.conftest import free_port
 from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ DATA = Script("return redis.call('SET', KEYS[1], ARGV[1])")
 
 @pytest.fixture
 async def shared(redis_cluster: "RedisCluster") -> AsyncIterator[ClusterConnection]:
-    client = connect_cluster(redis_cluster.url, timeout_seconds=5)
+    client = connect_cluster(redis_cluster.url, timeout_seconds=PATIENCE_SECONDS)
     yield client
     await client.aclose()
 
 
 @pytest.fixture
 async def mortal(mortal_cluster: "RedisCluster") -> AsyncIterator[ClusterConnection]:
-    client = connect_cluster(mortal_cluster.url, timeout_seconds=5)
+    client = connect_cluster(mortal_cluster.url, timeout_seconds=PATIENCE_SECONDS)
     yield client
     await client.aclose()
 
@@ -206,7 +206,9 @@ async def test_the_slots_are_not_always_read_from_the_same_other_node(
 async def test_a_redirection_without_a_host_leads_to_the_host_that_answered(
     redis_cluster: "RedisCluster", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared = connect_cluster(redis_cluster.url.replace("127.0.0.1", "localhost"), timeout_seconds=5)
+    shared = connect_cluster(
+        redis_cluster.url.replace("127.0.0.1", "localhost"), timeout_seconds=PATIENCE_SECONDS
+    )
     await set_all(shared, KEYS, "1")
     send, redirected = SharedConnection.execute_command, []
     key = next(each for each in KEYS if owner(each) == 0)

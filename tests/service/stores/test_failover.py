@@ -1,9 +1,13 @@
 """The store of histories while its Redis fails over, refuses, or is behind a bad network."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    nullcontext,
+    suppress,
+)
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,19 +17,20 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as LateError
 
 from proofs.fixtures.processes.fault_proxy import FaultProxy
+from proofs.fixtures.processes.waiting import free_port
 from service.errors import HistoryUnavailableError
+from service.stores import redis_connection
 from service.stores.history.protocol import Event, Retention, Session
 from service.stores.history.redis_keys import keys_of
 from service.stores.history.redis_store import RedisHistoryStore
 from service.stores.redis_client import connect_shared
-from tests.conftest import RedisServer, free_port
+from tests.conftest import TIMEOUT_SECONDS, RedisServer
+from tests.service.waiting import until
 
 if TYPE_CHECKING:
     from service.stores.redis_connection import SharedConnection
 
 pytestmark = pytest.mark.anyio
-
-RECOVERY_SECONDS = 2
 
 
 def redis_on_a_port(folder: Path) -> RedisServer:
@@ -61,7 +66,9 @@ def proxy(primary: RedisServer) -> Iterator[FaultProxy]:
 
 
 @asynccontextmanager
-async def store_behind(proxy: FaultProxy, timeout: float = 1) -> AsyncIterator[RedisHistoryStore]:
+async def store_behind(
+    proxy: FaultProxy, timeout: float = TIMEOUT_SECONDS
+) -> AsyncIterator[RedisHistoryStore]:
     store = RedisHistoryStore(connection_to(proxy, timeout), Retention(10, 60, 60))
     yield store
     await store.close()
@@ -78,17 +85,7 @@ def fail_over(primary: RedisServer, replica: RedisServer, proxy: FaultProxy) -> 
     proxy.target = port_of(replica)
 
 
-async def seconds_until_stored(store: RedisHistoryStore, event: Event) -> float:
-    began = time.monotonic()
-    while time.monotonic() < began + 10:
-        with suppress(HistoryUnavailableError):
-            await store.append(Session("s"), event)
-            return time.monotonic() - began
-        await asyncio.sleep(0.02)
-    raise TimeoutError("the event was refused for 10 s")
-
-
-async def test_a_refused_event_is_stored_within_two_seconds_of_a_failover(
+async def test_a_refused_event_is_stored_when_it_is_sent_again_after_a_failover(
     primary: RedisServer, replica: RedisServer, proxy: FaultProxy
 ) -> None:
     async with store_behind(proxy) as store:
@@ -96,7 +93,12 @@ async def test_a_refused_event_is_stored_within_two_seconds_of_a_failover(
         fail_over(primary, replica, proxy)
         with pytest.raises(HistoryUnavailableError):
             await store.append(Session("s"), Event("b", "e2"))
-        assert await seconds_until_stored(store, Event("b", "e2")) < RECOVERY_SECONDS
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while True:
+                with suppress(HistoryUnavailableError):
+                    await store.append(Session("s"), Event("b", "e2"))
+                    break
+                await asyncio.sleep(0.02)
     with Redis.from_url(replica.url, decode_responses=True) as client:
         assert client.lrange(keys_of("s").events, 0, -1)[-1] == "e2\nb"
 
@@ -106,7 +108,6 @@ async def test_replies_on_the_way_are_not_lost_when_the_connection_is_replaced(
 ) -> None:
     async with store_behind(proxy) as store:
         await store.append(Session("s"), Event("a"))
-        await asyncio.sleep(0.3)  # the connection is old enough to be replaced
         fail_over(primary, replica, proxy)
         # One write, so that the refusal and the reply of the read arrive together.
         refused, history = await asyncio.gather(
@@ -117,8 +118,9 @@ async def test_replies_on_the_way_are_not_lost_when_the_connection_is_replaced(
 
 
 async def test_a_node_that_refuses_for_long_is_not_connected_to_for_each_command(
-    primary: RedisServer, replica: RedisServer, proxy: FaultProxy
+    primary: RedisServer, replica: RedisServer, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(redis_connection, "_SECONDS_BETWEEN_REPLACEMENTS", TIMEOUT_SECONDS)
     async with store_behind(proxy) as store:
         await store.append(Session("s"), Event("a"))
         fail_over(primary, replica, proxy)
@@ -130,37 +132,35 @@ async def test_a_node_that_refuses_for_long_is_not_connected_to_for_each_command
                     await store.append(Session("s"), Event("b"))
                 await asyncio.sleep(0.01)
             received = client.info("stats")["total_connections_received"] - before
-    assert 1 <= received <= 10
+    assert received == 1
 
 
 async def test_a_reconnect_and_its_command_have_one_deadline(proxy: FaultProxy) -> None:
     """The handshake alone is in time and so is the command, but not both."""
     proxy.delay_seconds = 0.75
     connection = connection_to(proxy, timeout=1)
-    began = time.monotonic()
     with pytest.raises(LateError):
         await connection.execute_command("PING")
-    assert time.monotonic() - began < 1 + 0.25  # both would take 1.5 s
     await connection.aclose()
 
 
 async def test_a_connection_that_takes_longer_than_a_command_may_is_completed(
-    proxy: FaultProxy,
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each command is in time, and only the handshake is not: Redis is not lost for good."""
+    monkeypatch.setattr(redis_connection, "_DEADLINES_TO_CONNECT", TIMEOUT_SECONDS)
     connection = connection_to(proxy, timeout=1)
     proxy.delay_seconds = 0.6
     with pytest.raises(LateError):
         await connection.execute_command("PING")
-    await asyncio.sleep(1.5)
-    assert await connection.execute_command("PING") == "PONG"
+    await until(lambda: connection._pipeline is not None)
     await connection.aclose()
 
 
 async def test_the_commands_of_one_read_have_one_deadline(proxy: FaultProxy) -> None:
     """The list under the current name is empty, so those under former names are read, too."""
-    for wait_seconds, is_in_time in ((60, True), (0.6, False)):
-        connection = connection_to(proxy, timeout=10)
+    for wait_seconds, is_in_time in ((TIMEOUT_SECONDS, True), (0.6, False)):
+        connection = connection_to(proxy, timeout=TIMEOUT_SECONDS)
         store = RedisHistoryStore(connection, Retention(10, 60, 60), wait_seconds=wait_seconds)
         await store.read(Session("v1.ann"))  # connects
         proxy.delay_seconds = 0.4
@@ -171,21 +171,33 @@ async def test_the_commands_of_one_read_have_one_deadline(proxy: FaultProxy) -> 
 
 
 async def test_an_address_that_drops_syns_costs_one_deadline_and_is_used_once_it_answers(
-    proxy: FaultProxy,
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection = connection_to(proxy, timeout=2)
-    assert await connection.execute_command("PING") == "PONG"
+    deadlines, deadline = list[float](), redis_connection.deadline
+
+    def noted(seconds: float) -> AbstractAsyncContextManager[None]:
+        deadlines.append(seconds)
+        return deadline(seconds)
+
+    monkeypatch.setattr(redis_connection, "deadline", noted)
+    monkeypatch.setattr(redis_connection, "_DEADLINES_TO_CONNECT", TIMEOUT_SECONDS)
+    connection = connection_to(proxy, timeout=0.5)
+    await answered(connection)
     proxy.drop_new_connections()
-    await asyncio.sleep(0.05)
-    began = time.monotonic()
-    with pytest.raises(RedisError):
+    await until(lambda: connection._pipeline is not None and connection._pipeline.is_closed)
+    deadlines.clear()
+    with pytest.raises(LateError):
         await connection.execute_command("PING")
-    assert time.monotonic() - began < 2 + 1  # two deadlines would be 4 s
+    assert sorted(deadlines) == [0.5, 0.5 * TIMEOUT_SECONDS]  # its own, and that of the connection
     proxy.accept_new_connections()
-    began = time.monotonic()
-    while time.monotonic() < began + 10:
-        with suppress(RedisError):
-            await connection.execute_command("PING")
-            break
-    assert time.monotonic() - began < RECOVERY_SECONDS
+    await answered(connection)
     await connection.aclose()
+
+
+async def answered(connection: "SharedConnection") -> None:
+    """Sends commands until one is answered."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while True:
+            with suppress(RedisError):
+                assert await connection.execute_command("PING") == "PONG"
+                return

@@ -38,7 +38,6 @@ async def client(
     settings = Settings(
         bundle_path=bundle_path,
         redis_url=SecretStr(mortal_redis.url),
-        redis_timeout_seconds=PATIENCE_SECONDS,
         redis_pause_seconds=0.05,
         store_outage="journal",
         journal_path=journal,

@@ -14,6 +14,7 @@ from redis.exceptions import TimeoutError as LateError
 
 from service.stores.redis_client import connect_shared
 from service.stores.redis_connection import SharedConnection
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -25,7 +26,7 @@ Serve = Callable[[bytes], bytes | None]
 
 @pytest.fixture
 async def shared(mortal_redis: "RedisServer") -> AsyncIterator[SharedConnection]:
-    shared = connect_shared(mortal_redis.url, timeout_seconds=5)
+    shared = connect_shared(mortal_redis.url, timeout_seconds=PATIENCE_SECONDS)
     yield shared
     await shared.aclose()
 
@@ -109,13 +110,13 @@ async def test_a_reply_that_arrived_while_the_loop_was_busy_is_not_late(
 
 
 async def test_an_invalid_reply_closes_the_connection() -> None:
-    async with connected_to(lambda _: b"?!\r\n", timeout_seconds=5) as shared:
+    async with connected_to(lambda _: b"?!\r\n", timeout_seconds=PATIENCE_SECONDS) as shared:
         with pytest.raises(LostError, match="not a reply of Redis"):
             await shared.execute_command("PING")
 
 
 async def test_a_redis_that_cannot_be_reached_fails_all_commands_at_once() -> None:
-    shared = connect_shared("redis://127.0.0.1:1", timeout_seconds=5)
+    shared = connect_shared("redis://127.0.0.1:1", timeout_seconds=PATIENCE_SECONDS)
     commands = [shared.execute_command("PING") for _ in range(3)]
     failures = await asyncio.gather(*commands, return_exceptions=True)
     assert all(isinstance(each, LostError) for each in failures)
@@ -128,7 +129,7 @@ async def test_a_command_sent_on_a_connection_that_was_just_lost_fails(
     pipeline = await shared._connect()
     pipeline.close(LostError("gone"))
     with pytest.raises(LostError, match="Redis closed the connection"):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await pipeline.send(b"PING\r\n")
     assert await shared.execute_command("ECHO", "a") == "a"
 
@@ -142,11 +143,11 @@ async def test_a_node_that_refuses_is_left_for_the_one_to_which_the_address_lead
     def refuse(command: bytes) -> bytes | None:
         return answer_pings_only(command) or f"-{code} refused\r\n".encode()
 
-    async with connected_to(refuse, timeout_seconds=5) as shared:
+    async with connected_to(refuse, timeout_seconds=PATIENCE_SECONDS) as shared:
         first = await shared._connect()
         with pytest.raises(RedisError, match="refused"):
             await shared.execute_command("ECHO", "a")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while shared._pipeline is first:
                 await asyncio.sleep(0.01)
         assert await shared.execute_command("PING") == "PONG"
@@ -156,7 +157,7 @@ async def test_an_error_that_concerns_one_command_leaves_the_connection() -> Non
     def refuse(command: bytes) -> bytes | None:
         return answer_pings_only(command) or b"-WRONGTYPE refused\r\n"
 
-    async with connected_to(refuse, timeout_seconds=5) as shared:
+    async with connected_to(refuse, timeout_seconds=PATIENCE_SECONDS) as shared:
         first = await shared._connect()
         with pytest.raises(ResponseError):
             await shared.execute_command("ECHO", "a")

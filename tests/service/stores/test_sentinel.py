@@ -13,11 +13,12 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from proofs.fixtures.processes.waiting import free_port
 from service.errors import HistoryUnavailableError
 from service.stores.history.protocol import Event, Retention, Session
 from service.stores.history.redis_store import RedisHistoryStore
 from service.stores.redis_client import connect_redis, connect_shared
-from tests.conftest import TIMEOUT_SECONDS, RedisServer, free_port
+from tests.conftest import TIMEOUT_SECONDS, RedisServer
 
 pytestmark = pytest.mark.anyio
 

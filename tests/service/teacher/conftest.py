@@ -13,6 +13,7 @@ from fastapi import FastAPI, Response
 from service.teacher.cache import RecentAnswers
 from service.teacher.client import TeacherClient
 from service.teacher.slow_path import SlowPath
+from tests.service.conftest import PATIENCE_SECONDS
 
 RING = "abcdefgh"
 PAUSE_SECONDS = 5
@@ -96,7 +97,7 @@ async def teacher_client(ring_teacher: RingTeacher) -> AsyncIterator[TeacherClie
     """A client that sends two requests at once."""
     client = TeacherClient(
         "http://teacher",
-        deadline_seconds=10,
+        deadline_seconds=PATIENCE_SECONDS,
         concurrency=2,
         transport=httpx.ASGITransport(ring_teacher.app),
     )

@@ -8,6 +8,7 @@ from fastapi import Response
 
 from service.errors import TeacherLostError, TeacherUnavailableError
 from service.teacher.client import TeacherClient, TeacherQuery
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.service.teacher.conftest import RingTeacher
@@ -83,7 +84,7 @@ async def test_an_error_does_not_show_the_address_of_the_teacher(
     ring_teacher.failure = Response(status_code=500)
     client = TeacherClient(
         "http://me:password@teacher",
-        deadline_seconds=5,
+        deadline_seconds=PATIENCE_SECONDS,
         concurrency=1,
         transport=httpx.ASGITransport(ring_teacher.app),
     )
@@ -167,7 +168,7 @@ async def test_a_title_without_an_embedding_is_a_failure(
 
 
 async def test_a_teacher_that_cannot_be_reached_is_lost() -> None:
-    client = TeacherClient("http://127.0.0.1:1", deadline_seconds=5, concurrency=1)
+    client = TeacherClient("http://127.0.0.1:1", deadline_seconds=PATIENCE_SECONDS, concurrency=1)
     with pytest.raises(TeacherLostError, match="ConnectError"):
         await client.recommend(QUESTION)
     await client.close()

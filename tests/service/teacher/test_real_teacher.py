@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +14,9 @@ import httpx
 import numpy as np
 import pytest
 
+from proofs.fixtures.processes.waiting import free_port
 from service.settings import Settings
+from tests.service.conftest import PATIENCE_SECONDS
 from tests.smollm2 import smollm2_path
 from training import teach
 from training.data.catalog import Catalog
@@ -38,8 +39,7 @@ class TeacherProcess:
     """`python -m training.serve_teacher` on a port of its own."""
 
     def __init__(self, experiment: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self._experiment = experiment
         self.url = f"http://127.0.0.1:{self._port}"
 
@@ -49,7 +49,7 @@ class TeacherProcess:
         program = [sys.executable, "-m", "training.serve_teacher", str(self._experiment)]
         options = ["--work", str(work), "--port", str(self._port)]
         self._process = subprocess.Popen([*program, *options])
-        for _ in range(1_800):
+        for _ in range(10 * PATIENCE_SECONDS):
             if self._is_ready():
                 return
             time.sleep(0.1)
@@ -63,7 +63,7 @@ class TeacherProcess:
     def _is_ready(self) -> bool:
         assert self._process.poll() is None, "the teacher's server has ended"
         try:
-            return httpx.get(f"{self.url}/readyz").is_success
+            return httpx.get(f"{self.url}/readyz", timeout=PATIENCE_SECONDS).is_success
         except httpx.TransportError:
             return False
 
@@ -122,7 +122,6 @@ async def client(
     settings = Settings(
         bundle_path=bundle_path,
         teacher_url=teacher.url,
-        teacher_deadline_seconds=60,
         teacher_pause_seconds=PAUSE_SECONDS,
     )
     async with connect(settings) as client:

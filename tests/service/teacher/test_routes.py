@@ -10,6 +10,7 @@ import pytest
 from fastapi import Response
 
 from service.settings import Settings
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.service.conftest import Connect
@@ -294,7 +295,7 @@ async def test_the_teacher_answers_in_the_background_too_in_shadow_mode(
     response = await shadowed_client.request(method, path, json=body)
     assert response.status_code == 200  # the teacher has not answered yet
     ring_teacher.free.set()
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE_SECONDS):
         while "recommender_shadow_overlap_count 1.0" not in await metrics(shadowed_client):
             await anyio.sleep(0.001)
     assert "recommender_shadow_overlap_sum 0.0" in await metrics(shadowed_client)
@@ -310,7 +311,7 @@ async def test_without_consent_the_teacher_is_not_asked(
     await shadowed_client.post("/v1/recommendations", json=query | {"explain": True})
     await shadowed_client.post("/v1/recommendations/batch", json={"requests": [query]})
     await shadowed_client.post("/v1/sessions/s/events?k=2", json={"item_id": "d"})
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE_SECONDS):
         while not ring_teacher.asked:
             await anyio.sleep(0.001)
     assert ring_teacher.asked[0]["history"] == ["d"]

@@ -12,6 +12,7 @@ from service.bundles.loading import load_recommender
 from service.ranking.recommender import Query, Recommender
 from service.teacher.shadow import Shadow
 from service.teacher.slow_path import SlowPath
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.service.teacher.conftest import RingTeacher
@@ -32,7 +33,7 @@ def offer(shadow: Shadow, recommender: Recommender, query: Query) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE_SECONDS):
         while not condition():
             await anyio.sleep(0.001)
 

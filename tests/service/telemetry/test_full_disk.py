@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from proofs.fixtures.processes.waiting import free_port
 from tests.service.conftest import PATIENCE_SECONDS
 
 LIMIT_BLOCKS = 8  # of 512 or 1,024 bytes
@@ -21,8 +21,7 @@ REQUESTS = 300
 @contextmanager
 def limited(bundle_path: Path, log: Path) -> Iterator[httpx.Client]:
     """Runs the service, whose log file cannot grow beyond a few kilobytes."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settings = {
         "BUNDLE_PATH": str(bundle_path),
         "PORT": str(port),

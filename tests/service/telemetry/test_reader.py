@@ -23,8 +23,6 @@ pytestmark = pytest.mark.anyio
 KEY = "3f2a"
 LIGHT_REQUESTS = 8
 SCRAPES = 20
-HELD_SECONDS = 30
-"""Time after which a reading that holds the event loop ends, and fails its test."""
 
 
 @pytest.fixture
@@ -54,7 +52,7 @@ class HeldReadings:
 
         def collect_later(collector: MultiProcessCollector) -> Any:
             self.begun += 1
-            self.were_let &= self.may_end.wait(HELD_SECONDS)
+            self.were_let &= self.may_end.wait(PATIENCE_SECONDS)
             return collect(collector)
 
         monkeypatch.setattr(MultiProcessCollector, "collect", collect_later)

@@ -1,19 +1,18 @@
 """Metrics of several workers, scraped from any of them."""
 
-import os
 import re
-import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import psutil
 import pytest
 
 from tests.service.conftest import PATIENCE_SECONDS, served
+from tests.service.processes.workers import process_at, workers_of
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -53,14 +52,9 @@ def wait_for(url: str, name: str, expected: float, labels: str = "") -> None:
     raise AssertionError(f"{name} is {value(url, name, labels)}, not {expected}")
 
 
-def workers(url: str) -> Iterator[int]:
-    """The processes that the service at `url` has spawned."""
-    port = f"PORT={url.rpartition(':')[2]}".encode()
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended, or is not ours
-            spawned = b"spawn_main" in (process / "cmdline").read_bytes()
-            if spawned and port in (process / "environ").read_bytes().split(b"\0"):
-                yield int(process.name)
+def workers(url: str) -> set[psutil.Process]:
+    """The workers of the service at `url`."""
+    return workers_of(process_at(httpx.URL(url).port or 80))
 
 
 @pytest.mark.slow
@@ -79,8 +73,8 @@ def test_counters_of_a_worker_that_died_are_kept_and_its_gauges_are_not(url: str
     for _ in range(20):
         ask(url)
     wait_for(url, "request_seconds_count", 20, ROUTE)
-    for pid in list(workers(url)):
-        os.kill(pid, signal.SIGKILL)
+    for each in workers(url):
+        each.kill()
     wait_for(url, "variant_info", 1)
     assert value(url, "request_seconds_count", ROUTE) == 20
 
@@ -89,22 +83,15 @@ def test_counters_of_a_worker_that_died_are_kept_and_its_gauges_are_not(url: str
 def test_cpu_and_memory_are_those_of_all_workers(url: str) -> None:
     """CPU time of workers that died is kept: Prometheus would read a fall as a restart of all."""
     wait_for(url, "variant_info", 1)
-    both = list(workers(url))
-    memory = sum(map(resident_bytes, both))
+    both = workers(url)
+    memory = sum(each.memory_info().rss for each in both)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while metric(url, "process_resident_memory_bytes") < 0.8 * memory:  # the second one is late
         assert time.monotonic() < deadline
         time.sleep(0.1)
     before = metric(url, "process_cpu_seconds_total")
     assert before > 0.2  # to start two took more
-    for pid in both:
-        os.kill(pid, signal.SIGKILL)
+    for each in both:
+        each.kill()
     wait_for(url, "variant_info", 1)
     assert metric(url, "process_cpu_seconds_total") >= before
-
-
-def resident_bytes(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    kilobytes = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert kilobytes
-    return int(kilobytes[1]) * 1024

@@ -12,7 +12,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.conftest import free_port
+from proofs.fixtures.processes.waiting import free_port
 from training import distill
 from training.distillation.batches import Batch
 from training.distillation.checkpoint import Checkpoint, load_checkpoint

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import TIMEOUT_SECONDS
 from training.distillation import process_pool
 from training.distillation.process_pool import side_by_side, usable_cores
 from training.errors import ConfigError, WorkerError
@@ -77,11 +78,11 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(1_200):
+    for _ in range(20 * TIMEOUT_SECONDS):
         if condition():
             return
         time.sleep(0.05)
-    pytest.fail("waited for a minute")
+    pytest.fail(f"waited for {TIMEOUT_SECONDS} s")
 
 
 def is_running(pid: int) -> bool:

@@ -21,6 +21,7 @@ from export.contract.addresses.pointer import read_pointer
 from export.contract.addresses.publishing import publish_at
 from export.contract.bundle import BundleError
 from export.contract.reading import copy_file
+from tests.conftest import TIMEOUT_SECONDS
 from tests.export.contract.addresses.conftest import MIB, Place, files_of, save
 
 
@@ -165,7 +166,7 @@ class GatedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         self.connections.append(self)
 
     def _open(self, *_: Any, **__: Any) -> "GatedFile":
-        assert self.gate.wait(60)
+        assert self.gate.wait(TIMEOUT_SECONDS)
         return GatedFile(b"content")
 
 

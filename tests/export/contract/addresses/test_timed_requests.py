@@ -7,6 +7,7 @@ import pytest
 
 from export.contract.addresses import timed_requests
 from export.contract.addresses.timed_requests import TimedRequests
+from tests.conftest import TIMEOUT_SECONDS
 
 
 class Clock:
@@ -28,7 +29,7 @@ class Store:
         self._monkeypatch = monkeypatch
 
     def ask(self) -> bool:
-        return self.requests.call(lambda: self.mended.wait(60))
+        return self.requests.call(lambda: self.mended.wait(TIMEOUT_SECONDS))
 
     def hang(self, times: int) -> None:
         with self._monkeypatch.context() as hasty:
@@ -111,5 +112,5 @@ def test_a_file_that_cannot_be_closed_or_hangs_while_it_is_closed_is_left(
     assert asked.is_set()
 
     monkeypatch.setattr(timed_requests, "_REQUEST_SECONDS", 0.01)
-    store.requests.call_last(lambda: store.mended.wait(60))
+    store.requests.call_last(lambda: store.mended.wait(TIMEOUT_SECONDS))
     assert not store.mended.is_set()

@@ -12,7 +12,6 @@ from export.contract.log.segments import SegmentWriter
 from service.admission.gate import Turn
 from service.api.batches.events import events_in
 from service.settings import Settings
-from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.service.conftest import Connect
@@ -29,7 +28,6 @@ async def client(
     settings: dict[str, Any] = {"bundle_path": bundle_path}
     if request.param == "redis":
         settings |= {"redis_url": request.getfixturevalue("redis_server").url}
-        settings |= {"redis_timeout_seconds": PATIENCE_SECONDS}
     async with connect(Settings.model_validate(settings)) as client:
         yield client
 
@@ -63,7 +61,6 @@ async def test_events_of_many_sessions_are_stored_in_their_order(
 async def test_the_events_of_a_session_share_their_writes_to_the_disk(
     tmp_path: Path, bundle_path: Path, connect: "Connect", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.stores.group_commit._SECONDS_TO_SAVE", PATIENCE_SECONDS)
     write, end, ended = SegmentWriter.write, Turn.end, list[Turn]()
     num_ended: list[int] = []  # turns that had ended, at each write
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service.settings import Settings
-from tests.service.conftest import PATIENCE_SECONDS, without_id
+from tests.service.conftest import without_id
 
 if TYPE_CHECKING:
     from tests.service.conftest import Connect
@@ -23,7 +23,6 @@ async def client(
     settings: dict[str, Any] = {"bundle_path": bundle_path, "max_session_length": 6}
     if request.param == "redis":
         settings |= {"redis_url": request.getfixturevalue("redis_server").url}
-        settings |= {"redis_timeout_seconds": PATIENCE_SECONDS}
     async with connect(Settings.model_validate(settings)) as client:
         yield client
 

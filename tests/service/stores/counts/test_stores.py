@@ -14,6 +14,7 @@ from service.stores.counts.protocol import CountKey, CountStore, CountsUnavailab
 from service.stores.counts.redis_store import RedisCountStore
 from service.stores.counts.windows import Period, periods_at
 from service.stores.redis_client import connect_cluster, connect_shared
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster, RedisServer
@@ -35,7 +36,8 @@ async def stores(request: pytest.FixtureRequest) -> AsyncIterator[tuple[CountSto
         server: RedisServer | RedisCluster = request.getfixturevalue(request.param)
         connect = connect_cluster if server.is_cluster else connect_shared
         opened = [
-            RedisCountStore(connect(server.url, timeout_seconds=5), MAX_ITEMS) for _ in range(2)
+            RedisCountStore(connect(server.url, timeout_seconds=PATIENCE_SECONDS), MAX_ITEMS)
+            for _ in range(2)
         ]
     yield opened[0], opened[1]
     for each in opened:
@@ -144,7 +146,9 @@ async def test_without_numbers_nothing_is_counted(
 async def test_more_items_than_one_command_takes_are_counted(
     redis_server: "RedisServer",
 ) -> None:
-    store = RedisCountStore(connect_shared(redis_server.url, timeout_seconds=5), 2_000)
+    store = RedisCountStore(
+        connect_shared(redis_server.url, timeout_seconds=PATIENCE_SECONDS), 2_000
+    )
     counts = {f"item-{number}": number for number in range(1, 1_202)}
     await store.add(CLICKS, counts)
     assert await store.read(CLICKS) == (sum(counts.values()), counts)
@@ -155,7 +159,7 @@ async def test_a_maximum_that_was_lowered_is_reached_in_short_commands(
     redis_server: "RedisServer",
 ) -> None:
     """Each command cuts at most 1,000 items: those with the fewest events."""
-    connection = connect_shared(redis_server.url, timeout_seconds=5)
+    connection = connect_shared(redis_server.url, timeout_seconds=PATIENCE_SECONDS)
     counts = {f"item-{number}": number for number in range(1, 2_503)}
     await RedisCountStore(connection, 3_000).add(CLICKS, counts)
     store = RedisCountStore(connection, 2)
@@ -182,7 +186,9 @@ async def test_counts_in_memory_are_dropped_when_their_period_expires() -> None:
 
 
 async def test_counts_in_redis_expire_with_their_period(redis_server: "RedisServer") -> None:
-    store = RedisCountStore(connect_shared(redis_server.url, timeout_seconds=5), MAX_ITEMS)
+    store = RedisCountStore(
+        connect_shared(redis_server.url, timeout_seconds=PATIENCE_SECONDS), MAX_ITEMS
+    )
     await store.add(CLICKS, {"a": 1})
     await store.close()
     with Redis.from_url(redis_server.url, decode_responses=True) as client:
@@ -192,7 +198,9 @@ async def test_counts_in_redis_expire_with_their_period(redis_server: "RedisServ
 
 
 async def test_a_redis_that_does_not_answer_is_told(mortal_redis: "RedisServer") -> None:
-    store = RedisCountStore(connect_shared(mortal_redis.url, timeout_seconds=5), MAX_ITEMS)
+    store = RedisCountStore(
+        connect_shared(mortal_redis.url, timeout_seconds=PATIENCE_SECONDS), MAX_ITEMS
+    )
     mortal_redis.kill()
     with pytest.raises(CountsUnavailableError):
         await store.add(CLICKS, {"a": 1})
@@ -204,7 +212,9 @@ async def test_a_redis_that_does_not_answer_is_told(mortal_redis: "RedisServer")
 async def test_a_full_redis_refuses_an_addition_without_numbers_too_and_is_read(
     mortal_redis: "RedisServer",
 ) -> None:
-    store = RedisCountStore(connect_shared(mortal_redis.url, timeout_seconds=5), MAX_ITEMS)
+    store = RedisCountStore(
+        connect_shared(mortal_redis.url, timeout_seconds=PATIENCE_SECONDS), MAX_ITEMS
+    )
     await store.add(CLICKS, {"a": 1})
     with Redis.from_url(mortal_redis.url) as client:
         client.config_set("maxmemory", 1)

@@ -14,17 +14,10 @@ from export.contract.log.segments import SegmentWriter, read_segment
 from export.contract.log.worker_folders import complete_segments, release, take_orphans
 from service.stores.event_log.disk_log import DiskLog
 from service.stores.group_commit import DiskError, DiskFullError
-from tests.service.conftest import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
 MIB = 1 << 20
-
-
-@pytest.fixture(autouse=True)
-def patient_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a busy machine take its time to write; these tests do not measure speed."""
-    monkeypatch.setattr("service.stores.group_commit._SECONDS_TO_SAVE", PATIENCE_SECONDS)
 
 
 def tombstone(number: int) -> Tombstone:

@@ -30,7 +30,7 @@ SESSIONS = [f"session-{number}" for number in range(30)]
 @pytest.fixture
 async def store(mortal_cluster: "RedisCluster") -> AsyncIterator[ClusterHistoryStore]:
     client = connect_redis(
-        mortal_cluster.url, timeout_seconds=5, max_connections=2, is_cluster=True
+        mortal_cluster.url, timeout_seconds=PATIENCE_SECONDS, max_connections=2, is_cluster=True
     )
     store = ClusterHistoryStore(client, Retention(10, 60, 60))
     yield store
@@ -38,7 +38,9 @@ async def store(mortal_cluster: "RedisCluster") -> AsyncIterator[ClusterHistoryS
 
 
 def connected(cluster: "RedisCluster") -> ClusterClient:
-    client = connect_redis(cluster.url, timeout_seconds=5, max_connections=2, is_cluster=True)
+    client = connect_redis(
+        cluster.url, timeout_seconds=PATIENCE_SECONDS, max_connections=2, is_cluster=True
+    )
     assert isinstance(client, ClusterClient)
     return client
 

@@ -15,6 +15,7 @@ from service.stores.history.cluster_store import ClusterHistoryStore
 from service.stores.history.protocol import Event, Retention, Session
 from service.stores.history.redis_store import RedisHistoryStore
 from service.stores.redis_client import connect_cluster, connect_shared
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster as ClusterServer
@@ -55,10 +56,12 @@ def server(request: pytest.FixtureRequest) -> "RedisServer | ClusterServer":
 async def store(server: "RedisServer | ClusterServer") -> AsyncIterator[RedisHistoryStore]:
     limits = Retention(max_length=10, ttl_seconds=60, event_id_seconds=60)
     if server.is_cluster:
-        client = connect_cluster(server.url, timeout_seconds=5)
+        client = connect_cluster(server.url, timeout_seconds=PATIENCE_SECONDS)
         store: RedisHistoryStore = ClusterHistoryStore(client, limits)
     else:
-        store = RedisHistoryStore(connect_shared(server.url, timeout_seconds=5), limits)
+        store = RedisHistoryStore(
+            connect_shared(server.url, timeout_seconds=PATIENCE_SECONDS), limits
+        )
     yield store
     await store.close()
 

@@ -8,6 +8,7 @@ from service.errors import HistoryRefusalError, HistoryUnavailableError
 from service.stores.history.guarded import GuardedHistory, StoredHistory
 from service.stores.history.memory import InMemoryHistoryStore
 from service.stores.history.protocol import Event, Retention, Session
+from tests.service.conftest import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -131,7 +132,7 @@ async def test_a_store_that_is_back_is_used_again_after_the_pause(store: Losable
     store.lost = False
     assert (await guard.read(Session("s"))).degraded
     async with in_background(guard.follow()):
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE_SECONDS):
             while guard.is_lost:
                 await anyio.sleep(0.01)
     assert not (await guard.read(Session("s"))).degraded

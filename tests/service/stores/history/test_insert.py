@@ -11,6 +11,7 @@ from service.stores.history.protocol import Event, Retention, Session
 from service.stores.history.redis_keys import keys_of, stream_of
 from service.stores.history.redis_store import RedisHistoryStore, now
 from service.stores.redis_client import connect_cluster, connect_shared
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster, RedisServer
@@ -25,10 +26,10 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[RedisHistorySto
     server: RedisServer | RedisCluster = request.getfixturevalue(request.param)
     limits = Retention(max_length=3, ttl_seconds=60, event_id_seconds=60)
     if server.is_cluster:
-        client = connect_cluster(server.url, timeout_seconds=5)
+        client = connect_cluster(server.url, timeout_seconds=PATIENCE_SECONDS)
         store: RedisHistoryStore = ClusterHistoryStore(client, limits, has_journals=True)
     else:
-        shared = connect_shared(server.url, timeout_seconds=5)
+        shared = connect_shared(server.url, timeout_seconds=PATIENCE_SECONDS)
         store = RedisHistoryStore(shared, limits, has_journals=True)
     yield store
     await store.close()
@@ -73,7 +74,7 @@ async def test_an_event_left_out_of_a_full_log_is_logged_by_the_replay_of_its_re
     redis_server: "RedisServer",
 ) -> None:
     limits = Retention(max_length=3, ttl_seconds=60, event_id_seconds=60)
-    client = connect_shared(redis_server.url, timeout_seconds=5)
+    client = connect_shared(redis_server.url, timeout_seconds=PATIENCE_SECONDS)
     store = RedisHistoryStore(client, limits, has_journals=True, log=LogBounds(1, 1, 1))
     events = [Event("a", f"e{number}", log_text=f"[{number}]") for number in range(17)]
     for event in events[:16]:  # the stream is measured at every 16th entry

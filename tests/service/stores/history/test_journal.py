@@ -163,6 +163,7 @@ async def test_a_slow_disk_does_not_hold_up_a_request(
         asyncio.run_coroutine_threadsafe(hanging.wait(), loop).result()
 
     monkeypatch.setattr(SegmentWriter, "write", hang)
+    monkeypatch.setattr("service.stores.group_commit._SECONDS_TO_SAVE", 0.25)
     async with opened(tmp_path) as journal:
         with pytest.raises(DiskError, match=r"more than 0\.25 s"):
             await journal.append(record(1))
@@ -179,6 +180,7 @@ async def test_a_disk_that_hangs_takes_a_bounded_number_of_records_in_memory(
         asyncio.run_coroutine_threadsafe(hanging.wait(), loop).result()
 
     monkeypatch.setattr(SegmentWriter, "write", hang)
+    monkeypatch.setattr("service.stores.group_commit._SECONDS_TO_SAVE", 0.25)
     monkeypatch.setattr("service.stores.group_commit._MAX_UNSAVED", 2)
     async with opened(tmp_path) as journal:
         for number in range(3):  # the first is being written, two wait

@@ -11,6 +11,7 @@ from service.stores.history.memory import InMemoryHistoryStore
 from service.stores.history.protocol import Event, HistoryStore, Retention, Session
 from service.stores.history.redis_store import RedisHistoryStore, now
 from service.stores.redis_client import connect_cluster, connect_shared
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster, RedisServer
@@ -41,7 +42,7 @@ async def in_redis(request: pytest.FixtureRequest, noted: list[str]) -> AsyncIte
     def open_store(bounds: LogBounds) -> RedisHistoryStore:
         kind = ClusterHistoryStore if server.is_cluster else RedisHistoryStore
         connect = connect_cluster if server.is_cluster else connect_shared
-        client = connect(server.url, timeout_seconds=5)
+        client = connect(server.url, timeout_seconds=PATIENCE_SECONDS)
         opened.append(kind(client, LIMITS, log=bounds, note_new=noted.append))
         return opened[-1]
 

@@ -10,6 +10,7 @@ from service.stores.history.protocol import Event, Retention, Session
 from service.stores.history.redis_store import RedisHistoryStore
 from service.stores.redis_client import connect_shared
 from service.stores.redis_connection import SharedConnection
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 def client_of(url: str) -> SharedConnection:
-    return connect_shared(url, timeout_seconds=5)
+    return connect_shared(url, timeout_seconds=PATIENCE_SECONDS)
 
 
 @pytest.fixture

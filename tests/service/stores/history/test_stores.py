@@ -14,6 +14,7 @@ from service.stores.history.protocol import Event, HistoryStore, Retention, Sess
 from service.stores.history.redis_keys import users_key_of
 from service.stores.history.redis_store import RedisHistoryStore
 from service.stores.redis_client import connect_cluster, connect_shared
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster, RedisServer
@@ -47,9 +48,11 @@ def open_writers(request: pytest.FixtureRequest, shift: list[float]) -> OpenWrit
 
 def redis_store(server: "RedisServer | RedisCluster", retention: Retention) -> RedisHistoryStore:
     if server.is_cluster:
-        cluster = connect_cluster(server.url, timeout_seconds=5)
+        cluster = connect_cluster(server.url, timeout_seconds=PATIENCE_SECONDS)
         return ClusterHistoryStore(cluster, retention)
-    return RedisHistoryStore(connect_shared(server.url, timeout_seconds=5), retention)
+    return RedisHistoryStore(
+        connect_shared(server.url, timeout_seconds=PATIENCE_SECONDS), retention
+    )
 
 
 @pytest.fixture

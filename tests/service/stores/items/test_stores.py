@@ -14,6 +14,7 @@ from service.stores.items.file_store import FileAddedItemStore
 from service.stores.items.protocol import AddedItem, AddedItemStore
 from service.stores.items.redis_store import RedisAddedItemStore
 from service.stores.redis_client import connect_redis
+from tests.service.conftest import PATIENCE_SECONDS
 from tests.service.stores.items.records import MAX_ITEMS, everything, item
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def open_store(location: "Location") -> Open:
 
 def redis_store(server: "RedisServer | RedisCluster") -> RedisAddedItemStore:
     client = connect_redis(
-        server.url, timeout_seconds=5, max_connections=2, is_cluster=server.is_cluster
+        server.url,
+        timeout_seconds=PATIENCE_SECONDS,
+        max_connections=2,
+        is_cluster=server.is_cluster,
     )
     return RedisAddedItemStore(client, MAX_ITEMS)
 

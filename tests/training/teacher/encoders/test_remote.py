@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.conftest import TIMEOUT_SECONDS
 from tests.training.teacher.conftest import run_teach
 from tests.training.teacher.embeddings_server import (
     EmbeddingsServer,
@@ -231,7 +232,7 @@ class Held:
 
     def __call__(self, texts: list[str]) -> tuple[int, object]:
         if texts != ["a"]:
-            self.let_go.wait(60)
+            self.let_go.wait(TIMEOUT_SECONDS)
         return embeddings_of(texts)
 
 
@@ -245,7 +246,7 @@ def test_a_program_that_is_interrupted_ends_while_the_server_holds_its_requests(
             try:
                 until(lambda: server.requests == 3)
                 program.send_signal(signal.SIGINT)
-                assert program.wait(30) == -signal.SIGINT
+                assert program.wait(TIMEOUT_SECONDS) == -signal.SIGINT
             finally:
                 program.kill()
         assert server.requests == 3
@@ -259,7 +260,9 @@ def test_an_error_does_not_wait_for_requests_that_the_server_holds(
     monkeypatch.setattr(remote, "GRACE_SECONDS", 0.1)
     held = Held()
     server.answer = lambda texts: (400, "no") if texts == ["a"] else held(texts)
-    encoder = encoder_of(server, titles_per_request=1, concurrency=2, timeout_seconds=30)
+    encoder = encoder_of(
+        server, titles_per_request=1, concurrency=2, timeout_seconds=TIMEOUT_SECONDS
+    )
     with pytest.raises(EndpointError, match="400"):
         embedded(encoder, list("abcdef"), tmp_path)
     assert not server.answered
@@ -267,9 +270,10 @@ def test_an_error_does_not_wait_for_requests_that_the_server_holds(
 
 
 def test_what_the_server_answers_soon_after_an_error_is_stored(
-    tmp_path: Path, server: EmbeddingsServer
+    tmp_path: Path, server: EmbeddingsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two requests are under way when the third fails; four others are not begun."""
+    monkeypatch.setattr(remote, "GRACE_SECONDS", TIMEOUT_SECONDS)
     failed = Event()
 
     def answer(texts: list[str]) -> tuple[int, object]:
@@ -277,7 +281,7 @@ def test_what_the_server_answers_soon_after_an_error_is_stored(
             until(lambda: server.requests == 3)
             failed.set()
             return 400, "no"
-        failed.wait(60)
+        failed.wait(TIMEOUT_SECONDS)
         time.sleep(0.2)
         return embeddings_of(texts)
 
@@ -294,7 +298,7 @@ def test_what_the_server_answers_soon_after_an_error_is_stored(
 
 
 def until(holds: Callable[[], bool]) -> None:
-    for _ in range(6_000):
+    for _ in range(100 * TIMEOUT_SECONDS):
         if holds():
             return
         time.sleep(0.01)

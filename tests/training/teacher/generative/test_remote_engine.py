@@ -16,6 +16,8 @@ import httpx
 import numpy as np
 import pytest
 
+from proofs.fixtures.processes.waiting import free_port
+from tests.conftest import TIMEOUT_SECONDS
 from training import teach
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset
@@ -51,8 +53,7 @@ def config_of(url: str, **settings: Any) -> TeacherConfig:
 @pytest.fixture(scope="module")
 def url(tiny_language_model_path: Path) -> Iterator[str]:
     """Base URL of a running LLM server."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     program = [sys.executable, str(PROGRAM), str(tiny_language_model_path), str(port)]
     environment = {"PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
     server = subprocess.Popen(program, cwd=Path.cwd(), env=environment)
@@ -65,7 +66,7 @@ def url(tiny_language_model_path: Path) -> Iterator[str]:
 
 
 def wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
-    for _ in range(1_200):
+    for _ in range(10 * TIMEOUT_SECONDS):
         assert server.poll() is None, "the LLM's server has ended"
         try:
             socket.create_connection(("127.0.0.1", port)).close()

@@ -17,6 +17,7 @@ from export.contract.addresses.object_store import (
     Stored,
     StoreError,
 )
+from tests.conftest import TIMEOUT_SECONDS
 from training.errors import ConfigError, ShardError
 from training.stage import write_text
 from training.teacher.llm.shards import Shard
@@ -66,8 +67,8 @@ def run(crew: Crew, shards: list[Shard[int]], done: list[str]) -> list[str]:
     return [shard.path.stem for shard in crew.complete(shards, computing(done))]
 
 
-def joined(place: str, part: str | None) -> Crew:
-    return join_crew(place, parse_part(part) if part else None, TAKEOVER_SECONDS)
+def joined(place: str, part: str | None, takeover_seconds: float = TIMEOUT_SECONDS) -> Crew:
+    return join_crew(place, parse_part(part) if part else None, takeover_seconds)
 
 
 def test_a_part_begins_with_every_nth_shard_and_then_helps_from_the_end(tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def run_until_waiting(crew: Crew, shards: list[Shard[int]], done: list[str]) -> 
 def test_the_shard_of_a_killed_process_is_computed_by_another_after_the_takeover_time(
     place: str, tmp_path: Path
 ) -> None:
-    killed, survivor = joined(place, "1/2"), joined(place, "2/2")
+    killed, survivor = (joined(place, part, TAKEOVER_SECONDS) for part in ("1/2", "2/2"))
     lost: list[str] = []
     with pytest.raises(Killed):
         list(killed.complete(shards_of(tmp_path, "1"), computing(lost, killed_at=1)))
@@ -139,9 +140,13 @@ def test_a_part_that_is_started_again_does_not_wait_for_its_own_claim(
 ) -> None:
     part = parse_part("1/1")
     with pytest.raises(Killed):
-        list(join_crew(place, part, 600).complete(shards_of(tmp_path, "1"), computing([], 0)))
+        list(
+            join_crew(place, part, TIMEOUT_SECONDS).complete(
+                shards_of(tmp_path, "1"), computing([], 0)
+            )
+        )
     done: list[str] = []
-    run(join_crew(place, part, 600), shards_of(tmp_path, "1"), done)
+    run(join_crew(place, part, TIMEOUT_SECONDS), shards_of(tmp_path, "1"), done)
     assert len(done) == 4
 
 
@@ -159,11 +164,11 @@ def test_shards_that_one_machine_had_before_are_shared_and_not_computed_again(
 
 
 def test_a_claim_is_renewed_while_its_shard_is_computed(place: str) -> None:
-    claims = joined(place, "1/2").claims
+    claims = joined(place, "1/2", TAKEOVER_SECONDS).claims
     with claims.claimed("content/long") as has_claim:
         assert has_claim
         versions: set[str | None] = {None}
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while len(versions) < 4 and time.monotonic() < deadline:
             found = claims.objects.read("content/long.claim", 4_096)
             versions.add(found.version if found else None)
@@ -171,7 +176,7 @@ def test_a_claim_is_renewed_while_its_shard_is_computed(place: str) -> None:
 
 
 def test_a_claim_that_another_process_has_taken_over_is_not_taken_back(tmp_path: Path) -> None:
-    claims = joined(str(tmp_path / "store"), "1/2").claims
+    claims = joined(str(tmp_path / "store"), "1/2", TAKEOVER_SECONDS).claims
     before = threading.enumerate()
     with claims.claimed("content/long"):
         (renewing,) = [each for each in threading.enumerate() if each not in before]
@@ -200,7 +205,7 @@ def content_of(objects: ObjectStore, name: str) -> bytes:
 def test_a_claim_is_renewed_again_after_a_store_that_did_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claims = joined(str(tmp_path / "store"), "1/2").claims
+    claims = joined(str(tmp_path / "store"), "1/2", TAKEOVER_SECONDS).claims
     lost = threading.Event()
     read = claims.objects.read
 
@@ -213,8 +218,8 @@ def test_a_claim_is_renewed_again_after_a_store_that_did_not_answer(
     with claims.claimed("content/long"):
         first = content_of(claims.objects, "content/long.claim")
         monkeypatch.setattr(claims.objects, "read", read_once_lost)
-        assert lost.wait(60)
-        deadline = time.monotonic() + 60
+        assert lost.wait(TIMEOUT_SECONDS)
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while content_of(claims.objects, "content/long.claim") == first:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -46,7 +46,6 @@ def opened(
         "event_log": "on",
         "event_log_path": tmp_path / "log",
         "session_secret": secrets.token_hex(32),
-        "redis_timeout_seconds": 120,
     }
     if request.param != "memory":
         server = request.getfixturevalue(request.param)
