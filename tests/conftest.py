@@ -45,6 +45,11 @@ os.environ["SESSION_SECRET"] = secrets.token_hex(32)
 gc.disable()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, since tests often wait for processes that they start."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_finish() -> None:
     """Leaves what was imported out of further garbage collections, each of which would read it."""
     gc.freeze()
