@@ -271,7 +271,7 @@ class S3:
     def new_bucket(self) -> str:
         """Makes an empty bucket; returns its address."""
         name = f"bucket-{secrets.token_hex(8)}"
-        httpx.put(f"{self.url}/{name}").raise_for_status()
+        httpx.put(f"{self.url}/{name}", timeout=TIMEOUT_SECONDS).raise_for_status()
         return f"s3://{name}"
 
     def write(self, address: str, content: bytes) -> None:
@@ -303,7 +303,8 @@ def running_s3() -> Iterator[S3]:
 
 @pytest.fixture
 def s3(running_s3: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
-    """An S3, whose address and credentials are in the environment."""
+    """An S3, whose address and credentials are in the environment; it has time to answer."""
+    monkeypatch.setattr("export.contract.addresses.cloud_store._REQUEST_SECONDS", TIMEOUT_SECONDS)
     for name, value in running_s3.environment.items():
         monkeypatch.setenv(name, value)
     return running_s3

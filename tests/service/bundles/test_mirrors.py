@@ -136,6 +136,8 @@ async def test_a_service_keeps_its_bundle_while_the_store_is_lost_and_starts_fro
 @pytest.fixture
 def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Returns a function that replaces the store by a server that accepts and never answers."""
+    seconds = SECONDS_OF_A_HANGING_READ // 2
+    monkeypatch.setattr("export.contract.addresses.cloud_store._REQUEST_SECONDS", seconds)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         yield lambda: monkeypatch.setenv("AWS_ENDPOINT_URL", url)
