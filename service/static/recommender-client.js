@@ -93,11 +93,12 @@ function isProblem(response, body) {
 function retryAfterSeconds(headers) {
   const given = headers.get("Retry-After");
   if (given === null) return null;
-  const seconds = /^\d+$/.test(given.trim()) ? Number(given) : (Date.parse(given) - Date.now()) / 1e3;
+  const seconds = /^\d+(\.\d+)?$/.test(given.trim()) ? Number(given) : (Date.parse(given) - Date.now()) / 1e3;
   return Number.isNaN(seconds) ? null : Math.max(0, seconds);
 }
 
 // src/deadline.ts
+var LONGEST_TIMER_MS = 2 ** 31 - 1;
 var Deadline = class {
   #controller = new AbortController();
   #endsAt;
@@ -108,7 +109,7 @@ var Deadline = class {
     this.#endsAt = performance.now() + timeoutMs;
     this.#caller = caller;
     const late = new TimedOutError(`no answer within ${timeoutMs} ms, repeats included`);
-    this.#timer = setTimeout(() => this.#controller.abort(late), timeoutMs);
+    this.#timer = setTimeout(() => this.#controller.abort(late), Math.min(timeoutMs, LONGEST_TIMER_MS));
     if (caller?.aborted) this.#follow();
     else caller?.addEventListener("abort", this.#follow);
   }
@@ -151,11 +152,24 @@ function newEventId() {
 }
 function withEventIds(path, body) {
   if (path === SESSION_EVENTS) return withId(body);
-  if (path !== EVENTS || typeof body === "string") return body;
+  if (path !== EVENTS) return body;
+  if (typeof body === "string") return body.split("\n").map(lineWithId).join("\n");
   const { events } = body;
   return { ...body, events: events.map(withId) };
 }
 var withId = (event) => ({ ...event, event_id: event.event_id ?? newEventId() });
+function lineWithId(line) {
+  const event = parsed(line);
+  const lacksId = typeof event === "object" && event !== null && event.event_id == null;
+  return lacksId ? JSON.stringify(withId(event)) : line;
+}
+function parsed(line) {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return void 0;
+  }
+}
 
 // src/repeats.ts
 var FIRST_WAIT_MS = 100;
@@ -228,8 +242,9 @@ var Client = class {
   }
   async #once({ address, headers, ...init }, signal) {
     const send = this.#options.fetch ?? fetch;
+    const authorization = this.#authorization();
     try {
-      return await received(await send(address, { ...init, headers: { ...headers, ...this.#authorization() }, signal }));
+      return await received(await send(address, { ...init, headers: { ...headers, ...authorization }, signal }));
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (!(error instanceof TypeError)) throw error;
@@ -262,12 +277,12 @@ function requestOf(service, method, path, asked) {
 }
 async function received(response) {
   const text = await response.text();
-  const content = isJson(response) ? parsed(response, text) : text;
+  const content = isJson(response) ? parsed2(response, text) : text;
   if (!response.ok) throw errorOf(response, content);
   return { answer: response.status === 204 ? void 0 : content, status: response.status, headers: response.headers };
 }
 var isJson = (response) => /^application\/(problem\+)?json\b/.test(response.headers.get("Content-Type") ?? "");
-function parsed(response, text) {
+function parsed2(response, text) {
   try {
     return JSON.parse(text);
   } catch {

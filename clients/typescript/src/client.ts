@@ -105,8 +105,9 @@ export class Client {
 
   async #once({ address, headers, ...init }: Request, signal: AbortSignal): Promise<Received<unknown>> {
     const send = this.#options.fetch ?? fetch;
+    const authorization = this.#authorization(); // errors of the caller's function are the caller's
     try {
-      return await received(await send(address, { ...init, headers: { ...headers, ...this.#authorization() }, signal }));
+      return await received(await send(address, { ...init, headers: { ...headers, ...authorization }, signal }));
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (!(error instanceof TypeError)) throw error;

@@ -2,6 +2,9 @@
 
 import { TimedOutError } from "./errors.js";
 
+/** 24 days. A timer for longer ends at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 export class Deadline {
   readonly #controller = new AbortController();
   readonly #endsAt: number;
@@ -13,7 +16,7 @@ export class Deadline {
     this.#endsAt = performance.now() + timeoutMs;
     this.#caller = caller;
     const late = new TimedOutError(`no answer within ${timeoutMs} ms, repeats included`);
-    this.#timer = setTimeout(() => this.#controller.abort(late), timeoutMs);
+    this.#timer = setTimeout(() => this.#controller.abort(late), Math.min(timeoutMs, LONGEST_TIMER_MS));
     if (caller?.aborted) this.#follow();
     else caller?.addEventListener("abort", this.#follow);
   }

@@ -115,6 +115,6 @@ function isProblem(response: Response, body: unknown): body is Problem {
 function retryAfterSeconds(headers: Headers): number | null {
   const given = headers.get("Retry-After");
   if (given === null) return null;
-  const seconds = /^\d+$/.test(given.trim()) ? Number(given) : (Date.parse(given) - Date.now()) / 1000;
+  const seconds = /^\d+(\.\d+)?$/.test(given.trim()) ? Number(given) : (Date.parse(given) - Date.now()) / 1000;
   return Number.isNaN(seconds) ? null : Math.max(0, seconds);
 }

@@ -17,9 +17,25 @@ export function newEventId(): string {
 /** Returns the body of a request with an id for each of its events that has none. */
 export function withEventIds(path: string, body: unknown): unknown {
   if (path === SESSION_EVENTS) return withId(body as Event);
-  if (path !== EVENTS || typeof body === "string") return body;
+  if (path !== EVENTS) return body;
+  if (typeof body === "string") return body.split("\n").map(lineWithId).join("\n");
   const { events } = body as { events: readonly Event[] };
   return { ...(body as object), events: events.map(withId) };
 }
 
 const withId = (event: Event): Event => ({ ...event, event_id: event.event_id ?? newEventId() });
+
+/** Returns a line of JSON with an id for its event; the service names a line that it cannot read. */
+function lineWithId(line: string): string {
+  const event = parsed(line);
+  const lacksId = typeof event === "object" && event !== null && (event as Event).event_id == null;
+  return lacksId ? JSON.stringify(withId(event)) : line;
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line) as unknown;
+  } catch {
+    return undefined;
+  }
+}

@@ -212,8 +212,9 @@ export type paths = {
          * @description Adds an item that is not in the bundle; students that use LLM embeddings recommend it.
          *
          *     This worker recommends the item at once, all others within ITEMS_POLL_SECONDS. The item is
-         *     stored and survives a restart. It replaces an added item with the same id. If `embedding` is
-         *     missing, the teacher embeds the title, so a teacher must be connected.
+         *     stored and survives a restart. It replaces an added item with the same id, with its changed
+         *     title and attributes; a hidden item stays hidden. If `embedding` is missing, the teacher embeds
+         *     the title, so a teacher must be connected.
          */
         post: operations["add_item_v1_items_post"];
         delete?: never;
@@ -240,7 +241,8 @@ export type paths = {
          * Remove Item
          * @description Removes an added item and its changes; 204 even if it did not exist.
          *
-         *     Items of the bundle cannot be removed; hide them instead.
+         *     Items of the bundle cannot be removed; hide them instead. If the bundle has an item that was
+         *     added before, the bundle's item stays, hidden and changed as it was.
          */
         delete: operations["remove_item_v1_items__item_id__delete"];
         options?: never;

@@ -22,6 +22,7 @@ type Respond = (request: IncomingMessage, response: ServerResponse) => void;
 interface Seen {
   at: number;
   url: string;
+  text: string;
   body: { event_id?: string };
 }
 
@@ -33,7 +34,9 @@ async function served(answers: Respond[], use: (service: string) => Promise<void
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       const text = Buffer.concat(chunks).toString();
-      seen.push({ at: performance.now(), url: request.url ?? "", body: text ? (JSON.parse(text) as Seen["body"]) : {} });
+      const isJson = request.headers["content-type"] === "application/json";
+      const body = isJson ? (JSON.parse(text) as Seen["body"]) : {};
+      seen.push({ at: performance.now(), url: request.url ?? "", text, body });
       (answers[seen.length - 1] ?? status(500))(request, response);
     });
   });
@@ -85,6 +88,29 @@ test("each event of a list gets an id, unless it has one", async () => {
   assert.equal(sent[1]?.event_id, "mine");
 });
 
+test("each event of a text of lines gets an id, unless it has one, and the same at each repeat", async () => {
+  const lines = ['{"session_id":"a","item_id":"1"}', "", '{"item_id":"2","event_id":"mine"}', "no event", ""];
+  const seen = await served([refused(503, { "Retry-After": "0" }), json({ events: [] })], async (service) => {
+    // The types know the JSON form only; the service and pages in JavaScript know lines, too.
+    await new Client(service).post("/v1/events", { body: lines.join("\n") as never });
+  });
+  const [first, second] = seen as [Seen, Seen];
+  const sent = first.text.split("\n");
+  assert.match(sent[0] ?? "", /^\{"session_id":"a","item_id":"1","event_id":"[0-9a-f]{32}"\}$/);
+  assert.deepEqual(sent.slice(1), lines.slice(1));
+  assert.equal(second.text, first.text);
+});
+
+test("an error of the function that gives the key is the caller's, and nothing is sent", async () => {
+  const key = () => {
+    throw new TypeError("no key");
+  };
+  const seen = await served([json({})], async (service) => {
+    await assert.rejects(new Client(service, { key }).get("/healthz"), { name: "TypeError", message: "no key" });
+  });
+  assert.equal(seen.length, 0);
+});
+
 test("a broken connection and a gateway's error are repeated, twice by default", async () => {
   const seen = await served([hangUp, status(502), json({ status: "ok" })], async (service) => {
     assert.deepEqual(await new Client(service).get("/healthz"), { status: "ok" });
@@ -123,6 +149,18 @@ test("a wait beyond the timeout is not begun", async () => {
   });
   assert.equal(seen.length, 1);
   assert.ok(performance.now() - began < 10_000);
+});
+
+test("a part of a second in Retry-After is read", async () => {
+  await served([refused(429, { "Retry-After": "86400.5" })], async (service) => {
+    await assert.rejects(new Client(service).get("/v1/model"), { retryAfterSeconds: 86_400.5 });
+  });
+});
+
+test("a call without end waits for its answer", async () => {
+  await served([json({ status: "ok" })], async (service) => {
+    assert.deepEqual(await new Client(service, { timeoutMs: Infinity }).get("/healthz"), { status: "ok" });
+  });
 });
 
 test("a date in Retry-After is read", async () => {
