@@ -10,6 +10,7 @@ from typing import Annotated
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from distilled_recommender.recommend.answers import ANSWERS, HISTORY, Answering, QueryOptions
 from distilled_recommender.recommend.live_items import (
@@ -52,7 +53,10 @@ _LiveItems = Annotated[
         "there; they are read once, from its REDIS_URL or ITEMS_PATH in the environment."
     ),
 ]
-_Workers = Annotated[int | None, Parameter(help="Number of processes; one per core by default.")]
+_Workers = Annotated[
+    int | None,
+    Parameter(help="Number of processes; one per core by default.", validator=Number(gte=1)),
+]
 
 
 def command(

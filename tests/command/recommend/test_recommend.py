@@ -34,7 +34,8 @@ def save(path: Path, histories: "Sequence[Sequence[str] | None]", **columns: Any
 
 
 def run(bundle: Path, histories: Path, out: Path, *options: str) -> int:
-    return main(["recommend", str(bundle), str(histories), str(out), "--workers", "1", *options])
+    workers = () if "--workers" in options else ("--workers", "1")
+    return main(["recommend", str(bundle), str(histories), str(out), *workers, *options])
 
 
 def films(path: Path, number: int) -> Path:
@@ -132,6 +133,8 @@ def test_parts_of_another_question_are_refused(
         (["--k", "0"], "--k: must be at least 1, not 0"),
         (["--allow", "genres"], "--allow: 'genres' is not of the form NAME=VALUE"),
         (["--deny", "colour=red"], "--deny.colour: no item has this attribute"),
+        (["--workers", "-1"], 'Invalid value "-1" for --workers. Must be >= 1.'),
+        (["--workers", "0"], 'Invalid value "0" for --workers. Must be >= 1.'),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(
