@@ -29,6 +29,12 @@ from training.progress import ProgressBar
 PART_ROWS = 8192
 """Number of histories in a part, which is answered and stored at once."""
 
+_LISTS = (
+    *(pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
+    *(pa.types.is_list_view, pa.types.is_large_list_view),
+)
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+
 _Bundle = Annotated[Path, Parameter(help="Folder of a bundle.")]
 _Histories = Annotated[
     Path,
@@ -147,9 +153,12 @@ def _opened(path: Path) -> pq.ParquetFile:
 
 
 def _is_list_of_texts(kind: pa.DataType) -> bool:
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+    if not any(is_kind(kind) for is_kind in _LISTS):
         return False
-    return bool(pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
+    value = kind.value_type
+    if pa.types.is_dictionary(value):
+        value = value.value_type
+    return any(is_kind(value) for is_kind in _TEXTS)
 
 
 def _stamp(
@@ -189,7 +198,7 @@ def _tables(file: pq.ParquetFile) -> Iterator[pa.Table]:
     """Yields the rows of a file as tables of `PART_ROWS` rows; the last can have fewer."""
     held: list[pa.RecordBatch] = []
     num_held = 0
-    for batch in file.iter_batches(PART_ROWS):
+    for batch in _batches(file):
         held.append(batch)
         num_held += len(batch)
         while num_held >= PART_ROWS:
@@ -199,6 +208,12 @@ def _tables(file: pq.ParquetFile) -> Iterator[pa.Table]:
             num_held -= PART_ROWS
     if num_held:
         yield pa.Table.from_batches(held)
+
+
+def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    # One row group at a time: pyarrow cannot read dictionaries in lists from several at once.
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(PART_ROWS, row_groups=[group])
 
 
 def _empty(schema: pa.Schema) -> pa.Table:

@@ -154,6 +154,27 @@ def test_a_file_without_histories_is_refused(
     assert run(BUNDLE, tmp_path / "no such", tmp_path / "out.parquet") == 2
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.large_list(pa.large_string()),
+        pa.list_(pa.string(), 2),
+        pa.list_(pa.dictionary(pa.int32(), pa.string())),
+        pa.list_view(pa.string_view()),
+    ],
+    ids=str,
+)
+def test_lists_of_texts_are_histories_however_they_are_stored(
+    kind: pa.DataType, tmp_path: Path
+) -> None:
+    lists = [["260", "1196"], ["1196", "260"]]
+    table = pa.table({"history": pa.array(lists, kind)})
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=1)
+    with program._opened(tmp_path / "in.parquet") as file:
+        (table,) = program._tables(file)
+    assert table.column("history").to_pylist() == lists
+
+
 def test_an_empty_file_gives_an_empty_file(tmp_path: Path) -> None:
     assert run(BUNDLE, films(tmp_path / "in.parquet", 0), tmp_path / "out.parquet") == 0
     assert pq.read_table(tmp_path / "out.parquet").num_rows == 0
