@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from distilled_recommender.recommend.live_items import NO_LIVE_ITEMS, LiveItems
+from export.contract.records import BundleError
 from service.bundles.loading import load_recommender
 from service.errors import InvalidRequestError
 from service.ranking.filters import AttributeFilter
@@ -55,10 +56,15 @@ class Answering:
 
     Attributes:
         num_added: number of live items that were added and that the bundle can rank.
+        version: the bundle's `model_version`.
     """
 
     def __init__(
-        self, bundle: Path, question: QueryOptions, live_items: LiveItems = NO_LIVE_ITEMS
+        self,
+        bundle: Path,
+        question: QueryOptions,
+        live_items: LiveItems = NO_LIVE_ITEMS,
+        version: str | None = None,
     ) -> None:
         """Loads and checks the bundle, and checks the filters of `question`.
 
@@ -66,13 +72,20 @@ class Answering:
             bundle: folder of the bundle.
             question: what is asked for every history.
             live_items: changes to the bundle's items.
+            version: `model_version` that the bundle must have, so that all processes of a run
+                answer with the same one; None: any.
 
         Raises:
-            BundleError: the bundle cannot be served.
+            BundleError: the bundle cannot be served, or has another version.
             ConfigError: a filter names an attribute that no item has.
         """
         whole = load_recommender(bundle, question.k)
         self._recommender = whole.with_changes(live_items.added, live_items.edits)
+        self.version = whole.manifest.model_version
+        if version not in (None, self.version):
+            raise BundleError(
+                f"{bundle}: {self.version!r} is not the bundle {version!r} that this run began with"
+            )
         self.num_added = sum(map(whole.can_add, live_items.added.values()))
         self._question = question
         try:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,6 @@ from distilled_recommender.recommend.live_items import (
 )
 from distilled_recommender.recommend.parts import Parts
 from distilled_recommender.recommend.workers import Task, answered
-from export.contract.bundle import load_bundle
 from training.cli import say
 from training.errors import ConfigError
 from training.progress import ProgressBar
@@ -81,18 +81,18 @@ def command(
     """Recommend for every history of a Parquet file, with the ranking of the service."""
     if k < 1:
         raise ConfigError(f"--k: must be at least 1, not {k}")
+    bundle = bundle.resolve()  # workers load it again, and a link may have moved meanwhile
     question = QueryOptions(k, _values("allow", allow), _values("deny", deny), not with_seen)
     if out.exists():
         raise ConfigError(f"{out} exists: remove it, or choose another output file")
     with _opened(histories) as file:
         num_rows = file.metadata.num_rows
-        version = load_bundle(bundle).manifest.model_version
         parts = Parts(out)
         kept = parts.folder / "live-items.json"
         live = kept_or_present(kept) if live_items else NO_LIVE_ITEMS
         # Refuses a wrong bundle or filter before workers start, and before anything is kept.
         answering = Answering(bundle, question, live)
-        parts.open(_stamp(histories, file, version, question, live))
+        parts.open(_stamp(histories, file, answering.version, question, live))
         if live_items:
             keep(live, kept)
             say(
@@ -103,7 +103,8 @@ def command(
         num_workers = workers or len(os.sched_getaffinity(0))
         with ProgressBar("recommending", num_rows, "history") as bar:
             missing = _missing(file, parts, bar)
-            for number in answered(missing, parts, bundle, question, live, num_workers):
+            load = partial(Answering, bundle, question, live, answering.version)
+            for number in answered(missing, parts, load, num_workers):
                 bar.advance(number)
     if not numbers:
         parts.write(0, _empty(file.schema_arrow))

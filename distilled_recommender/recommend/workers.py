@@ -2,19 +2,18 @@
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from pathlib import Path
 from threading import Thread
 
 import pyarrow as pa
 
-from distilled_recommender.recommend.answers import Answering, QueryOptions
-from distilled_recommender.recommend.live_items import LiveItems
+from distilled_recommender.recommend.answers import Answering
 from distilled_recommender.recommend.parts import Parts
 from training.errors import WorkerError
 
@@ -23,31 +22,29 @@ Task = tuple[int, pa.Table]
 
 _AHEAD = 2  # parts per worker that are read in advance, so that no worker waits
 
-_state: list[tuple[Answering, Parts]] = []
+_state: list[tuple[Callable[[], Answering], Parts]] = []
 
 
 def answered(
     tasks: Iterable[Task],
     parts: Parts,
-    bundle: Path,
-    question: QueryOptions,
-    live_items: LiveItems,
+    load: Callable[[], Answering],
     num_workers: int,
 ) -> Iterator[int]:
     """Answers and writes parts of a file in `num_workers` processes.
 
     Whenever one or more parts are done, yields the number of histories in them. At most `_AHEAD`
-    parts per worker are in memory. `tasks` are pairs of a part's number and its histories; the
-    other arguments are those of `Answering`.
+    parts per worker are in memory. `tasks` are pairs of a part's number and its histories. Each
+    worker calls `load` once, and answers with what it returns.
 
     Raises:
+        BundleError: a worker cannot load the bundle.
         WorkerError: a worker was killed, for example for lack of memory.
     """
     context = get_context("spawn")
     # Nothing is ever sent: a worker sees the end of the pipe when this process ends.
     workers_end, our_end = context.Pipe(duplex=False)
-    arguments = (bundle, question, live_items, parts, workers_end)
-    pool = ProcessPoolExecutor(num_workers, context, _start, arguments)
+    pool = ProcessPoolExecutor(num_workers, context, _start, (load, parts, workers_end))
     remaining = iter(tasks)
     running: set[Future[int]] = set()
     try:
@@ -69,18 +66,17 @@ def answered(
         pool.shutdown(cancel_futures=True)
 
 
-def _start(
-    bundle: Path, question: QueryOptions, live_items: LiveItems, parts: Parts, pipe: Connection
-) -> None:
+def _start(load: Callable[[], Answering], parts: Parts, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which closes the pipe
     Thread(target=_exit_with_parent, args=(pipe,), daemon=True).start()
-    _state.append((Answering(bundle, question, live_items), parts))
+    # Loaded by the first part, whose error reaches the parent; one in `_start` would not.
+    _state.append((cache(load), parts))
 
 
 def _answer(task: Task) -> int:
     number, histories = task
-    answering, parts = _state[0]
-    parts.write(number, answering(histories))
+    load, parts = _state[0]
+    parts.write(number, load()(histories))
     return len(histories)
 
 

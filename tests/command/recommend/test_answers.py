@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from distilled_recommender.recommend.answers import ANSWERS, Answering, QueryOptions
+from export.contract.records import BundleError
 from service.ranking.recommender import Query, Recommendations, Recommender
 
 if TYPE_CHECKING:
@@ -52,3 +53,8 @@ def test_answers_are_in_the_order_of_the_histories(answering: Answering) -> None
 
 def test_no_histories_have_no_answers(answering: Answering) -> None:
     assert answering(of([])).schema.equals(ANSWERS)
+
+
+def test_a_bundle_other_than_the_expected_one_is_refused() -> None:
+    with pytest.raises(BundleError, match="is not the bundle '0123' that this run began with"):
+        Answering(BUNDLE, QueryOptions(3), version="0123")

@@ -1,9 +1,11 @@
 """A whole base of histories on the ring: after `c` come d, e, f; a and e are vowels."""
 
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +18,16 @@ import pytest
 from distilled_recommender.app import main
 from distilled_recommender.recommend import program
 from distilled_recommender.recommend.parts import Parts
+from export.contract.bundle import read_manifest
+from export.contract.manifest import render, with_version
 from service.app import create_app
 from service.settings import Settings
 from tests.conftest import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from distilled_recommender.recommend.workers import Task
 
 BUNDLE = Path(__file__).parents[3] / "assets/movielens/bundle"
 PATIENCE_SECONDS = TIMEOUT_SECONDS
@@ -116,6 +122,44 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_file(
     assert not parts.folder.exists()
     assert run(BUNDLE, histories, tmp_path / "whole.parquet", "--k", "2") == 0
     assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+def after_the_check(monkeypatch: pytest.MonkeyPatch, change: "Callable[[], object]") -> None:
+    """Calls `change` when a run has checked its bundle, before its workers start."""
+    missing = program._missing
+
+    def changed(*arguments: Any) -> "Iterator[Task]":
+        change()
+        return missing(*arguments)
+
+    monkeypatch.setattr(program, "_missing", changed)
+
+
+def test_a_run_keeps_to_the_bundle_that_a_link_pointed_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, histories = tmp_path / "active", films(tmp_path / "in.parquet", 3)
+    link.symlink_to(BUNDLE)
+    after_the_check(monkeypatch, link.unlink)
+    assert run(link, histories, tmp_path / "out.parquet") == 0
+
+
+def test_a_bundle_that_was_replaced_during_a_run_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, histories = tmp_path / "bundle", films(tmp_path / "in.parquet", 3)
+    shutil.copytree(BUNDLE, bundle)
+    version = read_manifest(bundle).model_version
+    after_the_check(monkeypatch, lambda: relabel(bundle))
+    assert run(bundle, histories, tmp_path / "out.parquet") == 2
+    assert f"is not the bundle {version!r} that this run began with" in capsys.readouterr().err
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def relabel(bundle: Path) -> None:
+    """Gives a bundle the version of another one."""
+    manifest = replace(read_manifest(bundle), student="another")
+    (bundle / "manifest.json").write_bytes(render(with_version(manifest)))
 
 
 def test_parts_of_another_question_are_refused(
