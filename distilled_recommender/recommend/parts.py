@@ -1,12 +1,14 @@
 """Stores the parts of an unfinished output file, each as one file that is complete or absent.
 
 The parts are in a folder beside the output file. A stamp in that folder is a hash of the input,
-bundle and question; parts with another stamp are refused.
+bundle and question; parts with another stamp are refused. A run locks the folder.
 """
 
+import fcntl
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from training.errors import ConfigError
 from training.progress import Advance, ignore_progress
 
 _STAMP = "stamp"
+_JOINED = "joined.parquet"
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,45 @@ class Parts:
         """Returns the path of the part with the number `number`."""
         return self.folder / f"part-{number:08}.parquet"
 
-    def open(self, stamp: str) -> None:
-        """Creates the folder of the parts, or keeps an existing one with the same stamp.
+    @contextmanager
+    def open(self, stamp: str) -> Iterator[None]:
+        """Context manager that holds the folder of the parts for this run alone.
+
+        Creates the folder, or keeps an existing one with the same stamp. The system releases its
+        lock if the process is killed.
 
         Raises:
-            ConfigError: the folder exists with another stamp.
+            ConfigError: another run holds the folder or has just finished the output file, or the
+                folder has another stamp.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(self.folder, os.O_RDONLY)
+        except FileNotFoundError:  # another run has just joined its parts
+            raise self._busy() from None
+        try:
+            self._lock(descriptor)
+            self._check(stamp)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise self._busy() from None
+        if self.out.exists():  # another run has finished it since this one looked
+            with suppress(OSError):
+                self.folder.rmdir()  # if that run has removed it, and this one made it again
+            raise self._busy()
+
+    def _busy(self) -> ConfigError:
+        return ConfigError(
+            f"{self.out}: another run writes this file: wait for its end, or choose another one"
+        )
+
+    def _check(self, stamp: str) -> None:
         path = self.folder / _STAMP
         if not path.exists():
             replace_file(path, lambda unfinished: unfinished.write_text(stamp))
@@ -67,17 +102,16 @@ class Parts:
 
         Only one part at a time is in memory. `advance` counts the rows.
         """
-
-        def copy(unfinished: Path) -> None:
-            schema = pq.read_schema(self.path(numbers[0]))
-            repeating = _repeating(schema)
-            with pq.ParquetWriter(unfinished, schema, use_dictionary=repeating) as writer:
-                for number in numbers:
-                    part = pq.read_table(self.path(number))
-                    writer.write_table(part)
-                    advance(len(part))
-
-        replace_file(self.out, copy)
+        # In the folder of the parts, so that a killed run leaves nothing that the next one keeps.
+        joined = self.folder / _JOINED
+        schema = pq.read_schema(self.path(numbers[0]))
+        repeating = _repeating(schema)
+        with pq.ParquetWriter(joined, schema, use_dictionary=repeating) as writer:
+            for number in numbers:
+                part = pq.read_table(self.path(number))
+                writer.write_table(part)
+                advance(len(part))
+        joined.replace(self.out)
         shutil.rmtree(self.folder)
 
 

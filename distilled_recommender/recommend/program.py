@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -92,25 +92,35 @@ def command(
         live = kept_or_present(kept) if live_items else NO_LIVE_ITEMS
         # Refuses a wrong bundle or filter before workers start, and before anything is kept.
         answering = Answering(bundle, question, live)
-        parts.open(_stamp(histories, file, answering.version, question, live))
-        if live_items:
-            keep(live, kept)
-            say(
-                f"live items: {answering.num_added:,} of {len(live.added):,} added ones that fit "
-                f"this bundle, {len(live.edits):,} edits"
-            )
-        numbers = range(-(-num_rows // PART_ROWS))
-        num_workers = workers or len(os.sched_getaffinity(0))
-        with ProgressBar("recommending", num_rows, "history") as bar:
-            missing = _missing(file, parts, bar)
+        with parts.open(_stamp(histories, file, answering.version, question, live)):
+            if live_items:
+                keep(live, kept)
+                _tell(live, answering.num_added)
             load = partial(Answering, bundle, question, live, answering.version)
-            for number in answered(missing, parts, load, num_workers):
-                bar.advance(number)
+            _answer(file, parts, load, workers or len(os.sched_getaffinity(0)))
+    say(f"written: {out}, {num_rows:,} histories")
+
+
+def _tell(live: LiveItems, num_added: int) -> None:
+    say(
+        f"live items: {num_added:,} of {len(live.added):,} added ones that fit this bundle, "
+        f"{len(live.edits):,} edits"
+    )
+
+
+def _answer(
+    file: pq.ParquetFile, parts: Parts, load: Callable[[], Answering], num_workers: int
+) -> None:
+    """Answers the parts of `file` that are not stored yet, and joins all."""
+    num_rows = file.metadata.num_rows
+    numbers = range(-(-num_rows // PART_ROWS))
+    with ProgressBar("recommending", num_rows, "history") as bar:
+        for number in answered(_missing(file, parts, bar), parts, load, num_workers):
+            bar.advance(number)
     if not numbers:
         parts.write(0, _empty(file.schema_arrow))
     with ProgressBar("joining parts", num_rows, "history") as bar:
         parts.join(numbers or range(1), bar.advance)
-    say(f"written: {out}, {num_rows:,} histories")
 
 
 def _values(option: str, pairs: Sequence[str]) -> Mapping[str, Sequence[str]]:

@@ -23,6 +23,7 @@ from export.contract.manifest import render, with_version
 from service.app import create_app
 from service.settings import Settings
 from tests.conftest import TIMEOUT_SECONDS
+from training.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -166,9 +167,43 @@ def test_parts_of_another_question_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     histories, out = films(tmp_path / "in.parquet", 3), tmp_path / "out.parquet"
-    Parts(out).open("the stamp of another run")
+    with Parts(out).open("the stamp of another run"):
+        pass
     assert run(BUNDLE, histories, out) == 2
     assert "remove this folder to begin anew" in capsys.readouterr().err
+
+
+def test_of_two_runs_for_one_file_the_second_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    histories, out = films(tmp_path / "in.parquet", 3), tmp_path / "out.parquet"
+    with Parts(out).open("the stamp of another run"):
+        assert run(BUNDLE, histories, out) == 2
+    assert f"{out}: another run writes this file" in capsys.readouterr().err
+
+
+def test_a_run_does_not_overwrite_what_another_one_has_just_finished(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "out.parquet")
+    parts.out.touch()
+    with pytest.raises(ConfigError, match="another run"), parts.open("stamp"):
+        pass
+    assert not parts.folder.exists()
+
+
+def test_the_next_run_removes_what_a_killed_joining_left(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "out.parquet")
+    with parts.open("stamp"):
+        parts.write(0, pa.table({"user": [1]}))
+
+        def killed(_: float) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            parts.join([0], killed)
+    assert list(tmp_path.iterdir()) == [parts.folder]
+    with parts.open("stamp"):
+        parts.join([0])
+    assert list(tmp_path.iterdir()) == [parts.out]
 
 
 @pytest.mark.parametrize(
