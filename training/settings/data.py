@@ -100,13 +100,14 @@ class DataConfig(Section):
     )
     interactions: Path | None = Field(
         default=None,
-        description="CSV, Parquet or `.inter` file, or a folder or pattern of such files; for "
-        "`tables` only",
+        description="CSV, Parquet, Arrow or `.inter` file, or a folder or pattern of such files, "
+        "such as a dataset of Hugging Face; for `tables` only",
     )
     items: Path | None = Field(
         default=None,
-        description="CSV, Parquet or `.item` file of ids and titles, or items.jsonl of a bundle; "
-        "for `tables` and `events`, and for `sql` without a query of the items",
+        description="CSV, Parquet, Arrow or `.item` file of ids and titles, a folder or pattern of "
+        "such files, or items.jsonl of a bundle; for `tables` and `events`, and for `sql` without "
+        "a query of the items",
     )
     events: EventsConfig | None = Field(
         default=None, validate_default=True, description="the event log, for `events` only"

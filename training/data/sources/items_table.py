@@ -1,7 +1,8 @@
-"""Reads the table of items: CSV, Parquet, RecBole's `.item`, or the file `items.jsonl` of a bundle.
+"""Reads the table of items: CSV, Parquet, Arrow, RecBole's `.item`, or `items.jsonl` of a bundle.
 
 A table has the columns `item_id` and `title`. Every other column is an attribute, with `|` between
-its values. A line of `items.jsonl` is an object with `item_id`, `title` and `attributes`.
+its values; in Parquet and Arrow files it may have lists of values. A line of `items.jsonl` is an
+object with `item_id`, `title` and `attributes`.
 """
 
 import html
@@ -13,7 +14,7 @@ from typing import Literal
 import pandas as pd
 
 from training.data.catalog import Attributes, Catalog
-from training.data.sources.table_files import check_readable
+from training.data.sources.table_files import check_readable, file_stamp, table_stamps
 from training.data.sources.text_table import is_blank, read_text_table
 from training.data.sources.wrong_rows import refuse_rows
 from training.errors import DataError
@@ -37,7 +38,7 @@ def read_items(path: Path, missing_titles: MissingTitles = "refuse") -> Catalog:
         DataError: the table is missing or malformed, or rows are wrong; the message names file,
             data rows and values.
     """
-    if path.suffix.lower() == ".jsonl":
+    if _is_of_a_bundle(path):
         return _read_json_lines(path)
     table = read_text_table(path, ["item_id", "title"])
     item_ids, titles = table["item_id"], table["title"]
@@ -54,6 +55,19 @@ def read_items(path: Path, missing_titles: MissingTitles = "refuse") -> Catalog:
     return Catalog(
         item_ids=tuple(item_ids), titles=tuple(readable), attributes=_read_attributes(table)
     )
+
+
+def items_stamps(path: Path) -> list[str]:
+    """Returns a hash of each file of the table of items, in the order of their paths.
+
+    Raises:
+        DataError: for a reason of `table_stamps`.
+    """
+    return [file_stamp(path)] if _is_of_a_bundle(path) else table_stamps(path)
+
+
+def _is_of_a_bundle(path: Path) -> bool:
+    return path.suffix.lower() == ".jsonl"
 
 
 def _read_json_lines(path: Path) -> Catalog:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from training.data.raw import RawData
 from training.data.sources.event_log import events_stamp, read_event_log
+from training.data.sources.items_table import items_stamps
 from training.data.sources.movielens import movielens_version, read_movielens
 from training.data.sources.sql import with_tables
-from training.data.sources.table_files import file_stamp, table_stamps
+from training.data.sources.table_files import table_stamps
 from training.data.sources.tables import read_tables
 from training.errors import ConfigError
 from training.settings.data import DataConfig
@@ -41,21 +42,21 @@ def source_stamps(config: DataConfig) -> list[str]:
 
     For tables, these are the SHA-256 hashes of their files, so their paths do not matter. For
     queries, these are the hashes of their results, see `training.data.sources.sql`. For an event
-    log, these are `events_stamp` and the hash of the items table. For MovieLens, it is the version
-    of the package.
+    log, these are `events_stamp` and the hashes of the items table. For MovieLens, it is the
+    version of the package.
 
     Raises:
         ConfigError: the settings lack the paths of the tables, or give paths for MovieLens.
         DataError: a file is missing, empty or not readable.
     """
     if config.events is not None and config.items is not None:
-        return [events_stamp(config.events), file_stamp(config.items)]
+        return [events_stamp(config.events), *items_stamps(config.items)]
     with with_tables(config) as config_of_tables:
         paths = _table_paths(config_of_tables)
         if paths is None:
             return [movielens_version()]
         interactions, items = paths
-        return [*table_stamps(interactions), file_stamp(items)]
+        return [*table_stamps(interactions), *items_stamps(items)]
 
 
 def _table_paths(config: DataConfig) -> tuple[Path, Path] | None:

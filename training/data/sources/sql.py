@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from training.data.large_arrays import temporary_space
+from training.data.sources.columnar_file import ROWS_A_BATCH, in_tables
 from training.data.sources.table_files import check_readable
-from training.data.sources.text_table import ROWS_A_BATCH
 from training.errors import ConfigError, DataError
 from training.settings.data import DataConfig, SqlConfig
 
@@ -136,25 +135,11 @@ def _save_result(connection: Any, query: str, path: Path, options: Mapping[str, 
         cursor.execute(query)
         batches = cursor.fetch_record_batch()
         with pq.ParquetWriter(path, batches.schema) as writer:
-            for table in _tables(batches):
+            for table in in_tables(batches.schema, batches):
                 with temporary_space(table.nbytes):
                     writer.write_table(table, row_group_size=ROWS_A_BATCH)
                 num_rows += table.num_rows
     return num_rows
-
-
-def _tables(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """Yields the rows of `batches`, which may be small, at least `ROWS_A_BATCH` at once."""
-    waiting: list[pa.RecordBatch] = []
-    num_rows = 0
-    for batch in batches:
-        waiting.append(batch)
-        num_rows += batch.num_rows
-        if num_rows >= ROWS_A_BATCH:
-            yield pa.Table.from_batches(waiting, batches.schema)
-            waiting, num_rows = [], 0
-    if waiting:
-        yield pa.Table.from_batches(waiting, batches.schema)
 
 
 @contextmanager

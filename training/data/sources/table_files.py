@@ -1,20 +1,31 @@
 """Finds the files of a table: one file, a folder of files, or the files that a pattern matches.
 
 A folder may be partitioned: in `date=2026-05-01/part-0.parquet`, each row has the value
-`2026-05-01` in the column `date`.
+`2026-05-01` in the column `date`. It may be a dataset of Hugging Face: a clone of its repository,
+or what `save_to_disk` wrote; documentation and descriptions beside its data are left out.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import unquote
 
 from training.errors import DataError
 from training.stage import fingerprint
 
-SUFFIXES = (".csv", ".parquet", ".inter", ".item")
+SUFFIXES = (".csv", ".parquet", ".arrow", ".inter", ".item")
 _NOT_DATA = ("_", ".")  # first characters of names such as `_SUCCESS` and `.part-0.parquet.crc`
+_BESIDE_DATA = (  # names of files in a dataset of Hugging Face that have none of its rows
+    "*.md",
+    "LICENSE",
+    "dataset_dict.json",
+    "dataset_info.json",
+    "dataset_infos.json",
+    "state.json",
+    "cache-*.arrow",  # results of `Dataset.map`, kept beside the data
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,8 @@ def find_table_files(path: Path) -> tuple[TableFile, ...]:
     """Returns the files of the table `path`, in the order of their paths.
 
     `path` is a file, a folder or a pattern with `*`, `?`, `[…]` or `**`. A folder stands for all
-    files in it and in its sub-folders, without those whose names begin with `_` or `.`.
+    files in it and in its sub-folders, without those whose names begin with `_` or `.` and those of
+    `_BESIDE_DATA`.
 
     Raises:
         DataError: there is no such file, a file is empty or not readable, or its suffix is not one
@@ -105,7 +117,8 @@ def _is_pattern(path: Path) -> bool:
 
 
 def _is_data(inside: Path) -> bool:
-    return not any(part.startswith(_NOT_DATA) for part in inside.parts)
+    is_hidden = any(part.startswith(_NOT_DATA) for part in inside.parts)
+    return not is_hidden and not any(fnmatchcase(inside.name, each) for each in _BESIDE_DATA)
 
 
 def _table_file(path: Path, folders: Iterable[str] = ()) -> TableFile:

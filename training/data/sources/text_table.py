@@ -1,4 +1,4 @@
-"""Reads CSV, Parquet and RecBole files with all values as text, so that ids stay as written.
+"""Reads CSV, Parquet, Arrow and RecBole files with all values as text, so that ids stay as written.
 
 A table is read in batches of rows, so that it may be larger than memory.
 """
@@ -12,22 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from training.data.sources.atomic_file import with_plain_columns
+from training.data.sources.columnar_file import (
+    ROWS_A_BATCH,
+    Batches,
+    Select,
+    arrow_batches,
+    parquet_batches,
+)
 from training.data.sources.table_files import TableFile, find_table_files
 from training.errors import DataError
 
-ROWS_A_BATCH = 1 << 18
 _BUFFER = 1 << 20  # bytes that are read at once
-
-Batches = Iterator[tuple[pd.DataFrame, float]]
-"""Rows of a file, at least one batch, each with the number of the file's bytes read so far."""
-
-Select = Callable[[Sequence[str]], list[str]]
-"""A function that selects the columns to read from those of a file; raises DataError if a required
-column is missing."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ def read_text_batches(
     """Reads columns of a table as text, batch by batch; missing values stay missing.
 
     Args:
-        path: .csv, .parquet, .inter or .item file, or a folder or pattern of such files.
+        path: .csv, .parquet, .arrow, .inter or .item file, or a folder or pattern of such files.
         required: names of columns that must exist.
         optional: names of columns to read if they exist; None reads all columns.
 
@@ -186,41 +183,10 @@ def _first_wrong_byte(path: Path) -> str:
             num_bytes += len(block)
 
 
-def _parquet_batches(path: Path, select: Select) -> Batches:
-    try:
-        with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
-            columns = select(file.schema_arrow.names)
-            yield _as_text(path, file.schema_arrow.empty_table().select(columns)), 0
-            num_rows, bytes_a_row = 0, path.stat().st_size / max(1, file.metadata.num_rows)
-            for batch in file.iter_batches(ROWS_A_BATCH, columns=columns):
-                num_rows += batch.num_rows
-                table = pa.Table.from_batches([batch]).select(columns)
-                yield _as_text(path, table), num_rows * bytes_a_row
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: not readable as Parquet: {error}") from None
-
-
-def _as_text(path: Path, table: pa.Table) -> pd.DataFrame:
-    columns = zip(table.column_names, table.columns, strict=True)
-    return pd.DataFrame({name: _column_as_text(path, name, column) for name, column in columns})
-
-
-def _column_as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Series[str]":
-    # pandas stores integers with missing values as floats: the id 7 would become the text "7.0".
-    if name.endswith("_id") and pa.types.is_floating(column.type):
-        raise DataError(f"{path}: {name} is stored as {column.type}; use text or integers")
-    if isinstance(column.type, pa.UuidType):  # which Arrow would cast to its 16 bytes
-        return pd.Series([each and str(each) for each in column.to_pylist()], dtype="str")
-    try:
-        text: pd.Series[str] = column.cast(pa.string()).to_pandas()
-    except pa.ArrowException as error:
-        raise DataError(f"{path}: {name} cannot be read as text: {error}") from None
-    return text
-
-
 _READERS: Mapping[str, Callable[[Path, Select], Batches]] = {
     ".csv": _csv_batches,
-    ".parquet": _parquet_batches,
+    ".parquet": parquet_batches,
+    ".arrow": arrow_batches,
     ".inter": _atomic_batches,
     ".item": _atomic_batches,
 }

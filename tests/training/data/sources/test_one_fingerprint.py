@@ -2,7 +2,7 @@
 
 They are real ones of MovieLens, in the order of their times, with ties. RecBole's files, RecTools'
 columns, a database and a partitioned folder are written by the libraries that people write them
-with, but for RecBole's, which are text.
+with, but for RecBole's, which are text, and Hugging Face's, whose library writes Arrow streams.
 """
 
 import sqlite3
@@ -88,6 +88,33 @@ def partitioned(interactions: pd.DataFrame, items: pd.DataFrame, folder: Path) -
     return {"source": "tables", "interactions": folder / "parts", **_items(items, folder)}
 
 
+def hugging_face_repository(
+    interactions: pd.DataFrame, items: pd.DataFrame, folder: Path
+) -> Settings:
+    """Clones of two repositories of a hub: Parquet files with what describes them."""
+    for name, table in (("films", interactions), ("titles", _with_lists(items))):
+        (folder / name / "data").mkdir(parents=True)
+        for file in ("README.md", "LICENSE", ".gitattributes", "dataset_infos.json"):
+            (folder / name / file).write_text("about the data")
+        half = len(table) // 2
+        for number, part in enumerate((table[:half], table[half:])):
+            part.to_parquet(folder / name / "data" / f"train-0000{number}-of-00002.parquet")
+    return {"source": "tables", "interactions": folder / "films", "items": folder / "titles"}
+
+
+def hugging_face_folder(interactions: pd.DataFrame, items: pd.DataFrame, folder: Path) -> Settings:
+    """Folders as `Dataset.save_to_disk` writes them, and a `Dataset.map` after it."""
+    for name, table in (("films", interactions), ("titles", _with_lists(items))):
+        (folder / name).mkdir()
+        (folder / name / "dataset_info.json").write_text("{}")
+        (folder / name / "state.json").write_text("{}")
+        rows = pa.Table.from_pandas(table, preserve_index=False)
+        for file in ("data-00000-of-00001.arrow", "cache-0123456789abcdef.arrow"):
+            with pa.ipc.new_stream(folder / name / file, rows.schema) as stream:
+                stream.write_table(rows, max_chunksize=1_000)
+    return {"source": "tables", "interactions": folder / "films", "items": folder / "titles"}
+
+
 def sql(interactions: pd.DataFrame, items: pd.DataFrame, folder: Path) -> Settings:
     """A SQLite database with other names of tables and columns, whose rows lie in another order."""
     with sqlite3.connect(folder / "films.db") as database:
@@ -104,11 +131,17 @@ def sql(interactions: pd.DataFrame, items: pd.DataFrame, folder: Path) -> Settin
     return {"source": "sql", "sql": queries}
 
 
+def _with_lists(items: pd.DataFrame) -> pd.DataFrame:
+    lists = [[*filter(None, each.split("|"))] for each in items["genre"]]
+    return items.assign(genre=pd.Series(lists, items.index))
+
+
 def _items(items: pd.DataFrame, folder: Path) -> Settings:
     items.to_csv(folder / "items.csv", index=False)
     return {"items": folder / "items.csv"}
 
 
+FORMS = [recbole, rectools, partitioned, hugging_face_repository, hugging_face_folder, sql]
 Fingerprint = Callable[..., str]
 
 
@@ -128,7 +161,7 @@ def fingerprint(
     return build
 
 
-@pytest.mark.parametrize("write", [recbole, rectools, partitioned, sql])
+@pytest.mark.parametrize("write", FORMS)
 def test_every_form_has_the_fingerprint_of_a_plain_table(
     write: Write, interactions: pd.DataFrame, fingerprint: Fingerprint
 ) -> None:
@@ -136,7 +169,7 @@ def test_every_form_has_the_fingerprint_of_a_plain_table(
     assert fingerprint(write, interactions) == fingerprint(csv, interactions)
 
 
-@pytest.mark.parametrize("write", [recbole, rectools, partitioned, sql])
+@pytest.mark.parametrize("write", FORMS)
 def test_one_other_item_gives_another_fingerprint_in_every_form(
     write: Write, interactions: pd.DataFrame, fingerprint: Fingerprint
 ) -> None:
@@ -148,7 +181,7 @@ def test_one_other_item_gives_another_fingerprint_in_every_form(
     assert fingerprint(write, changed) == fingerprint(csv, changed)
 
 
-@pytest.mark.parametrize("write", [csv, recbole, rectools, partitioned, sql])
+@pytest.mark.parametrize("write", [csv, *FORMS])
 def test_by_ids_the_same_rows_in_any_order_have_one_fingerprint(
     write: Write, interactions: pd.DataFrame, fingerprint: Fingerprint
 ) -> None:

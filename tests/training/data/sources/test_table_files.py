@@ -9,7 +9,7 @@ import pytest
 from training.data import large_arrays, row_order
 from training.data.build import build_dataset
 from training.data.dataset import Dataset
-from training.data.sources import text_table
+from training.data.sources import columnar_file, text_table
 from training.data.sources.opening import source_stamps
 from training.data.sources.tables import read_tables
 from training.data.sources.text_table import read_text_table
@@ -46,6 +46,7 @@ def items(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """All limits are so small that 600 rows are read, sorted and filtered as if they were many."""
     monkeypatch.setattr(text_table, "ROWS_A_BATCH", 41)
+    monkeypatch.setattr(columnar_file, "ROWS_A_BATCH", 41)
     monkeypatch.setattr(large_arrays, "ROWS_A_BLOCK", 37)
     monkeypatch.setattr(row_order, "ROWS_A_BLOCK", 37)
     monkeypatch.setattr(row_order, "MAX_BYTES_IN_MEMORY", 1)
@@ -187,6 +188,7 @@ def test_a_byte_that_is_not_utf_8_is_found_far_behind_the_first_block(
         ({}, r"parts: no file; a table needs at least one, \.csv, \.parquet, "),
         ({"_SUCCESS": "", ".a.csv.crc": "x"}, "parts: no file"),
         ({"a.csv": "user_id\n1\n", "notes.txt": "x"}, r"notes\.txt: suffix '\.txt': must be"),
+        ({"a.csv": "user_id\n1\n", "rows.json": "{}"}, r"rows\.json: suffix '\.json': must be"),
         ({"a.csv": "user_id\n1\n", "b.csv": ""}, r"b\.csv: empty file"),
         ({"a.csv": "user_id,x\n1,2\n", "b.csv": "user_id\n1\n"}, r"b\.csv: columns user_id: must"),
         ({"a.csv": "user_id\n1\n", "b.csv": "x\n1\n"}, r"b\.csv: missing columns: user_id"),

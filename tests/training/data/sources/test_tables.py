@@ -221,7 +221,7 @@ def test_a_missing_file_is_refused_by_name(interactions: Path, tmp_path: Path) -
 
 
 def test_a_file_with_another_suffix_is_refused(interactions: Path) -> None:
-    allowed = r"must be \.csv, \.parquet, \.inter or \.item"
+    allowed = r"must be \.csv, \.parquet, \.arrow, \.inter or \.item"
     with pytest.raises(DataError, match=rf"items\.xlsx: suffix '\.xlsx': {allowed}"):
         read_tables(interactions, interactions.with_name("items.xlsx"))
 
@@ -246,7 +246,7 @@ def test_a_parquet_column_that_cannot_become_text_is_refused_by_name(
     interactions: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "items.parquet"
-    pd.DataFrame({"item_id": ["7"], "title": ["A"], "tags": [["x"]]}).to_parquet(path)
+    pd.DataFrame({"item_id": ["7"], "title": ["A"], "tags": [{"a": 1}]}).to_parquet(path)
 
     with pytest.raises(DataError, match=r"items\.parquet: tags cannot be read as text"):
         read_tables(interactions, path)
