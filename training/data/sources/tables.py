@@ -33,6 +33,7 @@ REQUIRED = ("user_id", "item_id")
 OPTIONAL = (*TIMES, "position", "split")
 _NO_NUMBER = "timestamp is not a number"
 _NO_TIME = "timestamp is neither a number nor ISO 8601"
+_COUNTED_IN_NS = 8 * 10**15  # microseconds around 1970, years 1716 to 2223: in ns, they fit int64
 _SPLITS = {split.name.lower(): int(split) for split in Split}
 
 
@@ -149,7 +150,7 @@ class _InteractionReader:
             return numbers
         times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
         self._check(_NO_TIME, texts, times.isna())
-        return np.asarray(times.dt.as_unit("us").astype("int64"), dtype=np.int64)
+        return _as_integers(times)
 
     def _numbers(self, texts: "pd.Series[str]") -> Times:
         numbers, is_wrong = _as_numbers(texts)
@@ -168,6 +169,18 @@ class _InteractionReader:
         splits = texts.map(_SPLITS)
         self._check(f"split is none of {', '.join(_SPLITS)}", texts, splits.isna())
         return np.asarray(splits.fillna(0), dtype=np.uint8)
+
+
+def _as_integers(times: "pd.Series[pd.Timestamp]") -> NDArray[np.int64]:
+    """Returns integers that have the order and the ties of `times`; any for a missing one.
+
+    They count nanoseconds from 1970, but microseconds before 1716 and after 2223, so that all years
+    from 1 to 9999 fit into int64.
+    """
+    in_us = np.asarray(times.dt.as_unit("us").astype("int64"), dtype=np.int64)
+    near = in_us.clip(-_COUNTED_IN_NS, _COUNTED_IN_NS)
+    nanoseconds = np.asarray(times.dt.nanosecond.fillna(0), dtype=np.int64)
+    return np.asarray(near * 1000 + nanoseconds + (in_us - near), dtype=np.int64)
 
 
 def _as_numbers(texts: "pd.Series[str]") -> tuple[Times, "pd.Series[bool]"]:

@@ -101,7 +101,7 @@ def test_parquet_and_csv_of_the_same_table_give_the_same_catalog(
     assert from_parquet.catalog == from_csv.catalog
 
 
-def test_dates_are_read_as_utc_to_the_microsecond(interactions: Path, items: Path) -> None:
+def test_dates_are_read_as_utc_to_the_nanosecond(interactions: Path, items: Path) -> None:
     interactions.write_text(
         "user_id,item_id,timestamp\n"
         "ann,8,1970-01-01T00:00:02\n"
@@ -112,7 +112,7 @@ def test_dates_are_read_as_utc_to_the_microsecond(interactions: Path, items: Pat
     timestamps = read_tables(interactions, items).timestamps
 
     assert timestamps is not None
-    assert timestamps.tolist() == [0, 1_000_000, 2_000_000]
+    assert timestamps.tolist() == [0, 1_000_000_000, 2_000_000_000]
 
 
 def test_timestamps_one_nanosecond_apart_are_ordered(interactions: Path, items: Path) -> None:
@@ -121,6 +121,33 @@ def test_timestamps_one_nanosecond_apart_are_ordered(interactions: Path, items: 
     )
 
     assert read_tables(interactions, items).source_rows.tolist() == [2, 1]
+
+
+def test_dates_one_nanosecond_apart_are_ordered_as_their_numbers_are(
+    tmp_path: Path, items: Path
+) -> None:
+    numbers = pa.array([1_600_000_000_000_000_003, 1_600_000_000_000_000_001])
+    for name, times in (("numbers", numbers), ("dates", numbers.cast(pa.timestamp("ns")))):
+        table = pa.table({"user_id": ["ann", "ann"], "item_id": ["8", "007"], "timestamp": times})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+
+        raw = read_tables(tmp_path / f"{name}.parquet", items)
+        assert raw.source_rows.tolist() == [2, 1]
+        assert raw.timestamps is not None
+        assert raw.timestamps.tolist() == [1_600_000_000_000_000_001, 1_600_000_000_000_000_003]
+
+
+def test_dates_of_all_years_are_ordered(interactions: Path, items: Path) -> None:
+    dates = ["9999-12-31T23:59:59.999999", "2500-01-01", "2223-07-07T12:26:40.000001"]
+    dates += ["2223-07-07T12:26:40", "2020-01-01", "1716-01-01", "1500-01-01", "0001-01-01"]
+    rows = [f"ann,8,{date}" for date in dates]
+    interactions.write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+
+    raw = read_tables(interactions, items)
+
+    assert raw.timestamps is not None
+    assert raw.source_rows.tolist() == [8, 7, 6, 5, 4, 3, 2, 1]
+    assert len({*raw.timestamps.tolist()}) == 8
 
 
 def test_a_split_column_is_read(interactions: Path, items: Path) -> None:
