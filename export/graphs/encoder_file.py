@@ -1,6 +1,6 @@
 """Reads and checks the ONNX file of a `GivenEncoder`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,26 @@ def read_encoder(
         width=width,
         session=_opened(path),
     )
+
+
+def encoder_files(path: Path) -> list[Path]:
+    """Returns the files of a readable encoder: `path` and those of its external data, by name."""
+    model = onnx.load(path, load_external_data=False)
+    external = {
+        entry.value
+        for tensor in _tensors(model)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [path, *(path.parent / location for location in sorted(external))]
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from model.graph.initializer
+    nodes = [*model.graph.node, *(node for each in model.functions for node in each.node)]
+    for attribute in (each for node in nodes for each in node.attribute):
+        yield attribute.t
+        yield from attribute.tensors
 
 
 def _load(path: Path) -> onnx.ModelProto:

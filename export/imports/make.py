@@ -6,7 +6,6 @@ distilled-recommender bundle make BUNDLE --encoder E.onnx --items items.csv --ve
 window, padding, masks and top-k.
 """
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +19,7 @@ from export.contract.manifest import SHOWN_METRICS, is_approximate
 from export.figures import Comparison, RowName, measure, metrics_of
 from export.freeze import Graphs, checked_graphs, histories_of, items_of
 from export.graphs.common_case_graph import export_common_case_graph
-from export.graphs.encoder_file import read_encoder
+from export.graphs.encoder_file import encoder_files, read_encoder
 from export.graphs.given_encoder import GivenEncoder
 from export.imports.inputs import dataset_of, read_vectors
 from export.parity.check import NUM_RANDOM_HISTORIES, ParityError, Reference
@@ -28,8 +27,10 @@ from export.scorer import export_best_search, random_windows
 from export.served_figures import served_ranker
 from training.cli import say
 from training.data.dataset import Dataset
-from training.data.sources.items_table import MissingTitles
+from training.data.sources.items_table import MissingTitles, items_stamps
+from training.data.sources.table_files import file_stamp, table_stamps
 from training.provenance import commit
+from training.stage import fingerprint
 
 NUM_DRAWS = 1_000  # bootstrap draws of the figures' intervals
 ORIGIN = "onnx"
@@ -38,15 +39,16 @@ BundleFolder = Annotated[Path, Parameter(help="Folder of the new bundle.")]
 Items = Annotated[
     Path,
     Parameter(
-        help="Table of items, CSV or Parquet: item_id, title, and attributes as further columns."
+        help="Table of items, CSV or Parquet, or a folder or pattern of such files: item_id, "
+        "title, and attributes as further columns."
     ),
 ]
 Histories = Annotated[
     Path | None,
     Parameter(
-        help="Table of interactions, CSV or Parquet: user_id, item_id, and timestamp or position. "
-        "The bundle is measured on the last interaction of each user, which the model must not "
-        "have been trained on."
+        help="Table of interactions, CSV or Parquet, or a folder or pattern of such files: "
+        "user_id, item_id, and timestamp or position. The bundle is measured on the last "
+        "interaction of each user, which the model must not have been trained on."
     ),
 ]
 Name = Annotated[str, Parameter(help="Kind of the model, such as sasrec.", show_default=True)]
@@ -69,6 +71,8 @@ Trained = Annotated[
 @dataclass(frozen=True)
 class Sources:
     """The files from which a bundle is made.
+
+    A table is a file, a folder or a pattern, see `training.data.sources.table_files`.
 
     Attributes:
         encoder: ONNX file of the encoder.
@@ -157,9 +161,10 @@ def make_bundle(
     dataset = dataset_of(sources.items, sources.histories, sources.missing_titles, origin.name)
     table = read_vectors(sources.vectors, dataset.catalog)
     encoder = read_encoder(sources.encoder, table, sources.max_history_length)
+    provenance = _provenance(sources, dataset)
     with TemporaryDirectory() as scratch:
         graphs = _graphs(encoder, Path(scratch), num_random)
-        manifest = _save(graphs, encoder, dataset, folder, origin, _provenance(sources, dataset))
+        manifest = _save(graphs, encoder, dataset, folder, origin, provenance)
     say(_description(folder, manifest))
     return manifest
 
@@ -220,13 +225,28 @@ def _save(
 
 
 def _provenance(sources: Sources, dataset: Dataset) -> dict[str, Any]:
-    files = (sources.encoder, sources.items, sources.vectors, sources.histories)
     return {
         "commit": commit(),
         "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
-        "sources": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path
-        },
+        "sources": _hashes(sources),
+    }
+
+
+def _hashes(sources: Sources) -> dict[str, str]:
+    """Returns the SHA-256 of each source by its name.
+
+    For several files of one name, such as those of a table, it is a hash of theirs in order.
+    """
+    files = [*encoder_files(sources.encoder), sources.vectors]
+    named = [(path.name, [file_stamp(path)]) for path in files]
+    named.append((sources.items.name, items_stamps(sources.items)))
+    if sources.histories is not None:
+        named.append((sources.histories.name, table_stamps(sources.histories)))
+    stamps: dict[str, list[str]] = {}
+    for name, those in named:
+        stamps.setdefault(name, []).extend(those)
+    return {
+        name: each[0] if len(each) == 1 else fingerprint(*each) for name, each in stamps.items()
     }
 
 

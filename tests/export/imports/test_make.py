@@ -1,8 +1,11 @@
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from distilled_recommender.app import main
 from export.contract.bundle import Item, load_bundle
@@ -55,6 +58,58 @@ def test_a_bundle_of_an_encoder_of_vectors_is_served_with_the_encoders_scores(
     assert set(manifest.provenance["sources"]) == {
         *("encoder.onnx", "items.csv", "vectors.npy", "histories.csv")
     }
+
+
+def test_tables_in_many_files_make_the_bundle_of_single_files(
+    sources: Sources, tmp_path: Path
+) -> None:
+    for name, text in (("items", ITEMS), ("histories", HISTORIES)):
+        header, *rows = text.splitlines()
+        (tmp_path / name).mkdir()
+        for number, part in enumerate((rows[:2], rows[2:])):
+            (tmp_path / name / f"{number}.csv").write_text("\n".join([header, *part]))
+    many = replace(sources, items=tmp_path / "items", histories=tmp_path / "histories" / "*.csv")
+
+    of_files = make_bundle(sources, ORIGIN, tmp_path / "a", num_random=5)
+    of_folders = make_bundle(many, ORIGIN, tmp_path / "b", num_random=5)
+
+    assert load_bundle(tmp_path / "b").items == load_bundle(tmp_path / "a").items
+    assert of_folders.metrics == of_files.metrics
+    assert of_folders.provenance["dataset"] == of_files.provenance["dataset"]
+    hashes = of_folders.provenance["sources"]
+    assert set(hashes) == {"encoder.onnx", "items", "vectors.npy", "*.csv"}
+    assert len({*hashes.values()}) == 4
+
+
+def test_two_tables_of_one_name_are_both_in_the_provenance(
+    sources: Sources, tmp_path: Path
+) -> None:
+    (tmp_path / "clicks").mkdir()
+    hashes = []
+    for number in (1, 2):
+        histories = tmp_path / "clicks" / "items.csv"
+        histories.write_text(HISTORIES + f"w{number},a,1\n")
+        same_name = replace(sources, histories=histories)
+        manifest = make_bundle(same_name, ORIGIN, tmp_path / "bundle", num_random=5)
+        hashes.append(manifest.provenance["sources"]["items.csv"])
+
+    assert len({*hashes}) == 2
+
+
+def test_the_provenance_names_the_external_data_of_an_encoder(
+    sources: Sources, tmp_path: Path
+) -> None:
+    model = onnx.load(save_encoder(sources.encoder, NEWEST_BY_INDEX))
+    own = next(each for each in model.graph.initializer if each.name == "own")
+    own.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(own), "own"))  # as raw bytes
+    onnx.save(
+        model, sources.encoder, save_as_external_data=True, location="e.bin", size_threshold=0
+    )
+
+    manifest = make_bundle(sources, ORIGIN, tmp_path / "bundle", num_random=5)
+
+    stored = hashlib.sha256((tmp_path / "e.bin").read_bytes()).hexdigest()
+    assert manifest.provenance["sources"]["e.bin"] == stored
 
 
 def test_the_items_of_the_table_are_those_of_the_bundle_in_its_order(
