@@ -17,6 +17,7 @@ from training.stage import fingerprint
 
 SUFFIXES = (".csv", ".parquet", ".arrow", ".inter", ".item")
 _NOT_DATA = ("_", ".")  # first characters of names such as `_SUCCESS` and `.part-0.parquet.crc`
+_NULL = "__HIVE_DEFAULT_PARTITION__"  # a missing value in the name of a folder
 _BESIDE_DATA = (  # names of files in a dataset of Hugging Face that have none of its rows
     "*.md",
     "LICENSE",
@@ -34,11 +35,12 @@ class TableFile:
 
     Attributes:
         path: path of the file, with one of `SUFFIXES`.
-        partition: values by column name, taken from folder names such as `date=2026-05-01`.
+        partition: values by column name, taken from folder names such as `date=2026-05-01`; None
+            where the value is missing.
     """
 
     path: Path
-    partition: Mapping[str, str]
+    partition: Mapping[str, str | None]
 
 
 def find_table_files(path: Path) -> tuple[TableFile, ...]:
@@ -126,4 +128,7 @@ def _table_file(path: Path, folders: Iterable[str] = ()) -> TableFile:
         raise DataError(f"{path}: suffix {path.suffix!r}: must be {allowed_suffixes()}")
     check_readable(path)
     pairs = (name.split("=", 1) for name in folders if "=" in name)
-    return TableFile(path, {unquote(name): unquote(value) for name, value in pairs})
+    return TableFile(
+        path,
+        {unquote(name): None if value == _NULL else unquote(value) for name, value in pairs},
+    )

@@ -171,6 +171,15 @@ def test_the_names_of_folders_are_values_of_columns(items: Path, tmp_path: Path)
     assert raw.splits.tolist() == [0, 2, 3]
 
 
+def test_the_name_of_hive_for_a_missing_value_is_no_value(items: Path, tmp_path: Path) -> None:
+    part = tmp_path / "parts" / "user_id=__HIVE_DEFAULT_PARTITION__" / "i.csv"
+    part.parent.mkdir(parents=True)
+    part.write_text("item_id,timestamp\n001,1\n")
+
+    with pytest.raises(DataError, match=r"user_id is missing: data row 1 of .*i\.csv \(no value\)"):
+        read_tables(tmp_path / "parts", items)
+
+
 def test_a_byte_that_is_not_utf_8_is_found_far_behind_the_first_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
