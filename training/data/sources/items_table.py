@@ -9,7 +9,7 @@ import html
 import json
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -44,13 +44,13 @@ def read_items(path: Path, missing_titles: MissingTitles = "refuse") -> Catalog:
     item_ids, titles = table["item_id"], table["title"]
     refuse_rows(path, "item_id is missing", item_ids, is_blank(item_ids))
     refuse_rows(path, "item_id occurs more than once", item_ids, item_ids.duplicated())
-    is_untitled = is_blank(titles)
+    plain = titles.fillna("").map(_readable)
+    is_untitled = is_blank(plain)
     if missing_titles == "refuse":
         problem = 'title is missing (data.missing_titles = "placeholder" would accept it)'
         refuse_rows(path, problem, titles, is_untitled)
     readable = [
-        f"Untitled item {item_id}" if blank else _readable(title)
-        for item_id, title, blank in zip(item_ids, titles, is_untitled, strict=True)
+        title or f"Untitled item {item_id}" for item_id, title in zip(item_ids, plain, strict=True)
     ]
     return Catalog(
         item_ids=tuple(item_ids), titles=tuple(readable), attributes=_read_attributes(table)
@@ -81,25 +81,38 @@ def _read_json_lines(path: Path) -> Catalog:
                 f"{path}, line {number}: not an item; needs item_id and title as strings that are "
                 "not empty; attributes, if given, must be an object of lists of strings"
             ) from None
+        if (wrong := _not_values(attributes)) is not None:
+            raise DataError(
+                f"{path}, line {number}: attributes.{wrong}: {attributes[wrong]!r}: must be a list "
+                "of strings"
+            )
         if item_id in items:
             raise DataError(f"{path}, line {number}: item_id {item_id!r} occurs more than once")
-        items[item_id] = title, attributes
+        items[item_id] = title, {name: tuple(values) for name, values in attributes.items()}
     titles, attributes_of_items = zip(*items.values(), strict=True)
     return Catalog(tuple(items), titles, attributes_of_items)
 
 
-def _item_of(line: dict[str, object]) -> tuple[str, str, Attributes]:
-    """Returns id, title and attributes of the item in a line of `items.jsonl`.
+def _item_of(line: dict[str, object]) -> tuple[str, str, dict[str, Any]]:
+    """Returns id, readable title and unchecked attributes of the item in a line of `items.jsonl`.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: the line is not an item.
     """
-    texts = [line["item_id"], line["title"]]
-    given = line.get("attributes", {})
-    if not isinstance(given, dict) or not all(isinstance(each, str) and each for each in texts):
+    item_id, title, attributes = line["item_id"], line["title"], line.get("attributes", {})
+    if not isinstance(item_id, str) or not isinstance(title, str):
+        raise TypeError(line)
+    if not isinstance(attributes, dict) or not item_id.strip() or not _readable(title):
         raise ValueError(line)
-    attributes = {str(name): tuple(map(str, values)) for name, values in given.items()}
-    return str(line["item_id"]), _readable(str(line["title"])), attributes
+    return item_id, _readable(title), attributes
+
+
+def _not_values(attributes: dict[str, Any]) -> str | None:
+    """Returns the name of the first attribute that is not a list of strings; None if all are."""
+    for name, values in attributes.items():
+        if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+            return name
+    return None
 
 
 def _readable(title: str) -> str:

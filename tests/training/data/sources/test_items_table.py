@@ -29,13 +29,33 @@ def test_the_bundle_of_the_repository_is_a_table_of_items() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["[1]", "{", '{"item_id": "a"}', '{"item_id": 7, "title": "Up"}', '{"item_id":"a","title":""}'],
+    [
+        *("[1]", "{", '{"item_id": "a"}', '{"item_id": 7, "title": "Up"}'),
+        *('{"item_id":"a","title":""}', '{"item_id":"a","title":"&nbsp;"}'),
+        *('{"item_id":" ","title":"Up"}', '{"item_id":"a","title":"Up","attributes":["x"]}'),
+    ],
 )
 def test_a_line_that_is_no_item_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "items.jsonl"
     path.write_text('{"item_id": "7", "title": "Heat"}\n' + line)
 
     with pytest.raises(DataError, match=r"items.jsonl, line 2: not an item; needs item_id"):
+        read_items(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [('"Acme"', "'Acme'"), ('["x", null]', r"\['x', None\]"), ("[1]", r"\[1\]"), ("null", "None")],
+)
+def test_an_attribute_that_is_no_list_of_strings_is_named(
+    tmp_path: Path, given: str, shown: str
+) -> None:
+    attributes = f'{{"year": ["1995"], "brand": {given}}}'
+    path = tmp_path / "items.jsonl"
+    path.write_text(f'{{"item_id": "7", "title": "Heat", "attributes": {attributes}}}')
+
+    message = rf"items\.jsonl, line 1: attributes\.brand: {shown}: must be a list of strings"
+    with pytest.raises(DataError, match=message):
         read_items(path)
 
 
