@@ -1,5 +1,6 @@
 """Reads Parquet and Arrow files with all values as text, batch by batch."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from training.data.sources.atomic_file import TITLE
 from training.errors import DataError
 
 ROWS_A_BATCH = 1 << 18
+_INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")  # row labels, which no user has named
 _BUFFER = 1 << 20  # bytes that are read at once
 
 Batches = Iterator[tuple[pd.DataFrame, float]]
@@ -29,7 +31,7 @@ def parquet_batches(path: Path, select: Select) -> Batches:
     """
     try:
         with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
-            columns = select(file.schema_arrow.names)
+            columns = select(_named(file.schema_arrow))
             yield _as_text(path, file.schema_arrow.empty_table().select(columns)), 0
             num_rows, bytes_a_row = 0, path.stat().st_size / max(1, file.metadata.num_rows)
             for batch in file.iter_batches(ROWS_A_BATCH, columns=columns):
@@ -49,7 +51,7 @@ def arrow_batches(path: Path, select: Select) -> Batches:
     try:
         with pa.memory_map(str(path)) as source:
             schema, batches = _opened(source)
-            columns = select(schema.names)
+            columns = select(_named(schema))
             yield _as_text(path, schema.empty_table().select(columns)), 0
             num_bytes, size = 0, path.stat().st_size
             for table in in_tables(schema, batches):
@@ -86,6 +88,10 @@ def _opened(source: pa.NativeFile) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]
     return file.schema, map(file.get_batch, range(file.num_record_batches))
 
 
+def _named(schema: pa.Schema) -> list[str]:
+    return [name for name in schema.names if not _INDEX_OF_PANDAS.fullmatch(name)]
+
+
 def _as_text(path: Path, table: pa.Table) -> pd.DataFrame:
     columns = zip(table.column_names, table.columns, strict=True)
     return pd.DataFrame({name: _column_as_text(path, name, column) for name, column in columns})
@@ -93,7 +99,7 @@ def _as_text(path: Path, table: pa.Table) -> pd.DataFrame:
 
 def _column_as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Series[str]":
     # pandas stores integers with missing values as floats: the id 7 would become the text "7.0".
-    if name.endswith("_id") and pa.types.is_floating(column.type):
+    if name.endswith("_id") and _has_fractions(column.type):
         raise DataError(f"{path}: {name} is stored as {column.type}; use text or integers")
     if isinstance(column.type, pa.UuidType):  # which Arrow would cast to its 16 bytes
         return pd.Series([each and str(each) for each in column.to_pylist()], dtype="str")
@@ -104,6 +110,10 @@ def _column_as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Serie
     except pa.ArrowException as error:
         raise DataError(f"{path}: {name} cannot be read as text: {error}") from None
     return text
+
+
+def _has_fractions(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or (pa.types.is_decimal(kind) and kind.scale > 0))
 
 
 def _has_several_values(name: str, kind: pa.DataType) -> bool:

@@ -1,5 +1,6 @@
 """Parquet and Arrow files are read as text, and lists as several values."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,6 +53,22 @@ def test_a_vector_is_no_attribute(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"items\.parquet: vector cannot be read as text"):
         read_items(tmp_path / "items.parquet")
+
+
+def test_ids_that_are_decimals_with_fractions_are_refused(tmp_path: Path) -> None:
+    for scale in (0, 2):
+        item_ids = pa.array([Decimal(7), Decimal(8), Decimal(9)], pa.decimal128(10, scale))
+        pq.write_table(TABLE.set_column(0, "item_id", item_ids), tmp_path / f"{scale}.parquet")
+
+    assert read_items(tmp_path / "0.parquet").item_ids == ("7", "8", "9")
+    with pytest.raises(DataError, match=r"item_id is stored as decimal128\(10, 2\); use text or"):
+        read_items(tmp_path / "2.parquet")
+
+
+def test_row_labels_of_pandas_are_no_attribute(tmp_path: Path) -> None:
+    TABLE.to_pandas().set_axis([5, 3, 1]).to_parquet(tmp_path / "items.parquet")
+
+    assert read_items(tmp_path / "items.parquet").attributes == ({}, {}, {})
 
 
 def test_a_folder_of_items_is_one_table_with_a_stamp_for_each_file(tmp_path: Path) -> None:
