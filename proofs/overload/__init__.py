@@ -6,7 +6,7 @@ service gets five times as many as it can answer beside the normal load. Then it
 light requests as it can answer. What it can answer is measured before and after each overload, and
 the mean counts, since the speed of a shared machine changes meanwhile. Measured are goodput,
 latency of light requests, refusals, health checks and memory. Latencies are compared with the p99
-of light requests under normal load.
+of light requests under the normal load right before.
 
 python -m proofs overload [--seconds N] [--normal-seconds N] [--bundle FOLDER] [--kind KIND]
 """
@@ -41,11 +41,11 @@ MIB = 2**20
 LEAVING = 100  # clients that leave
 
 
-async def overload(kind: str, stage: Stage, normal: float) -> list[Figure]:
+async def overload(kind: str, stage: Stage, normal_seconds: float) -> list[Figure]:
     """Sends more requests of a kind than the service can answer; returns the figures.
 
-    They are measured during the overload and after it. `normal` is the p99 of light requests under
-    normal load, in milliseconds.
+    They are measured before the overload, during it and after it. `normal_seconds`: time of normal
+    load before it, whose p99 of light requests is the normal one.
     """
     factor = 2 if kind == LIGHT else 5
     before = await sustainable_rate(kind, stage)
@@ -53,11 +53,13 @@ async def overload(kind: str, stage: Stage, normal: float) -> list[Figure]:
     memory = stage.process.memory_info().rss / MIB
     health = Stream(stage.port, [HEALTH])
     async with stage.normal_load() as light, running(health, 10):
+        await asyncio.sleep(normal_seconds)
+        normal, first = p99(light.answers, OK), len(light.answers)
         async with running(stage.stream(kind), factor * before - besides) as flood:
             await asyncio.sleep(stage.seconds)
             grown = stage.process.memory_info().rss / MIB - memory
             sent = (len(flood.answers) + flood.unsent) / stage.seconds + besides
-            during, good = list(light.answers), sum(each.status == OK for each in flood.answers)
+            during, good = light.answers[first:], sum(each.status == OK for each in flood.answers)
         await asyncio.sleep(RECOVERY_SECONDS)
         answered = len(light.answers)
         await asyncio.sleep(RECOVERY_SECONDS)
@@ -71,6 +73,7 @@ async def overload(kind: str, stage: Stage, normal: float) -> list[Figure]:
     name = f"{factor}x {kind}"
     share = good / stage.seconds / sustainable
     return [
+        Figure(f"{name}: normal p99 of light ones", "ms", normal),
         Figure(f"{name}: sustainable rate", "requests/s", sustainable),
         Figure(f"{name}: offered, of that", "", sent / sustainable, at_least=0.9 * factor),
         Figure(f"{name}: goodput, of the sustainable rate", "", share, at_least=0.8),
@@ -124,19 +127,16 @@ async def _measure(
             light = Stream(port, requests[LIGHT])
             rate = await light.as_answered(CONNECTIONS, max(1, normal_seconds / 6))
             stage = Stage(port, process, requests, NORMAL_SHARE * rate, seconds)
-            async with stage.normal_load() as light:
-                await asyncio.sleep(normal_seconds)
-            normal = p99(light.answers, OK)
-            figures = [Figure("normal p99 of light requests", "ms", normal)]
+            figures: list[Figure] = []
             for kind in [each for each in kinds if each != TWO_KEYS]:
-                figures += await overload(kind, stage, normal)
+                figures += await overload(kind, stage, normal_seconds)
             return [*figures, await left(stage)]
 
 
 def prove(
     *,
     seconds: Annotated[float, Parameter(help="Seconds of overload, of all kinds together.")] = 60,
-    normal_seconds: Annotated[float, Parameter(help="Seconds of normal load before.")] = 30,
+    normal_seconds: Annotated[float, Parameter(help="Seconds of normal load before each.")] = 30,
     bundle: Annotated[Path, Parameter(help="The served bundle.")] = EXAMPLE,
     kind: Annotated[Sequence[str], Parameter(help="Kinds of overload.")] = (*KINDS, TWO_KEYS),
 ) -> Iterator[Figure]:

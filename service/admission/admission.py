@@ -48,7 +48,7 @@ _NO_ROUTE = Cost("light", is_limited=False)
 
 _ASKS_FOR_REASONS = re.compile(rb'"explain"\s*:\s*true')
 
-_SHARE_UNDER_STRAIN = 4
+_SHARE_UNDER_STRAIN = 6
 """Divisor that lowers the maximum of light requests while light requests are refused.
 
 A burst may fill the whole bound once. Under lasting overload, a longer queue makes every answer

@@ -150,8 +150,8 @@ async def test_while_a_greedy_key_is_refused_the_others_keep_the_whole_bound(
         assert all(is_accepted(greedy, 32) for _ in range(20))  # it is alone
         assert is_accepted(modest, 32)
         assert not is_accepted(greedy, 32)
-        assert not is_accepted(greedy, 8)  # half of a quarter of the bound
-        assert is_accepted(greedy, 7)
+        assert not is_accepted(greedy, 5)  # half of a sixth of the bound
+        assert is_accepted(greedy, 4)
         assert is_accepted(modest, 63)
         assert not is_accepted(modest, 64)
         assert is_accepted(modest, 63)  # the greedy key alone pays for it
@@ -186,8 +186,8 @@ async def test_while_keys_that_send_alike_are_refused_fewer_requests_are_worked_
         for headers in keys:
             assert admission.retry_after(64, b"GET", b"/v1/model", headers)
         for headers in keys:
-            assert admission.retry_after(16, b"GET", b"/v1/model", headers)
-            assert not admission.retry_after(15, b"GET", b"/v1/model", headers)
+            assert admission.retry_after(10, b"GET", b"/v1/model", headers)
+            assert not admission.retry_after(9, b"GET", b"/v1/model", headers)
 
 
 async def test_a_connection_that_was_refused_is_not_forgotten_when_its_body_comes(
@@ -298,8 +298,8 @@ async def test_while_light_requests_are_refused_fewer_of_them_are_worked_on_at_o
 
         assert is_accepted(15)
         assert not is_accepted(16)  # the bound
-        assert not is_accepted(4)  # a quarter of it
-        assert is_accepted(3)
+        assert not is_accepted(2)  # a sixth of it
+        assert is_accepted(1)
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not is_accepted(15):
                 await asyncio.sleep(0.2)
