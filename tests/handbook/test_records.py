@@ -19,8 +19,8 @@ QUOTED = [
     ("operations.md", r"request's CPU time: ([\d.]+) µs with a key", "access", "with a key"),
     ("operations.md", r"of about (\d+) µs for", "event_cost", "request without event log"),
     ("reliability.md", r"of about (\d+) for a whole", "event_cost", "request without event log"),
-    ("reliability.md", r"(1\.11) times \[1", "event_cost", "with over without"),
-    ("reliability.md", r"1\.10, (1\.13)\]", "event_cost", "with over without, upper end"),
+    ("reliability.md", r"(1\.09) times \[1", "event_cost", "with over without"),
+    ("reliability.md", r"1\.06, (1\.12)\]", "event_cost", "with over without, upper end"),
     (
         "reliability.md",
         r"goodput (\d+), ",
