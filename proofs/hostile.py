@@ -1,8 +1,10 @@
-"""Proves that silent, slow or flooding connections do not slow down other clients.
+"""Proves that hostile connections do not slow down other clients, and hostile bodies cost little.
 
 A real service answers a client while thousands of hostile connections from other addresses are
 open. The client's p99 is measured before and during the attack. Other figures are the growth of the
-service's memory, and how long each kind of connection stays open.
+service's memory, and how long each kind of connection stays open. At last each of the dearest
+bodies that cannot be used is sent alone; its answer takes at least the time that it costs the event
+loop.
 
 python -m proofs hostile [--connections N] [--normal-seconds N] [--of-deadlines SHARE]
 """
@@ -18,6 +20,7 @@ import httpx
 import numpy as np
 from cyclopts import Parameter
 
+from proofs.fixtures.load.hostile_bodies import HOSTILE
 from proofs.fixtures.processes.service import serving
 from proofs.record import Figure
 from service.http.protocol import BODY_SECONDS, HEADER_SECONDS
@@ -27,6 +30,8 @@ POST = b"POST /v1/recommendations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: a
 FLOOD_BYTES = 300 << 20
 MIB = 2**20
 RATE = 50  # requests a second
+JSON = {"content-type": "application/json"}
+TRIES = 5  # of each body
 LATE_SECONDS = 2.0  # a sweep of the service, and a busy machine
 
 
@@ -131,6 +136,28 @@ async def attack(port: int, connections: int) -> tuple[dict[str, float], Sequenc
     return longest, floods
 
 
+async def dearest(port: int) -> float:
+    """Sends each hostile body alone; returns the longest time of an answer in milliseconds.
+
+    Of several tries of a body the fastest counts, because a garbage collection may take longer.
+
+    Raises:
+        RuntimeError: a body is not refused with status 422.
+    """
+    fastest = []
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        for name, (path, body) in HOSTILE.items():
+            times = []
+            for _ in range(TRIES):
+                started = time.perf_counter()
+                answer = await client.post(path, content=body, headers=JSON)
+                times.append((time.perf_counter() - started) * 1000)
+                if answer.status_code != httpx.codes.UNPROCESSABLE_ENTITY:
+                    raise RuntimeError(f"{name}: answered {answer.status_code}")
+            fastest.append(min(times))
+    return max(fastest)
+
+
 async def _measure(connections: int, normal_seconds: float, share: float) -> list[Figure]:
     program = ("-m", "service") if share == 1 else ("-c", SHORTENED.format(share=share))
     async with serving(program) as (port, process):
@@ -143,6 +170,7 @@ async def _measure(connections: int, normal_seconds: float, share: float) -> lis
         over.set()
         meanwhile = float(np.percentile(await client, 99))
         grown = process.memory_info().rss / MIB - memory
+        of_bodies = await dearest(port)
     figures = [
         Figure("p99 before", "ms", normal),
         Figure("p99 meanwhile", "ms", meanwhile, at_most=2 * min(normal, 20)),
@@ -154,7 +182,8 @@ async def _measure(connections: int, normal_seconds: float, share: float) -> lis
         limit = share * kind.seconds + LATE_SECONDS
         name = f"{connections} {kind.name} connections: longest"
         figures.append(Figure(name, "s", longest[kind.name], at_most=limit))
-    return figures
+    name = f"dearest of {len(HOSTILE)} bodies that cannot be used: answered in"
+    return [*figures, Figure(name, "ms", of_bodies, at_most=50)]
 
 
 def prove(
@@ -163,5 +192,5 @@ def prove(
     normal_seconds: Annotated[float, Parameter(help="Seconds of normal load before.")] = 8,
     of_deadlines: Annotated[float, Parameter(help="Share of the usual deadlines.")] = 1,
 ) -> Iterator[Figure]:
-    """Attack a service with slow, silent and endless connections."""
+    """Attack a service with slow, silent and endless connections, and with dear bodies."""
     yield from asyncio.run(_measure(connections, normal_seconds, of_deadlines))

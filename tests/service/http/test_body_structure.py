@@ -6,23 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proofs.fixtures.load.hostile_bodies import BATCH, HOSTILE, RECOMMENDATIONS, many
 from service.http.body_limit import MAX_BODY_BYTES
-from service.http.body_structure import MAX_STRUCTURE, MAX_VALUES, has_too_much_structure
+from service.http.body_structure import MAX_VALUES, has_too_much_structure
 
 if TYPE_CHECKING:
     import httpx
 
-RECOMMENDATIONS, BATCH = "/v1/recommendations", "/v1/recommendations/batch"
 MAX_ANSWER_BYTES = 64_000
 TENTH_OF_A_MEGABYTE = json.dumps([{"a": [1, "b"]}] * 6_250).encode()  # 40 ms for a megabyte
-
-
-def many(part: bytes, count: int) -> bytes:
-    return b",".join([part] * count)
-
-
-def keys(count: int, prefix: bytes = b"") -> bytes:
-    return b",".join(b'"%b%d":1' % (prefix, each) for each in range(count))
 
 
 def full_query() -> dict[str, object]:
@@ -36,28 +28,6 @@ def full_query() -> dict[str, object]:
         "deny": attributes,
         "mask_seen": True,
     }
-
-
-HOSTILE = {
-    "unknown keys": (RECOMMENDATIONS, b"{" + keys(80_000) + b"}"),
-    "the most unknown keys": (RECOMMENDATIONS, b"{" + keys(MAX_STRUCTURE - 1) + b"}"),
-    "unknown keys that need escapes": (
-        RECOMMENDATIONS,
-        b"{" + keys(900, b"\\u0001" * 140) + b"}",
-    ),
-    "a key of a megabyte": (RECOMMENDATIONS, b'{"' + b"\x7f" * 1_000_000 + b'":1}'),
-    "keys that end in a backslash": (RECOMMENDATIONS, b"{" + keys(80_000, b"\\\\") + b"}"),
-    "wrong ids": (RECOMMENDATIONS, b'{"history":[' + many(b"1", 500_000) + b"]}"),
-    "half as many wrong ids": (RECOMMENDATIONS, b'{"history":[' + many(b"1", 130_000) + b"]}"),
-    "wrong queries": (BATCH, b'{"requests":[' + many(b"1", 130_000) + b"]}"),
-    "empty queries": (BATCH, b'{"requests":[' + many(b"{}", 300_000) + b"]}"),
-    "numbers": ("/v1/items", b'{"embedding":[' + many(b"1.1", 250_000) + b"]}"),
-    "unknown keys behind a NaN": (RECOMMENDATIONS, b'{"k":NaN,' + keys(80_000) + b"}"),
-    "unknown keys in UTF-16": (
-        RECOMMENDATIONS,
-        (b"{" + keys(40_000) + b"}").decode().encode("utf-16"),
-    ),
-}
 
 
 @pytest.mark.anyio

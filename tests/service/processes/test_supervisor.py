@@ -16,12 +16,12 @@ import psutil
 import pytest
 
 from proofs.fixtures.processes.waiting import free_port
-from tests.service.conftest import PATIENCE_SECONDS
-from tests.service.processes.workers import (
+from proofs.fixtures.processes.workers import (
     wait_until_both_serve,
     wait_until_one_is_replaced,
     workers_of,
 )
+from tests.service.conftest import PATIENCE_SECONDS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

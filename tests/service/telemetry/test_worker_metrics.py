@@ -11,8 +11,8 @@ import httpx
 import psutil
 import pytest
 
+from proofs.fixtures.processes.workers import process_at, workers_of
 from tests.service.conftest import PATIENCE_SECONDS, served
-from tests.service.processes.workers import process_at, workers_of
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer

@@ -8,6 +8,7 @@ object with `item_id`, `title` and `attributes`.
 import html
 import json
 import re
+import reprlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,9 +83,9 @@ def _read_json_lines(path: Path) -> Catalog:
                 "not empty; attributes, if given, must be an object of lists of strings"
             ) from None
         if (wrong := _not_values(attributes)) is not None:
+            given = reprlib.repr(attributes[wrong])
             raise DataError(
-                f"{path}, line {number}: attributes.{wrong}: {attributes[wrong]!r}: must be a list "
-                "of strings"
+                f"{path}, line {number}: attributes.{wrong}: {given}: must be a list of strings"
             )
         if item_id in items:
             raise DataError(f"{path}, line {number}: item_id {item_id!r} occurs more than once")
