@@ -11,13 +11,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
-import psutil
 from cyclopts import Parameter
 
 from benchmarks.subjects.processes import running_redis
 from proofs.fixtures.processes.service import SESSION_SECRET, serving
-from proofs.fixtures.processes.waiting import PATIENCE_SECONDS
-from proofs.fixtures.processes.workers import wait_until_both_serve, wait_until_one_is_replaced
+from proofs.fixtures.processes.waiting import wait_until
+from proofs.fixtures.processes.workers import (
+    has_ended,
+    wait_until_both_serve,
+    wait_until_one_is_replaced,
+)
 from proofs.record import Figure
 from training.progress import ProgressBar
 
@@ -48,9 +51,9 @@ async def _ended_after(settings: Mapping[str, str], bar: ProgressBar) -> float:
         workers = wait_until_both_serve(supervisor, port)
         supervisor.kill()
         began = time.monotonic()
-        _, alive = psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)
+        wait_until(lambda: all(map(has_ended, workers)))
         bar.advance()
-        return float("inf") if alive else time.monotonic() - began
+        return time.monotonic() - began
 
 
 def prove(
