@@ -1,7 +1,8 @@
 """Proves that hostile connections do not slow down other clients, and hostile bodies cost little.
 
 A real service answers a client while thousands of hostile connections from other addresses are
-open. The client's p99 is measured before and during the attack. Other figures are the growth of the
+open. Another process opens them, so that the client waits for the service alone. The client's p99
+is measured before and during the attack. Other figures are the growth of the
 service's memory, and how long each kind of connection stays open. At last each of the dearest
 bodies that cannot be used is sent alone; its answer takes at least the time that it costs the event
 loop.
@@ -12,8 +13,10 @@ python -m proofs hostile [--connections N] [--normal-seconds N] [--of-deadlines 
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Annotated
 
 import httpx
@@ -120,7 +123,12 @@ async def flood(port: int, start: bytes) -> int:
     return sent
 
 
-async def attack(port: int, connections: int) -> tuple[dict[str, float], Sequence[int]]:
+def attack(port: int, connections: int) -> tuple[dict[str, float], Sequence[int]]:
+    """Returns what `_attack` returns."""
+    return asyncio.run(_attack(port, connections))
+
+
+async def _attack(port: int, connections: int) -> tuple[dict[str, float], Sequence[int]]:
     """Opens `connections` hostile connections of each kind at once, then floods the service.
 
     Returns:
@@ -158,7 +166,9 @@ async def dearest(port: int) -> float:
     return max(fastest)
 
 
-async def _measure(connections: int, normal_seconds: float, share: float) -> list[Figure]:
+async def _measure(
+    connections: int, normal_seconds: float, share: float, attackers: Executor
+) -> list[Figure]:
     program = ("-m", "service") if share == 1 else ("-c", SHORTENED.format(share=share))
     async with serving(program) as (port, process):
         quiet, over = asyncio.Event(), asyncio.Event()
@@ -166,7 +176,9 @@ async def _measure(connections: int, normal_seconds: float, share: float) -> lis
         normal = float(np.percentile(await latencies(port, quiet), 99))
         memory = process.memory_info().rss / MIB
         client = asyncio.create_task(latencies(port, over))
-        longest, floods = await attack(port, connections)
+        longest, floods = await asyncio.get_running_loop().run_in_executor(
+            attackers, attack, port, connections
+        )
         over.set()
         meanwhile = float(np.percentile(await client, 99))
         grown = process.memory_info().rss / MIB - memory
@@ -189,8 +201,10 @@ async def _measure(connections: int, normal_seconds: float, share: float) -> lis
 def prove(
     *,
     connections: Annotated[int, Parameter(help="Hostile connections of each kind.")] = 1000,
-    normal_seconds: Annotated[float, Parameter(help="Seconds of normal load before.")] = 8,
+    normal_seconds: Annotated[float, Parameter(help="Seconds of normal load before.")] = 30,
     of_deadlines: Annotated[float, Parameter(help="Share of the usual deadlines.")] = 1,
 ) -> Iterator[Figure]:
     """Attack a service with slow, silent and endless connections, and with dear bodies."""
-    yield from asyncio.run(_measure(connections, normal_seconds, of_deadlines))
+    with ProcessPoolExecutor(1, get_context("spawn")) as attackers:
+        attackers.submit(time.monotonic).result()  # it has started before the service is measured
+        yield from asyncio.run(_measure(connections, normal_seconds, of_deadlines, attackers))
