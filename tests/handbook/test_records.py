@@ -11,6 +11,9 @@ from proofs.imports import MODELS
 ROOT = Path(__file__).parents[2]
 GOODPUT = "5x batch: goodput, of the sustainable rate"
 MODEST = "two-keys: p99 of the modest one"
+HOSTILE_BODY = "dearest of 12 bodies that cannot be used: answered in"
+REPLACED = "longest time until another worker ran in the place of a stopped one"
+ENDED = "longest time until the workers of a killed supervisor had ended"
 # Document, words before and after the figure as a pattern, record, and the figure's name.
 QUOTED = [
     ("reliability.md", r"(1\.3) µs of CPU without keys", "access", "without keys"),
@@ -40,6 +43,10 @@ QUOTED = [
     ("reliability.md", r"memory grew by ([\d.]+) MiB", "soak", "memory: growth"),
     ("reliability.md", r"; p99 (\d+) to \d+ ms", "chaos", "resets: p99 in the fault"),
     ("reliability.md", r"; p99 \d+ to (\d+) ms", "chaos", "20 kB/s: p99 in the fault"),
+    ("reliability.md", r"p99 from [\d.]+ to ([\d.]+) ms, at", "hostile", "p99 meanwhile"),
+    ("reliability.md", r"the dearest: ([\d.]+) ms", "hostile", HOSTILE_BODY),
+    ("reliability.md", r"20 stopped workers: ([\d.]+) s", "supervision", REPLACED),
+    ("reliability.md", r"DRAIN_SECONDS` of 1 s: ([\d.]+) s", "supervision", ENDED),
     ("reliability.md", r"titles and ([\d,]+) tokens", "retraining", "365 days: tokens read"),
     ("reliability.md", r"after 3,283 and ([\d,]+)", "retraining", "first model: tokens read"),
     ("learning.md", r"3,283 with ([\d,]+)", "retraining", "first model: tokens read"),
