@@ -11,7 +11,7 @@ from service.http.connections import connections_of
 from service.http.protocol import LimitedProtocol
 from service.processes.server import Server
 
-CONNECTIONS = 12
+CONNECTIONS = 8
 
 
 async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
