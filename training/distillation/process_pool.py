@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import torch
 
 from training.compute.allocator import keep_freed_memory
+from training.compute.kernels import keep_few_products
 from training.errors import WorkerError
 from training.progress import share_terminal
 
@@ -62,6 +63,7 @@ def side_by_side(
     num_workers = min(len(tasks), num_workers or usable_cores())
     if num_workers <= 1:
         keep_freed_memory()
+        keep_few_products()
         yield from map(work, tasks)
         return
     with _workers(num_workers) as pool:
@@ -105,6 +107,7 @@ def _start_worker(
     Thread(target=_exit_with_parent, args=(pipe,), daemon=True).start()
     torch.set_num_threads(num_threads)
     keep_freed_memory()
+    keep_few_products()
     share_terminal(positions.get(), lock)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from training.compute.allocator import keep_freed_memory
+from training.compute.kernels import keep_few_products
 from training.compute.catalog_softmax import matmul_precision
 from training.compute.tensor_file import read_tensors, write_tensors
 from training.data.dataset import Dataset, Split
@@ -76,6 +77,7 @@ def fit_matcher(
             are trained in place. None begins with an untrained matcher.
     """
     keep_freed_memory()
+    keep_few_products()
     fitter = Fitter(dataset, encoded, config, initial)
     settings = config.model_dump(include=set(SETTINGS_OF_FIT))
     path = encoded.folder / f"fit-{fingerprint(FIT_VERSION, settings)}.safetensors"
