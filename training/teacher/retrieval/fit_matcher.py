@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from training.compute.allocator import keep_freed_memory
-from training.compute.kernels import keep_few_products
 from training.compute.catalog_softmax import matmul_precision
+from training.compute.kernels import keep_few_products
 from training.compute.tensor_file import read_tensors, write_tensors
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import SELECTION_METRIC
