@@ -7,6 +7,7 @@ trained one, and nine tenths of the vectors are there once. The student's other 
 histories of its test users are real ones.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +52,7 @@ def enlarged(checkpoint: Checkpoint, dataset: Dataset, num_items: int) -> LargeC
     vectors = enlarged_table(table[1:], num_items)
     student.item_table = ItemTable(2, vectors.shape[1])  # its vectors are replaced
     student.item_table.offsets.data = torch.from_numpy(vectors)
-    return LargeCatalog(student.eval(), histories_of(dataset, read))
+    return LargeCatalog(student.eval(), list(histories_of(dataset, read)))
 
 
 def enlarged_table(vectors: Vectors, num_items: int) -> Vectors:
@@ -64,9 +65,11 @@ def enlarged_table(vectors: Vectors, num_items: int) -> Vectors:
 def fill_enlarged(table: Vectors, vectors: Vectors) -> None:
     """Fills `table`, `[items, hidden]`, with item vectors, of which the first are `vectors`."""
     generator, num_items = np.random.default_rng(SEED), len(table)
+    table[: len(vectors)] = vectors[:num_items]
+    if num_items <= len(vectors):
+        return
     products = vectors @ vectors.T
     nearest = np.argsort(-products, axis=1)[:, 1 : NUM_NEAREST + 1]
-    table[: len(vectors)] = vectors[:num_items]
     for start in range(len(vectors), num_items, ROWS_AT_ONCE):
         made = table[start : start + ROWS_AT_ONCE]
         parents = generator.integers(0, len(vectors), len(made))
@@ -76,11 +79,11 @@ def fill_enlarged(table: Vectors, vectors: Vectors) -> None:
         made[:] = vectors[parents] + shares * (vectors[one] - vectors[other])
 
 
-def histories_of(dataset: Dataset, read: NDArray[np.int64]) -> list[list[int]]:
-    """Returns the histories of held-out examples in random order, with the items in `read` only."""
+def histories_of(dataset: Dataset, read: NDArray[np.int64]) -> Iterator[list[int]]:
+    """Yields the histories of held-out examples in random order, with the items in `read` only."""
     rows = np.concatenate([dataset.example_rows(split) for split in HELD_OUT])
     shuffled = np.random.default_rng(SEED).permutation(rows)
     is_read = np.zeros(dataset.catalog.num_items + 1, dtype=np.bool_)
     is_read[read] = True
     histories = (dataset.history(int(row)) for row in shuffled)
-    return [kept for each in histories if (kept := each[is_read[each]].tolist())]
+    yield from (kept for each in histories if (kept := each[is_read[each]].tolist()))

@@ -5,9 +5,10 @@ of its own: one epoch of a student without a teacher, with `touched_rows`, and v
 of the examples. Then two agents of torchrun train together, one of them is killed, and one process
 goes on (`proofs/epoch/agents.py`).
 
-python -m proofs epoch [--millions N]... [--seed N] [--plot PATH]
+python -m proofs epoch [--millions N]... [--seed N] [--keep FOLDER] [--plot PATH]
 """
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,13 +40,18 @@ validation_examples = 2_000
 
 
 def prove(
-    *, millions: tuple[float, ...] = MILLIONS, seed: int = 1, plot: Path = FOLDER / "epoch.png"
+    *,
+    millions: tuple[float, ...] = MILLIONS,
+    seed: int = 1,
+    keep: Path | None = None,
+    plot: Path = FOLDER / "epoch.png",
 ) -> Iterable[Figure]:
     """Yields memory and time of an epoch by the number of interactions, and plots them.
 
     Args:
         millions: numbers of interactions, in millions.
         seed: seed of the random interactions.
+        keep: folder, not there yet, of the last experiment: its dataset and student.
         plot: path of the plot.
 
     Raises:
@@ -57,6 +63,8 @@ def prove(
             config = write_tables(Path(folder), round(each * 1_000_000), seed)
             config.write_text(config.read_text(encoding="utf-8") + SETTINGS, encoding="utf-8")
             cost, predicted = _epoch(config, Path(folder) / "work")
+            if keep and each == millions[-1]:
+                shutil.move(Path(folder) / "work" / config.stem, keep)
         costs[each] = cost
         rate = "predicted interactions a second"
         yield from cost_figures(each, cost, rate, predicted, MAX_GIB)

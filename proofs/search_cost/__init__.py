@@ -3,13 +3,14 @@
 The student is the demo's, with more items (`benchmarks.subjects.large_catalog`), and answers after
 real histories. Its bundle is exported as `export` does, so with the search that it chooses, and
 asked through the service's own code in a process of its own: an answer is the whole inference, with
-the encoding of the history. An index of usearch or faiss is given the query vectors, and only
-searches. Of its efforts, the least that finds `MIN_RECALL` of the best items is compared, or the
-greatest. All answers run on one thread. Bundles and indices are kept in the folder CACHE, and built
-only where they are not there; `--build-only` ends before the measurements.
+the encoding of the history. With `--trained` a student is measured, too, that was trained with all
+its items (`python -m proofs epoch --keep FOLDER`). An index of usearch or faiss is given the query
+vectors, and only searches. Of its efforts, the least that finds `MIN_RECALL` of the best items is
+compared, or the greatest. All answers run on one thread. Bundles and indices are kept in the folder
+CACHE, and built only where they are not there; `--build-only` ends before the measurements.
 
 python -m proofs search_cost [--sizes N]... [--python PATH] [--work FOLDER] [--cache FOLDER]
-    [--build-only] [--plot PATH]
+    [--trained EXPERIMENT] [--build-only] [--plot PATH]
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from proofs.search_cost.files import CatalogFiles
 from proofs.search_cost.plot import save_plot
 from proofs.search_cost.rival_cost import build_rival, rival_cost
 from proofs.search_cost.search import OURS, Cost, build_ours, our_cost
-from proofs.search_cost.subject import make_files
+from proofs.search_cost.subject import make_files, num_trained
 
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 MIN_RECALL = 0.99
@@ -54,14 +55,18 @@ def prove(
     cache: Annotated[Path, Parameter(help="Folder of bundles and indices.")] = Path(
         "work/search_cost"
     ),
+    trained: Annotated[
+        Path | None, Parameter(help="Folder of an experiment with a million items.")
+    ] = None,
     build_only: Annotated[bool, Parameter(help="Build bundles and indices only.")] = False,
     plot: Annotated[Path, Parameter(help="The plot.")] = FOLDER / "search_cost.png",
 ) -> Iterator[Figure]:
     """Measure the search of a catalog by its size, beside usearch and faiss."""
     costs: dict[str, dict[int, Cost]] = {}
+    demo = work / "movielens"
     for size in sizes:
-        files = make_files(work, size, cache / str(size))
-        _build(files, size, work, python)
+        files = make_files(demo, size, cache / str(size))
+        _build(files, size, demo, python)
         if build_only:
             continue
         for name in searches_of(size):
@@ -70,9 +75,23 @@ def prove(
                 our_cost(files) if is_ours else rival_cost(python, name, files.folder, MIN_RECALL)
             )
             costs.setdefault(name, {})[size] = cost
-            yield from _figures(size, name, cost)
+            targets = TARGETS.get(size, {}) if is_ours else {}
+            least = MIN_RECALL if is_ours else None
+            yield from _figures(f"{size:,} items, {name}", cost, targets, least)
+    if trained:
+        yield from _of_its_own(trained, cache / "trained", build_only=build_only)
     if not build_only:
         save_plot(plot, costs)
+
+
+def _of_its_own(experiment: Path, folder: Path, *, build_only: bool) -> Iterator[Figure]:
+    """Yields the figures of the student of an experiment, with its own items and histories."""
+    size = num_trained(experiment)
+    files = make_files(experiment, size, folder)
+    build_ours(files, experiment)
+    if not build_only:
+        about = f"{size:,} items as trained, {OURS}"
+        yield from _figures(about, our_cost(files), TARGETS[1_000_000], MIN_RECALL)
 
 
 def searches_of(size: int) -> Sequence[str]:
@@ -80,17 +99,16 @@ def searches_of(size: int) -> Sequence[str]:
     return (OURS, *(HNSW if size <= MOST_OF_HNSW else ()), IVF)
 
 
-def _build(files: CatalogFiles, size: int, work: Path, python: Path) -> None:
-    build_ours(files, work)
+def _build(files: CatalogFiles, size: int, experiment: Path, python: Path) -> None:
+    build_ours(files, experiment)
     for rival in searches_of(size)[1:]:
         build_rival(python, rival, files.folder)
 
 
-def _figures(size: int, name: str, cost: Cost) -> Iterator[Figure]:
-    """Yields the figures of one search; only ours has targets."""
-    targets = TARGETS.get(size, {}) if name == OURS else {}
-    least = MIN_RECALL if name == OURS else None
-    about = f"{size:,} items, {name}"
+def _figures(
+    about: str, cost: Cost, targets: Mapping[str, float], least: float | None
+) -> Iterator[Figure]:
+    """Yields the figures of one search; `least`: target of its quality."""
     low, high = np.percentile(cost.milliseconds, [50, 99])
     values = {"p50": ("ms CPU", float(low)), "p99": ("ms CPU", float(high))}
     values |= {"built in": ("s CPU", cost.build_seconds)}

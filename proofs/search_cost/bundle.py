@@ -1,6 +1,6 @@
 """Builds the bundle of a large catalog, in a process of its own, whose memory is measured.
 
-`python -m proofs.search_cost.bundle WORK FOLDER` reads the files of `subject.CatalogFiles` in
+`python -m proofs.search_cost.bundle EXPERIMENT FOLDER` reads the files of `subject.CatalogFiles` in
 FOLDER and writes the bundle, and what it took, beside them.
 """
 
@@ -22,10 +22,10 @@ from proofs.search_cost.files import CatalogFiles
 from proofs.search_cost.subject import student_of
 
 
-def build(work: Path, files: CatalogFiles) -> None:
+def build(experiment: Path, files: CatalogFiles) -> None:
     """Exports and checks the student's graphs as `export` does, and saves the bundle."""
     began = time.process_time()
-    student = student_of(files, work)
+    student = student_of(files, experiment)
     table = torch.from_numpy(np.load(files.table, mmap_mode="c", allow_pickle=False))
     histories = [np.array(each) for each in files.export_histories()]
     with TemporaryDirectory(dir=files.folder) as name:

@@ -36,10 +36,10 @@ class Cost:
     memory: Mapping[str, float] = field(default_factory=dict)
 
 
-def build_ours(files: CatalogFiles, work: Path) -> None:
-    """Builds the bundle of `files`, unless it is there; `work`: folder in which the demo ran."""
+def build_ours(files: CatalogFiles, experiment: Path) -> None:
+    """Builds the bundle of `files`, unless it is there; `experiment`: the student's folder."""
     if not files.built.exists():
-        _run("proofs.search_cost.bundle", work, files.folder)
+        _run("proofs.search_cost.bundle", experiment, files.folder)
 
 
 def our_cost(files: CatalogFiles) -> Cost:

@@ -6,6 +6,7 @@ measures them.
 
 import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from export.exact_lists import Lists, best_items
 from proofs.search_cost.files import CatalogFiles, K
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint, load_checkpoint
-from training.distillation.variants import DISTILLED
+from training.distillation.variants import DISTILLED, TEACHER_FREE
 from training.students.item_table import ItemTable
 from training.students.student import Student
 from training.workplace import Workplace
@@ -26,14 +27,22 @@ NUM_QUERIES = 200
 ROUNDING = 1e-5  # of a score, by which the sums of two programs may differ
 
 
-def trained(work: Path) -> Checkpoint:
-    """Returns the demo's student; `work`: folder in which the demo ran."""
-    return load_checkpoint(Workplace(work / "movielens").checkpoints / f"{DISTILLED}-0")
+def trained(experiment: Path) -> Checkpoint:
+    """Returns the student of an experiment, the distilled one if there is one."""
+    students = (
+        Workplace(experiment).checkpoints / f"{each}-0" for each in (DISTILLED, TEACHER_FREE)
+    )
+    return load_checkpoint(next(filter(Path.exists, students)))
 
 
-def student_of(files: CatalogFiles, work: Path) -> Student:
-    """Returns the demo's student with the item vectors of `files`, which are mapped."""
-    student = trained(work).student().eval()
+def num_trained(experiment: Path) -> int:
+    """Returns the number of items of an experiment."""
+    return len(trained(experiment).student().item_table.offsets)
+
+
+def student_of(files: CatalogFiles, experiment: Path) -> Student:
+    """Returns the student of an experiment with the item vectors of `files`, which are mapped."""
+    student = trained(experiment).student().eval()
     # Mapped as private, since torch warns of arrays that cannot be written.
     table = np.load(files.table, mmap_mode="c", allow_pickle=False)
     student.item_table = ItemTable(2, table.shape[1])  # its vectors are replaced
@@ -41,16 +50,19 @@ def student_of(files: CatalogFiles, work: Path) -> Student:
     return student.eval()
 
 
-def make_files(work: Path, num_items: int, folder: Path) -> CatalogFiles:
-    """Writes the files of a catalog of `num_items` items into `folder`, unless they are there."""
+def make_files(experiment: Path, num_items: int, folder: Path) -> CatalogFiles:
+    """Writes the files of a catalog of `num_items` items into `folder`, unless they are there.
+
+    The first items are those of the experiment, whose student and histories are used.
+    """
     files = CatalogFiles(folder)
     if files.seen.exists():  # the last file
         return files
     folder.mkdir(parents=True, exist_ok=True)
-    student = trained(work).student().eval()
-    dataset = load_dataset(Workplace(work / "movielens").dataset)
+    student = trained(experiment).student().eval()
+    dataset = load_dataset(Workplace(experiment).dataset)
     found = histories_of(dataset, student.item_table.read_items())
-    histories, of_export = found[:NUM_QUERIES], found[NUM_QUERIES : 2 * NUM_QUERIES]
+    histories, of_export = list(islice(found, NUM_QUERIES)), list(islice(found, NUM_QUERIES))
     files.histories_path.write_text(json.dumps(histories))
     files.export_histories_path.write_text(json.dumps(of_export))
     with torch.no_grad():

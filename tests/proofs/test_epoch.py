@@ -4,7 +4,9 @@ import pytest
 
 from proofs.epoch import prove
 from proofs.epoch.agents import lost_agent
+from proofs.search_cost.subject import num_trained
 from tests.proofs.scale_table import measured_rows, told_rows
+from training.data.storage import load_dataset
 
 
 def test_an_epoch_of_each_size_has_its_figures(
@@ -12,7 +14,8 @@ def test_an_epoch_of_each_size_has_its_figures(
 ) -> None:
     monkeypatch.setattr("proofs.epoch.lost_agent", lambda _: [])
 
-    figures = list(prove(millions=(0.02,), plot=tmp_path / "epoch.png"))
+    kept = tmp_path / "kept"
+    figures = list(prove(millions=(0.02,), keep=kept, plot=tmp_path / "epoch.png"))
 
     assert [each.name for each in figures] == [
         f"0.02 million interactions: {name}"
@@ -26,6 +29,7 @@ def test_an_epoch_of_each_size_has_its_figures(
     ]
     assert all(each.holds for each in figures)
     assert (tmp_path / "epoch.png").stat().st_size > 0
+    assert num_trained(kept) == load_dataset(kept / "dataset").catalog.num_items
 
 
 @pytest.mark.slow
