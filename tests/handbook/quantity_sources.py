@@ -18,6 +18,7 @@ from benchmarks.subjects.subject import NUM_ITEMS
 from distilled_recommender.recommend.program import PART_ROWS
 from export.scorer import BLOCKS_FROM, MIN_RECALL
 from proofs.fixtures.data.tables import MILLIONS, PER_ITEM, PER_USER
+from proofs.search_cost import SIZES
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,12 @@ def _value(report: str, name: str) -> float:
     figures = json.loads((ROOT / report).read_text("utf-8"))["figures"]
     (found,) = (each for each in figures if each["name"] == name)
     return float(found["value"])
+
+
+def _all_of(record: str) -> Sequence[tuple[str, str]]:
+    """Returns the path of a record with the name of each of its figures."""
+    figures = json.loads((ROOT / record).read_text("utf-8"))["figures"]
+    return tuple((record, each["name"]) for each in figures)
 
 
 def ndcg(dataset: str, row: str) -> float:
@@ -94,7 +101,7 @@ def _of_demo(row: str) -> float:
 
 
 PREPARE, SCALES = "docs/proofs/prepare.json", "benchmarks/out/scale.json"
-EPOCH = "docs/proofs/epoch.json"
+EPOCH, SEARCH = "docs/proofs/epoch.json", "docs/proofs/search_cost.json"
 BATCH = "docs/proofs/batch.json"
 REQUEST_COST = "benchmarks/out/request_cost.json"
 CONSTANT_RATE = "benchmarks/out/constant_rate.json"
@@ -135,6 +142,10 @@ RECORDS: Mapping[Place, Sequence[tuple[str, str]]] = {
         ),
         (EPOCH, "the agent that is left: time to its end"),
     ),
+    (SCALE, "Search"): (
+        *_all_of(SEARCH),
+        (SCALES, "a filter that leaves 0.1 % over none, 1,000,000 items"),
+    ),
     (SCALE, "A whole base"): tuple(
         (BATCH, name)
         for name in (
@@ -144,10 +155,7 @@ RECORDS: Mapping[Place, Sequence[tuple[str, str]]] = {
         )
     ),
     (SCALE, "A billion events a day, a hundred million items"): (
-        (SCALES, "an answer from 10,000 items"),
-        (SCALES, "an answer from 100,000 items"),
-        (SCALES, "p50 of an answer from 300,000 items"),
-        (SCALES, "p50 of an answer from 1,000,000 items"),
+        *((SEARCH, f"{size:,} items, this project: p50") for size in SIZES),
         (CONSTANT_RATE, "Redis CPU"),
         (EPOCH_COST, "an epoch of amazon-games, plain"),
         (EPOCH_COST, "an epoch of amazon-games, as configured"),
@@ -187,7 +195,11 @@ def _large_shop() -> dict[str, float]:
     events, items, sessions, history = 1e9 / 86_400, 1e8, 1e8, 30e9
     peak = 3 * events
     rest = 1e-6 * (_value(REQUEST_COST, "service, saturated") - _value(REQUEST_COST, "bare graph"))
-    search = 1e-3 * _value(SCALES, "p50 of an answer from 1,000,000 items")
+    search, of_ten = (
+        1e-3 * _value(SEARCH, f"{size:,} items, this project: p50") for size in SIZES[-2:]
+    )
+    of_a_million = (of_ten - search) / 9
+    of_all = of_ten + 90 * of_a_million
     per_event = 250  # bytes, as `EVENT_LOG_MAX_BYTES` is documented
     on_disk = 36  # bytes of an interaction in temporary files
     session = 390 + 10 * (22 + 10 + 2 * 36)  # docs/operations.md, with item ids of ten bytes
@@ -201,11 +213,12 @@ def _large_shop() -> dict[str, float]:
         "0.6": 0.6,
         "10,000": 10_000,
         "100,000": 100_000,
-        "300,000": 300_000,
         "1,000,000": 1_000_000,
+        "10,000,000": 10_000_000,
         "0.1 ms": rest,
-        "0.27 s": search * items / 1e6,
-        "16,000 cores": peak * search * items / 1e6 / 0.6,
+        "0.12 ms": of_a_million,
+        "14 ms": of_all,
+        "810 cores": peak * of_all / 0.6,
         "4 bytes": 4,
         "320 bytes": 4 * 64 * 1.25,
         "32 GB": 4 * 64 * 1.25 * items,
@@ -225,8 +238,8 @@ def _large_shop() -> dict[str, float]:
         "17,332": NUM_ITEMS,
         "16 bytes": 16,
         "102 GB": 16 * items * 64,
-        "2.8 ms": rest + search,
-        "160 cores": peak * (rest + search) / 0.6,
+        "1.8 ms": rest + search,
+        "100 cores": peak * (rest + search) / 0.6,
         "20 minutes": history / 100 / 1e6 * prepare,
         "11 GB": history / 100 * on_disk,
     }
@@ -284,6 +297,16 @@ STATED: Mapping[Place, Mapping[str, float]] = {
         "16 bytes": 16,  # four arrays of float32
         "8 GiB": 8 * 2**30,  # the target
         "0.08": _value(EPOCH, "50 million interactions: peak resident memory") - 8,
+    },
+    (SCALE, "Search"): {
+        "10,000": 10_000,
+        "100,000": 100_000,
+        "1,000,000": 1_000_000,
+        "10,000,000": 10_000_000,
+        "0.99": 0.99,
+        "262,144": BLOCKS_FROM,
+        "1 %": 0.01,
+        "0.1 %": 0.001,
     },
     (SCALE, "A whole base"): {
         "8,192": PART_ROWS,

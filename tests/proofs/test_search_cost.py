@@ -1,7 +1,9 @@
 """The short form of the proof of searches: its measures, and the program of other libraries."""
 
 import json
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ from numpy.typing import NDArray
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.rivals import vector_index
-from proofs.search_cost import search
+from proofs.record import FOLDER
+from proofs.search_cost import HNSW, IVF, SIZES, search, searches_of
 from proofs.search_cost.rival_cost import rival_cost
-from proofs.search_cost.search import ndcg, recall
+from proofs.search_cost.search import OURS, ndcg, recall
 
 ARE_BEST = [np.array([True, True, False]), np.array([True, False])]
 
@@ -28,6 +31,26 @@ def test_ndcg_weighs_places_by_their_logarithm(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(search, "K", 3)
     second = 1 / np.log2(3)
     assert ndcg(ARE_BEST) == pytest.approx((1 + second + 1) / 2 / (1 + second + 1 / 2))
+
+
+def test_the_table_of_scale_is_that_of_the_record() -> None:
+    record = json.loads((FOLDER / "search_cost.json").read_text(encoding="utf-8"))
+    values = {each["name"]: each["value"] for each in record["figures"]}
+    rows = [(size, search) for size in SIZES for search in searches_of(size)]
+    forms = {"p50": ".2f", "p99": ".2f", "recall@20": ".3f", "built in": ",.0f"}
+    of_memory = {"resident": ",.0f", "of it anonymous": ",.0f"}
+
+    def cells(size: int, search: str) -> Sequence[str]:
+        of = f"{size:,} items, {search}: "
+        told = {name: form for name, form in (forms | of_memory).items() if of + name in values}
+        return [f"{size:,}", search, *(f"{values[of + name]:{told[name]}}" for name in told)]
+
+    lines = (FOLDER.parent / "scale.md").read_text(encoding="utf-8").splitlines()
+    table = [re.sub(r" (ms|s|MiB) \|", " |", each).strip("| ").split(" | ") for each in lines]
+    told = [[cell.strip(" |") for cell in row if cell.strip(" |")] for row in table]
+    assert [row for row in told if row[1:] and row[1] in (OURS, *HNSW, IVF)] == [
+        list(cells(*each)) for each in rows
+    ]
 
 
 def write_files(folder: Path) -> None:
