@@ -11,17 +11,14 @@ import time
 from pathlib import Path
 
 from benchmarks.load.memory import memory_mib
-from export.contract.bundle import load_bundle
-from service.ranking.catalog import Catalog
-from service.ranking.lookup.bundle_items import BundleItems
-from service.ranking.student import Student
+from service.bundles.loading import load_recommender
 from service.ranking.types import IndexQuery
 
 
 def answer(folder: Path, histories: list[list[int]], k: int) -> None:
-    """Opens the bundle, answers each history twice, and reads the items of the lists."""
-    bundle = load_bundle(folder)
-    student, catalog = Student.of_bundle(bundle), Catalog(BundleItems(bundle.items))
+    """Opens and checks the bundle as the service does, answers each history twice, reads items."""
+    recommender = load_recommender(folder, k)
+    student, catalog = recommender.student, recommender.catalog
     for history in histories:  # warms up
         student.rank(IndexQuery(history, k))
     lists, times = [], []

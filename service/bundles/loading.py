@@ -64,12 +64,12 @@ def make_recommender(bundle: Bundle, max_k: int, providers: Sequence[str] = CPU)
         raise BundleError(f"{path}: {error}") from error
     except ValueError as error:
         raise BundleError(f"{path}: smoke check failed: {error}") from None
-    if not np.isfinite(table).all() or len(table) != len(catalog) + 1:
+    vectors = ItemVectors(table, student.added)
+    if not vectors.are_finite_in_bundle or len(table) != len(catalog) + 1:
         raise BundleError(
             f"{path}: smoke check failed: the item table must have {len(catalog) + 1} finite rows, "
             f"it has {len(table)} rows"
         )
-    vectors = ItemVectors(table, student.added)
     return Recommender(bundle, catalog, student, vectors)
 
 

@@ -23,6 +23,11 @@ class ItemVectors:
         self._norms = np.concatenate([_norms(table), _norms(added)])
 
     @property
+    def are_finite_in_bundle(self) -> bool:
+        """Whether the vectors of the bundle's items are finite, told by their norms."""
+        return bool(np.isfinite(self._norms[: len(self._parts[0])]).all())
+
+    @property
     def max_norm_in_bundle(self) -> float:
         """Largest Euclidean norm among the vectors of the bundle's items."""
         return float(self._norms[: len(self._parts[0])].max())

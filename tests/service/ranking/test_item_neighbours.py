@@ -32,3 +32,12 @@ def test_added_items_are_compared_as_those_of_the_bundle() -> None:
 def test_a_zero_vector_has_cosine_zero() -> None:
     vectors = ItemVectors(TABLE, np.zeros((1, 2), dtype=np.float32))
     assert vectors.nearest([1], 4, np.ones(5, dtype=np.bool_))[-1][1] == 0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_vector_that_is_not_finite_is_told(value: float) -> None:
+    damaged = TABLE.copy()
+    damaged[2, 1] = value
+    none = np.zeros((0, 2), dtype=np.float32)
+    assert ItemVectors(TABLE, none).are_finite_in_bundle
+    assert not ItemVectors(damaged, none).are_finite_in_bundle
