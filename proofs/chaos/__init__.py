@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,9 @@ def prove(
         if CLUSTER_FAULT in chosen:
             with running_cluster_stack(Path(folder), bundle, free_ports()) as cluster:
                 row = measure(CLUSTER_FAULT, primary_killed(cluster), cluster.service_port)
+                rows[-1] = row = replace(row, over=cluster.promoted_at)
+                name = f"{CLUSTER_FAULT}: its replica took over after"
+                yield Figure(name, "s", row.over - row.began)
                 yield from _figures(row, cluster.client)
     save_plot(plot, rows)
 

@@ -1,9 +1,11 @@
 """Runs a Redis Cluster of three primaries and replicas with a service, and kills a primary."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 from redis import RedisCluster
 
@@ -11,14 +13,26 @@ from proofs.fixtures.processes.redis_cluster import running_nodes
 from proofs.fixtures.processes.redis_node import RedisNode
 from proofs.fixtures.processes.service import ServiceProcess
 
+_ASK_SECONDS = 0.02
+_PROMOTION_SECONDS = 60
+
 
 @dataclass
 class ClusterStack:
-    """A service and its Redis Cluster; the first of `nodes` is the primary that the fault kills."""
+    """A service and its Redis Cluster.
+
+    Attributes:
+        nodes: the nodes; the first is the primary that the fault kills.
+        client: a client of the cluster.
+        service_port: port of the service.
+        promoted_at: time, by `time.monotonic`, at which the killed primary's replica had taken
+            over; infinite until then.
+    """
 
     nodes: list[RedisNode]
     client: RedisCluster
     service_port: int
+    promoted_at: float = float("inf")
 
 
 @contextmanager
@@ -38,12 +52,30 @@ def running_cluster_stack(
 
 @contextmanager
 def primary_killed(stack: ClusterStack) -> Iterator[None]:
-    """Kills a primary with SIGKILL, so that its replica takes over.
+    """Kills a primary with SIGKILL, so that its replica takes over, and notes when it has.
 
     When the `with` block ends, the killed node is started again and becomes a replica.
     """
     stack.nodes[0].kill()
+    watching = Thread(target=_note_promotion, args=(stack,), daemon=True)
+    watching.start()
     try:
         yield
+        watching.join(_PROMOTION_SECONDS)
     finally:
         stack.nodes[0].start()
+
+
+def _note_promotion(stack: ClusterStack) -> None:
+    """Asks another node for the primary of the first slot until it is not the killed one."""
+    killed = stack.nodes[0].port
+    while int(_primary_port(stack.nodes[1])) == killed:
+        time.sleep(_ASK_SECONDS)
+    stack.promoted_at = time.monotonic()
+
+
+def _primary_port(node: RedisNode) -> int:
+    """Returns the port of the primary of slot 0, as `node` knows it."""
+    ranges = node.client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
+    (port,) = (each[2][1] for each in ranges if each[0] == 0)
+    return int(port)

@@ -15,7 +15,8 @@ class Row:
         name: name of the fault.
         load: the load, with its answers.
         began, ended: begin and end of the fault, by `time.monotonic`.
-        over: time at which everything worked again; later than `ended` if Redis had to start.
+        over: time from which everything must work again: later than `ended` if Redis had to
+            start, earlier if a replica has taken over.
     """
 
     name: str
