@@ -16,6 +16,8 @@ from benchmarks.__main__ import BenchOptions
 from benchmarks.load.workloads import RATE
 from benchmarks.subjects.subject import NUM_ITEMS
 from distilled_recommender.recommend.program import PART_ROWS
+from export.contract.layout import MAX_GRAPH_SIZE, MAX_LINES_SIZE
+from export.contract.records import MAX_LINES
 from export.scorer import BLOCKS_FROM, MIN_RECALL
 from proofs.fixtures.data.tables import MILLIONS, PER_ITEM, PER_USER
 from proofs.search_cost import SIZES
@@ -157,8 +159,10 @@ RECORDS: Mapping[Place, Sequence[tuple[str, str]]] = {
     (SCALE, "A billion events a day, a hundred million items"): (
         *((SEARCH, f"{size:,} items, this project: p50") for size in SIZES),
         (CONSTANT_RATE, "Redis CPU"),
-        (EPOCH_COST, "an epoch of amazon-games, plain"),
-        (EPOCH_COST, "an epoch of amazon-games, as configured"),
+        *(
+            (SEARCH, f"10,000,000 items, this project: {name}")
+            for name in ("built in", "resident", "of it anonymous", "peak of the export")
+        ),
     ),
 }
 """The figures that a section quotes: path of a report or record, and name of the figure."""
@@ -184,9 +188,9 @@ def _table(record: str, rate_name: str, minutes_digits: int, rate_digits: int) -
     return cells
 
 
-def _per_million(name: str) -> float:
+def _per_million(name: str, record: str = PREPARE) -> float:
     """Returns what a further million interactions adds to a figure, from 10 to 50 million."""
-    ten, fifty = (_value(PREPARE, f"{each} million interactions: {name}") for each in (10, 50))
+    ten, fifty = (_value(record, f"{each} million interactions: {name}") for each in (10, 50))
     return (fifty - ten) / 40
 
 
@@ -195,11 +199,13 @@ def _large_shop() -> dict[str, float]:
     events, items, sessions, history = 1e9 / 86_400, 1e8, 1e8, 30e9
     peak = 3 * events
     rest = 1e-6 * (_value(REQUEST_COST, "service, saturated") - _value(REQUEST_COST, "bare graph"))
-    search, of_ten = (
-        1e-3 * _value(SEARCH, f"{size:,} items, this project: p50") for size in SIZES[-2:]
+    one, ten = (
+        rest + 1e-3 * _value(SEARCH, f"{size:,} items, this project: p50") for size in SIZES[-2:]
     )
-    of_a_million = (of_ten - search) / 9
-    of_all = of_ten + 90 * of_a_million
+    export = _value(SEARCH, "10,000,000 items, this project: built in")
+    titles = train_seconds("amazon-games-next", "teacher titles", teacher="titles") / NUM_ITEMS
+    of_a_cut = history / 10 / 1e6  # million interactions in one of ten catalogs
+    epoch, rows = (_per_million(name, EPOCH) for name in ("processor time", "peak private memory"))
     per_event = 250  # bytes, as `EVENT_LOG_MAX_BYTES` is documented
     on_disk = 36  # bytes of an interaction in temporary files
     session = 390 + 10 * (22 + 10 + 2 * 36)  # docs/operations.md, with item ids of ten bytes
@@ -216,13 +222,28 @@ def _large_shop() -> dict[str, float]:
         "1,000,000": 1_000_000,
         "10,000,000": 10_000_000,
         "0.1 ms": rest,
-        "0.12 ms": of_a_million,
-        "14 ms": of_all,
-        "810 cores": peak * of_all / 0.6,
+        "2.9 ms": ten,
+        "170 cores": peak * ten / 0.6,
+        "1.8 ms": one,
+        "100 cores": peak * one / 0.6,
+        "81 hours": 1e8 * ten,
+        "20,000,000": MAX_LINES,
+        "4 GB": MAX_GRAPH_SIZE,
+        "2 GB": MAX_LINES_SIZE,
+        "15,600,000": MAX_GRAPH_SIZE / (4 * 64),
+        "64 minutes": 10 * export,
+        "2,114 s": titles * NUM_ITEMS,
+        "3,400 hours": titles * items,
+        "0.96 minutes": epoch,
+        "0.14 GiB": rows * 2**30,
+        "48 hours": epoch * of_a_cut,
+        "410 GiB": rows * 2**30 * of_a_cut,
+        "29 minutes": epoch * of_a_cut / 100,
+        "4.1 GiB": rows * 2**30 * of_a_cut / 100,
         "4 bytes": 4,
         "320 bytes": 4 * 64 * 1.25,
-        "32 GB": 4 * 64 * 1.25 * items,
-        "64 GB": 2 * 4 * 64 * 1.25 * items,
+        "3.2 GB": 4 * 64 * 1.25 * items / 10,
+        "6.4 GB": 2 * 4 * 64 * 1.25 * items / 10,
         "140 GB": session * sessions,
         "250 bytes": per_event,
         "2.9 MB": per_event * events,
@@ -237,11 +258,6 @@ def _large_shop() -> dict[str, float]:
         "68 GB": private * 200e6,
         "17,332": NUM_ITEMS,
         "16 bytes": 16,
-        "102 GB": 16 * items * 64,
-        "1.8 ms": rest + search,
-        "100 cores": peak * (rest + search) / 0.6,
-        "20 minutes": history / 100 / 1e6 * prepare,
-        "11 GB": history / 100 * on_disk,
     }
 
 
