@@ -147,6 +147,7 @@ RECORDS: Mapping[Place, Sequence[tuple[str, str]]] = {
     (SCALE, "Search"): (
         *_all_of(SEARCH),
         (SCALES, "a filter that leaves 0.1 % over none, 1,000,000 items"),
+        (SCALES, "the 300 best excluded over none, 1,000,000 items"),
     ),
     (SCALE, "A whole base"): tuple(
         (BATCH, name)
