@@ -183,9 +183,10 @@ def units_of_filters(variant: ServedVariant, query: Query) -> int:
 def units_of_search(variant: ServedVariant, query: Query) -> int:
     """Returns the units of scoring all items if the query can make this necessary, else 0.
 
-    An approximate search trusts only the NUM_TRUSTED best items that it finds. It scores all items
-    if fewer than `k` of those may be recommended. Each excluded or seen item may be one of them,
-    and a filter may leave none of them. Hidden items are taken as spread evenly over the catalog.
+    An approximate search trusts only the NUM_TRUSTED best items that it finds. If fewer than `k` of
+    those may be recommended, it reads more, and at last scores all items. Each excluded or seen
+    item may be one of them, and a filter may leave none of them. Hidden items are taken as spread
+    evenly over the catalog.
     """
     if not is_approximate(variant.recommender.manifest.scorer):
         return 0

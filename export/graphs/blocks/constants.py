@@ -123,13 +123,16 @@ def block_constants(blocks: Blocks, sizes: BlockSizes) -> Constants:
 
 def sizes_constants(sizes: BlockSizes, num_items: int) -> Constants:
     """Computes the constants that depend on the number of blocks that are read, keyed by name."""
-    num_candidates = sizes.num_candidates(num_items)
+    num_candidates, num_wide = sizes.num_candidates(num_items), sizes.num_wide_candidates(num_items)
     groups = {"num_chosen_groups": np.array([sizes.num_chosen_groups(num_items)])}
     return {
         **({} if sizes.num_codes else groups),
         "num_chosen_blocks": np.array([sizes.num_chosen(num_items)]),
         "num_candidates": np.array([num_candidates]),
         "num_trusted": np.array([num_candidates // TRUSTED_SHARE]),
+        "num_wide_blocks": np.array([sizes.num_wide(num_items)]),
+        "num_wide_candidates": np.array([num_wide]),
+        "num_wide_trusted": np.array([num_wide // TRUSTED_SHARE]),
     }
 
 

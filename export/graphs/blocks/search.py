@@ -13,8 +13,8 @@ The result is approximate: it can lack an item whose estimate was too low. `expo
 on the student's own queries how often that happens, and chooses this search only where it is rare.
 
 The list is made of the best candidates only, the trusted ones: worse items may lie in blocks that
-were not read. A filter or a large `k` can leave too few of them. Then all items that may be
-recommended are scored exactly.
+were not read. A filter or a large `k` can leave too few of them. Then, if few items may be
+recommended, all of these are scored exactly. Else more blocks are read (`blocks.wide`).
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from math import ceil
 from string import Template
 
 from export.contract.manifest import NUM_TRUSTED
+from export.graphs.blocks.wide import wide_search_text
 from export.graphs.search import OPEN, SCORES_OF_SHARED_TABLE, search_of_all_text
 
 # One of so many candidates is trusted. Items of lower ranks may lie in blocks that are unread.
@@ -30,6 +31,8 @@ NUM_CANDIDATES = TRUSTED_SHARE * NUM_TRUSTED
 # Groups whose blocks' summaries are read, for each block whose items are read. With half a group a
 # block, 1 or 2 in 1,000 of the best of a million items are lost more.
 GROUPS_A_BLOCK = 0.75
+# Blocks and candidates of the wider search, for each of the usual one.
+WIDER_BLOCKS, WIDER_CANDIDATES = 2, 5
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,17 @@ class BlockSizes:
     def num_candidates(self, num_items: int) -> int:
         """Number of items that are scored exactly, in a catalog of `num_items` items."""
         return min(NUM_CANDIDATES, self.num_chosen(num_items) * self.block_size)
+
+    def num_wide(self, num_items: int) -> int:
+        """Number of blocks that the wider search reads, of those that step 1 has estimated."""
+        groups = 0 if self.num_codes else self.num_chosen_groups(num_items)
+        estimated = groups * self.group_size or self.num_all(num_items)
+        return min(WIDER_BLOCKS * self.num_chosen(num_items), estimated)
+
+    def num_wide_candidates(self, num_items: int) -> int:
+        """Number of items that the wider search scores exactly."""
+        most = WIDER_CANDIDATES * NUM_CANDIDATES
+        return min(most, self.num_wide(num_items) * self.block_size)
 
 
 def _numbers_of_members(found: str, places: str, parts: str, size: str) -> str:
@@ -252,7 +266,7 @@ BLOCK_SEARCH = Template("""
                     float[batch, num_answered] scores_in_all,
                     int64[batch, num_answered] items_in_all
                 ) {
-                    $search_of_all
+                    $wide_search
                 }
             >
         }
@@ -265,9 +279,16 @@ def block_search_text(sizes: BlockSizes) -> str:
 
     The text computes `scores` and `item_indices` from `query`, as `search.search_text` does.
     """
-    of_all = search_of_all_text("scores_in_all", "items_in_all", SCORES_OF_SHARED_TABLE)
+    wide = wide_search_text(
+        by_heads=bool(sizes.num_codes),
+        number_of_blocks=_numbers_of_members(
+            "wide_blocks", "places_of_more", "chosen_groups", "group_size"
+        ),
+        places=_numbers_of_members("wide_places", "places_of_wide", "wide_blocks", "block_size"),
+        of_every=search_of_all_text("scores_of_every", "items_of_every", SCORES_OF_SHARED_TABLE),
+    )
     step_1 = BY_HEADS if sizes.num_codes else BY_SUMMARIES
     places = _numbers_of_members("places_of_items", "places_of_fine", "chosen_blocks", "block_size")
     return BLOCK_SEARCH.substitute(
-        step_1=step_1, places_of_items=places, open=OPEN, search_of_all=of_all
+        step_1=step_1, places_of_items=places, open=OPEN, wide_search=wide
     )

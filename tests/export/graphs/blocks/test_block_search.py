@@ -83,6 +83,41 @@ def test_behind_a_filter_the_best_open_items_are_found_wherever_they_lie(
     assert np.isneginf(scores[0, len(expected) :]).all()
 
 
+def answer_nothing(scores: str, item_indices: str, _: str) -> str:
+    """Returns text in the place of the search of all items, which answers no item."""
+    return f"""
+        shape_of_nothing = Concat<axis = 0>(lines, k)
+        {scores} = Expand(never, shape_of_nothing)
+        {item_indices} = ConstantOfShape<value = int64[1] {{0}}>(shape_of_nothing)
+    """
+
+
+def test_where_the_best_items_are_excluded_more_are_trusted_before_all_are_scored(
+    export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = RankingSession(export(some_vectors()))
+    monkeypatch.setattr(search, "search_of_all_text", answer_nothing)
+    without_all = RankingSession(export(some_vectors()))
+    for history in np.random.default_rng(2).integers(1, NUM_ITEMS + 1, (30, 1, 6)):
+        every = graph.rank(history, NUM_ITEMS, mask_seen=False)[0][0]
+        allowed = np.ones((1, NUM_ITEMS + 1), dtype=np.bool_)
+        allowed[0, every[:75]] = False  # of 80 that are trusted
+        answer = without_all.rank(history, 10, mask_seen=False, allowed=allowed)[0][0]
+        assert answer.tolist() == every[75:85].tolist()
+
+
+def test_where_too_many_are_excluded_for_that_all_items_are_scored(
+    export: Export, num_codes: int
+) -> None:
+    blocks = BlockSizes(num_codes, num_blocks=10, block_size=4)
+    graph = RankingSession(export(some_vectors(), blocks=blocks))
+    every = graph.rank(np.array([[1, 2]]), NUM_ITEMS, mask_seen=False)[0][0]
+    allowed = np.ones((1, NUM_ITEMS + 1), dtype=np.bool_)
+    allowed[0, every[:200]] = False
+    answer = graph.rank(np.array([[1, 2]]), 10, mask_seen=False, allowed=allowed)[0][0]
+    assert answer.tolist() == every[200:210].tolist()
+
+
 def test_added_items_are_found_with_a_filter_and_without(export: Export) -> None:
     vectors = some_vectors()
     graph = RankingSession(export(vectors))
