@@ -140,13 +140,13 @@ class Mirror:
     def _is_copy(self, target: Path, entry: Entry) -> bool:
         """Returns whether the folder `target` is a copy of the bundle `entry`.
 
-        Compares the hash of the manifest, and the signature. Until the first refresh has succeeded,
-        compares the hashes of all files too.
+        Compares the hash of the manifest, and the signature. If the link would move to the copy,
+        and until the first refresh has succeeded, compares the hashes of all files too.
         """
         layout = BundleLayout(target)
         try:
             content = read_file(layout.manifest, MAX_MANIFEST_SIZE)
-            if self._followed is None:
+            if self._followed is None or self.link.bundle != entry.bundle:
                 verify_files(target, read_manifest(target))
         except BundleError:
             return False

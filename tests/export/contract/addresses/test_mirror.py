@@ -13,7 +13,7 @@ from export.contract.addresses.mirror import Mirror
 from export.contract.addresses.object_store import ObjectStore, Stored
 from export.contract.addresses.opening import open_store
 from export.contract.addresses.pointer import POINTER_NAME, Entry
-from export.contract.addresses.publishing import publish_at
+from export.contract.addresses.publishing import publish_at, roll_back_at
 from export.contract.bundle import BundleError
 from export.contract.publish import trust_of
 from export.contract.signatures import sign_bundle
@@ -135,6 +135,19 @@ def test_a_damaged_copy_is_downloaded_again_at_the_next_start(
     mirror.refresh()
     (mirror.link.path / "items.jsonl").write_bytes(b"damaged")
     Mirror(place.store, tmp_path / "cache", MIB).refresh()
+    assert files_of(mirror.link.path) == files_of(one)
+
+
+def test_a_rollback_to_a_damaged_copy_downloads_it_again(
+    place: Place, mirror: Mirror, one: Path, other: Path
+) -> None:
+    for bundle in (one, other):
+        publish_at(place.store, bundle)
+        mirror.refresh()
+    (mirror.link.folder(version(one)) / "items.jsonl").write_bytes(b"damaged")
+    roll_back_at(place.store)
+    mirror.refresh()
+    assert mirror.link.bundle == version(one)
     assert files_of(mirror.link.path) == files_of(one)
 
 
