@@ -3,7 +3,9 @@
 The client knows which node has each of the 16,384 hash slots, and sends each command to the node
 of its key. All commands of one event-loop turn to one node are sent in one write. A node that has
 moved a slot answers with the address of the new node, and the command is sent there. After such an
-answer, or if a node is lost, the client reads the slots again in the background.
+answer, or if a node is lost, the client reads the slots again in the background. While a slot is
+being moved, a command can have keys at two nodes, and both refuse it: it is sent again after a
+pause.
 """
 
 import asyncio
@@ -11,13 +13,22 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as LostError
 
 from service.stores.redis_connection import SharedConnection, deadline
 from service.stores.redis_pools import address_of, pool_of_node
 
 _MAX_REDIRECTIONS = 5
+_PAUSES = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
+"""Times in seconds before a command whose keys are at two nodes is sent again."""
 _SCRIPTS = ("EVALSHA", "EVAL")
 SECONDS_BETWEEN_REFRESHES = 0.5
 """Minimum time in seconds between two reads of a cluster's slots while a node is lost."""
@@ -37,7 +48,8 @@ class ClusterConnection:
 
         Args:
             url: address of any node of the cluster.
-            timeout_seconds: maximum time of a command at one node, and of all its redirections.
+            timeout_seconds: maximum time of a command at one node, of all its redirections, and of
+                all its repetitions while its slot is being moved.
             options: keyword arguments for redis-py's connections.
         """
         self._url = url
@@ -64,21 +76,10 @@ class ClusterConnection:
             await self._read_first_slots()
         if parts[0] == "PING":
             return await self._ping()
-        key = str(parts[3] if parts[0] in _SCRIPTS else parts[1])
-        node = self._node_of_slot[key_slot(key.encode())]
         try:
-            if node is None:
-                raise LostError(f"no node of the cluster serves the slot of {parts[0]}")
-            return await node.execute_command(*parts)
-        except AskError as error:  # MovedError, too
-            return await self._redirected(error, node, parts)
-        except ResponseError as error:
-            if isinstance(error, ClusterDownError):
-                self._refresh(node)
-            raise
-        except RedisError:
-            self._refresh(node)
-            raise
+            return await self._send(parts)
+        except TryAgainError as error:
+            return await self._send_again(error, parts)
 
     def node_of(self, key: str) -> Hashable:
         """Returns the node that has the slot of `key`, by the slots that were read last.
@@ -110,6 +111,42 @@ class ClusterConnection:
         except RedisError:
             self._refresh(node)
             raise
+
+    async def _send(self, parts: Sequence[str | int]) -> Any:
+        """Sends a command to the node of its key and follows redirections; returns the reply."""
+        key = str(parts[3] if parts[0] in _SCRIPTS else parts[1])
+        node = self._node_of_slot[key_slot(key.encode())]
+        try:
+            if node is None:
+                raise LostError(f"no node of the cluster serves the slot of {parts[0]}")
+            return await node.execute_command(*parts)
+        except AskError as error:  # MovedError, too
+            return await self._redirected(error, node, parts)
+        except ResponseError as error:
+            if isinstance(error, ClusterDownError):
+                self._refresh(node)
+            raise
+        except RedisError:
+            self._refresh(node)
+            raise
+
+    async def _send_again(self, error: TryAgainError, parts: Sequence[str | int]) -> Any:
+        """Sends a command again after each of `_PAUSES`, until a node has all of its keys.
+
+        No node has run a command that it answers with `error`, so the command is not run twice.
+
+        Raises:
+            RedisError: a node refuses the command, is too slow, or cannot be reached; after the
+                last pause, TryAgainError.
+        """
+        async with deadline(self._timeout_seconds):
+            for pause in _PAUSES:
+                await asyncio.sleep(pause)
+                try:
+                    return await self._send(parts)
+                except TryAgainError as again:
+                    error = again
+        raise error
 
     async def _redirected(
         self, error: AskError, node: SharedConnection | None, parts: Sequence[str | int]

@@ -11,6 +11,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 
 
@@ -35,6 +36,7 @@ _KINDS: dict[str, type[RedisError]] = {
     "LOADING": BusyLoadingError,
     "MASTERDOWN": MasterDownError,
     "CLUSTERDOWN": ClusterDownError,
+    "TRYAGAIN": TryAgainError,
     "OOM": OutOfMemoryError,
     "MISCONF": WriteRefusedError,
     "NOREPLICAS": IsolatedNodeError,

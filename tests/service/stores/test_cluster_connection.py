@@ -1,7 +1,7 @@
 """The shared connections to the nodes of a Redis Cluster, on three real nodes."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import anyio
 import pytest
 from redis import Redis
 from redis.crc import key_slot
-from redis.exceptions import ClusterDownError, RedisError, ResponseError
+from redis.exceptions import ClusterDownError, RedisError, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as LostError
 
 from proofs.fixtures.processes.waiting import free_port
@@ -108,6 +108,65 @@ async def test_a_slot_on_its_way_and_a_slot_that_has_moved_are_followed(
         for _ in range(2):  # the second command goes there at once
             assert await mortal.execute_command("GET", absent) == "new"
         assert {key, absent} <= set(target.keys())
+
+
+@contextmanager
+def half_moved(cluster: "RedisCluster", keys: list[str]) -> Iterator[Callable[[str], None]]:
+    """Moves the slot of `keys`, and the first of them, from node 0 to node 1; yields `move`."""
+    slot = key_slot(keys[0].encode())
+    with asking(cluster, 0) as source, asking(cluster, 1) as target:
+        address = target.connection_pool.connection_kwargs
+
+        def move(key: str) -> None:
+            source.migrate(address["host"], address["port"], [key], 0, 5_000)
+
+        for key in keys:
+            source.set(key, "old")
+        target.cluster("SETSLOT", slot, "IMPORTING", source.cluster("MYID"))
+        source.cluster("SETSLOT", slot, "MIGRATING", target.cluster("MYID"))
+        move(keys[0])
+        yield move
+
+
+def keys_of_one_slot() -> list[str]:
+    key = next(each for each in KEYS if owner(each) == 0)
+    return [key, f"{{{key}}}other"]
+
+
+async def test_a_script_whose_keys_are_at_two_nodes_is_sent_again_and_runs_once(
+    mortal: ClusterConnection, mortal_cluster: "RedisCluster", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, send, refusals = keys_of_one_slot(), SharedConnection.execute_command, [0]
+    with half_moved(mortal_cluster, keys) as move:
+
+        async def move_after_a_refusal(self: SharedConnection, *parts: str | int) -> Any:
+            try:
+                return await send(self, *parts)
+            except TryAgainError:
+                refusals[0] += 1
+                move(keys[1])
+                raise
+
+        monkeypatch.setattr(SharedConnection, "execute_command", move_after_a_refusal)
+        append = "return redis.call('APPEND', KEYS[1], 'er') + redis.call('STRLEN', KEYS[2])"
+        assert await mortal.execute_command("EVAL", append, 2, *keys) == len("older" + "old")
+    assert refusals == [1]
+
+
+async def test_a_command_whose_keys_stay_at_two_nodes_fails_after_the_last_pause(
+    mortal: ClusterConnection, mortal_cluster: "RedisCluster", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, send, num_sent = keys_of_one_slot(), SharedConnection.execute_command, [0]
+
+    async def count(self: SharedConnection, *parts: str | int) -> Any:
+        num_sent[0] += parts[0] == "MGET"
+        return await send(self, *parts)
+
+    monkeypatch.setattr(SharedConnection, "execute_command", count)
+    monkeypatch.setattr(cluster_connection, "_PAUSES", (0, 0, 0))
+    with half_moved(mortal_cluster, keys), pytest.raises(TryAgainError):
+        await mortal.execute_command("MGET", *keys)
+    assert num_sent == [1 + 3]
 
 
 async def test_a_lost_node_takes_only_its_own_keys_with_it(
