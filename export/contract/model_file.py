@@ -1,12 +1,13 @@
-"""Removes an output from an ONNX file, without ONNX's library, which the service does not have.
+"""Reads and changes parts of an ONNX file, without ONNX's library, which the service does not have.
 
 The file is a message of Protocol Buffers: a sequence of fields, each a key and a value. The key is
 8 times the field's number, plus the kind of its value.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 _GRAPH, _OUTPUT, _NAME = 7, 12, 1  # fields of ModelProto, GraphProto and ValueInfoProto
+_CONSTANT, _SIZES, _NAME_OF_CONSTANT = 5, 1, 8  # fields of GraphProto and TensorProto
 _VARINT, _EIGHT_BYTES, _COUNTED, _FOUR_BYTES = 0, 1, 2, 5
 _FIXED_SIZES = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
 
@@ -32,6 +33,34 @@ def without_output(model: bytes, name: str) -> bytes:
         else:
             pieces.append(field)
     return b"".join(pieces)
+
+
+def shapes_of_constants(model: bytes, names: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of the constants `names` of an ONNX file's graph, by name.
+
+    Constants that the graph lacks are left out.
+
+    Raises:
+        ValueError: `model` is not a message of Protocol Buffers.
+    """
+    shapes = (
+        _name_and_shape(constant)
+        for number, _, graph in _fields(memoryview(model))
+        if number == _GRAPH
+        for inner, _, constant in _fields(graph)
+        if inner == _CONSTANT
+    )
+    return {name: shape for name, shape in shapes if name in names}
+
+
+def _name_and_shape(constant: memoryview) -> tuple[str, tuple[int, ...]]:
+    name, sizes = "", list[int]()
+    for number, _, value in _fields(constant):
+        if number == _NAME_OF_CONSTANT:
+            name = str(value, "utf-8")
+        elif number == _SIZES:  # a field has one size, or all of them
+            sizes.extend(_read_varints(value))
+    return name, tuple(sizes)
 
 
 def _name_of(value_info: memoryview) -> str:
@@ -66,6 +95,13 @@ def _read_varint(message: memoryview, begin: int) -> tuple[int, int]:
         if byte < 0x80:
             return number, begin + place + 1
     raise ValueError(f"byte {begin}: no whole number")
+
+
+def _read_varints(message: memoryview) -> Iterator[int]:
+    end = 0
+    while end < len(message):
+        number, end = _read_varint(message, end)
+        yield number
 
 
 def _varint(number: int) -> bytes:

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from export.contract.bundle import Bundle, BundleError, BundleLayout
-from export.contract.model_file import without_output
+from export.contract.model_file import shapes_of_constants, without_output
 from export.contract.tensors import TENSORS
 from service.errors import StudentError
 from service.setting_parts.bundles import DEFAULT_PROVIDER
@@ -67,9 +67,10 @@ def open_session(
     none of them supports.
 
     Raises:
-        BundleError: onnxruntime cannot open the graph or start a provider, or the graph lacks one
-            of `names`.
+        BundleError: onnxruntime cannot open the graph or start a provider, the graph lacks one of
+            `names`, or a constant in a file of its own has another shape than the graph needs.
     """
+    _check_shapes(graph)
     try:
         options = _session_options()
         if graph.tables:
@@ -136,6 +137,25 @@ def run_session(session: ort.InferenceSession, outputs: Sequence[str], feeds: Fe
     except Exception as error:  # onnxruntime's errors have no common base class
         raise StudentError(str(error)) from error
     return arrays
+
+
+def _check_shapes(graph: GraphFile) -> None:
+    """Raises BundleError if a constant in a file of its own has not the shape that `graph` names.
+
+    onnxruntime does not compare them, and may fail only at a query that reads what is missing.
+    """
+    if not graph.tables:
+        return
+    try:
+        needed = shapes_of_constants(graph.content, graph.tables)
+    except ValueError as error:
+        raise BundleError(f"{graph.path}: {error}") from error
+    for name, shape in needed.items():
+        if (found := graph.tables[name].shape) != shape:
+            raise BundleError(
+                f"{graph.path.with_name(f'{name}.npy')}: shape {found}, {graph.path.name} needs "
+                f"{shape}; export the bundle again"
+            )
 
 
 def _session_options() -> ort.SessionOptions:

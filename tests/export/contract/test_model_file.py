@@ -1,11 +1,11 @@
-"""ONNX files without one of their outputs."""
+"""ONNX files without one of their outputs, and the shapes of their constants."""
 
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from distilled_recommender.files import BUNDLE, carried
-from export.contract.model_file import without_output
+from export.contract.model_file import shapes_of_constants, without_output
 
 MODEL = carried(BUNDLE) / "model.onnx"
 
@@ -32,6 +32,15 @@ def test_an_output_of_an_inner_graph_stays() -> None:
     left = onnx.load_from_string(without_output(model.SerializeToString(), "table")).graph
     assert list(left.output) == []
     assert list(left.node) == [choice]
+
+
+def test_shapes_of_constants_are_read_whatever_else_the_graph_has() -> None:
+    shapes = {each.name: tuple(each.dims) for each in onnx.load(MODEL).graph.initializer}
+    assert len(shapes["table"]) == 2
+    assert len(set(shapes.values())) > 2
+    assert shapes_of_constants(MODEL.read_bytes(), shapes) == shapes
+    wanted = {"table": shapes["table"]}
+    assert shapes_of_constants(MODEL.read_bytes(), ["table", "absent"]) == wanted
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,16 @@ def vectors_of(num_items: int) -> Vectors:
     return generator.normal(size=(num_items, HIDDEN_SIZE)).astype(np.float32)
 
 
-def write_bundle(folder: Path, num_items: int) -> Path:
+def write_bundle(
+    folder: Path, num_items: int, change: Callable[[Path], object] = lambda _: None
+) -> Path:
+    """Writes a bundle; `change` may change the exported files before."""
     exported = folder / "exported"
-    exported.mkdir()
+    exported.mkdir(parents=True)
     export_ranking_graph(
         summing_encoder(vectors_of(num_items)), exported / "model.onnx", BlockSizes(8, 64)
     )
+    change(exported)
     save_bundle(
         folder / "bundle",
         exported / "model.onnx",
@@ -70,6 +75,23 @@ def test_a_changed_table_is_refused_by_name(tmp_path: Path) -> None:
         Student.of_bundle(loaded)
     with pytest.raises(BundleError, match=r"table\.npy: sha256"):
         load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["table", "item_codes_by_block"])
+def test_a_table_that_lacks_its_last_row_is_refused_with_the_shape_that_the_graph_needs(
+    name: str, tmp_path: Path
+) -> None:
+    def cut(exported: Path) -> None:
+        np.save(exported / f"{name}.npy", np.load(exported / f"{name}.npy")[:-1])
+
+    rows, columns = np.load(write_bundle(tmp_path / "whole", 500) / f"{name}.npy").shape
+    folder = write_bundle(tmp_path / "cut", 500, cut)
+    with pytest.raises(BundleError) as refusal:
+        Student.of_bundle(load_bundle(folder))
+    assert str(refusal.value) == (
+        f"{folder / name}.npy: shape ({rows - 1}, {columns}), model.onnx needs "
+        f"({rows}, {columns}); export the bundle again"
+    )
 
 
 @pytest.mark.parametrize("values", [np.zeros(3), np.zeros((2, 2), np.float32, order="F")])
