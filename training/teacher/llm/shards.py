@@ -4,12 +4,15 @@ If a run is killed, the next run computes only the shards that are not complete.
 exactly the results of an uninterrupted run.
 """
 
+import hashlib
 import json
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,21 +59,54 @@ class Shard(Generic[T]):
 
     @property
     def ledger(self) -> Path:
-        """Path of the JSON file with the shard's cost.
+        """Path of the JSON file with the shard's cost and the SHA-256 of the results.
 
-        The file is written after the results, so a shard is complete if this file exists.
+        The file is written after the results, so a shard is complete if both files exist. Ledgers
+        of former releases have no SHA-256.
         """
         return self.path.with_suffix(".json")
 
     @property
     def is_complete(self) -> bool:
         """Whether results and ledger are on the disk."""
-        return self.ledger.exists()
+        return self.ledger.exists() and self.path.exists()
 
     @property
     def cost(self) -> Cost:
         """Cost of the shard, read from the file `ledger`; the shard must be complete."""
-        return Cost(**json.loads(self.ledger.read_text(encoding="utf-8")))
+        ledger = self._read_ledger()
+        return Cost(ledger["tokens"], ledger["seconds"])
+
+    def write_ledger(self, cost: Cost) -> None:
+        """Writes the file `ledger`, which completes the shard; the results must be on the disk."""
+        write_text(self.ledger, json.dumps({**asdict(cost), "sha256": _sha256(self.path)}))
+
+    def sha256_if_whole(self) -> str | None:
+        """Reads the results and returns their SHA-256; None if they are missing or damaged."""
+        if not self.is_complete:
+            return None
+        found, expected = _sha256(self.path), self._read_ledger().get("sha256")
+        is_whole = found == expected if expected else _is_readable(self.path)
+        return found if is_whole else None
+
+    def _read_ledger(self) -> dict[str, Any]:
+        ledger: dict[str, Any] = json.loads(self.ledger.read_text(encoding="utf-8"))
+        return ledger
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_readable(path: Path) -> bool:
+    """Returns whether a file of NumPy, `.npy` or `.npz`, has all of its bytes."""
+    try:
+        with path.open("rb") as file:  # NumPy would leave a damaged file open
+            found = np.load(file, allow_pickle=False)
+            return isinstance(found, np.ndarray) or bool([*found.values()])
+    except (OSError, EOFError, ValueError, BadZipFile, zlib.error):
+        return False
 
 
 def plan_shards(
@@ -173,8 +209,7 @@ def compute_missing(work: ShardedWork[Any], complete: Complete | None = None) ->
             began = time.perf_counter()
             tokens = work.compute(shard, bar.advance)
             seconds = (time.perf_counter() - began) / concurrency
-            cost = {"tokens": tokens, "seconds": round(seconds, 3)}
-            write_text(shard.ledger, json.dumps(cost))
+            shard.write_ledger(Cost(tokens, round(seconds, 3)))
 
         for shard in (complete or work.complete)(work.shards, compute):
             done += missing.get(shard.path, 0)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from training.errors import ShardError
 from training.teacher.llm.shards import Shard
 from training.teacher.parts.claims import Claims
 from training.teacher.parts.part import Part
@@ -41,7 +42,8 @@ class Crew:
         was killed.
 
         Raises:
-            ShardError: the store does not answer, cannot be written or is damaged.
+            ShardError: the store does not answer, cannot be written or is damaged, or a result that
+                was just computed is.
         """
         left = self.part.ordered(shards)
         while left:
@@ -57,8 +59,7 @@ class Crew:
 
     def _is_complete(self, shard: Shard[Any]) -> bool:
         entry = self.store.entry(shard)
-        if entry is None and shard.ledger.exists():
-            self.store.publish(shard)
+        if entry is None and self.store.publish(shard):
             entry = self.store.entry(shard)
         if entry and self.fetches:
             self.store.fetch(shard, entry)
@@ -72,6 +73,8 @@ class Crew:
             if self.store.entry(shard) is None:
                 compute(shard)
                 self.computed += 1
+                if not self.store.publish(shard):
+                    raise ShardError(f"{shard.path}: damaged once it was written; check the disk")
             return self._is_complete(shard)
 
 

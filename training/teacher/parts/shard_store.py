@@ -14,7 +14,7 @@ teacher's settings and of the shard's prompts: work on other content has other n
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from export.contract.addresses.object_store import LostRaceError, ObjectStore, i
 from export.contract.addresses.opening import open_store
 from export.contract.records import BundleError
 from training.errors import ShardError
-from training.stage import fingerprint, whole_file, write_text
+from training.stage import fingerprint, whole_file
 from training.teacher.llm.shards import Cost, Shard
 
 MAX_RECORD_BYTES = 4_096
@@ -106,20 +106,23 @@ class ShardStore:
         except (ValueError, TypeError, KeyError) as error:
             raise self._damaged(name, f"{type(error).__name__}: {error}", shard) from None
 
-    def publish(self, shard: Shard[Any]) -> None:
+    def publish(self, shard: Shard[Any]) -> bool:
         """Uploads the result of a shard that is complete here; the first result to arrive counts.
+
+        Returns False, and uploads nothing, if the result here is missing or damaged.
 
         Raises:
             ShardError: the store does not answer or cannot be written.
         """
+        if (sha256 := shard.sha256_if_whole()) is None:
+            return False
         name, suffix = name_of(shard), shard.path.suffix
-        entry = Entry(f"{name}-{self.token}{suffix}", _sha256(shard.path), self.part, shard.cost)
+        entry = Entry(f"{name}-{self.token}{suffix}", sha256, self.part, shard.cost)
         with store_errors():
             self.objects.upload(entry.result, shard.path)
-            try:
+            with suppress(LostRaceError):  # another process was faster, and its result counts
                 self.objects.replace(f"{name}.json", json.dumps(asdict(entry)).encode(), None)
-            except LostRaceError:
-                return  # another process was faster, and its result counts
+        return True
 
     def fetch(self, shard: Shard[Any], entry: Entry) -> None:
         """Copies the result that counts to the shard's file, unless it is there already.
@@ -127,7 +130,7 @@ class ShardStore:
         Raises:
             ShardError: the store does not answer, or the result is missing or damaged.
         """
-        if shard.ledger.exists() and _sha256(shard.path) == entry.sha256:
+        if shard.sha256_if_whole() == entry.sha256:
             return
         with store_errors(), whole_file(shard.path) as file:
             content = hashlib.sha256()
@@ -136,15 +139,10 @@ class ShardStore:
                 file.write(block)
             if content.hexdigest() != entry.sha256:
                 raise self._damaged(entry.result, "its SHA-256 differs from the ledger's", shard)
-        write_text(shard.ledger, json.dumps(asdict(entry.cost)))
+        shard.write_ledger(entry.cost)
 
     def _damaged(self, name: str, reason: str, shard: Shard[Any]) -> ShardError:
         return ShardError(
             f"{self.objects.address}/{name}: damaged ({reason}); delete {name_of(shard)}.json "
             "there, and the shard is computed again"
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

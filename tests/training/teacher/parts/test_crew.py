@@ -19,8 +19,7 @@ from export.contract.addresses.object_store import (
 )
 from tests.conftest import TIMEOUT_SECONDS
 from training.errors import ConfigError, ShardError
-from training.stage import write_text
-from training.teacher.llm.shards import Shard
+from training.teacher.llm.shards import Cost, Shard
 from training.teacher.parts.crew import Crew, join_crew
 from training.teacher.parts.part import Part, parse_part
 from training.teacher.parts.shard_store import name_of
@@ -57,7 +56,7 @@ def computing(done: list[str], killed_at: int | None = None) -> Callable[[Shard[
         if len(done) == killed_at:
             raise Killed
         shard.path.write_bytes(shard.path.name.encode())
-        write_text(shard.ledger, json.dumps({"tokens": 7, "seconds": 1.5}))
+        shard.write_ledger(Cost(7, 1.5))
         done.append(shard.path.stem)
 
     return compute
@@ -163,6 +162,35 @@ def test_shards_that_one_machine_had_before_are_shared_and_not_computed_again(
     assert done == ["titles-00003"]
 
 
+@pytest.mark.parametrize("part", ["1/1", None])
+@pytest.mark.parametrize("damage", ["missing", "torn"])
+def test_a_local_result_that_is_missing_or_damaged_is_computed_again_and_not_shared(
+    damage: str, part: str | None, tmp_path: Path
+) -> None:
+    shards, place, done = shards_of(tmp_path, "1"), str(tmp_path / "store"), list[str]()
+    for shard in shards:
+        computing([])(shard)
+    shards[1].path.unlink() if damage == "missing" else shards[1].path.write_bytes(b"tit")
+    run(joined(place, part), shards, done)
+    assert done == ["titles-00001"]
+    others = shards_of(tmp_path, "all")
+    run(joined(place, None), others, done)
+    assert done == ["titles-00001"]
+    assert others[1].path.read_bytes() == b"titles-00001.npy"
+
+
+def test_a_result_that_the_disk_damages_at_once_is_named_and_not_computed_for_ever(
+    tmp_path: Path,
+) -> None:
+    def compute(shard: Shard[Any]) -> None:
+        computing([])(shard)
+        shard.path.write_bytes(b"")
+
+    crew = joined(str(tmp_path / "store"), "1/1")
+    with pytest.raises(ShardError, match=r"titles-00000\.npy: damaged once it was written"):
+        list(crew.complete(shards_of(tmp_path, "1"), compute))
+
+
 def test_a_claim_is_renewed_while_its_shard_is_computed(place: str) -> None:
     claims = joined(place, "1/2", TAKEOVER_SECONDS).claims
     with claims.claimed("content/long") as has_claim:
@@ -235,8 +263,8 @@ def test_a_shard_that_another_completes_just_before_the_claim_is_not_computed_ag
 
     def claim_after_another_completes(name: str, content: bytes, expected: str | None) -> None:
         if not theirs[0].ledger.exists():
-            computing([])(theirs[0])
             theirs[0].path.write_bytes(b"theirs")
+            theirs[0].write_ledger(Cost(7, 1.5))
             other.store.publish(theirs[0])
         claim(name, content, expected)
 
@@ -250,8 +278,8 @@ def test_a_shard_that_another_completes_just_before_the_claim_is_not_computed_ag
 def test_of_two_results_the_first_counts_for_everyone(place: str, tmp_path: Path) -> None:
     ours, theirs = (shards_of(tmp_path, who)[0] for who in ("ours", "theirs"))
     for shard, content in ((ours, b"first"), (theirs, b"second")):
-        computing([])(shard)
         shard.path.write_bytes(content)
+        shard.write_ledger(Cost(7, 1.5))
     first, second = joined(place, None), joined(place, None)
     first.store.publish(ours)
     second.store.publish(theirs)
