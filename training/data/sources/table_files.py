@@ -1,14 +1,16 @@
 """Finds the files of a table: one file, a folder of files, or the files that a pattern matches.
 
 A folder may be partitioned: in `date=2026-05-01/part-0.parquet`, each row has the value
-`2026-05-01` in the column `date`. It may be a dataset of Hugging Face: a clone of its repository,
-or what `save_to_disk` wrote; documentation and descriptions beside its data are left out.
+`2026-05-01` in the column `date`. So it is if the path names a partition's folder or file. A folder
+may be a dataset of Hugging Face: a clone of its repository, or what `save_to_disk` wrote;
+documentation and descriptions beside its data are left out.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -48,7 +50,7 @@ def find_table_files(path: Path) -> tuple[TableFile, ...]:
 
     `path` is a file, a folder or a pattern with `*`, `?`, `[…]` or `**`. A folder stands for all
     files in it and in its sub-folders, without those whose names begin with `_` or `.` and those of
-    `_BESIDE_DATA`.
+    `_BESIDE_DATA`. What exists under the name of a pattern, or of its first folders, is no pattern.
 
     Raises:
         DataError: there is no such file, a file is empty or not readable, or its suffix is not one
@@ -57,12 +59,15 @@ def find_table_files(path: Path) -> tuple[TableFile, ...]:
     if path.is_dir():
         base, found = path, path.rglob("*")
     elif _is_pattern(path) and not path.exists():
-        base = next(each for each in path.parents if not _is_pattern(each))
+        base = next(each for each in path.parents if not _is_pattern(each) or each.exists())
         found = base.glob(str(path.relative_to(base)))
     else:
-        return (_table_file(path),)
+        return (_table_file(path, _partitions_above(path)),)
     inside = sorted(each.relative_to(base) for each in found if each.is_file())
-    files = tuple(_table_file(base / each, each.parent.parts) for each in inside if _is_data(each))
+    above = _partitions_above(base / "file")
+    files = tuple(
+        _table_file(base / each, (*above, *each.parent.parts)) for each in inside if _is_data(each)
+    )
     if not files:
         raise DataError(f"{path}: no file; a table needs at least one, {allowed_suffixes()}")
     return files
@@ -123,7 +128,13 @@ def _is_data(inside: Path) -> bool:
     return not is_hidden and not any(fnmatchcase(inside.name, each) for each in _BESIDE_DATA)
 
 
-def _table_file(path: Path, folders: Iterable[str] = ()) -> TableFile:
+def _partitions_above(file: Path) -> list[str]:
+    """Returns the names of the folders right above `file` that have the form `column=value`."""
+    names = [*takewhile(lambda name: "=" in name, reversed(file.parent.parts))]
+    return names[::-1]
+
+
+def _table_file(path: Path, folders: Iterable[str]) -> TableFile:
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: suffix {path.suffix!r}: must be {allowed_suffixes()}")
     check_readable(path)

@@ -11,6 +11,7 @@ from training.data.build import build_dataset
 from training.data.dataset import Dataset
 from training.data.sources import columnar_file, text_table
 from training.data.sources.opening import source_stamps
+from training.data.sources.table_files import find_table_files
 from training.data.sources.tables import read_tables
 from training.data.sources.text_table import read_text_table
 from training.data.storage import save_dataset
@@ -169,6 +170,45 @@ def test_the_names_of_folders_are_values_of_columns(items: Path, tmp_path: Path)
     assert raw.user_ids == ("a b",)
     assert raw.splits is not None
     assert raw.splits.tolist() == [0, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "named", ["", "user_id=ann", "user_id=ann/*.csv", "user_id=*/i.csv", "user_id=ann/i.csv"]
+)
+def test_a_partition_has_its_values_when_it_is_named_itself(
+    named: str, items: Path, tmp_path: Path
+) -> None:
+    part = tmp_path / "run=7" / "parts" / "split=test" / "user_id=ann" / "i.csv"
+    part.parent.mkdir(parents=True)
+    part.write_text("item_id,timestamp\n001,1\n")
+    path = part.parents[1] / named
+
+    assert read_tables(path, items).user_ids == ("ann",)
+    # Folders above a folder that is no partition belong to something else.
+    (file,) = find_table_files(path)
+    assert file.partition == {"split": "test", "user_id": "ann"}
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        ("dir[1]/*.csv", ["dir[1]/a.csv", "dir[1]/b.csv"]),
+        ("dir[1]/[b].csv", ["dir[1]/b.csv"]),
+        ("dir[1]/a.csv", ["dir[1]/a.csv"]),
+        ("dir[1]", ["dir[1]/a.csv", "dir[1]/b.csv"]),
+        ("dir[12]/a.csv", ["dir1/a.csv", "dir2/a.csv"]),
+    ],
+)
+def test_a_path_that_exists_is_no_pattern_though_it_has_brackets(
+    named: str, found: list[str], tmp_path: Path
+) -> None:
+    for name in ("dir[1]/a.csv", "dir[1]/b.csv", "dir1/a.csv", "dir2/a.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("user_id\nann\n")
+
+    files = find_table_files(tmp_path / named)
+
+    assert [str(each.path.relative_to(tmp_path)) for each in files] == found
 
 
 def test_the_name_of_hive_for_a_missing_value_is_no_value(items: Path, tmp_path: Path) -> None:
