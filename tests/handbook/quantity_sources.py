@@ -18,6 +18,7 @@ from benchmarks.subjects.subject import NUM_ITEMS
 from distilled_recommender.recommend.program import PART_ROWS
 from export.contract.layout import MAX_GRAPH_SIZE, MAX_LINES_SIZE
 from export.contract.records import MAX_LINES
+from export.graphs.blocks.search import NUM_CANDIDATES, TRUSTED_SHARE, WIDER_CANDIDATES
 from export.scorer import BLOCKS_FROM, MIN_RECALL
 from proofs.fixtures.data.tables import MILLIONS, PER_ITEM, PER_USER
 from proofs.search_cost import SIZES
@@ -321,6 +322,7 @@ STATED: Mapping[Place, Mapping[str, float]] = {
         "1,000,000": 1_000_000,
         "10,000,000": 10_000_000,
         "0.99": 0.99,
+        "1,260": NUM_CANDIDATES * WIDER_CANDIDATES / TRUSTED_SHARE - 20,
         "262,144": BLOCKS_FROM,
         "1 %": 0.01,
         "0.1 %": 0.001,
