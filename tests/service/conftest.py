@@ -61,6 +61,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(PATIENCE_SECONDS))
     for name in (
         "admission.caller.DEFAULT_WAIT_SECONDS",
+        "bundles.opened_items._ANSWER_SECONDS",
         "http.connections.READ_SECONDS",
         "http.protocol.BODY_SECONDS",
         "http.protocol.HEADER_SECONDS",

@@ -109,8 +109,9 @@ async def test_the_service_starts_without_redis(
 
 
 async def test_a_redis_that_accepts_and_never_answers_costs_a_timeout(
-    bundle_path: Path, connect: "Connect"
+    bundle_path: Path, connect: "Connect", monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("service.bundles.opened_items._ANSWER_SECONDS", 0.1)  # not asked for here
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = Settings(
             bundle_path=bundle_path,
@@ -129,6 +130,7 @@ async def test_a_redis_that_never_answers_delays_the_start_by_a_second_at_most(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr("service.bundles.opened_items._ANSWER_SECONDS", 1.0)
     monkeypatch.setattr("service.stores.opening._BACKGROUND_TIMEOUT_SECONDS", 10 * PATIENCE_SECONDS)
     with socket.create_server(("127.0.0.1", 0)) as silent, anyio.fail_after(PATIENCE_SECONDS):
         url = SecretStr(f"redis://127.0.0.1:{silent.getsockname()[1]}")
