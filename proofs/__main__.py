@@ -14,6 +14,7 @@ from pkgutil import iter_modules
 import proofs
 from proofs.record import FOLDER, Figure, save_proof
 from training.cli import USER_ERROR, execute, new_app
+from training.provenance import commit
 
 PARTS = ("__main__", "fixtures", "record")  # modules that are not proofs
 
@@ -40,8 +41,9 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
 
     @wraps(prove)
     def command(*values: object, **options: object) -> int:
+        proven = commit()  # a plot that is drawn meanwhile is no change of what is proven
         figures = list(prove(*values, **options))
-        return 0 if save_proof(folder / f"{name}.json", words, figures) else 1
+        return 0 if save_proof(folder / f"{name}.json", words, proven, figures) else 1
 
     app = new_app(f"python -m proofs {name}")
     app.default(command)

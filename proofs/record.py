@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from training.cli import say
-from training.provenance import commit, hardware
+from training.provenance import hardware
 from training.stage import write_text
 
 _SMALL = 1e-3
@@ -68,12 +68,13 @@ def _rounded(value: float) -> float:
     return round(value, 4) if abs(value) >= _SMALL else float(f"{value:.2g}")
 
 
-def save_proof(path: Path, words: Sequence[str], figures: Sequence[Figure]) -> bool:
+def save_proof(path: Path, words: Sequence[str], proven: str, figures: Sequence[Figure]) -> bool:
     """Writes the record of a proof to `path`.
 
     Args:
         path: the JSON file.
         words: arguments of `python -m proofs` that ran the proof.
+        proven: the commit at which it began.
         figures: figures of the proof.
 
     Returns:
@@ -81,7 +82,7 @@ def save_proof(path: Path, words: Sequence[str], figures: Sequence[Figure]) -> b
     """
     proof = {
         "command": f"python -m proofs {shlex.join(words)}",
-        "commit": commit(),
+        "commit": proven,
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "hardware": hardware(),
         "figures": [each.as_json() for each in figures],

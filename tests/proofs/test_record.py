@@ -19,13 +19,15 @@ def test_a_figure_holds_within_its_bar_and_misses_it_beyond() -> None:
 
 def test_a_record_names_its_command_and_leaves_out_what_a_figure_has_not(tmp_path: Path) -> None:
     path = tmp_path / "proofs" / "soak.json"
-    holds = save_proof(path, ["soak", "--minutes", "30"], [Figure("errors", "requests", 0)])
+    figures = [Figure("errors", "requests", 0)]
+    holds = save_proof(path, ["soak", "--minutes", "30"], "0abc", figures)
 
     record = json.loads(path.read_text())
     assert holds
     assert record["command"] == "python -m proofs soak --minutes 30"
     assert record["figures"] == [{"name": "errors", "unit": "requests", "value": 0}]
-    assert {"commit", "date", "hardware"} < set(record)
+    assert record["commit"] == "0abc"
+    assert {"date", "hardware"} < set(record)
 
 
 def test_a_record_rounds_to_four_decimals_but_no_small_value_to_nothing() -> None:
