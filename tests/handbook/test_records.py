@@ -11,6 +11,7 @@ from proofs.imports import MODELS
 ROOT = Path(__file__).parents[2]
 GOODPUT = "5x batch: goodput, of the sustainable rate"
 MODEST = "two-keys: p99 of the modest one"
+KILLED_PRIMARY = "cluster primary killed: p99 in the fault"
 HOSTILE_BODY = "dearest of 12 bodies that cannot be used: answered in"
 REPLACED = "longest time until another worker ran in the place of a stopped one"
 ENDED = "longest time until the workers of a killed supervisor had ended"
@@ -41,7 +42,7 @@ QUOTED = [
     ("reliability.md", r"0 of ([\d,]+) of similar", "rules", "similar items: compared"),
     ("reliability.md", r"0 of ([\d,]+) of popular", "rules", "popular items: compared"),
     ("reliability.md", r"memory grew by ([\d.]+) MiB", "soak", "memory: growth"),
-    ("reliability.md", r"; p99 (\d+) to \d+ ms", "chaos", "resets: p99 in the fault"),
+    ("reliability.md", r"; p99 (\d+) to \d+ ms", "chaos", KILLED_PRIMARY),
     ("reliability.md", r"; p99 \d+ to (\d+) ms", "chaos", "20 kB/s: p99 in the fault"),
     ("reliability.md", r"p99 from [\d.]+ to ([\d.]+) ms, at", "hostile", "p99 meanwhile"),
     ("reliability.md", r"the dearest: ([\d.]+) ms", "hostile", HOSTILE_BODY),
