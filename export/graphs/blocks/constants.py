@@ -130,9 +130,9 @@ def sizes_constants(sizes: BlockSizes, num_items: int) -> Constants:
         "num_chosen_blocks": np.array([sizes.num_chosen(num_items)]),
         "num_candidates": np.array([num_candidates]),
         "num_trusted": np.array([num_candidates // TRUSTED_SHARE]),
-        "num_wide_blocks": np.array([sizes.num_wide(num_items)]),
-        "num_wide_candidates": np.array([num_wide]),
-        "num_wide_trusted": np.array([num_wide // TRUSTED_SHARE]),
+        "num_blocks_wide": np.array([sizes.num_wide(num_items)]),
+        "num_candidates_wide": np.array([num_wide]),
+        "num_trusted_wide": np.array([num_wide // TRUSTED_SHARE]),
     }
 
 

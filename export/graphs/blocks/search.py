@@ -22,6 +22,7 @@ from math import ceil
 from string import Template
 
 from export.contract.manifest import NUM_TRUSTED
+from export.graphs.blocks.candidates import candidates_text, numbers_of_members
 from export.graphs.blocks.wide import wide_search_text
 from export.graphs.search import OPEN, SCORES_OF_SHARED_TABLE, search_of_all_text
 
@@ -82,20 +83,6 @@ class BlockSizes:
         return min(most, self.num_wide(num_items) * self.block_size)
 
 
-def _numbers_of_members(found: str, places: str, parts: str, size: str) -> str:
-    """Returns text that computes the numbers `found` of members among those of all parts.
-
-    Each part has `size` members. `places` count the members of the chosen `parts` alone.
-    """
-    return f"""
-    part_of_{found} = Div({places}, {size})
-    number_of_part_of_{found} = GatherElements<axis = 1>({parts}, part_of_{found})
-    first_in_part_of_{found} = Mul(number_of_part_of_{found}, {size})
-    place_in_part_of_{found} = Mod({places}, {size})
-    {found} = Add(first_in_part_of_{found}, place_in_part_of_{found})
-"""
-
-
 # Step 1 by the items' heads. Both texts compute `chosen_blocks` from `query`.
 BY_HEADS = """
     head_of_query = MatMul(query, to_head)
@@ -134,37 +121,18 @@ BY_SUMMARIES = """
     estimates_by_group = MatMulInteger(short_code_of_each, codes_in_groups, short_zero)
     estimates = Reshape(estimates_by_group, in_rows)
     best_estimates, places_of_blocks = TopK<sorted = 0>(estimates, num_chosen_blocks)
-""" + _numbers_of_members("chosen_blocks", "places_of_blocks", "chosen_groups", "group_size")
+""" + numbers_of_members("chosen_blocks", "places_of_blocks", "chosen_groups", "group_size")
 BLOCK_SEARCH = Template("""
     $step_1
 
-    # A block's codes lie coordinate by coordinate, and the query is the left factor: onnxruntime
-    # takes twice as long for a matrix times a column.
-    codes_of_blocks = Gather(item_codes_by_block, chosen_blocks)
-    codes_of_chosen = Reshape(codes_of_blocks, in_coordinates)
     code, code_step, code_zero = DynamicQuantizeLinear(query)
     code_of_each = Unsqueeze(code, after_batch)
-    fine_by_block = MatMulInteger(code_of_each, codes_of_chosen, code_zero)
-    fine = Reshape(fine_by_block, in_rows)
-    best_fine, places_of_fine = TopK<sorted = 0>(fine, num_candidates)
-    $places_of_items
-    unordered = Gather(items_by_block, places_of_items)
-    # Items of equal scores are answered in the order of their indices.
-    chosen, chosen_before = TopK<largest = 0>(unordered, num_candidates)
-
-    vectors_of_chosen = Gather(table, chosen)
     query_column = Unsqueeze(query, last)
-    column_of_scores = MatMul(vectors_of_chosen, query_column)
-    scores_of_chosen = Squeeze(column_of_scores, last)
-
     shape_of_added = Shape(scores_of_added)
     one_each = ConstantOfShape<value = int64[1] {1}>(shape_of_added)
     places_of_added = CumSum(one_each, one)
     added_items = Add(places_of_added, last_row)
-    candidates = Concat<axis = 1>(chosen, added_items)
-    candidate_scores = Concat<axis = 1>(scores_of_chosen, scores_of_added)
-    best_scores, best_places = TopK(candidate_scores, num_trusted)
-    best_items = GatherElements<axis = 1>(candidates, best_places)
+    $candidates
     # Whether an item may be answered is looked up for these alone: to close the history's items in
     # a copy of `allowed` would take longer than all the rest in a catalog of ten million items.
     lines = Shape<start = 0, end = 1>(query)
@@ -279,16 +247,9 @@ def block_search_text(sizes: BlockSizes) -> str:
 
     The text computes `scores` and `item_indices` from `query`, as `search.search_text` does.
     """
-    wide = wide_search_text(
-        by_heads=bool(sizes.num_codes),
-        number_of_blocks=_numbers_of_members(
-            "wide_blocks", "places_of_more", "chosen_groups", "group_size"
-        ),
-        places=_numbers_of_members("wide_places", "places_of_wide", "wide_blocks", "block_size"),
-        of_every=search_of_all_text("scores_of_every", "items_of_every", SCORES_OF_SHARED_TABLE),
-    )
+    of_every = search_of_all_text("scores_of_every", "items_of_every", SCORES_OF_SHARED_TABLE)
+    wide = wide_search_text(of_every, by_heads=bool(sizes.num_codes))
     step_1 = BY_HEADS if sizes.num_codes else BY_SUMMARIES
-    places = _numbers_of_members("places_of_items", "places_of_fine", "chosen_blocks", "block_size")
     return BLOCK_SEARCH.substitute(
-        step_1=step_1, places_of_items=places, open=OPEN, wide_search=wide
+        step_1=step_1, candidates=candidates_text(), open=OPEN, wide_search=wide
     )
