@@ -5,7 +5,8 @@ import re
 
 from distilled_recommender.files import BUNDLE
 from handbook.terminal import text_of
-from tests.handbook.quantity_sources import README, ROOT
+from tests.handbook.sources.measured import ROOT
+from tests.handbook.sources.quantity_sources import README
 
 RECORDING = text_of((ROOT / "docs" / "demo.svg").read_text(encoding="utf-8"))
 MANIFEST = json.loads((ROOT / BUNDLE / "manifest.json").read_text(encoding="utf-8"))

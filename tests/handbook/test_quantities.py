@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from handbook.quantities import Quantity, quantities, recorded, sections
-from tests.handbook.quantity_sources import DOCUMENTS, RECORDS, ROOT, STATED, demo_lines
+from tests.handbook.sources.measured import ROOT, demo_lines
+from tests.handbook.sources.quantity_sources import DOCUMENTS, RECORDS, STATED
 
 PLACES = [
     (document, heading, prose)
