@@ -2,10 +2,9 @@
 
 A real service answers a client while thousands of hostile connections from other addresses are
 open. Another process opens them, so that the client waits for the service alone. The client's p99
-is measured before and during the attack. Other figures are the growth of the
-service's memory, and how long each kind of connection stays open. At last each of the dearest
-bodies that cannot be used is sent alone; its answer takes at least the time that it costs the event
-loop.
+is measured before and during the attack. Other figures are the growth of the service's memory, and
+how long each kind of connection stays open. At last each of the dearest bodies that cannot be used
+is sent alone; its answer takes at least the time that it costs the event loop.
 
 python -m proofs hostile [--connections N] [--normal-seconds N] [--of-deadlines SHARE]
 """

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import inf, isinf
 from pathlib import Path
 from threading import Thread
 
@@ -12,9 +13,7 @@ from redis import RedisCluster
 from proofs.fixtures.processes.redis_cluster import running_nodes
 from proofs.fixtures.processes.redis_node import RedisNode
 from proofs.fixtures.processes.service import ServiceProcess
-
-_ASK_SECONDS = 0.02
-_PROMOTION_SECONDS = 60
+from proofs.fixtures.processes.waiting import PATIENCE_SECONDS, wait_until
 
 
 @dataclass
@@ -32,7 +31,7 @@ class ClusterStack:
     nodes: list[RedisNode]
     client: RedisCluster
     service_port: int
-    promoted_at: float = float("inf")
+    promoted_at: float = inf
 
 
 @contextmanager
@@ -55,13 +54,18 @@ def primary_killed(stack: ClusterStack) -> Iterator[None]:
     """Kills a primary with SIGKILL, so that its replica takes over, and notes when it has.
 
     When the `with` block ends, the killed node is started again and becomes a replica.
+
+    Raises:
+        TimeoutError: no replica has taken over, so nothing is known of the time after it.
     """
     stack.nodes[0].kill()
     watching = Thread(target=_note_promotion, args=(stack,), daemon=True)
     watching.start()
     try:
         yield
-        watching.join(_PROMOTION_SECONDS)
+        watching.join(PATIENCE_SECONDS)
+        if isinf(stack.promoted_at):
+            raise TimeoutError("no replica has taken over")
     finally:
         stack.nodes[0].start()
 
@@ -69,8 +73,7 @@ def primary_killed(stack: ClusterStack) -> Iterator[None]:
 def _note_promotion(stack: ClusterStack) -> None:
     """Asks another node for the primary of the first slot until it is not the killed one."""
     killed = stack.nodes[0].port
-    while int(_primary_port(stack.nodes[1])) == killed:
-        time.sleep(_ASK_SECONDS)
+    wait_until(lambda: _primary_port(stack.nodes[1]) != killed)
     stack.promoted_at = time.monotonic()
 
 

@@ -56,7 +56,10 @@ def prove(
 
     Raises:
         RuntimeError: a program fails.
+        FileExistsError: `keep` is there already.
     """
+    if keep and keep.exists():  # told now, not after an hour
+        raise FileExistsError(f"{keep}: is there already; delete it, or name another folder")
     costs: dict[float, Cost] = {}
     for each in millions:
         with TemporaryDirectory() as folder:

@@ -32,6 +32,11 @@ def test_an_epoch_of_each_size_has_its_figures(
     assert num_trained(kept) == load_dataset(kept / "dataset").catalog.num_items
 
 
+def test_a_folder_that_is_there_already_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError, match="is there already"):
+        list(prove(millions=(0.02,), keep=tmp_path))
+
+
 @pytest.mark.slow
 def test_the_agent_that_is_left_ends_and_one_process_goes_on_to_the_same_loss() -> None:
     figures = list(lost_agent(seed=1, rows=10_000))
