@@ -2,7 +2,7 @@
 
 On a CPU torch multiplies in bfloat16 by oneDNN, which compiles a product for each shape and keeps
 1,024 of them. Windows are packed, so nearly every training step has shapes of its own, and each
-product kept has buffers: 0.9 GiB more in an epoch of a million interactions, and no time saved.
+product kept has buffers: 0.8 GiB more in an epoch of a million interactions, and no time saved.
 """
 
 import os
