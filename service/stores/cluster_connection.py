@@ -76,10 +76,13 @@ class ClusterConnection:
             await self._read_first_slots()
         if parts[0] == "PING":
             return await self._ping()
+        node = self._node_for(parts)
         try:
-            return await self._send(parts)
+            return await node.execute_command(*parts)
         except TryAgainError as error:
             return await self._send_again(error, parts)
+        except RedisError as error:
+            return await self._after_error(error, node, parts)
 
     def node_of(self, key: str) -> Hashable:
         """Returns the node that has the slot of `key`, by the slots that were read last.
@@ -112,23 +115,27 @@ class ClusterConnection:
             self._refresh(node)
             raise
 
-    async def _send(self, parts: Sequence[str | int]) -> Any:
-        """Sends a command to the node of its key and follows redirections; returns the reply."""
+    def _node_for(self, parts: Sequence[str | int]) -> SharedConnection:
+        """Returns the node of a command's key; raises LostError if no node serves its slot."""
         key = str(parts[3] if parts[0] in _SCRIPTS else parts[1])
         node = self._node_of_slot[key_slot(key.encode())]
-        try:
-            if node is None:
-                raise LostError(f"no node of the cluster serves the slot of {parts[0]}")
-            return await node.execute_command(*parts)
-        except AskError as error:  # MovedError, too
+        if node is None:
+            self._refresh()
+            raise LostError(f"no node of the cluster serves the slot of {parts[0]}")
+        return node
+
+    async def _after_error(
+        self, error: RedisError, node: SharedConnection, parts: Sequence[str | int]
+    ) -> Any:
+        """Follows the redirection that a node answered with, or raises its error.
+
+        The slots are read again if the error means that another node may serve the key.
+        """
+        if isinstance(error, AskError):  # MovedError, too
             return await self._redirected(error, node, parts)
-        except ResponseError as error:
-            if isinstance(error, ClusterDownError):
-                self._refresh(node)
-            raise
-        except RedisError:
+        if isinstance(error, ClusterDownError) or not isinstance(error, ResponseError):
             self._refresh(node)
-            raise
+        raise error
 
     async def _send_again(self, error: TryAgainError, parts: Sequence[str | int]) -> Any:
         """Sends a command again after each of `_PAUSES`, until a node has all of its keys.
@@ -142,10 +149,13 @@ class ClusterConnection:
         async with deadline(self._timeout_seconds):
             for pause in _PAUSES:
                 await asyncio.sleep(pause)
+                node = self._node_for(parts)
                 try:
-                    return await self._send(parts)
+                    return await node.execute_command(*parts)
                 except TryAgainError as again:
                     error = again
+                except RedisError as other:
+                    return await self._after_error(other, node, parts)
         raise error
 
     async def _redirected(
