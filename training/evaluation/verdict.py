@@ -81,12 +81,15 @@ def best_baseline(validation: Mapping[str, Ranks]) -> str:
     return max(validation, key=lambda name: metric_values(validation[name], METRIC).mean())
 
 
+_WITHOUT_TEACHER = "the same student without a teacher"
+
+
 def without_teacher(seed: int) -> str:
     """Returns the name, in a verdict, of a student that learned without a teacher.
 
     `seed`: seed of its training.
     """
-    return f"the same student without a teacher (seed {seed})"
+    return f"{_WITHOUT_TEACHER} (seed {seed})"
 
 
 def verdict(
@@ -95,7 +98,8 @@ def verdict(
     """Returns a sentence on the baselines that the student beats, or that beat it, in test NDCG@20.
 
     A baseline whose interval contains zero is named as not shown to differ. The student without a
-    teacher may be among the baselines, under its name by `without_teacher`.
+    teacher may be among the baselines, under its name by `without_teacher`; a last sentence then
+    says whether the teacher helped.
 
     Args:
         student: name of the student, with the seed if there are several.
@@ -119,8 +123,18 @@ def verdict(
     ]
     return (
         f"{examples}, the {METRIC} of {student} is {_listed(clauses, ', and ')}; "
-        f"brackets hold 95 % intervals.{preferred}"
+        f"brackets hold 95 % intervals.{preferred}{_of_teacher(differences)}"
     )
+
+
+def _of_teacher(differences: Mapping[str, Interval]) -> str:
+    """Returns a sentence on whether the teacher helped; "" if no baseline is without a teacher."""
+    of_teacher = [each for name, each in differences.items() if name.startswith(_WITHOUT_TEACHER)]
+    if not of_teacher:
+        return ""
+    if not of_teacher[0].excludes_zero:
+        return " That the teacher helped is not shown."
+    return " The teacher helped." if of_teacher[0].low > 0 else " The teacher did harm."
 
 
 def _above(differences: Mapping[str, Interval]) -> list[str]:

@@ -91,6 +91,19 @@ def test_what_the_teacher_adds_is_told_after_the_baselines() -> None:
     assert f" is not shown to differ from {plain} (" in sentence(**{plain: UNDECIDED})
 
 
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        (ABOVE, "The teacher helped."),
+        (BELOW, "The teacher did harm."),
+        (UNDECIDED, "That the teacher helped is not shown."),
+    ],
+)
+def test_the_last_sentence_says_whether_the_teacher_helped(difference: Interval, said: str) -> None:
+    text = sentence(popularity=ABOVE, **{without_teacher(seed=2): difference})
+    assert text.endswith(f"; brackets hold 95 % intervals. {said}")
+
+
 def test_three_baselines_on_one_side_are_listed() -> None:
     text = sentence(a=ABOVE, b=ABOVE, c=ABOVE)
 
