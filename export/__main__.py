@@ -24,7 +24,7 @@ from export.contract.manifest import SHOWN_METRICS
 from export.figures import measure, metrics_of
 from export.freeze import Trained, freeze
 from training.cli import run, say
-from training.data.dataset import Dataset
+from training.data.dataset import HELD_OUT, Dataset
 from training.data.storage import load_dataset
 from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import (
@@ -38,6 +38,7 @@ from training.distillation.job import Job, current_checkpoints, jobs_of
 from training.distillation.variants import DISTILLED, TEACHER_FREE, VARIANTS
 from training.errors import ConfigError
 from training.evaluation.baselines.registry import BASELINES_VERSION
+from training.evaluation.rank_files import held_out_examples
 from training.evaluation.yardstick import ranker_of
 from training.knowledge import Knowledge, load_knowledge
 from training.provenance import commit, without_addresses
@@ -49,6 +50,8 @@ from training.workplace import Workplace, knowledge_folder, open_experiment
 
 RULES_VERSION = 9  # increment when a code change alters the bundle of an unchanged checkpoint
 
+_MAX_TORCH_SCORES = 5_000_000_000
+"""Maximum number of scores that torch computes for comparison: about a minute of a core."""
 
 Bundles = Annotated[
     str | None,
@@ -254,8 +257,13 @@ def torch_metrics(checkpoint: Checkpoint, dataset: Dataset) -> Mapping[str, Any]
     """Measures the student of `checkpoint` in torch, on the held-out examples of `dataset`.
 
     Returns:
-        The metrics by name of the split ("validation", "test"), then by name of the metric.
+        The metrics by name of the split ("validation", "test"), then by name of the metric; none if
+        that would take more than `_MAX_TORCH_SCORES` scores. `check_parity` compares the exported
+        graphs with the student on fewer histories in any case.
     """
+    num_examples = sum(map(len, held_out_examples(dataset).values()))
+    if num_examples * dataset.catalog.num_items > _MAX_TORCH_SCORES:
+        return {}
     scorer = StudentScorer(checkpoint.student(), dataset)
     return metrics_of(measure(ranker_of(scorer, dataset), dataset, "torch"))
 
@@ -267,7 +275,7 @@ def describe(folder: Path, manifest: Manifest, in_torch: Mapping[str, Any]) -> s
         folder: the bundle's folder.
         manifest: the bundle's manifest.
         in_torch: metrics of the student in torch, by split and by name, which are shown beside
-            those of the exported graphs.
+            those of the exported graphs; empty: only those are shown.
     """
     sizes = [f"{path.name} {path.stat().st_size:,} bytes" for path in BundleLayout(folder).hashed]
     lines = [
@@ -275,12 +283,11 @@ def describe(folder: Path, manifest: Manifest, in_torch: Mapping[str, Any]) -> s
         f"scores within {manifest.parity_error:.1e} of torch",
         f"  {', '.join(sizes)}",
     ]
-    for split, figures in in_torch.items():
-        lines += [
-            f"  {split:<10} {metric:<7} served {manifest.metrics[split][metric]:.4f}, "
-            f"torch {figures[metric]:.4f}"
-            for metric in SHOWN_METRICS
-        ]
+    for split in (name for each in HELD_OUT if (name := each.name.lower()) in manifest.metrics):
+        for metric in SHOWN_METRICS:
+            served = f"  {split:<10} {metric:<7} served {manifest.metrics[split][metric]:.4f}"
+            torch = f", torch {in_torch[split][metric]:.4f}" if split in in_torch else ""
+            lines.append(served + torch)
     return "\n".join([*lines, f"  {manifest.verdict}"])
 
 

@@ -44,6 +44,7 @@ from export.contract.reading import (
     check_hash,
     copy_file,
     map_verified,
+    open_verified,
     read_file,
     read_verified,
     sha256_of,
@@ -288,7 +289,8 @@ def _read_items(layout: BundleLayout, manifest: Manifest) -> Sequence[Item]:
     path = layout.items
     if layout.item_columns.name not in manifest.sha256:
         return parse_items(path, _read_verified(path, manifest))
-    lines, content = (_map_verified(each, manifest) for each in (path, layout.item_columns))
+    lines = open_verified(path, max_size(path, manifest.num_items), manifest.sha256[path.name])
+    content = _map_verified(layout.item_columns, manifest)
     columns = open_columns(layout.item_columns, content, manifest.num_items)
     if columns["starts"][manifest.num_items] != len(lines):
         raise BundleError(f"{layout.item_columns}: not the columns of {path.name}")

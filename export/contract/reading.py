@@ -9,10 +9,11 @@ import hashlib
 import mmap
 import os
 import stat
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from export.contract.records import BundleError, shown
 
@@ -87,6 +88,40 @@ def map_verified(path: Path, at_most: int, sha256: str) -> mmap.mmap:
     return content
 
 
+class OpenFile:
+    """An open file, whose bytes are read when they are asked for: `file[begin:end]`. Thread-safe.
+
+    What is read stays in the system's cache, and does not count as memory of the process, as pages
+    of a mapped file do. The file is closed with the last reference to this object.
+    """
+
+    __slots__ = ("__weakref__", "_descriptor", "_size")
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        """Takes over the open `descriptor` of a file with `size` bytes."""
+        self._descriptor, self._size = descriptor, size
+        weakref.finalize(self, os.close, descriptor)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, place: slice) -> bytes:
+        begin, end, _ = place.indices(self._size)
+        return os.pread(self._descriptor, max(0, end - begin), begin)
+
+
+def open_verified(path: Path, at_most: int, sha256: str) -> OpenFile:
+    """Opens a regular file of at most `at_most` bytes; its hash must be `sha256`.
+
+    Raises:
+        BundleError: the file is missing, too large, a link or otherwise not a regular file, or has
+            another hash.
+    """
+    with _opened(path, at_most) as (file, size):
+        check_hash(path, hashlib.file_digest(file, "sha256").hexdigest(), sha256)
+        return OpenFile(os.dup(file.fileno()), size)
+
+
 def check_hash(path: Path, actual: str, expected: str) -> None:
     """Compares the SHA-256 of the file `path` with the one in the manifest.
 
@@ -143,7 +178,7 @@ def blocks_of(path: Path, at_most: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(path: Path, at_most: int) -> Iterator[tuple[BinaryIO, int]]:
+def _opened(path: Path, at_most: int) -> Iterator[tuple[BufferedReader, int]]:
     """Context manager that yields a regular file, open for reading, and its size in bytes.
 
     Raises:
@@ -163,7 +198,7 @@ def _opened(path: Path, at_most: int) -> Iterator[tuple[BinaryIO, int]]:
         raise UnreadableFileError(f"{path}: {error.strerror}") from None
 
 
-def _open_regular(path: Path) -> BinaryIO:
+def _open_regular(path: Path) -> BufferedReader:
     descriptor = _descriptor(path)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):

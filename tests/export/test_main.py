@@ -102,6 +102,25 @@ def test_the_best_distilled_student_is_exported_once(
     assert not is_bundle_of(made_from, workplace.bundle)
 
 
+def test_of_a_large_catalog_the_figures_of_torch_are_left_out(
+    workplace: Workplace,
+    checkpoint: Checkpoint,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train(workplace, checkpoint, "distilled", 0, 0.1)
+    train(workplace, checkpoint, "distilled", 1, 0.2)
+    assert export(workplace) == 0
+    assert ", torch 0." in capsys.readouterr().out
+
+    monkeypatch.setattr("export.__main__._MAX_TORCH_SCORES", 0)
+    monkeypatch.setattr("export.__main__.RULES_VERSION", -1)  # makes the bundle again
+    assert export(workplace) == 0
+    out = capsys.readouterr().out
+    assert "test       NDCG@20 served 0." in out
+    assert ", torch" not in out
+
+
 def test_a_better_student_without_a_teacher_is_named_with_both_figures_and_exported_if_asked_for(
     workplace: Workplace, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:

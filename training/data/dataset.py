@@ -2,6 +2,7 @@
 
 An *example* is a row that has earlier rows of the same user. Its next item is the item of the row.
 Its history is the items of the earlier rows. Teacher knowledge refers to examples by row number.
+Of a large dataset's held-out examples, `MAX_HELD_OUT_EXAMPLES` of each split stand for all.
 """
 
 import hashlib
@@ -39,6 +40,12 @@ class Split(IntEnum):
 
 
 HELD_OUT = (Split.VALIDATION, Split.TEST)
+
+MAX_HELD_OUT_EXAMPLES = 50_000
+"""Maximum number of examples of a held-out split that rankers are measured on.
+
+To rank five million would take a day, for intervals that are narrower than anybody needs.
+"""
 
 Protocol = Literal["train", "refit", "refit-all"]
 """Protocol of a ranker: the choice of rows that it is fitted on, see `LEARNT`."""
@@ -89,14 +96,18 @@ class Dataset:
     def example_rows(self, split: Split) -> NDArray[np.int64]:
         """Returns the row numbers of the examples of `split`, `[examples]`, ascending.
 
-        Examples are the rows with a non-empty history.
+        Examples are the rows with a non-empty history. Of a held-out split with more than
+        `MAX_HELD_OUT_EXAMPLES`, as many that are spread evenly are returned.
         """
         is_example = self.splits == split
         is_example[self.first_rows] = False
-        return np.flatnonzero(is_example)
+        rows = np.flatnonzero(is_example)
+        if split not in HELD_OUT or len(rows) <= MAX_HELD_OUT_EXAMPLES:
+            return rows
+        return rows[np.arange(MAX_HELD_OUT_EXAMPLES) * len(rows) // MAX_HELD_OUT_EXAMPLES]
 
     def num_examples(self, split: Split) -> int:
-        """Returns the number of examples of `split`."""
+        """Returns the number of all examples of `split`, however many."""
         without_history = count_splits(self.splits[self.first_rows])
         return int(count_splits(self.splits)[split] - without_history[split])
 

@@ -1,7 +1,6 @@
-"""`MappedItems`: the items of a large catalog, read from mapped files when they are asked for."""
+"""`MappedItems`: the items of a large catalog, read from files when they are asked for."""
 
 import json
-import mmap
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
@@ -10,6 +9,7 @@ from typing import overload
 
 from export.contract.columns.layout import Columns, hash_of
 from export.contract.items import Item, parse_item
+from export.contract.reading import OpenFile
 from export.contract.records import BundleError
 
 _MAX_PARSED = 16_384  # each item takes about a kilobyte
@@ -19,20 +19,21 @@ _MAX_INDICES = 65_536
 class MappedItems(Sequence[Item]):
     """The items of a bundle, in the order of their item indices. Thread-safe.
 
-    An item is parsed when it is read, and those read last are kept. Processes that map the same
-    files share their pages. To read an item raises BundleError if its line is not one, because the
+    An item is parsed when it is read, and those read last are kept. The columns are mapped, so
+    processes share their pages; the lines are read, since a process that has shown many items would
+    come to hold them all. To read an item raises BundleError if its line is not one, because the
     columns are damaged.
 
     Attributes:
         columns: the columns of the items, as `layout` describes them.
     """
 
-    def __init__(self, path: Path, lines: mmap.mmap, columns: Columns) -> None:
+    def __init__(self, path: Path, lines: OpenFile, columns: Columns) -> None:
         """Prepares the reading.
 
         Args:
             path: path of `items.jsonl`, for error messages.
-            lines: the mapped file at `path`.
+            lines: the open file at `path`.
             columns: the columns that `writing` made from it.
         """
         self.columns = columns
@@ -64,12 +65,12 @@ class MappedItems(Sequence[Item]):
         return self._parsed(place)
 
 
-def _parse(path: Path, lines: mmap.mmap, starts: memoryview, row: int) -> Item:
+def _parse(path: Path, lines: OpenFile, starts: memoryview, row: int) -> Item:
     line = lines[starts[row] : starts[row + 1]]
     return parse_item(f"{path}: line {row + 1}", line.removesuffix(b"\n"))
 
 
-def _index_of(lines: mmap.mmap, columns: Columns, item_id: str) -> int | None:
+def _index_of(lines: OpenFile, columns: Columns, item_id: str) -> int | None:
     try:
         wanted = hash_of(item_id)
     except UnicodeEncodeError:  # no item has such an id

@@ -20,6 +20,23 @@ def test_the_first_row_of_a_user_is_no_example(tiny_dataset: Dataset) -> None:
     assert tiny_dataset.example_rows(Split.TEST).tolist() == [4, 7]
 
 
+def test_of_many_held_out_examples_some_that_are_spread_evenly_stand_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("training.data.dataset.MAX_HELD_OUT_EXAMPLES", 3)
+    # Of each of eight users, one row to train on, one of validation and one of test; but of the
+    # last user, no row of test.
+    splits = np.array([Split.TRAIN, Split.VALIDATION, Split.TEST] * 8)[:-1]
+    catalog = Catalog(item_ids=("a",), titles=("A",), attributes=({},))
+    users, offsets = tuple("abcdefgh"), np.array([0, 3, 6, 9, 12, 15, 18, 21, 23])
+    dataset = make_dataset("x", catalog, users, np.ones_like(splits), offsets, splits)
+
+    # 8 / 3 and 7 / 3 apart: the examples 0, 2 and 5 of eight, and 0, 2 and 4 of seven.
+    assert dataset.example_rows(Split.VALIDATION).tolist() == [1, 7, 16]
+    assert dataset.example_rows(Split.TEST).tolist() == [2, 8, 14]
+    assert dataset.num_examples(Split.VALIDATION) == 8
+
+
 def test_train_counts_count_training_interactions_only(tiny_dataset: Dataset) -> None:
     assert tiny_dataset.train_counts().tolist() == [0, 2, 2, 3, 0, 0]
 

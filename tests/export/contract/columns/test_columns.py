@@ -11,6 +11,7 @@ from export.contract.columns.layout import hash_of, open_columns
 from export.contract.columns.mapped_items import MappedItems
 from export.contract.columns.writing import check_columns, write_columns
 from export.contract.items import line_of
+from export.contract.reading import open_verified, sha256_of
 
 ITEMS = [
     Item("a", "Toy\nStory", 5, {"genres": ["comedy", "toys"]}),
@@ -30,9 +31,9 @@ def written(folder: Path, items: list[Item]) -> tuple[Path, Path]:
 
 def mapped(folder: Path, items: list[Item]) -> MappedItems:
     lines, columns = written(folder, items)
-    with lines.open("rb") as one, columns.open("rb") as other:
-        text = mmap.mmap(one.fileno(), 0, access=mmap.ACCESS_READ)
-        content = mmap.mmap(other.fileno(), 0, access=mmap.ACCESS_READ)
+    text = open_verified(lines, 4_096, sha256_of(lines, 4_096))
+    with columns.open("rb") as file:
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return MappedItems(lines, text, open_columns(columns, content, len(items)))
 
 
@@ -47,6 +48,14 @@ def test_columns_hold_what_the_lines_do(tmp_path: Path) -> None:
     assert columns["postings"].tolist() == [1, 3, 1, 3]
     assert bytes(columns["titles"]) == b"heat\ntoy story\nstrasse\n"
     assert columns["title_starts"].tolist() == [0, 5, 15, 23]
+
+
+def test_the_lines_of_mapped_items_are_no_memory_of_the_process(tmp_path: Path) -> None:
+    items = mapped(tmp_path, ITEMS)
+    assert list(items) == ITEMS
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
+    assert str(tmp_path / "item_columns.safetensors") in maps
+    assert str(tmp_path / "items.jsonl") not in maps
 
 
 def test_mapped_items_are_the_items(tmp_path: Path) -> None:
