@@ -220,6 +220,8 @@ class ClusterConnection:
                     continue
                 if ranges:
                     self._use(ranges, node)
+                    if node is self._first:  # one connection a node: it has another one now
+                        await node.aclose()
                     return
         finally:
             self._refreshing = None

@@ -300,6 +300,18 @@ async def test_closing_closes_a_node_that_was_left_in_the_same_turn(
     assert pipeline.is_closed
 
 
+async def test_a_node_that_has_told_the_slots_has_one_connection(
+    shared: ClusterConnection, redis_cluster: "RedisCluster"
+) -> None:
+    await set_all(shared, KEYS, "1")
+    last_commands = []
+    for number in range(3):
+        with asking(redis_cluster, number) as node:
+            last_commands += [each["cmd"] for each in node.client_list()]
+    assert last_commands.count("set") == 3
+    assert "cluster|slots" not in last_commands
+
+
 async def test_the_first_node_may_be_away_for_a_while() -> None:
     client = connect_cluster(f"redis://127.0.0.1:{free_port()}", timeout_seconds=1)
     with pytest.raises(LostError, match="no node of the cluster answers"):
