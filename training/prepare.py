@@ -10,7 +10,7 @@ import numpy as np
 
 from training.cli import run, say
 from training.data.build import build_dataset
-from training.data.dataset import MAX_HELD_OUT_EXAMPLES, Dataset, Split, count_splits
+from training.data.dataset import Dataset, Split, count_splits
 from training.data.sources.opening import source_stamps
 from training.data.sources.sql import with_tables
 from training.data.storage import save_dataset
@@ -59,8 +59,8 @@ def describe(dataset: Dataset) -> str:
         if split in (Split.VALIDATION, Split.TEST):
             targets = dataset.num_examples(split)
             note = f", {targets:,} with a history, {cold_share(dataset, split):.1%} of them cold"
-            if targets > MAX_HELD_OUT_EXAMPLES:
-                note += f"; {MAX_HELD_OUT_EXAMPLES:,} are ranked"
+            if targets > dataset.max_held_out:
+                note += f"; {dataset.max_held_out:,} are ranked"
         lines.append(f"  {split.name.lower():<10} {counts[split]:>9,}{note}")
     is_cold = dataset.train_counts()[1:] == 0
     occurs = dataset.item_counts(*Split)[1:] > 0

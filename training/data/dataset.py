@@ -2,7 +2,7 @@
 
 An *example* is a row that has earlier rows of the same user. Its next item is the item of the row.
 Its history is the items of the earlier rows. Teacher knowledge refers to examples by row number.
-Of a large dataset's held-out examples, `MAX_HELD_OUT_EXAMPLES` of each split stand for all.
+Of a large dataset's held-out examples, `max_held_out` of each split stand for all.
 """
 
 import hashlib
@@ -41,10 +41,12 @@ class Split(IntEnum):
 
 HELD_OUT = (Split.VALIDATION, Split.TEST)
 
-MAX_HELD_OUT_EXAMPLES = 50_000
-"""Maximum number of examples of a held-out split that rankers are measured on.
+_MOST_HELD_OUT, _FEWEST_HELD_OUT = 50_000, 5_000
+_MAX_SCORES = 20_000_000_000
+"""Number of scores for a held-out split beyond which fewer examples are ranked, but for the fewest.
 
-To rank five million would take a day, for intervals that are narrower than anybody needs.
+To rank five million examples among a million items would take a day, for intervals that are
+narrower than anybody needs.
 """
 
 Protocol = Literal["train", "refit", "refit-all"]
@@ -97,14 +99,21 @@ class Dataset:
         """Returns the row numbers of the examples of `split`, `[examples]`, ascending.
 
         Examples are the rows with a non-empty history. Of a held-out split with more than
-        `MAX_HELD_OUT_EXAMPLES`, as many that are spread evenly are returned.
+        `max_held_out`, as many that are spread evenly are returned.
         """
         is_example = self.splits == split
         is_example[self.first_rows] = False
         rows = np.flatnonzero(is_example)
-        if split not in HELD_OUT or len(rows) <= MAX_HELD_OUT_EXAMPLES:
+        most = self.max_held_out
+        if split not in HELD_OUT or len(rows) <= most:
             return rows
-        return rows[np.arange(MAX_HELD_OUT_EXAMPLES) * len(rows) // MAX_HELD_OUT_EXAMPLES]
+        return rows[np.arange(most) * len(rows) // most]
+
+    @property
+    def max_held_out(self) -> int:
+        """Maximum number of examples of a held-out split that rankers are measured on."""
+        affordable = _MAX_SCORES // self.catalog.num_items
+        return max(_FEWEST_HELD_OUT, min(affordable, _MOST_HELD_OUT))
 
     def num_examples(self, split: Split) -> int:
         """Returns the number of all examples of `split`, however many."""

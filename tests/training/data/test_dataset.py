@@ -23,7 +23,8 @@ def test_the_first_row_of_a_user_is_no_example(tiny_dataset: Dataset) -> None:
 def test_of_many_held_out_examples_some_that_are_spread_evenly_stand_for_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("training.data.dataset.MAX_HELD_OUT_EXAMPLES", 3)
+    monkeypatch.setattr("training.data.dataset._FEWEST_HELD_OUT", 2)
+    monkeypatch.setattr("training.data.dataset._MAX_SCORES", 3)  # one item: three examples
     # Of each of eight users, one row to train on, one of validation and one of test; but of the
     # last user, no row of test.
     splits = np.array([Split.TRAIN, Split.VALIDATION, Split.TEST] * 8)[:-1]
@@ -35,6 +36,12 @@ def test_of_many_held_out_examples_some_that_are_spread_evenly_stand_for_all(
     assert dataset.example_rows(Split.VALIDATION).tolist() == [1, 7, 16]
     assert dataset.example_rows(Split.TEST).tolist() == [2, 8, 14]
     assert dataset.num_examples(Split.VALIDATION) == 8
+
+    monkeypatch.setattr("training.data.dataset._MAX_SCORES", 1)
+    assert dataset.example_rows(Split.TEST).tolist() == [2, 11]
+    monkeypatch.setattr("training.data.dataset._MAX_SCORES", 100)
+    monkeypatch.setattr("training.data.dataset._MOST_HELD_OUT", 6)
+    assert len(dataset.example_rows(Split.TEST)) == 6
 
 
 def test_train_counts_count_training_interactions_only(tiny_dataset: Dataset) -> None:
