@@ -2,7 +2,7 @@
 
 `python -m benchmarks.load.served_bundle BUNDLE HISTORIES K` reads histories of item indices from
 the file HISTORIES, in JSON. It writes one line of JSON: the item indices and the CPU milliseconds
-of each answer, and the memory of the process after `_MORE_ANSWERS` to random histories besides.
+of each answer, and the memory of the process after `MORE_ANSWERS` to random histories besides.
 """
 
 import json
@@ -16,7 +16,7 @@ from service.bundles.loading import load_recommender
 from service.ranking.recommender import Recommender
 from service.ranking.types import IndexQuery
 
-_MORE_ANSWERS = 2_000
+MORE_ANSWERS = 2_000
 """Number of answers after which memory is measured: mapped files are memory once they are read."""
 
 
@@ -40,7 +40,7 @@ def answer(folder: Path, histories: list[list[int]], k: int) -> None:
 def _answer_more(recommender: Recommender, length: int, k: int) -> None:
     """Answers random histories of `length` items, and reads the items of each list."""
     draw, num_items = random.Random(0), len(recommender.catalog)  # noqa: S311 - no secret
-    for _ in range(_MORE_ANSWERS):
+    for _ in range(MORE_ANSWERS):
         history = [draw.randint(1, num_items) for _ in range(length)]
         for index, _ in recommender.student.rank(IndexQuery(history, k)):
             recommender.catalog.item(index)

@@ -50,16 +50,16 @@ def _large_catalogs() -> dict[str, float]:
     return {
         **{f"{size:,}": size for size in SIZES},
         "0.1 ms": rest,
-        "4.7 ms": ten,
-        "270 cores": PEAK * ten / 0.6,
-        "2.4 ms": one,
-        "140 cores": PEAK * one / 0.6,
-        "130 hours": 1e8 * ten,  # users
+        "2.1 ms": ten,
+        "120 cores": PEAK * ten / 0.6,
+        "1.4 ms": one,
+        "84 cores": PEAK * one / 0.6,
+        "60 hours": 1e8 * ten,  # users
         "20,000,000": MAX_LINES,
         "4 GB": MAX_GRAPH_SIZE,
         "2 GB": MAX_LINES_SIZE,
         "15,600,000": MAX_GRAPH_SIZE / (4 * 64),
-        "88 minutes": NUM_CATALOGS * (built + 10_000 * ten),
+        "84 minutes": NUM_CATALOGS * (built + 10_000 * ten),
         "4 bytes": 4,
         "320 bytes": 4 * 64 * 1.25,
         "3.2 GB": table,

@@ -8,6 +8,7 @@ numbers in base units: seconds, bytes and shares.
 from collections.abc import Mapping, Sequence
 
 from benchmarks.__main__ import BenchOptions
+from benchmarks.load.served_bundle import MORE_ANSWERS
 from benchmarks.load.workloads import RATE
 from benchmarks.subjects.subject import NUM_ITEMS
 from distilled_recommender.recommend.program import PART_ROWS
@@ -188,6 +189,7 @@ STATED: Mapping[Place, Mapping[str, float]] = {
         "10,000,000": 10_000_000,
         "0.99": 0.99,
         "1,260": NUM_CANDIDATES * WIDER_CANDIDATES / TRUSTED_SHARE - 20,
+        "2,000": MORE_ANSWERS,
         "999,972": 999_972,  # in the names of figures of the record
         "262,144": BLOCKS_FROM,
         "1 %": 0.01,
