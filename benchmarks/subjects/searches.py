@@ -14,11 +14,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.options import Options
 from benchmarks.results.figures import Figure
-from benchmarks.subjects.large_catalog import enlarged
+from benchmarks.subjects.large_catalog import LargeCatalog, enlarged
 from benchmarks.subjects.subject import demo_workplace
 from export.graphs.query_encoder import encoder_of
 from export.scorer import NUM_QUERIES, export_best_search
@@ -34,20 +36,32 @@ from training.workplace import Workplace
 BARS = {1_000_000: (3.0, 10.0)}  # p50 and p99 in milliseconds
 MIN_RECALL = 0.99
 PLAIN = "no filter"
-EXCLUDED, BEYOND = "the 200 best excluded", "the 300 best excluded"
 MAX_RATIO = 3.0  # of the CPU time of any other query to that of a plain one
 K, NUM_TIMED, NUM_ADDED = 20, 100, 500
-NUM_EXCLUDED, NUM_BEYOND = 200, 300  # of a query: within those that are trusted, and beyond
+NUMS_EXCLUDED = (200, 300, 1_000)  # of a query: within those that are trusted, and beyond
+ROUNDING = 1e-5  # relative, between scores of torch and of onnxruntime
 FILTERED_SHARE = 0.001
 SEED = 0
 
 
+Queries = Sequence[IndexQuery]
+_Asked = tuple[Student, Queries]
+
+
 @dataclass(frozen=True)
 class Measured:
-    """The field `scorer` of a manifest, and median CPU milliseconds by the kind of a query."""
+    """What was measured of the search that `export` chose.
+
+    Attributes:
+        scorer: the field `scorer` of a manifest.
+        costs: median CPU milliseconds of an answer, by the kind of a query.
+        recalls: share of the best `K` items that an answer may have which it has, mean of the
+            queries, by their kind.
+    """
 
     scorer: Mapping[str, Any]
     costs: Mapping[str, float]
+    recalls: Mapping[str, float]
 
 
 def search_figures(options: Options, sizes: Sequence[int]) -> Iterator[Figure]:
@@ -73,43 +87,107 @@ def _measured(workplace: Workplace, num_items: int) -> Measured:
             raise BenchmarkError(f"{num_items:,} items are too few for a choice of the search")
         student = Student(GraphFile.read(path), num_items=num_items, max_history_length=longest)
     queries = [IndexQuery(each, K) for each in catalog.histories[:NUM_TIMED]]
-    return Measured(scorer, _costs(student, queries, num_items))
+    vectors = _query_vectors(catalog)
+    costs, recalls = {}, {}
+    best = [
+        _best(student.table() @ vector, each) for vector, each in zip(vectors, queries, strict=True)
+    ]
+    for name, (asked, of_kind) in _kinds(student, queries, best).items():
+        costs[name], rankings = _answers(asked, of_kind)
+        table = np.concatenate([asked.table(), asked.added])
+        recalls[name] = _recall(table, vectors, of_kind, rankings)
+    return Measured(scorer, costs, recalls)
 
 
-def _costs(student: Student, queries: Sequence[IndexQuery], num_items: int) -> Mapping[str, float]:
-    """Returns the median CPU time in milliseconds of each kind of query, by its name."""
+def _best(scores: NDArray[np.float32], query: IndexQuery) -> list[int]:
+    """Returns the best items of a query, best first; as many as are excluded at most.
+
+    They are those of all scores, not those that a search finds: what it misses would be left to be
+    found, time and again. `scores` are of all items, `[items + 1]`, and are changed.
+    """
+    scores[[0, *query.history]] = -np.inf
+    number = max(NUMS_EXCLUDED)
+    found = np.argpartition(-scores, number)[:number]
+    best: list[int] = found[np.argsort(-scores[found])].tolist()
+    return best
+
+
+def _kinds(
+    student: Student, queries: Queries, best: Sequence[Sequence[int]]
+) -> Mapping[str, _Asked]:
+    """Returns the queries of each kind, with the student that answers them, by the kind's name.
+
+    `best`: the best items of each query.
+    """
     generator = np.random.default_rng(SEED)
-    mask = generator.random(num_items + 1) < FILTERED_SHARE
-    best = [[item for item, _ in student.rank(replace(each, k=NUM_BEYOND))] for each in queries]
+    mask = generator.random(len(student.all_allowed)) < FILTERED_SHARE
     added = student.with_added(student.table()[1 : NUM_ADDED + 1])
-    kinds = {
+    excluding = {
+        f"the {number:,} best excluded": (student, _without(queries, best, number))
+        for number in NUMS_EXCLUDED
+    }
+    return {
         PLAIN: (student, queries),
         "a filter that leaves 0.1 %": (student, [replace(each, allowed=mask) for each in queries]),
-        EXCLUDED: (student, _without(queries, best, NUM_EXCLUDED)),
-        BEYOND: (student, _without(queries, best, NUM_BEYOND)),
+        **excluding,
         "500 added items": (added, queries),
     }
-    return {name: _median_ms(*asked) for name, asked in kinds.items()}
 
 
-def _without(
-    queries: Sequence[IndexQuery], best: Sequence[Sequence[int]], number: int
-) -> Sequence[IndexQuery]:
+def _without(queries: Queries, best: Sequence[Sequence[int]], number: int) -> Queries:
     """Returns the queries with so many of their best items excluded."""
     pairs = zip(queries, best, strict=True)
     return [replace(query, excluded=items[:number]) for query, items in pairs]
 
 
-def _median_ms(student: Student, queries: Sequence[IndexQuery]) -> float:
+def _answers(student: Student, queries: Queries) -> tuple[float, list[list[int]]]:
+    """Returns the median CPU milliseconds of an answer, and the item indices of each answer."""
     student.rank(queries[0])
-    times = []
+    times, rankings = [], []
     for query in queries:
         began = time.thread_time()
-        num_ranked = len(student.rank(query))
+        ranking = student.rank(query)
         times.append(1_000 * (time.thread_time() - began))
-        if num_ranked < K:
-            raise BenchmarkError(f"{num_ranked} items were ranked, {K} were asked for")
-    return median(times)
+        if len(ranking) < K:
+            raise BenchmarkError(f"{len(ranking)} items were ranked, {K} were asked for")
+        rankings.append([item for item, _ in ranking])
+    return median(times), rankings
+
+
+@torch.no_grad()
+def _query_vectors(catalog: LargeCatalog) -> NDArray[np.float32]:
+    """Returns the vector of each timed history, `[histories, hidden]`, as torch encodes it."""
+    student = catalog.student
+    table, longest = student.item_table(), student.max_history_length
+    windows = (torch.tensor([each[-longest:]]) for each in catalog.histories[:NUM_TIMED])
+    vectors: NDArray[np.float32] = torch.cat(
+        [student.encode_newest(each, table) for each in windows]
+    ).numpy()
+    return vectors
+
+
+def _recall(
+    table: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    queries: Queries,
+    rankings: Sequence[Sequence[int]],
+) -> float:
+    """Returns the share of the `K` best open items that the rankings have, by scoring all items.
+
+    Raises:
+        BenchmarkError: a ranking has an item that its query closes.
+    """
+    shares = []
+    for vector, query, items in zip(vectors, queries, rankings, strict=True):
+        scores = table @ vector
+        scores[[0, *query.history, *query.closed]] = -np.inf
+        if query.allowed is not None:
+            scores[~query.allowed] = -np.inf
+        if not np.isfinite(scores[items]).all():
+            raise BenchmarkError("an item was ranked that the query closes")
+        least = np.partition(scores, -K)[-K]
+        shares.append(np.mean(scores[items] >= least - ROUNDING * abs(least)))
+    return float(np.mean(shares))
 
 
 def _checkpoint(workplace: Workplace) -> Checkpoint:
@@ -135,6 +213,9 @@ def _figures(size: int, measured: Measured) -> Iterator[Figure]:
         yield Figure(
             name=f"{name} from {size:,} items", unit="", runs=(scorer[name],), at_least=MIN_RECALL
         )
+    for kind, recall in measured.recalls.items():
+        name = f"recall@{K} of {kind}, {size:,} items"
+        yield Figure(name=name, unit="", runs=(recall,), at_least=MIN_RECALL)
     for kind in [each for each in costs if each != PLAIN]:
         ratio = costs[kind] / costs[PLAIN]
         name = f"{kind} over none, {size:,} items"
