@@ -7,6 +7,7 @@ folder equals that of the present inputs, the folder is up to date and the stage
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,9 +53,11 @@ def write_stage(folder: Path, stamp: str) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes `text` to `path` in UTF-8, atomically."""
+    """Writes `text` to `path` in UTF-8, atomically; after a power loss, too, the file is whole."""
     with whole_file(path) as file:
         file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_array(path: Path, array: NDArray[np.generic]) -> None:

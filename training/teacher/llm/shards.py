@@ -39,6 +39,14 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class _Entry:
+    """The content of a shard's ledger."""
+
+    cost: Cost
+    sha256: str | None
+
+
+@dataclass(frozen=True)
 class Shard(Generic[T]):
     """Batches of prompts whose results are stored together in one file.
 
@@ -61,21 +69,23 @@ class Shard(Generic[T]):
     def ledger(self) -> Path:
         """Path of the JSON file with the shard's cost and the SHA-256 of the results.
 
-        The file is written after the results, so a shard is complete if both files exist. Ledgers
-        of former releases have no SHA-256.
+        The file is written after the results, so a shard is complete if both files exist. A ledger
+        that is damaged counts as absent. Ledgers of former releases have no SHA-256.
         """
         return self.path.with_suffix(".json")
 
     @property
     def is_complete(self) -> bool:
         """Whether results and ledger are on the disk."""
-        return self.ledger.exists() and self.path.exists()
+        return self._entry() is not None and self.path.exists()
 
     @property
     def cost(self) -> Cost:
         """Cost of the shard, read from the file `ledger`; the shard must be complete."""
-        ledger = self._read_ledger()
-        return Cost(ledger["tokens"], ledger["seconds"])
+        entry = self._entry()
+        if entry is None:
+            raise FileNotFoundError(self.ledger)
+        return entry.cost
 
     def write_ledger(self, cost: Cost) -> None:
         """Writes the file `ledger`, which completes the shard; the results must be on the disk."""
@@ -83,15 +93,21 @@ class Shard(Generic[T]):
 
     def sha256_if_whole(self) -> str | None:
         """Reads the results and returns their SHA-256; None if they are missing or damaged."""
-        if not self.is_complete:
+        entry = self._entry()
+        if entry is None or not self.path.exists():
             return None
-        found, expected = _sha256(self.path), self._read_ledger().get("sha256")
-        is_whole = found == expected if expected else _is_readable(self.path)
+        found = _sha256(self.path)
+        is_whole = found == entry.sha256 if entry.sha256 else _is_readable(self.path)
         return found if is_whole else None
 
-    def _read_ledger(self) -> dict[str, Any]:
-        ledger: dict[str, Any] = json.loads(self.ledger.read_text(encoding="utf-8"))
-        return ledger
+    def _entry(self) -> _Entry | None:
+        """Reads the file `ledger`; returns None if it is missing or damaged."""
+        try:
+            found = json.loads(self.ledger.read_text(encoding="utf-8"))
+            cost = Cost(int(found["tokens"]), float(found["seconds"]))
+            return _Entry(cost, found.get("sha256"))
+        except (FileNotFoundError, ValueError, TypeError, KeyError, OverflowError):
+            return None
 
 
 def _sha256(path: Path) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from training.stage import write_array, write_arrays, write_text
-from training.teacher.llm.shards import Cost, Shard
+from training.teacher.llm.shards import Cost, Shard, missing_shards
 
 
 def write_results(path: Path) -> None:
@@ -37,3 +37,19 @@ def test_results_are_whole_if_all_of_their_bytes_are_there(
         assert shard.sha256_if_whole() is None
     shard.path.unlink()
     assert not shard.is_complete
+
+
+@pytest.mark.parametrize(
+    "ledger",
+    [
+        *(b"", b"\0\0\0", b'{"tokens": 7, "sec', b"[]", b"{}", b"null", b"7", b'"tokens"'),
+        *(b'\xff{"tokens": 7, "seconds": 1.5}', b'{"tokens": null, "seconds": 1.5}'),
+    ],
+)
+def test_a_ledger_that_is_torn_counts_as_absent(ledger: bytes, tmp_path: Path) -> None:
+    shard = Shard(tmp_path / "titles-00000.npy", [[1]], [7])
+    write_results(shard.path)
+    shard.ledger.write_bytes(ledger)
+
+    assert shard.sha256_if_whole() is None
+    assert missing_shards([shard]) == [shard]

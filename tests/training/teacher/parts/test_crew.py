@@ -313,6 +313,19 @@ def test_a_damaged_ledger_is_refused(tmp_path: Path) -> None:
             run(joined(str(place), None), shards_of(tmp_path, "all"), [])
 
 
+def test_a_torn_ledger_of_a_process_is_replaced_by_that_of_the_store(tmp_path: Path) -> None:
+    place, done = str(tmp_path / "store"), list[str]()
+    shards = shards_of(tmp_path, "all")
+    run(joined(place, None), shards, done)
+    whole = shards[1].ledger.read_bytes()
+    shards[1].ledger.write_bytes(whole[:10])
+
+    run(joined(place, None), shards, done)
+
+    assert shards[1].ledger.read_bytes() == whole
+    assert len(done) == len(shards)  # none was computed again
+
+
 def test_a_store_that_cannot_be_opened_is_named() -> None:
     with pytest.raises(ShardError, match="gopher"):
         join_crew("gopher://shop", None, TAKEOVER_SECONDS)
