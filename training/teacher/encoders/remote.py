@@ -18,7 +18,7 @@ from training.stage import write_array
 from training.teacher.encoders.encoder import first_items, one_batch_shards, text_of
 from training.teacher.endpoint.client import Endpoint
 from training.teacher.endpoint.embeddings import Embedded, embed_texts, estimated_tokens
-from training.teacher.llm.shards import Shard, ShardedWork, missing_shards
+from training.teacher.llm.shards import Shard, ShardedWork, divided
 
 MAX_TITLE_CHARACTERS = 256  # longer titles are cut: models read a few hundred tokens at most
 GRACE_SECONDS = 2.0  # after an error, for requests under way, so that their answers are stored
@@ -117,9 +117,10 @@ class RemoteEncoder:
         return embed_texts(self.endpoint, self.name, [self._text(title) for title in titles])
 
     def _budget(self, shards: Sequence[Shard[int]]) -> TokenBudget:
-        spent = sum(shard.cost.tokens for shard in shards if shard.is_complete)
+        complete, missing = divided(shards)
+        spent = sum(shard.cost.tokens for shard in complete)
         limit = self.endpoint.config.budget_tokens
-        needed = sum(shard.tokens for shard in missing_shards(shards))
+        needed = sum(shard.tokens for shard in missing)
         if limit is not None and spent + needed > limit:
             raise ConfigError(
                 f"teacher.endpoint.budget_tokens = {limit}: {spent} tokens are spent, and the "
@@ -146,8 +147,8 @@ class RemoteEncoder:
                     raise
             return shard
 
-        missing = missing_shards(shards)
-        yield from [shard for shard in shards if shard.is_complete]
+        complete, missing = divided(shards)
+        yield from complete
         with ThreadPool(self.endpoint.config.concurrency) as threads:
             found = threads.imap_unordered(completed, missing)
             try:

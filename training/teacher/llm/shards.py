@@ -10,7 +10,9 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import compress
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Generic, TypeVar
 from zipfile import BadZipFile
 
@@ -69,15 +71,15 @@ class Shard(Generic[T]):
     def ledger(self) -> Path:
         """Path of the JSON file with the shard's cost and the SHA-256 of the results.
 
-        The file is written after the results, so a shard is complete if both files exist. A ledger
-        that is damaged counts as absent. Ledgers of former releases have no SHA-256.
+        The file is written after the results. A ledger that is damaged counts as absent. Ledgers
+        of former releases have no SHA-256.
         """
         return self.path.with_suffix(".json")
 
     @property
     def is_complete(self) -> bool:
-        """Whether results and ledger are on the disk."""
-        return self._entry() is not None and self.path.exists()
+        """Whether results and ledger are on the disk, and whole; all results are read for it."""
+        return self.sha256_if_whole() is not None
 
     @property
     def cost(self) -> Cost:
@@ -117,11 +119,12 @@ def _sha256(path: Path) -> str:
 
 def _is_readable(path: Path) -> bool:
     """Returns whether a file of NumPy, `.npy` or `.npz`, has all of its bytes."""
+    zip_errors = (BadZipFile, RuntimeError, zlib.error)  # RuntimeError: the method is not known
     try:
         with path.open("rb") as file:  # NumPy would leave a damaged file open
             found = np.load(file, allow_pickle=False)
             return isinstance(found, np.ndarray) or bool([*found.values()])
-    except (OSError, EOFError, ValueError, BadZipFile, zlib.error):
+    except (OSError, EOFError, ValueError, TokenError, *zip_errors):
         return False
 
 
@@ -175,9 +178,11 @@ def complete_alone(
         yield shard
 
 
-def missing_shards(shards: Sequence[Shard[T]]) -> list[Shard[T]]:
-    """Returns the shards that are not complete yet, in order."""
-    return [shard for shard in shards if not shard.is_complete]
+def divided(shards: Sequence[Shard[T]]) -> tuple[list[Shard[T]], list[Shard[T]]]:
+    """Returns the shards that are complete, and those that are not, each in order."""
+    are_complete = [shard.is_complete for shard in shards]
+    missing = [not is_complete for is_complete in are_complete]
+    return [*compress(shards, are_complete)], [*compress(shards, missing)]
 
 
 @dataclass(frozen=True)
@@ -215,7 +220,7 @@ def compute_missing(work: ShardedWork[Any], complete: Complete | None = None) ->
         complete: function that decides which shards this process computes, and when; None takes
             that of `work`.
     """
-    missing = {shard.path: shard.tokens for shard in missing_shards(work.shards)}
+    missing = {shard.path: shard.tokens for shard in divided(work.shards)[1]}
     total = sum(shard.tokens for shard in work.shards)
     done = total - sum(missing.values())
     concurrency = 1 if complete else work.concurrency

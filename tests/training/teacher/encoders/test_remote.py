@@ -32,7 +32,7 @@ from training.teacher.endpoint import client
 from training.teacher.endpoint.client import Endpoint
 from training.teacher.live.backends import load_live_teacher
 from training.teacher.live.server import create_app
-from training.teacher.llm.shards import compute_missing
+from training.teacher.llm.shards import Cost, Shard, compute_missing
 from training.teacher.llm.title_embeddings import stored_embeddings
 from training.workplace import Workplace
 
@@ -183,8 +183,10 @@ def test_a_server_whose_embeddings_change_their_size_is_refused(
     tmp_path: Path, server: EmbeddingsServer
 ) -> None:
     embedded(encoder_of(server), ["a", "b"], tmp_path)
-    (tmp_path / "titles-00000.json").rename(tmp_path / "titles-00001.json")
-    np.save(tmp_path / "titles-00001.npy", np.ones((1, 3)))
+    (tmp_path / "titles-00000.json").unlink()
+    former = Shard(tmp_path / "titles-00001.npy", [[2]], [1])
+    np.save(former.path, np.ones((1, 3)))
+    former.write_ledger(Cost(1, 0.1))
     with pytest.raises(KnowledgeError, match="3 numbers, but others have 4; the model has changed"):
         embedded(encoder_of(server), ["a", "b", "c"], tmp_path)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training.progress import Advance
 from training.stage import write_array, write_arrays, write_text
-from training.teacher.llm.shards import Cost, Shard, missing_shards
+from training.teacher.llm.shards import Cost, Shard, ShardedWork, compute_missing
 
 
 def write_results(path: Path) -> None:
@@ -39,6 +40,18 @@ def test_results_are_whole_if_all_of_their_bytes_are_there(
     assert not shard.is_complete
 
 
+def test_a_damaged_header_is_no_readable_result_of_a_former_release(tmp_path: Path) -> None:
+    for name, header, damaged in (
+        ("titles-00000.npy", b"(9,)", b"(9,,"),
+        ("texts-00000.npz", b"\x08\x00", b"\x63\x00"),  # the method of compression
+    ):
+        shard = Shard(tmp_path / name, [[1]], [7])
+        write_results(shard.path)
+        write_text(shard.ledger, json.dumps({"tokens": 7, "seconds": 1.5}))
+        shard.path.write_bytes(shard.path.read_bytes().replace(header, damaged))
+        assert not shard.is_complete
+
+
 @pytest.mark.parametrize(
     "ledger",
     [
@@ -52,4 +65,24 @@ def test_a_ledger_that_is_torn_counts_as_absent(ledger: bytes, tmp_path: Path) -
     shard.ledger.write_bytes(ledger)
 
     assert shard.sha256_if_whole() is None
-    assert missing_shards([shard]) == [shard]
+    assert not shard.is_complete
+
+
+def test_a_shard_that_is_damaged_under_a_whole_ledger_is_computed_again(tmp_path: Path) -> None:
+    shards = [Shard(tmp_path / f"titles-{number:05d}.npy", [[1]], [7]) for number in range(3)]
+    computed: list[str] = []
+
+    def compute(shard: Shard[int], _: Advance) -> int:
+        write_results(shard.path)
+        computed.append(shard.path.name)
+        return 7
+
+    work = ShardedWork("reading titles", shards, compute)
+    compute_missing(work)
+    content = bytearray(shards[1].path.read_bytes())
+    content[-64:] = bytes(byte ^ 0xFF for byte in content[-64:])  # NumPy would still read it
+    shards[1].path.write_bytes(content)
+    compute_missing(work)
+
+    assert computed == [*(each.path.name for each in shards), "titles-00001.npy"]
+    assert np.load(shards[1].path).tolist() == [*range(9)]
