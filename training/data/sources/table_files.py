@@ -4,10 +4,14 @@ A folder may be partitioned: in `date=2026-05-01/part-0.parquet`, each row has t
 `2026-05-01` in the column `date`. So it is if the path names a partition's folder or file. A folder
 may be a dataset of Hugging Face: a clone of its repository, or what `save_to_disk` wrote;
 documentation and descriptions beside its data are left out.
+
+Symbolic links to folders are followed, however the table is named. A link to a folder that it lies
+in is refused, and so is one by which a file would be read twice.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import takewhile
@@ -18,7 +22,8 @@ from training.errors import DataError
 from training.stage import fingerprint
 
 SUFFIXES = (".csv", ".parquet", ".arrow", ".inter", ".item")
-_NOT_DATA = ("_", ".")  # first characters of names such as `_SUCCESS` and `.part-0.parquet.crc`
+_NOT_DATA = ("_", ".", "lost+found")  # how names such as `_SUCCESS` and `.part-0.crc` begin
+_ALL: Sequence[str] = ("**", "*")  # the pattern that a folder stands for
 _NULL = "__HIVE_DEFAULT_PARTITION__"  # a missing value in the name of a folder
 _BESIDE_DATA = (  # names of files in a dataset of Hugging Face that have none of its rows
     "*.md",
@@ -53,21 +58,20 @@ def find_table_files(path: Path) -> tuple[TableFile, ...]:
     `_BESIDE_DATA`. What exists under the name of a pattern, or of its first folders, is no pattern.
 
     Raises:
-        DataError: there is no such file, a file is empty or not readable, or its suffix is not one
-            of `SUFFIXES`.
+        DataError: there is no such file, a file or folder is empty or not readable, a suffix is not
+            one of `SUFFIXES`, or a link leads to nothing, to a folder above it, or to a file that
+            is there already.
     """
     if path.is_dir():
-        base, found = path, path.rglob("*")
+        base, pattern = path, _ALL
     elif _is_pattern(path) and not path.exists():
         base = next(each for each in path.parents if not _is_pattern(each) or each.exists())
-        found = base.glob(str(path.relative_to(base)))
+        pattern = path.relative_to(base).parts
     else:
         return (_table_file(path, _partitions_above(path)),)
-    inside = sorted(each.relative_to(base) for each in found if each.is_file())
+    inside = _files_inside(base, pattern)
     above = _partitions_above(base / "file")
-    files = tuple(
-        _table_file(base / each, (*above, *each.parent.parts)) for each in inside if _is_data(each)
-    )
+    files = tuple(_table_file(base / each, (*above, *each.parent.parts)) for each in inside)
     if not files:
         raise DataError(f"{path}: no file; a table needs at least one, {allowed_suffixes()}")
     return files
@@ -123,9 +127,72 @@ def _is_pattern(path: Path) -> bool:
     return any(character in str(path) for character in "*?[")
 
 
-def _is_data(inside: Path) -> bool:
-    is_hidden = any(part.startswith(_NOT_DATA) for part in inside.parts)
-    return not is_hidden and not any(fnmatchcase(inside.name, each) for each in _BESIDE_DATA)
+def _files_inside(base: Path, pattern: Sequence[str]) -> list[Path]:
+    """Returns the data files below `base` that `pattern` matches, relative to `base`, sorted."""
+    real = base.resolve()
+    found = _matches(base, pattern, (*reversed(real.parents), real))
+    files = sorted({each for each in found if _is_data(each.name)})
+    _refuse_read_twice(files)
+    return [each.relative_to(base) for each in files]
+
+
+def _matches(folder: Path, pattern: Sequence[str], above: Sequence[Path]) -> Iterator[Path]:
+    """Yields the files below `folder` that `pattern` matches.
+
+    Args:
+        folder: an existing folder, perhaps by a link.
+        pattern: parts of the pattern; `**` stands for any number of folders.
+        above: real paths of the folders that lead to `folder`; the last is its own.
+
+    Raises:
+        DataError: a link leads to nothing or to a folder above it, or a folder is not readable.
+    """
+    name, *rest = pattern
+    is_any = name == "**"
+    if is_any:
+        yield from _matches(folder, rest or ["*"], above)
+    for entry in _entries(folder, "*" if is_any else name):
+        if not entry.is_dir():
+            if not is_any and not rest:
+                yield Path(entry.path)
+        elif is_any or rest:
+            real = Path(entry.path).resolve() if entry.is_symlink() else above[-1] / entry.name
+            if real in above:
+                raise DataError(f"{entry.path}: leads back to {real}; remove the link")
+            yield from _matches(Path(entry.path), pattern if is_any else rest, (*above, real))
+
+
+def _entries(folder: Path, name: str) -> "list[os.DirEntry[str]]":
+    """Returns the files and folders in `folder` that `name` matches, without what is no data."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [each for each in entries if fnmatchcase(each.name, name)]
+        shown = [each for each in found if not each.name.startswith(_NOT_DATA)]
+        for link in (Path(each.path) for each in shown if each.is_symlink()):
+            if not link.exists():
+                raise DataError(f"{link}: a link to {link.readlink()}, which is missing")
+        return [each for each in shown if each.is_dir() or each.is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []  # such as the first folder of a pattern
+    except OSError as error:
+        raise DataError(f"{error.filename}: {error.strerror}") from None
+
+
+def _is_data(name: str) -> bool:
+    return not any(fnmatchcase(name, each) for each in _BESIDE_DATA)
+
+
+def _refuse_read_twice(files: Sequence[Path]) -> None:
+    """Raises DataError if two of `files` are one, because a link leads to the folder of another."""
+    real_folders = {folder: folder.resolve() for folder in {each.parent for each in files}}
+    known: dict[Path, Path] = {}
+    for file in files:
+        first = known.setdefault(real_folders[file.parent] / file.name, file)
+        if first != file:
+            raise DataError(
+                f"{file}: the same file as {first}, by a link to a folder; remove the link, or "
+                "name a pattern without it"
+            )
 
 
 def _partitions_above(file: Path) -> list[str]:

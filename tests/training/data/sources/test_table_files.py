@@ -211,6 +211,72 @@ def test_a_path_that_exists_is_no_pattern_though_it_has_brackets(
     assert [str(each.path.relative_to(tmp_path)) for each in files] == found
 
 
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A table of two days, one of them a link to a folder that lies elsewhere."""
+    for name in ("table/day=0/sub/a.csv", "elsewhere/sub/a.csv"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("user_id\nann\n")
+    (tmp_path / "table" / "day=1").symlink_to(tmp_path / "elsewhere")
+    return tmp_path / "table"
+
+
+@pytest.mark.parametrize(
+    "named", ["", "**", "*/*/*.csv", "**/*.csv", "**/sub/*.csv", "day=*/**/a.csv", "**/**/*"]
+)
+def test_links_to_folders_are_followed_however_the_table_is_named(named: str, linked: Path) -> None:
+    files = find_table_files(linked / named)
+
+    assert [str(each.path.relative_to(linked)) for each in files] == [
+        "day=0/sub/a.csv",
+        "day=1/sub/a.csv",
+    ]
+    assert [each.partition for each in files] == [{"day": "0"}, {"day": "1"}]
+
+
+@pytest.mark.parametrize("target", ["table", ".", "table/day=0"])
+def test_a_link_to_a_folder_that_it_lies_in_is_refused(
+    target: str, linked: Path, tmp_path: Path
+) -> None:
+    link = linked / "day=0" / "back"
+    link.symlink_to(tmp_path / target)
+
+    for named in ("", "*/*/*.csv", "**/*.csv"):
+        with pytest.raises(DataError) as caught:
+            find_table_files(linked / named)
+        assert str(caught.value) == f"{link}: leads back to {tmp_path / target}; remove the link"
+    # What the pattern leaves out is not looked at.
+    assert len(find_table_files(linked / "*" / "sub" / "*.csv")) == 2
+
+
+def test_two_links_that_lead_to_each_other_are_refused(linked: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "more").symlink_to(tmp_path / "third")
+    (tmp_path / "third").mkdir()
+    (tmp_path / "third" / "back").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(DataError, match=r"day=1/more/back: leads back to .*/elsewhere;"):
+        find_table_files(linked)
+
+
+def test_a_link_by_which_a_file_would_be_read_twice_is_refused(linked: Path) -> None:
+    (linked / "newest").symlink_to(linked / "day=0")
+
+    with pytest.raises(DataError, match=r"newest/sub/a\.csv: the same file as .*day=0/sub/a\.csv,"):
+        find_table_files(linked)
+    assert len(find_table_files(linked / "day=*" / "**" / "*.csv")) == 2
+
+
+def test_a_link_to_a_missing_folder_is_refused_as_its_rows_would_be_lost(
+    linked: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").rename(tmp_path / "moved")
+
+    for named in ("", "*/*/*.csv", "**/*.csv"):
+        with pytest.raises(DataError, match=r"day=1: a link to .*/elsewhere, which is missing"):
+            find_table_files(linked / named)
+    assert len(find_table_files(linked / "day=0" / "**" / "*.csv")) == 1
+
+
 def test_the_name_of_hive_for_a_missing_value_is_no_value(items: Path, tmp_path: Path) -> None:
     part = tmp_path / "parts" / "user_id=__HIVE_DEFAULT_PARTITION__" / "i.csv"
     part.parent.mkdir(parents=True)
