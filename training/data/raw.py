@@ -1,6 +1,8 @@
 """`RawData`: the form in which every source returns its interactions, before filter and split."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,15 @@ class Origin:
     name: str
     files: tuple[str, ...] = ()
     first_rows: tuple[int, ...] = ()
+
+    @classmethod
+    def of_table(cls, path: Path, first_rows: Mapping[str, int]) -> "Origin":
+        """Returns the origin of the table `path`: that file, or several.
+
+        `first_rows` has the number of the first row of each file, in the order of their rows.
+        """
+        files = {} if [*first_rows] == [str(path)] else first_rows
+        return cls(str(path), tuple(files), tuple(files.values()))
 
     def row(self, source_row: int) -> str:
         """Returns a text such as `data row 7 of part-0.csv`, for messages.

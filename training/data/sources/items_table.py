@@ -16,7 +16,7 @@ import pandas as pd
 
 from training.data.catalog import Attributes, Catalog
 from training.data.sources.table_files import check_readable, file_stamp, table_stamps
-from training.data.sources.text_table import is_blank, read_text_table
+from training.data.sources.text_table import is_blank, read_with_origin
 from training.data.sources.wrong_rows import refuse_rows
 from training.errors import DataError
 
@@ -41,15 +41,15 @@ def read_items(path: Path, missing_titles: MissingTitles = "refuse") -> Catalog:
     """
     if _is_of_a_bundle(path):
         return _read_json_lines(path)
-    table = read_text_table(path, ["item_id", "title"])
+    table, origin = read_with_origin(path, ["item_id", "title"])
     item_ids, titles = table["item_id"], table["title"]
-    refuse_rows(path, "item_id is missing", item_ids, is_blank(item_ids))
-    refuse_rows(path, "item_id occurs more than once", item_ids, item_ids.duplicated())
+    refuse_rows(origin, "item_id is missing", item_ids, is_blank(item_ids))
+    refuse_rows(origin, "item_id occurs more than once", item_ids, item_ids.duplicated())
     plain = titles.fillna("").map(_readable)
     is_untitled = is_blank(plain)
     if missing_titles == "refuse":
         problem = 'title is missing (data.missing_titles = "placeholder" would accept it)'
-        refuse_rows(path, problem, titles, is_untitled)
+        refuse_rows(origin, problem, titles, is_untitled)
     readable = [
         title or f"Untitled item {item_id}" for item_id, title in zip(item_ids, plain, strict=True)
     ]

@@ -22,7 +22,7 @@ from training.errors import DataError
 from training.stage import fingerprint
 
 SUFFIXES = (".csv", ".parquet", ".arrow", ".inter", ".item")
-_NOT_DATA = ("_", ".", "lost+found")  # how names such as `_SUCCESS` and `.part-0.crc` begin
+_NOT_DATA = ("_", ".", "lost+found")  # `_SUCCESS`, `.a.csv.crc`, and what a disk has itself
 _ALL: Sequence[str] = ("**", "*")  # the pattern that a folder stands for
 _NULL = "__HIVE_DEFAULT_PARTITION__"  # a missing value in the name of a folder
 _BESIDE_DATA = (  # names of files in a dataset of Hugging Face that have none of its rows

@@ -71,8 +71,7 @@ def read_tables(
                 if not reader.found_wrong_rows:
                     rows.append(**columns)
                 bar.advance(batch.num_bytes)
-        files = {} if [*first_rows] == [str(interactions_path)] else first_rows
-        origin = Origin(str(interactions_path), tuple(files), tuple(files.values()))
+        origin = Origin.of_table(interactions_path, first_rows)
         reader.refuse_wrong_rows(origin)
         return rows.ordered(origin, catalog, order)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from training.data.raw import Origin
 from training.data.sources.atomic_file import with_plain_columns
 from training.data.sources.columnar_file import (
     ROWS_A_BATCH,
@@ -53,8 +54,21 @@ def read_text_table(
         DataError: a file or a required column is missing, or for another reason of
             `read_text_batches`.
     """
-    batches = read_text_batches(path, required, optional)
-    return pd.concat([batch.rows for batch in batches], ignore_index=True)
+    return read_with_origin(path, required, optional)[0]
+
+
+def read_with_origin(
+    path: Path, required: Sequence[str], optional: Sequence[str] | None = None
+) -> tuple[pd.DataFrame, Origin]:
+    """Reads a whole table as `read_text_table` does; also returns the files of its rows."""
+    first_rows: dict[str, int] = {}
+    parts: list[pd.DataFrame] = []
+    num_rows = 0
+    for batch in read_text_batches(path, required, optional):
+        first_rows.setdefault(str(batch.file), num_rows + 1)
+        num_rows += len(batch.rows)
+        parts.append(batch.rows)
+    return pd.concat(parts, ignore_index=True), Origin.of_table(path, first_rows)
 
 
 def read_text_batches(

@@ -66,19 +66,19 @@ class WrongRows:
 
 
 def refuse_rows(
-    path: Path, problem: str, values: "pd.Series[str]", wrong: "pd.Series[bool]"
+    table: Path | Origin, problem: str, values: "pd.Series[str]", wrong: "pd.Series[bool]"
 ) -> None:
     """Raises DataError if any row of a table that is read at once is wrong.
 
     Args:
-        path: the table, for the message.
+        table: the table, for the message; with its files, if it has several.
         problem: description of what is wrong, for the message.
         values: `[rows]`, value to show in the message for each row.
         wrong: `[rows]`, whether a row is wrong.
     """
     rows = WrongRows()
     rows.add(problem, values, wrong)
-    rows.refuse(Origin(str(path)))
+    rows.refuse(table if isinstance(table, Origin) else Origin(str(table)))
 
 
 def _shown(value: object) -> str:

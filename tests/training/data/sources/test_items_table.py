@@ -65,3 +65,30 @@ def test_an_item_that_occurs_twice_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="line 2: item_id '7' occurs more than once"):
         read_items(path)
+
+
+@pytest.mark.parametrize("named", ["items", "items/*.csv"])
+@pytest.mark.parametrize(
+    ("row", "problem", "shown"),
+    [
+        ("a,Up", "item_id occurs more than once", "'a'"),
+        (",Up", "item_id is missing", "''"),
+        (
+            "d,",
+            'title is missing (data.missing_titles = "placeholder" would accept it)',
+            "''",
+        ),
+    ],
+)
+def test_a_wrong_row_of_several_files_is_named_by_its_file_and_its_row_there(
+    named: str, row: str, problem: str, shown: str, tmp_path: Path
+) -> None:
+    (tmp_path / "items").mkdir()
+    (tmp_path / "items" / "a.csv").write_text("item_id,title\na,Heat\nb,Brazil\n")
+    (tmp_path / "items" / "b.csv").write_text("item_id,title\n")
+    (tmp_path / "items" / "c.csv").write_text(f"item_id,title\nc,Clue\n{row}\n")
+
+    with pytest.raises(DataError) as caught:
+        read_items(tmp_path / named)
+    place = f"data row 2 of {tmp_path}/items/c.csv ({shown})"
+    assert str(caught.value) == f"{tmp_path / named}: {problem}: {place}"
