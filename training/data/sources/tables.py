@@ -34,6 +34,8 @@ OPTIONAL = (*TIMES, "position", "split")
 _NO_NUMBER = "timestamp is not a number"
 _NO_TIME = "timestamp is neither a number nor ISO 8601"
 _COUNTED_IN_NS = 8 * 10**15  # microseconds around 1970, years 1716 to 2223: in ns, they fit int64
+_BELOW_MICROSECONDS = r"(\.\d{6})\d+"
+_TIMES_OF_READING = ("now", "today")  # pandas takes them for ISO 8601
 _SPLITS = {split.name.lower(): int(split) for split in Split}
 
 
@@ -147,9 +149,9 @@ class _InteractionReader:
         if self._has_numbers:
             self.found_wrong_rows |= bool(is_wrong.any())
             return numbers
-        times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-        self._check(_NO_TIME, texts, times.isna())
-        return _as_integers(times)
+        times, is_wrong = _as_times(texts)
+        self._check(_NO_TIME, texts, is_wrong)
+        return times
 
     def _numbers(self, texts: "pd.Series[str]") -> Times:
         numbers, is_wrong = _as_numbers(texts)
@@ -170,6 +172,25 @@ class _InteractionReader:
         return np.asarray(splits.fillna(0), dtype=np.uint8)
 
 
+def _as_times(texts: "pd.Series[str]") -> tuple[NDArray[np.int64], "pd.Series[bool]"]:
+    """Reads ISO 8601 text as integers; also returns a mask of the values that are no such text.
+
+    Each value is judged by itself: in a series with any nanoseconds, pandas reads no date before
+    1677 or after 2262, so what it could not read is read again, to the microsecond.
+    """
+    times = _parsed(texts)
+    integers, is_wrong = _as_integers(times), times.isna().to_numpy(copy=True)
+    if is_wrong.any():
+        again = _parsed(texts[is_wrong].str.replace(_BELOW_MICROSECONDS, r"\1", regex=True))
+        integers[is_wrong] = _as_integers(again)
+        is_wrong[is_wrong] = again.isna()
+    return integers, pd.Series(is_wrong | texts.isin(_TIMES_OF_READING).to_numpy())
+
+
+def _parsed(texts: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
+    return pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+
+
 def _as_integers(times: "pd.Series[pd.Timestamp]") -> NDArray[np.int64]:
     """Returns integers that have the order and the ties of `times`; any for a missing one.
 
@@ -179,7 +200,7 @@ def _as_integers(times: "pd.Series[pd.Timestamp]") -> NDArray[np.int64]:
     in_us = np.asarray(times.dt.as_unit("us").astype("int64"), dtype=np.int64)
     near = in_us.clip(-_COUNTED_IN_NS, _COUNTED_IN_NS)
     nanoseconds = np.asarray(times.dt.nanosecond.fillna(0), dtype=np.int64)
-    return np.asarray(near * 1000 + nanoseconds + (in_us - near), dtype=np.int64)
+    return np.asarray(near * 1000 + nanoseconds * (in_us == near) + (in_us - near), dtype=np.int64)
 
 
 def _as_numbers(texts: "pd.Series[str]") -> tuple[Times, "pd.Series[bool]"]:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from training.data.dataset import Split
+from training.data.sources import text_table
 from training.data.sources.tables import read_tables
 from training.errors import DataError
 
@@ -148,6 +149,54 @@ def test_dates_of_all_years_are_ordered(interactions: Path, items: Path) -> None
     assert raw.timestamps is not None
     assert raw.source_rows.tolist() == [8, 7, 6, 5, 4, 3, 2, 1]
     assert len({*raw.timestamps.tolist()}) == 8
+
+
+@pytest.mark.parametrize("rows_a_batch", [1, 2, 10])
+def test_far_dates_and_nanoseconds_are_read_alike_in_one_batch_and_in_several(
+    rows_a_batch: int, interactions: Path, items: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_table, "ROWS_A_BATCH", rows_a_batch)
+    dates = ["2026-01-01T00:00:00.123456789Z", "9999-12-31", "9999-12-31T00:00:00.000001999"]
+    rows = [f"ann,8,{date}" for date in [*dates, "1500-01-01"]]
+    interactions.write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+
+    raw = read_tables(interactions, items)
+
+    assert raw.timestamps is not None
+    # Microseconds beyond 8e15, which are the years after 2223, count one each, not 1000.
+    assert raw.timestamps.tolist() == [
+        -8 * 10**18 + (-14_831_769_600 * 10**6 + 8 * 10**15),
+        1_767_225_600_123_456_789,
+        8 * 10**18 + (253_402_214_400 * 10**6 - 8 * 10**15),
+        8 * 10**18 + (253_402_214_400 * 10**6 - 8 * 10**15) + 1,
+    ]
+
+
+def test_in_far_years_nanoseconds_do_not_outrun_microseconds(
+    interactions: Path, items: Path
+) -> None:
+    dates = ["2240-01-01T00:00:00.000001", "2240-01-01T00:00:00.000000999"]
+    rows = [f"ann,8,{date}" for date in dates]
+    interactions.write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+
+    assert read_tables(interactions, items).source_rows.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("rows_a_batch", [1, 2, 10])
+def test_what_is_no_date_is_refused_alike_in_one_batch_and_in_several(
+    rows_a_batch: int, interactions: Path, items: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_table, "ROWS_A_BATCH", rows_a_batch)
+    dates = ["2026-01-01T00:00:00.123456789Z", "now", "9999-12-31", "9999-13-31", "today"]
+    rows = [f"ann,8,{date}" for date in dates]
+    interactions.write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+
+    with pytest.raises(DataError) as caught:
+        read_tables(interactions, items)
+    assert str(caught.value) == (
+        f"{interactions}: timestamp is neither a number nor ISO 8601: data row 2 ('now'), "
+        "data row 4 ('9999-13-31'), data row 5 ('today')"
+    )
 
 
 def test_a_split_column_is_read(interactions: Path, items: Path) -> None:
