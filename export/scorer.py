@@ -34,7 +34,7 @@ from training.cli import say
 # millisecond there.
 BLOCKS_FROM = 262_144
 OPTIONS = (
-    *(BlockSizes(0, number, 16) for number in (768, 1_024, 1_280, 1_536, 1_792, 2_048, 4_096)),
+    *(BlockSizes(0, number, 16) for number in (768, 1_024, 1_280, 1_536, 2_048, 2_560, 4_096)),
     BlockSizes(24, 512, 32),
     BlockSizes(24, 2_048, 32),
 )
