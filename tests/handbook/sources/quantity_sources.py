@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks.__main__ import BenchOptions
 from benchmarks.load.served_bundle import MORE_ANSWERS
 from benchmarks.load.workloads import RATE
+from benchmarks.subjects.searches import NUMS_EXCLUDED
 from benchmarks.subjects.subject import NUM_ITEMS
 from distilled_recommender.recommend.program import PART_ROWS
 from export.graphs.blocks.search import NUM_CANDIDATES, TRUSTED_SHARE, WIDER_CANDIDATES
@@ -86,7 +87,7 @@ RECORDS: Mapping[Place, Sequence[tuple[str, str]]] = {
     (SCALE, "Search"): (
         *all_of(SEARCH),
         (SCALES, "a filter that leaves 0.1 % over none, 1,000,000 items"),
-        (SCALES, "the 300 best excluded over none, 1,000,000 items"),
+        (SCALES, "the 1,000 best excluded over none, 1,000,000 items"),
     ),
     (SCALE, "A whole base"): tuple(
         (BATCH, name)
@@ -190,6 +191,7 @@ STATED: Mapping[Place, Mapping[str, float]] = {
         "0.99": 0.99,
         "1,260": NUM_CANDIDATES * WIDER_CANDIDATES / TRUSTED_SHARE - 20,
         "2,000": MORE_ANSWERS,
+        "1,000": max(NUMS_EXCLUDED),
         "999,972": 999_972,  # in the names of figures of the record
         "262,144": BLOCKS_FROM,
         "1 %": 0.01,
