@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from export.compared_rankers import compare
+from export.compared_rankers import can_be_ranked, compare
 from export.contract.addresses.place import place_of
 from export.contract.bundle import BundleError, BundleLayout, Manifest, load_bundle
 from export.contract.folders import finish_replacement, readable_folder
@@ -38,7 +38,6 @@ from training.distillation.job import Job, current_checkpoints, jobs_of
 from training.distillation.variants import DISTILLED, TEACHER_FREE, VARIANTS
 from training.errors import ConfigError
 from training.evaluation.baselines.registry import BASELINES_VERSION
-from training.evaluation.rank_files import held_out_examples
 from training.evaluation.yardstick import ranker_of
 from training.knowledge import Knowledge, load_knowledge
 from training.provenance import commit, without_addresses
@@ -48,10 +47,8 @@ from training.stage import fingerprint
 from training.students.scorer import StudentScorer
 from training.workplace import Workplace, knowledge_folder, open_experiment
 
-RULES_VERSION = 9  # increment when a code change alters the bundle of an unchanged checkpoint
+RULES_VERSION = 10  # increment when a code change alters the bundle of an unchanged checkpoint
 
-_MAX_TORCH_SCORES = 5_000_000_000
-"""Maximum number of scores that torch computes for comparison: about a minute of a core."""
 
 Bundles = Annotated[
     str | None,
@@ -258,11 +255,10 @@ def torch_metrics(checkpoint: Checkpoint, dataset: Dataset) -> Mapping[str, Any]
 
     Returns:
         The metrics by name of the split ("validation", "test"), then by name of the metric; none if
-        that would take more than `_MAX_TORCH_SCORES` scores. `check_parity` compares the exported
-        graphs with the student on fewer histories in any case.
+        that would take too long. `check_parity` compares the exported graphs with the student on
+        fewer histories in any case.
     """
-    num_examples = sum(map(len, held_out_examples(dataset).values()))
-    if num_examples * dataset.catalog.num_items > _MAX_TORCH_SCORES:
+    if not can_be_ranked(dataset):
         return {}
     scorer = StudentScorer(checkpoint.student(), dataset)
     return metrics_of(measure(ranker_of(scorer, dataset), dataset, "torch"))

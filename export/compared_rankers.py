@@ -12,7 +12,8 @@ from export.figures import (
 from training.data.dataset import Dataset, Split
 from training.distillation.checkpoint import Checkpoint
 from training.distillation.variants import VARIANTS
-from training.evaluation.baselines.runs import baseline_evaluations
+from training.evaluation.baselines.runs import baseline_evaluations, stored_evaluations
+from training.evaluation.rank_files import held_out_examples
 from training.evaluation.row_names import row_name
 from training.evaluation.yardstick import ranker_of
 from training.knowledge import Knowledge
@@ -20,6 +21,9 @@ from training.settings.experiment import Experiment
 from training.settings.student import STUDENT_NAMES
 from training.students.scorer import StudentScorer
 from training.workplace import Workplace
+
+_MAX_SCORES = 5_000_000_000
+"""Maximum number of scores of one ranker that an export computes: about a minute of a core."""
 
 
 def compare(
@@ -34,7 +38,9 @@ def compare(
 
     Reads the baselines' ranks that `evaluate` has stored; tunes and measures baselines without
     stored ranks. If the student is a refit, so are the baselines. The teacher's ranks always come
-    from the answers in `knowledge`. The counterpart is measured here, in torch.
+    from the answers in `knowledge`. The counterpart is measured here, in torch. Of a catalog so
+    large that to rank its examples takes hours, nothing is measured here: baselines without stored
+    ranks and the counterpart are left out.
     """
     description = checkpoint.description
     refitted = description.protocol != "train"
@@ -42,14 +48,24 @@ def compare(
     if refitted:
         teacher = {split: each for split, each in teacher.items() if split == Split.TEST}
     teacher_name = RowName(f"teacher {experiment.teacher.kind}", teacher_free=False)
+    is_measured = can_be_ranked(dataset)
+    baselines = baseline_evaluations if is_measured else stored_evaluations
     return Comparison(
         student=_row_of(checkpoint, experiment, REFIT if refitted else VALIDATION),
         seed=description.seed,
-        baselines=baseline_evaluations(dataset, workplace.baselines, refitted=refitted),
+        baselines=baselines(dataset, workplace.baselines, refitted=refitted),
         teacher=(teacher_name, teacher) if teacher else None,
         num_draws=experiment.ladder.num_resamples,
-        counterpart=_measured(counterpart, dataset, experiment) if counterpart else None,
+        counterpart=(
+            _measured(counterpart, dataset, experiment) if counterpart and is_measured else None
+        ),
     )
+
+
+def can_be_ranked(dataset: Dataset) -> bool:
+    """Returns whether an export may rank all items after every held-out example in torch."""
+    num_examples = sum(map(len, held_out_examples(dataset).values()))
+    return num_examples * dataset.catalog.num_items <= _MAX_SCORES
 
 
 def _measured(checkpoint: Checkpoint, dataset: Dataset, experiment: Experiment) -> Counterpart:

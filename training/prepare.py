@@ -72,7 +72,7 @@ def describe(dataset: Dataset) -> str:
 
 def cold_share(dataset: Dataset, split: Split) -> float:
     """Returns the share of the examples of `split` whose next item is cold; 0 without examples."""
-    next_items = dataset.item_indices[dataset.example_rows(split)]
+    next_items = dataset.item_indices[dataset.all_example_rows(split)]
     if not len(next_items):
         return 0.0
     return float(np.mean(dataset.train_counts()[next_items] == 0))

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.load.served_bundle BUNDLE HISTORIES K` reads histories of item indices from
 the file HISTORIES, in JSON. It writes one line of JSON: the item indices and the CPU milliseconds
-of each answer, and the memory of the process after `MORE_ANSWERS` to random histories besides.
+of each answer, and the memory of the process after `MORE_ANSWERS` to random histories and a search
+of all titles.
 """
 
 import json
@@ -44,6 +45,7 @@ def _answer_more(recommender: Recommender, length: int, k: int) -> None:
         history = [draw.randint(1, num_items) for _ in range(length)]
         for index, _ in recommender.student.rank(IndexQuery(history, k)):
             recommender.catalog.item(index)
+    recommender.catalog.search("no such title", k)  # reads all titles
 
 
 if __name__ == "__main__":

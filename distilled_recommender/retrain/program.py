@@ -151,7 +151,7 @@ class Retraining:
             return decided(self.run, "undecided", missing, metric=SELECTION_METRIC)
         prepare(self.experiment, self.workplace)
         dataset = load_dataset(self.workplace.dataset)
-        examples = len(dataset.example_rows(Split.TEST))
+        examples = dataset.num_examples(Split.TEST)
         if self.run.champion is not None and examples < self.given.retrain.min_examples:
             return decided(
                 self.run,

@@ -113,7 +113,7 @@ def test_of_a_large_catalog_the_figures_of_torch_are_left_out(
     assert export(workplace) == 0
     assert ", torch 0." in capsys.readouterr().out
 
-    monkeypatch.setattr("export.__main__._MAX_TORCH_SCORES", 0)
+    monkeypatch.setattr("export.compared_rankers._MAX_SCORES", 0)
     monkeypatch.setattr("export.__main__.RULES_VERSION", -1)  # makes the bundle again
     assert export(workplace) == 0
     out = capsys.readouterr().out

@@ -8,7 +8,8 @@ def test_the_cpu_time_of_a_command_is_measured_on_a_cluster_and_on_redis_without
     arrivals = ("300 a second", "2000 a second", "1 at once", "8 at once", "32 at once")
     limited = {name for name, each in figures.items() if each.at_most == 1.5}
     same_number = {f"cluster to three Redis, {each}" for each in arrivals}
-    assert limited == {*same_number, "cluster to one Redis, 1 at once"}
+    single = {f"cluster to one Redis, {each}" for each in ("300 a second", "1 at once")}
+    assert limited == same_number | single
     assert len(figures) == 5 * len(arrivals)
     # At a rate, what waiting costs is subtracted: of 64 commands, little may be left.
     assert all(each.value > 0 for name, each in figures.items() if "at once" in name)

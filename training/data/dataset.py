@@ -42,6 +42,7 @@ class Split(IntEnum):
 HELD_OUT = (Split.VALIDATION, Split.TEST)
 
 _MOST_HELD_OUT, _FEWEST_HELD_OUT = 50_000, 5_000
+_SEED = 0
 _MAX_SCORES = 20_000_000_000
 """Number of scores for a held-out split beyond which fewer examples are ranked, but for the fewest.
 
@@ -99,15 +100,18 @@ class Dataset:
         """Returns the row numbers of the examples of `split`, `[examples]`, ascending.
 
         Examples are the rows with a non-empty history. Of a held-out split with more than
-        `max_held_out`, as many that are spread evenly are returned.
+        `max_held_out`, as many are returned, which depend on the rows alone.
         """
-        is_example = self.splits == split
-        is_example[self.first_rows] = False
-        rows = np.flatnonzero(is_example)
-        most = self.max_held_out
+        rows, most = self.all_example_rows(split), self.max_held_out
         if split not in HELD_OUT or len(rows) <= most:
             return rows
-        return rows[np.arange(most) * len(rows) // most]
+        return np.sort(np.random.default_rng(_SEED).choice(rows, most, replace=False))
+
+    def all_example_rows(self, split: Split) -> NDArray[np.int64]:
+        """Returns the row numbers of all examples of `split`, however many, ascending."""
+        is_example = self.splits == split
+        is_example[self.first_rows] = False
+        return np.flatnonzero(is_example)
 
     @property
     def max_held_out(self) -> int:

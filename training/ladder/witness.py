@@ -99,7 +99,7 @@ def _read(
             "train the model on the folder that `prepare` wrote"
         )
     for split, each in rankings.items():
-        shape = (len(dataset.example_rows(split)), LIST_LENGTH)
+        shape = (dataset.num_examples(split), LIST_LENGTH)
         if each.shape != shape or each.min() < 0 or each.max() >= dataset.catalog.num_rows:
             raise ResultError(
                 f"{path}: {split_key(split)} has shape {each.shape} and items from {each.min()} to "
@@ -109,9 +109,9 @@ def _read(
 
 
 def _ranks(rankings: NDArray[np.integer], dataset: Dataset, split: Split) -> NDArray[np.int64]:
-    rows = dataset.example_rows(split)
-    ranker: Ranker = lambda asked: rankings[indices_among(rows, asked)]  # noqa: E731
-    return evaluate(ranker, dataset, rows).ranks
+    every = dataset.all_example_rows(split)
+    ranker: Ranker = lambda asked: rankings[indices_among(every, asked)]  # noqa: E731
+    return evaluate(ranker, dataset, dataset.example_rows(split)).ranks
 
 
 if __name__ == "__main__":

@@ -84,6 +84,15 @@ def open_columns(path: Path, content: mmap.mmap, num_items: int) -> Columns:
     return columns
 
 
+def release(column: memoryview) -> None:
+    """Gives the memory of the file that has `column` back to the system, which can read it again.
+
+    What one rare question has read would stay memory of the process.
+    """
+    if isinstance(column.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        column.obj.madvise(mmap.MADV_DONTNEED)
+
+
 def _lengths(num_items: int) -> Mapping[str, int]:
     each = dict.fromkeys(("hashes", "items_by_hash", "by_popularity"), num_items)
     return each | dict.fromkeys(("starts", "title_starts"), num_items + 1)

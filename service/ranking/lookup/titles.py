@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.bundle import Item
-from export.contract.columns.layout import Columns
+from export.contract.columns.layout import Columns, release
 from service.ranking.lookup.places import with_places
 
 _BLOCK_SIZE = 2**20  # bytes of titles that are searched at once
+_BLOCKS_KEPT = 64  # that stay in memory
 
 
 class Titles(Protocol):
@@ -103,7 +104,9 @@ class MappedTitles:
     def _of_bundle(self, words: Sequence[bytes]) -> Iterator[int]:
         titles, starts = self._columns["titles"], self._columns["title_starts"]
         by_popularity, first = self._columns["by_popularity"], words[0] if words else b""
-        for begin, end in self._blocks():
+        for number, (begin, end) in enumerate(self._blocks()):
+            if number % _BLOCKS_KEPT == _BLOCKS_KEPT - 1:
+                release(titles)
             text, place = bytes(titles[begin:end]), 0
             while (found := text.find(first, place)) >= 0 and begin + found < end:
                 rank = bisect_right(starts, begin + found) - 1

@@ -183,15 +183,14 @@ def _is_data(name: str) -> bool:
 
 
 def _refuse_read_twice(files: Sequence[Path]) -> None:
-    """Raises DataError if two of `files` are one, because a link leads to the folder of another."""
-    real_folders = {folder: folder.resolve() for folder in {each.parent for each in files}}
+    """Raises DataError if two of `files` are one, because a link leads to it or to its folder."""
     known: dict[Path, Path] = {}
     for file in files:
-        first = known.setdefault(real_folders[file.parent] / file.name, file)
+        first = known.setdefault(file.resolve(), file)
         if first != file:
             raise DataError(
-                f"{file}: the same file as {first}, by a link to a folder; remove the link, or "
-                "name a pattern without it"
+                f"{file}: the same file as {first}, by a link; remove the link, or name a pattern "
+                "without it"
             )
 
 

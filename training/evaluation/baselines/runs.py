@@ -97,19 +97,36 @@ def baseline_evaluations(
         folder: folder of the files, one per baseline; `Workplace.baselines`.
         refitted: whether the baselines are refitted; they then have ranks of test examples only.
     """
+    return {
+        run.name: _read_current(run, folder) or _measured(run, folder)
+        for run in _runs(dataset, refitted=refitted)
+    }
+
+
+def stored_evaluations(
+    dataset: Dataset, folder: Path, *, refitted: bool = False
+) -> Mapping[str, BySplit]:
+    """Returns the ranks of the baselines whose file is up to date, as `baseline_evaluations` does.
+
+    Nothing is tuned or measured.
+    """
+    runs = _runs(dataset, refitted=refitted)
+    found = {run.name: _read_current(run, folder) for run in runs}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _runs(dataset: Dataset, *, refitted: bool) -> list[BaselineRun]:
     runs = [BaselineRun(name, dataset) for name in BASELINES]
-    if refitted:
-        runs = [run.refitted() for run in runs]
-    return {run.name: _evaluations(run, folder) for run in runs}
+    return [run.refitted() for run in runs] if refitted else runs
 
 
-def _evaluations(run: BaselineRun, folder: Path) -> BySplit:
+def _file(run: BaselineRun, folder: Path) -> RankFile:
     name = f"{run.name}-refit" if run.is_refit else run.name
-    file = RankFile(folder / f"{name}.npz", run.dataset)
-    saved = _read_current(file, run.stamp)
-    if saved is not None:
-        return saved
-    tuned = run.tune()
+    return RankFile(folder / f"{name}.npz", run.dataset)
+
+
+def _measured(run: BaselineRun, folder: Path) -> BySplit:
+    file, tuned = _file(run, folder), run.tune()
     facts = {"stamp": run.stamp, "name": run.name, "seconds": tuned.seconds}
     facts |= {"settings": tuned.settings}
     ranks = held_out_ranks(tuned.scorer, run.dataset, run.name)
@@ -117,10 +134,11 @@ def _evaluations(run: BaselineRun, folder: Path) -> BySplit:
     return file.evaluations()
 
 
-def _read_current(file: RankFile, stamp: str) -> BySplit | None:
+def _read_current(run: BaselineRun, folder: Path) -> BySplit | None:
     """Reads the saved ranks; returns None if the file is missing, damaged or has another stamp."""
+    file = _file(run, folder)
     try:
-        if file.facts().get("stamp") != stamp:
+        if file.facts().get("stamp") != run.stamp:
             return None
         return file.evaluations()
     except ResultError:

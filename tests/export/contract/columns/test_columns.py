@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from export.contract.bundle import Bundle, BundleError, BundleLayout, Item, load_bundle, save_bundle
-from export.contract.columns.layout import hash_of, open_columns
+from export.contract.columns.layout import hash_of, open_columns, release
 from export.contract.columns.mapped_items import MappedItems
 from export.contract.columns.writing import check_columns, write_columns
 from export.contract.items import line_of
@@ -31,7 +31,7 @@ def written(folder: Path, items: list[Item]) -> tuple[Path, Path]:
 
 def mapped(folder: Path, items: list[Item]) -> MappedItems:
     lines, columns = written(folder, items)
-    text = open_verified(lines, 4_096, sha256_of(lines, 4_096))
+    text = open_verified(lines, 1 << 20, sha256_of(lines, 1 << 20))
     with columns.open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return MappedItems(lines, text, open_columns(columns, content, len(items)))
@@ -56,6 +56,24 @@ def test_the_lines_of_mapped_items_are_no_memory_of_the_process(tmp_path: Path) 
     maps = Path("/proc/self/maps").read_text(encoding="utf-8")
     assert str(tmp_path / "item_columns.safetensors") in maps
     assert str(tmp_path / "items.jsonl") not in maps
+
+
+def test_a_released_column_is_no_memory_of_the_process_and_can_be_read_again(
+    tmp_path: Path,
+) -> None:
+    titles = mapped(tmp_path, ITEMS).columns["titles"]
+    read = bytes(titles)
+    assert resident_kib(tmp_path / "item_columns.safetensors") > 0
+    release(titles)
+    assert resident_kib(tmp_path / "item_columns.safetensors") == 0
+    assert bytes(titles) == read
+
+
+def resident_kib(path: Path) -> int:
+    """Resident memory of this process in pages of a mapped file."""
+    mappings = Path("/proc/self/smaps").read_text(encoding="utf-8")
+    of_file = mappings.partition(str(path))[2]
+    return int(of_file.partition("Rss:")[2].split()[0])
 
 
 def test_mapped_items_are_the_items(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def catalogs(
     """A catalog of items in memory, and one of the same items in mapped files."""
     if request.param == "many blocks of titles":
         monkeypatch.setattr(titles, "_BLOCK_SIZE", 40)
+        monkeypatch.setattr(titles, "_BLOCKS_KEPT", 2)
     return Catalog(BundleItems(ITEMS)), Catalog(BundleItems(mapped(tmp_path, ITEMS)))
 
 
