@@ -50,11 +50,11 @@ def _large_catalogs() -> dict[str, float]:
     return {
         **{f"{size:,}": size for size in SIZES},
         "0.1 ms": rest,
-        "2.2 ms": ten,
-        "130 cores": PEAK * ten / 0.6,
-        "1.7 ms": one,
+        "2.4 ms": ten,
+        "140 cores": PEAK * ten / 0.6,
+        "1.8 ms": one,
         "100 cores": PEAK * one / 0.6,
-        "62 hours": 1e8 * ten,  # users
+        "66 hours": 1e8 * ten,  # users
         "20,000,000": MAX_LINES,
         "4 GB": MAX_GRAPH_SIZE,
         "2 GB": MAX_LINES_SIZE,
