@@ -140,6 +140,8 @@ class Endpoint:
             raise _TemporaryError(problem, _retry_after_seconds(response))
         if not response.is_success:
             raise EndpointError(f"{url}: {response.status_code} {text}".strip())
+        if _is_cut_short(response, content):
+            raise _TemporaryError(f"a response that is cut short: {text}".strip())
         return content
 
     def _content(self, response: httpx.Response, url: str, max_bytes: int) -> bytes:
@@ -157,6 +159,14 @@ class Endpoint:
 def open_endpoint(config: EndpointConfig) -> Endpoint:
     """Makes the client of a server; its key is read from OPENAI_API_KEY, else none is sent."""
     return Endpoint(config, os.environ.get(KEY_VARIABLE))
+
+
+def _is_cut_short(response: httpx.Response, content: bytes) -> bool:
+    """Returns whether a response that tells no length ends within an object, or before it."""
+    if response.headers.keys() & {"content-length", "transfer-encoding"}:
+        return False
+    text = content.strip()
+    return not text or (text.startswith(b"{") and not text.endswith(b"}"))
 
 
 def _parsed(content: bytes, url: str, max_values: int | None) -> Any:

@@ -64,6 +64,20 @@ WELL = httpx.Response(200, json={"well": True})
 DEAD = httpx.ConnectError("refused")
 
 
+@pytest.mark.parametrize("content", [b"", b'{"well": tr'])
+def test_a_response_without_a_length_that_is_cut_short_is_asked_for_again(
+    clock: Clock, content: bytes
+) -> None:
+    """A server that closes the connection to end its response was killed in the middle of one."""
+    cut = httpx.Response(200, stream=httpx.ByteStream(content))
+    assert endpoint_of(clock, in_turn(cut, WELL)).post(URL, {}, MAX_BYTES) == {"well": True}
+    assert len(clock.pauses) == 1
+
+    whole = httpx.Response(200, stream=httpx.ByteStream(b'{"well": true}\n'))
+    assert endpoint_of(clock, in_turn(whole)).post(URL, {}, MAX_BYTES) == {"well": True}
+    assert len(clock.pauses) == 1
+
+
 def test_a_pause_is_as_long_as_the_server_asks_for_else_it_doubles(clock: Clock) -> None:
     busy = httpx.Response(429, headers={"Retry-After": "7"})
     unclear = httpx.Response(503, headers={"Retry-After": "soon"})
