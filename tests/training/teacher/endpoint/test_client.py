@@ -65,11 +65,12 @@ DEAD = httpx.ConnectError("refused")
 
 
 @pytest.mark.parametrize("content", [b"", b'{"well": tr'])
-def test_a_response_without_a_length_that_is_cut_short_is_asked_for_again(
-    clock: Clock, content: bytes
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "12"}])
+def test_a_response_that_is_cut_short_is_asked_for_again(
+    clock: Clock, content: bytes, headers: dict[str, str]
 ) -> None:
-    """A server that closes the connection to end its response was killed in the middle of one."""
-    cut = httpx.Response(200, stream=httpx.ByteStream(content))
+    """The server was killed in the middle of a response, which a proxy may have completed."""
+    cut = httpx.Response(200, headers=headers, stream=httpx.ByteStream(content))
     assert endpoint_of(clock, in_turn(cut, WELL)).post(URL, {}, MAX_BYTES) == {"well": True}
     assert len(clock.pauses) == 1
 
