@@ -99,7 +99,7 @@ class Endpoint:
         began, failures = time.monotonic(), 0
         while True:
             try:
-                content = self._attempt(url, body, max_bytes)
+                answer = self._attempt(url, body, max_bytes, max_values)
             except _TemporaryError as error:
                 pause = _pause_seconds(failures, error.retry_after)
                 failures += 1
@@ -109,7 +109,6 @@ class Endpoint:
                 if self._interrupted.wait(pause):
                     raise EndpointError(f"{url}: interrupted after {error}") from None
             else:
-                answer = _parsed(content, url, max_values)
                 self._has_answered, self._is_waited_for = True, False
                 return answer
 
@@ -128,7 +127,9 @@ class Endpoint:
             say(f"{url}: {problem}; it has answered before, so it is waited for, {limit:.0f} s")
         return True
 
-    def _attempt(self, url: str, body: Mapping[str, Any], max_bytes: int) -> bytes:
+    def _attempt(
+        self, url: str, body: Mapping[str, Any], max_bytes: int, max_values: int | None
+    ) -> Any:
         try:
             with self._http.stream("POST", url, json=body) as response:
                 content = self._content(response, url, max_bytes)
@@ -140,9 +141,7 @@ class Endpoint:
             raise _TemporaryError(problem, _retry_after_seconds(response))
         if not response.is_success:
             raise EndpointError(f"{url}: {response.status_code} {text}".strip())
-        if _is_cut_short(content):
-            raise _TemporaryError(f"a response that is cut short: {text}".strip())
-        return content
+        return _parsed(content, url, max_values)
 
     def _content(self, response: httpx.Response, url: str, max_bytes: int) -> bytes:
         limit = time.monotonic() + self.config.timeout_seconds
@@ -178,6 +177,9 @@ def _parsed(content: bytes, url: str, max_values: int | None) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
+        if _is_cut_short(content):
+            problem = f"a response that is cut short: {_quoted(content)}"
+            raise _TemporaryError(problem.strip()) from None
         raise EndpointError(f"{url}: the response is not JSON: {_quoted(content)}") from None
 
 
