@@ -9,6 +9,7 @@ from export.figures import (
     measure,
     teacher_evaluations,
 )
+from training.cli import say
 from training.data.dataset import Dataset, Split
 from training.distillation.checkpoint import Checkpoint
 from training.distillation.variants import VARIANTS
@@ -38,9 +39,9 @@ def compare(
 
     Reads the baselines' ranks that `evaluate` has stored; tunes and measures baselines without
     stored ranks. If the student is a refit, so are the baselines. The teacher's ranks always come
-    from the answers in `knowledge`. The counterpart is measured here, in torch. Of a catalog so
-    large that to rank its examples takes hours, nothing is measured here: baselines without stored
-    ranks and the counterpart are left out.
+    from the answers in `knowledge`. The counterpart is measured here, in torch. Unless
+    `can_be_ranked`, nothing is measured here: baselines without stored ranks and the counterpart
+    are left out, which is told.
     """
     description = checkpoint.description
     refitted = description.protocol != "train"
@@ -49,6 +50,11 @@ def compare(
         teacher = {split: each for split, each in teacher.items() if split == Split.TEST}
     teacher_name = RowName(f"teacher {experiment.teacher.kind}", teacher_free=False)
     is_measured = can_be_ranked(dataset)
+    if not is_measured:
+        say(
+            f"{dataset.catalog.num_items:,} items after {_num_examples(dataset):,} examples take "
+            "too long to rank here: the student is compared with what `evaluate` has stored"
+        )
     baselines = baseline_evaluations if is_measured else stored_evaluations
     return Comparison(
         student=_row_of(checkpoint, experiment, REFIT if refitted else VALIDATION),
@@ -64,8 +70,11 @@ def compare(
 
 def can_be_ranked(dataset: Dataset) -> bool:
     """Returns whether an export may rank all items after every held-out example in torch."""
-    num_examples = sum(map(len, held_out_examples(dataset).values()))
-    return num_examples * dataset.catalog.num_items <= _MAX_SCORES
+    return _num_examples(dataset) * dataset.catalog.num_items <= _MAX_SCORES
+
+
+def _num_examples(dataset: Dataset) -> int:
+    return sum(map(len, held_out_examples(dataset).values()))
 
 
 def _measured(checkpoint: Checkpoint, dataset: Dataset, experiment: Experiment) -> Counterpart:

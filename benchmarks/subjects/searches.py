@@ -50,7 +50,7 @@ _Asked = tuple[Student, Queries]
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of the search that `export` chose.
+    """The figures of the search that `export` chose, of all kinds of queries.
 
     Attributes:
         scorer: the field `scorer` of a manifest.

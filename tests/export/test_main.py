@@ -17,6 +17,7 @@ from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.distillation.job import jobs_of
 from training.evaluation.baselines.registry import BASELINES
+from training.evaluation.baselines.runs import baseline_evaluations
 from training.evaluation.yardstick import evaluate, ranker_of
 from training.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
 from training.settings.experiment import load_experiment
@@ -100,6 +101,29 @@ def test_the_best_distilled_student_is_exported_once(
     assert not is_bundle_of("another checkpoint", workplace.bundle)
     BundleLayout(workplace.bundle).items.write_text("")
     assert not is_bundle_of(made_from, workplace.bundle)
+
+
+def test_of_a_large_catalog_export_measures_no_rival(
+    workplace: Workplace,
+    checkpoint: Checkpoint,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train(workplace, checkpoint, "plain", 0, 0.1)
+    train(workplace, checkpoint, "distilled", 0, 0.1)
+    train(workplace, checkpoint, "distilled", 1, 0.2)
+    monkeypatch.setattr("export.compared_rankers._MAX_SCORES", 0)
+    assert export(workplace) == 0
+    assert "the student is compared with what `evaluate` has stored" in capsys.readouterr().out
+    assert "was compared with no baseline" in load_bundle(workplace.bundle).manifest.verdict
+
+    dataset = load_dataset(workplace.dataset)
+    baseline_evaluations(dataset, workplace.baselines)  # as `evaluate` stores them
+    monkeypatch.setattr("export.__main__.RULES_VERSION", -1)  # makes the bundle again
+    assert export(workplace) == 0
+    verdict = load_bundle(workplace.bundle).manifest.verdict
+    assert all(name in verdict for name in BASELINES)
+    assert "without a teacher" not in verdict
 
 
 def test_of_a_large_catalog_the_figures_of_torch_are_left_out(

@@ -1,4 +1,8 @@
-"""Defines how the items of chosen blocks become the best candidates, for both block searches."""
+"""Defines how the items of chosen blocks become a list, for both searches by blocks.
+
+They become candidates, the best of those are trusted, and the list is made of the trusted ones if
+enough of them may be recommended.
+"""
 
 from string import Template
 
@@ -25,6 +29,14 @@ _CANDIDATES = Template("""
     best_scores$s, best_places$s = TopK(candidate_scores$s, num_trusted$s)
     best_items$s = GatherElements<axis = 1>(candidates$s, best_places$s)
 """)
+# Reads `best_are_open`, which of the trusted candidates may be recommended; computes whether each
+# line has `k` of them.
+_USE = Template("""
+    counted$s = Cast<to = 7>(best_are_open$s)
+    num_open_by_line$s = ReduceSum(counted$s, items_axis)
+    num_open$s = ReduceMin<keepdims = 0>(num_open_by_line$s)
+    are_used$s = GreaterOrEqual(num_open$s, k)
+""")
 
 
 def candidates_text(suffix: str = "") -> str:
@@ -36,6 +48,14 @@ def candidates_text(suffix: str = "") -> str:
         "block_size",
     )
     return _CANDIDATES.substitute(s=suffix, places_of_items=places)
+
+
+def use_text(suffix: str = "") -> str:
+    """Returns the text that computes whether the list is made of the candidates, `are_used`.
+
+    `suffix`: end of all names that it computes.
+    """
+    return _USE.substitute(s=suffix)
 
 
 def numbers_of_members(found: str, places: str, parts: str, size: str) -> str:

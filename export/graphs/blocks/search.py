@@ -22,7 +22,7 @@ from math import ceil
 from string import Template
 
 from export.contract.manifest import NUM_TRUSTED
-from export.graphs.blocks.candidates import candidates_text, numbers_of_members
+from export.graphs.blocks.candidates import candidates_text, numbers_of_members, use_text
 from export.graphs.blocks.wide import wide_search_text
 from export.graphs.search import OPEN, SCORES_OF_SHARED_TABLE, search_of_all_text
 
@@ -158,10 +158,7 @@ BLOCK_SEARCH = Template("""
     are_real = Greater(best_items, zero)
     are_real_and_free = And(are_real, are_free)
     best_are_open = And(are_real_and_free, are_allowed)
-    counted = Cast<to = 7>(best_are_open)
-    num_open_by_line = ReduceSum(counted, items_axis)
-    num_open = ReduceMin<keepdims = 0>(num_open_by_line)
-    are_used = GreaterOrEqual(num_open, k)
+    $use
     scores, item_indices = If(are_used) <
         then_branch = found () => (
             float[batch, num_answered] scores_found, int64[batch, num_answered] items_found
@@ -251,5 +248,9 @@ def block_search_text(sizes: BlockSizes) -> str:
     wide = wide_search_text(of_every, by_heads=bool(sizes.num_codes))
     step_1 = BY_HEADS if sizes.num_codes else BY_SUMMARIES
     return BLOCK_SEARCH.substitute(
-        step_1=step_1, candidates=candidates_text(), open=OPEN, wide_search=wide
+        step_1=step_1,
+        candidates=candidates_text(),
+        use=use_text(),
+        open=OPEN,
+        wide_search=wide,
     )

@@ -8,7 +8,7 @@ times as long as the usual search in a million.
 
 from string import Template
 
-from export.graphs.blocks.candidates import candidates_text, numbers_of_members
+from export.graphs.blocks.candidates import candidates_text, numbers_of_members, use_text
 
 _BY_HEADS = "best_of_more, chosen_blocks_wide = TopK<sorted = 0>(best_of_blocks, num_blocks_wide)"
 _BY_SUMMARIES = "best_of_more, places_of_more = TopK<sorted = 0>(estimates, num_blocks_wide)"
@@ -18,10 +18,7 @@ _WIDE_SEARCH = Template("""
     are_allowed_wide = GatherElements<axis = 1>(open, best_items_wide)
     are_real_wide = Greater(best_items_wide, zero)
     best_are_open_wide = And(are_allowed_wide, are_real_wide)
-    counted_wide = Cast<to = 7>(best_are_open_wide)
-    num_open_by_line_wide = ReduceSum(counted_wide, items_axis)
-    num_open_wide = ReduceMin<keepdims = 0>(num_open_by_line_wide)
-    are_used_wide = GreaterOrEqual(num_open_wide, k)
+    $use
     scores_in_all, items_in_all = If(are_used_wide) <
         then_branch = wide_found () => (
             float[batch, num_answered] scores_in_wide, int64[batch, num_answered] items_in_wide
@@ -51,5 +48,8 @@ def wide_search_text(of_every: str, *, by_heads: bool) -> str:
     )
     blocks = _BY_HEADS if by_heads else _BY_SUMMARIES + numbers
     return _WIDE_SEARCH.substitute(
-        blocks=blocks, candidates=candidates_text("_wide"), search_of_every=of_every
+        blocks=blocks,
+        candidates=candidates_text("_wide"),
+        use=use_text("_wide"),
+        search_of_every=of_every,
     )

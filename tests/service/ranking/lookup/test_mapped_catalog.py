@@ -84,6 +84,17 @@ def test_both_answer_alike_after_changes(catalogs: tuple[Catalog, Catalog]) -> N
     assert answers(other) == answers(one)
 
 
+def test_a_search_of_all_titles_gives_memory_back_on_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items, released = mapped(tmp_path, ITEMS), list[memoryview]()
+    monkeypatch.setattr(titles, "_BLOCK_SIZE", 1)  # a block for each title
+    monkeypatch.setattr(titles, "_BLOCKS_KEPT", 16)
+    monkeypatch.setattr(titles, "release", released.append)
+    assert Catalog(BundleItems(items)).search("no such title", limit=1) == []
+    assert len(released) == len(ITEMS) // 16
+
+
 def test_an_index_that_no_item_has_is_refused(tmp_path: Path) -> None:
     items = mapped(tmp_path, ITEMS)
     items.columns = {**items.columns, "postings": memoryview(b"\x3d\0\0\0").cast("I")}  # 61
