@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,11 +56,11 @@ class RunningProgram:
 
         A page of memory that several processes share counts in equal parts for each. Linux only.
         """
-        sizes = 0
-        for each in self._processes():
-            with suppress(psutil.NoSuchProcess):  # a child that has just ended
-                sizes += each.memory_full_info().pss
-        return sizes / 2**20
+        return _proportional_mib(self._processes())
+
+    def children_proportional_mib(self) -> float:
+        """Returns that of the child processes alone, such as the workers of a supervisor."""
+        return _proportional_mib(self._process.children(recursive=True))
 
     def _processes(self) -> list[psutil.Process]:
         return [self._process, *self._process.children(recursive=True)]
@@ -69,6 +69,14 @@ class RunningProgram:
         for each in self._processes():
             times = each.cpu_times()
             yield times.user + times.system, each.memory_info().rss
+
+
+def _proportional_mib(processes: Iterable[psutil.Process]) -> float:
+    sizes = 0
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):  # a child that has just ended
+            sizes += each.memory_full_info().pss
+    return sizes / 2**20
 
 
 @contextmanager

@@ -96,8 +96,9 @@ def figures(
         settings |= {"WORKERS": "2", "BUNDLES_POLL_SECONDS": "0.2"}
         with running_service(bundles, redis, ROOT, **settings) as service:
             _clicked(service, catalog, items, due[:_FEW], 0.0)
-            two = service.proportional_mib()
+            two, all_three = service.children_proportional_mib(), service.proportional_mib()
             yield Figure("memory of two workers", "MiB", two, at_most=two_at_most(one, graphs))
+            yield Figure("memory of their supervisor", "MiB", all_three - two)
             yield from _latencies(_clicked(service, catalog, items, due, warm_up_seconds), rate)
             renamed = [replace(each, title=f"{each.title}, again") for each in items]
             version = publish(_bundle(catalog, graphs, renamed, folder / "second"), bundles).bundle
@@ -107,7 +108,8 @@ def figures(
 def two_at_most(one: float, graphs: Graphs) -> float:
     """Returns the most memory that two workers may take, in MiB, if they hold one table.
 
-    `one`: memory of one worker. Each worker has memory of its own for everything but the tables.
+    `one`: memory of one worker, which has no supervisor. Each worker has memory of its own for
+    everything but the tables.
     """
     return 2 * one - sum(each.stat().st_size for each in graphs.tables) / 2**20
 
