@@ -1,6 +1,7 @@
 """The training loop of one student; validation NDCG@20 chooses the best epoch.
 
-A refit has a fixed number of epochs and no validation: the last epoch counts as the best one.
+A refit has a fixed number of epochs and no validation: the last epoch counts as the best one. With
+`training.average_decay`, the moving average of the weights is validated and kept.
 
 A killed run can be resumed. The random numbers of an epoch depend only on the seed and the epoch.
 So on a CPU, a resumed run ends with exactly the weights of an uninterrupted run.
@@ -9,6 +10,7 @@ So on a CPU, a resumed run ends with exactly the weights of an uninterrupted run
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 from training.compute.catalog_softmax import matmul_precision
 from training.compute.optimiser import optimiser_of
 from training.compute.tensor_file import read_tensors, write_tensors
+from training.compute.weight_average import WeightAverage
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch, TrainingWindows
 from training.distillation.distributed import Processes, SingleProcess
@@ -170,8 +173,12 @@ class Trainer:
             student.item_table.readable_rows(),
             config.item_dropout,
         )
+        weights = list(student.parameters())
+        self.average = (
+            WeightAverage(weights, config.average_decay) if config.average_decay else None
+        )
         self.optimiser = optimiser_of(
-            list(student.parameters()),
+            weights,
             config.learning_rate,
             config.weight_decay,
             student.item_table.offsets if config.touched_rows else None,
@@ -217,16 +224,21 @@ class Trainer:
             self.step(batch)
             bar.show(step=f"{number}/{len(batches)}")
             bar.advance(part)
-        if self.num_epochs is None:
-            metrics = self.validate(lambda: bar.advance(part))
-            self.progress.record(self.student, metrics, time.perf_counter() - began)
-            bar.show(
-                **{SELECTION_METRIC: f"{metrics[SELECTION_METRIC]:.4f}"},
-                best=f"{self.progress.best_metrics[SELECTION_METRIC]:.4f}",
-            )
-        else:
-            self.progress.record_unvalidated(self.student, time.perf_counter() - began)
+        with self.average.in_place() if self.average else nullcontext():
+            self._record(bar, part, began)
         bar.move_to(self.progress.epoch)  # by rounding, the parts may not add up to 1
+
+    def _record(self, bar: ProgressBar, part: float, began: float) -> None:
+        """Records the finished epoch, which `began` at that time; validates it unless a refit."""
+        if self.num_epochs is not None:
+            self.progress.record_unvalidated(self.student, time.perf_counter() - began)
+            return
+        metrics = self.validate(lambda: bar.advance(part))
+        self.progress.record(self.student, metrics, time.perf_counter() - began)
+        bar.show(
+            **{SELECTION_METRIC: f"{metrics[SELECTION_METRIC]:.4f}"},
+            best=f"{self.progress.best_metrics[SELECTION_METRIC]:.4f}",
+        )
 
     def step(self, batch: Batch) -> None:
         """Takes one step of the optimiser on `batch`; each process computes a part of `batch`."""
@@ -243,6 +255,8 @@ class Trainer:
             loss = self.loss(part) * (share * self.processes.num_ranks)
         self.processes.backward(loss)
         self.optimiser.step()
+        if self.average:
+            self.average.include()
 
     def validate(self, after_batch: Callable[[], None] = lambda: None) -> Mapping[str, float]:
         """Evaluates the current student on all validation examples; returns metrics by name.
@@ -283,6 +297,7 @@ class Trainer:
             "student": self.student.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": asdict(self.progress),
+            "average": list(self.average.weights) if self.average else None,
         }
         write_tensors(path, state)
 
@@ -292,6 +307,8 @@ class Trainer:
         state = read_tensors(path)
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
+        if self.average:
+            self.average.load(state["average"])
         self.progress = _state_of(state["progress"])
 
 
