@@ -13,25 +13,30 @@ from torch.nn import Parameter
 
 
 class WeightAverage:
-    """Exponential moving average of weights: after each step, `decay * average + rest * weights`.
+    """Exponential moving average of weights.
 
     Attributes:
         weights: the average of each weight, which starts at its first value.
 
     Args:
         parameters: the weights that the optimiser changes.
-        decay: share of the old average in the new one; with 0, the average is the weights.
+        epochs: number of epochs that the average spans: a step counts 1/e of what it did as long
+            ago.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], decay: float) -> None:
+    def __init__(self, parameters: Sequence[Parameter], epochs: float) -> None:
         self.weights: Sequence[Tensor] = [each.detach().clone() for each in parameters]
         self._parameters = parameters
-        self._decay = decay
+        self._epochs = epochs
 
-    def include(self) -> None:
-        """Adds the weights of the latest step to the average."""
+    def include(self, num_steps: int) -> None:
+        """Moves the average towards the weights of the latest step.
+
+        Of an epoch of `num_steps`, each step has the share `1 / (epochs * num_steps)`, at most 1.
+        """
+        share = min(1.0, 1 / (self._epochs * num_steps))
         for average, weight in zip(self.weights, self._parameters, strict=True):
-            average.lerp_(weight.detach(), 1 - self._decay)
+            average.lerp_(weight.detach(), share)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """The training loop of one student; validation NDCG@20 chooses the best epoch.
 
 A refit has a fixed number of epochs and no validation: the last epoch counts as the best one. With
-`training.average_decay`, the moving average of the weights is validated and kept.
+`training.averaged_epochs`, the moving average of the weights is validated and kept.
 
 A killed run can be resumed. The random numbers of an epoch depend only on the seed and the epoch.
 So on a CPU, a resumed run ends with exactly the weights of an uninterrupted run.
@@ -174,9 +174,8 @@ class Trainer:
             config.item_dropout,
         )
         weights = list(student.parameters())
-        self.average = (
-            WeightAverage(weights, config.average_decay) if config.average_decay else None
-        )
+        epochs = config.averaged_epochs
+        self.average = WeightAverage(weights, epochs) if epochs else None
         self.optimiser = optimiser_of(
             weights,
             config.learning_rate,
@@ -222,6 +221,8 @@ class Trainer:
         self.student.train()
         for number, batch in enumerate(batches, start=1):
             self.step(batch)
+            if self.average:
+                self.average.include(len(batches))
             bar.show(step=f"{number}/{len(batches)}")
             bar.advance(part)
         with self.average.in_place() if self.average else nullcontext():
@@ -255,8 +256,6 @@ class Trainer:
             loss = self.loss(part) * (share * self.processes.num_ranks)
         self.processes.backward(loss)
         self.optimiser.step()
-        if self.average:
-            self.average.include()
 
     def validate(self, after_batch: Callable[[], None] = lambda: None) -> Mapping[str, float]:
         """Evaluates the current student on all validation examples; returns metrics by name.

@@ -27,18 +27,17 @@ class TrainingConfig(Section):
     ADDED_LATER: ClassVar[Set[str]] = {
         *("trained_candidates", "item_dropout", "random_features", "smoothing"),
         *("packed_windows", "scored_share", "touched_rows", "validation_examples"),
-        "average_decay",
+        "averaged_epochs",
     }
 
     seeds: Seeds = Field(default=(0, 1, 2), description="seeds; one student is trained per seed")
     batch_size: int = Field(default=64, ge=1, description="number of histories in a step")
     learning_rate: float = Field(default=2e-3, gt=0, description="learning rate of AdamW")
     weight_decay: float = Field(default=0.0, ge=0, description="weight decay of AdamW")
-    average_decay: float = Field(
+    averaged_epochs: float = Field(
         default=0.0,
         ge=0,
-        lt=1,
-        description="decay of the moving average of the weights in each step; the average is "
+        description="number of epochs that a moving average of the weights spans, which is "
         "validated and kept instead of the weights; 0 = no average",
     )
     matmul_precision: Literal["highest", "medium"] = Field(
@@ -141,7 +140,7 @@ class TrainingConfig(Section):
             return touched
         if others.data.get("scored_share", 0) == 1:
             raise ValueError("needs scored_share < 1, or each step touches every row")
-        for name in ("weight_decay", "average_decay"):
+        for name in ("weight_decay", "averaged_epochs"):
             if others.data.get(name):
                 raise ValueError(f"needs {name} = 0, which would change every row")
         return touched

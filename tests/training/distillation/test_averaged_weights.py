@@ -1,4 +1,4 @@
-"""With `training.average_decay`, validation measures the average of the weights, which is kept."""
+"""With `training.averaged_epochs`, the average of the weights is validated and kept."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tests.training.distillation.test_large_catalogs import with_training
 from tests.training.distillation.test_trainer import trainer
+from training.compute.tensor_file import read_tensors
 from training.data.dataset import Dataset
 from training.distillation.trainer import Trainer
 from training.knowledge import Knowledge
@@ -17,7 +18,7 @@ from training.settings.experiment import Experiment
 
 @pytest.fixture
 def averaged(experiment: Experiment) -> Experiment:
-    return with_training(experiment, average_decay=0.9, max_epochs=3)
+    return with_training(experiment, averaged_epochs=2, max_epochs=3)
 
 
 def table_of(state: Mapping[str, Tensor]) -> Tensor:
@@ -40,22 +41,25 @@ def test_the_average_of_all_steps_is_kept_and_the_weights_train_on(
     monkeypatch.setattr(Trainer, "step", watched)
     kept = table_of(run.train(tmp_path / "state", "averaged").best_state)
 
+    share = 1 / (2 * len(trained))  # of a step, in an average over two epochs
     for weights in trained:
-        expected = 0.9 * expected + 0.1 * weights
+        expected = (1 - share) * expected + share * weights
     torch.testing.assert_close(kept, expected)
     assert not torch.allclose(kept, trained[-1])
 
 
-def test_averaging_changes_no_step(averaged: Experiment, chain_dataset: Dataset) -> None:
+def test_averaging_changes_no_step(
+    averaged: Experiment, experiment: Experiment, chain_dataset: Dataset, tmp_path: Path
+) -> None:
     runs = []
-    for decay in (0.0, 0.9):
-        run = trainer(with_training(averaged, average_decay=decay), chain_dataset, None)
-        for batch in run.windows.epoch(0, 0):
-            torch.manual_seed(0)
-            run.step(batch)
-        runs.append(run.student.item_table.offsets)
+    for each in (averaged, with_training(experiment, max_epochs=3)):
+        runs.append(trainer(each, chain_dataset, None))
+        runs[-1].num_epochs = 3
+        runs[-1].train(tmp_path / f"{len(runs)}", "")
+    first, second = (read_tensors(tmp_path / name)["student"] for name in ("1", "2"))
 
-    assert torch.equal(*runs)
+    assert torch.equal(table_of(first), table_of(second))
+    assert not torch.equal(*(table_of(run.progress.best_state) for run in runs))
 
 
 def test_a_resumed_run_keeps_the_same_average(

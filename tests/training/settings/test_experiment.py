@@ -95,10 +95,10 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
             "touched_rows = True: .*needs weight_decay = 0",
         ),
         (
-            "[training]\nscored_share = 0.5\naverage_decay = 0.9\ntouched_rows = true",
-            "touched_rows = True: .*needs average_decay = 0",
+            "[training]\nscored_share = 0.5\naveraged_epochs = 1\ntouched_rows = true",
+            "touched_rows = True: .*needs averaged_epochs = 0",
         ),
-        ("[training]\naverage_decay = 1.0", "average_decay = 1.0: .*less than 1"),
+        ("[training]\naveraged_epochs = -1", "averaged_epochs = -1: .*greater than or equal to 0"),
     ],
 )
 def test_an_unusable_setting_is_refused_by_name(
