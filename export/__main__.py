@@ -159,7 +159,7 @@ def export(
         say(f"{workplace.bundle} is current, nothing to do")
         return
     served, measured = choice.served, choice.measured
-    say(f"exporting {describe_choice(choice.best, teacher_free)}")
+    say(f"exporting {describe_choice(choice.best, teacher_free, refit=refit)}")
     comparison = compare(
         measured.checkpoint, dataset, knowledge, experiment, workplace, choice.counterpart
     )

@@ -104,7 +104,8 @@ class Comparison:
     def verdict(self, student: BySplit, dataset: Dataset) -> str:
         """Returns the sentence that says which baselines the student beats on the test examples.
 
-        The student without a teacher is one of them, as in `training.evaluate`.
+        The student without a teacher is one of them, as in `training.evaluate`. Where there is none
+        to compare a taught student with, a last sentence says so.
 
         Args:
             student: ranks of the student, by held-out split.
@@ -130,7 +131,10 @@ class Comparison:
                 if Split.VALIDATION in each
             }
         )
-        return verdict(label, differences, len(evaluation.rows), best)
+        sentence = verdict(label, differences, len(evaluation.rows), best)
+        if self.student.teacher_free or self.counterpart:
+            return sentence
+        return f"{sentence} It was not compared with a student without a teacher."
 
 
 def measure(ranker: Ranker, dataset: Dataset, label: str) -> BySplit:

@@ -4,13 +4,15 @@ python -m training.prepare configs/movielens.toml
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.cli import run, say
 from training.data.build import build_dataset
 from training.data.dataset import Dataset, Split, count_splits
+from training.data.large_arrays import ROWS_A_BLOCK
 from training.data.sources.opening import source_stamps
 from training.data.sources.sql import with_tables
 from training.data.storage import save_dataset
@@ -67,7 +69,34 @@ def describe(dataset: Dataset) -> str:
     lines.append(
         f"  {is_cold.sum():,} items are cold, {(~occurs).sum():,} of them without any interaction"
     )
+    if share := repeated_share(dataset):
+        lines.append(
+            f"  {share:.1%} of the interactions repeat an item of their user; rankings leave such "
+            "items out, so none can be a hit"
+        )
     return "\n".join(lines)
+
+
+def repeated_share(dataset: Dataset) -> float:
+    """Returns the share of interactions whose item an earlier row of the same user has."""
+    offsets, num_repeated = dataset.user_offsets, 0
+    for users in _blocks_of_users(offsets):
+        lengths = np.diff(offsets[users.start : users.stop + 1])
+        rows = slice(offsets[users.start], offsets[users.stop])
+        keys = np.repeat(np.arange(len(lengths)), lengths) * dataset.catalog.num_rows
+        keys += dataset.item_indices[rows]
+        num_repeated += len(keys) - len(np.unique(keys))
+    return num_repeated / max(len(dataset.item_indices), 1)
+
+
+def _blocks_of_users(offsets: NDArray[np.int64]) -> Iterator[range]:
+    """Yields ranges of users that cover all, with about `ROWS_A_BLOCK` rows each."""
+    first, end = 0, len(offsets) - 1
+    while first < end:
+        beyond = int(np.searchsorted(offsets, offsets[first] + ROWS_A_BLOCK, side="right"))
+        last = min(max(beyond - 1, first + 1), end)
+        yield range(first, last)
+        first = last
 
 
 def cold_share(dataset: Dataset, split: Split) -> float:

@@ -82,15 +82,23 @@ def test_an_interval_spans_what_other_users_would_have_given(
     assert 0.1 < found.low < 0.4 < 0.6 < found.high < 0.9
 
 
+@pytest.fixture
+def twelve_users_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.evaluation.intervals.FEWEST_USERS", 12)
+
+
+@pytest.mark.usefixtures("twelve_users_are_enough")
 def test_the_verdict_names_the_student_and_each_baseline(
     comparison: Comparison, dataset: Dataset
 ) -> None:
     verdict = comparison.verdict(ranked(dataset, 3), dataset)
+    assert verdict.endswith(" It was not compared with a student without a teacher.")
     assert verdict.startswith("On 12 test examples, the NDCG@20 of SASRec DLLM2Rec (seed 2) is ")
     assert "above popularity by 0.5000 [0.5000, 0.5000]" in verdict
     assert "below last-item by 0.5000 [0.5000, 0.5000]" in verdict
 
 
+@pytest.mark.usefixtures("twelve_users_are_enough")
 def test_the_student_without_a_teacher_has_figures_and_is_one_of_those_in_the_verdict(
     comparison: Comparison, dataset: Dataset
 ) -> None:
@@ -105,6 +113,7 @@ def test_the_student_without_a_teacher_has_figures_and_is_one_of_those_in_the_ve
         "below last-item by 0.5000 [0.5000, 0.5000] and the same student without a teacher "
         "(seed 4) by 0.1309 [0.1309, 0.1309]" in compared.verdict(ranked(dataset, 3), dataset)
     )
+    assert "not compared" not in compared.verdict(ranked(dataset, 3), dataset)
 
 
 def test_a_teacher_is_measured_on_the_examples_that_it_has_answered(dataset: Dataset) -> None:

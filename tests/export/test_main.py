@@ -233,13 +233,22 @@ def refit(workplace: Workplace, student: Student) -> list[Checkpoint]:
 
 @pytest.mark.slow
 def test_a_refit_is_served_with_the_test_figures_of_its_twin_that_has_not_seen_test(
-    workplace: Workplace, checkpoint: Checkpoint, student: Student, dataset: Dataset
+    workplace: Workplace,
+    checkpoint: Checkpoint,
+    student: Student,
+    dataset: Dataset,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    train(workplace, checkpoint, "plain", 0, 0.3)
     train(workplace, checkpoint, "distilled", 0, 0.1)
     train(workplace, checkpoint, "distilled", 1, 0.2)
     twin, served = refit(workplace, student)
 
     assert export(workplace, "--refit") == 0
+    assert (
+        "to export it: `distill CONFIG --refit --variant plain`, then "
+        "`export CONFIG --refit --variant plain`\n" in capsys.readouterr().out
+    )
 
     bundle = load_bundle(workplace.bundle)
     manifest = bundle.manifest
@@ -262,6 +271,7 @@ def test_a_refit_is_served_with_the_test_figures_of_its_twin_that_has_not_seen_t
         int((dataset.item_indices == item).sum()) for item in range(1, 31)
     ]
     assert "SASRec DLLM2Rec (seed 1, refitted)" in manifest.verdict
+    assert manifest.verdict.endswith("It was not compared with a student without a teacher.")
     assert {(each.row, each.protocol, each.split) for each in manifest.figures} == {
         (name, "refit", "test") for name in ("DLLM2Rec", *BASELINES)
     }

@@ -157,6 +157,33 @@ def test_paths_that_do_not_fit_the_source_are_refused(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("rows_a_block", [1, 5, 1_000])
+def test_repeated_items_are_counted_user_by_user(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, rows_a_block: int
+) -> None:
+    """Three users: 1 2 1 1, nothing, and 1 2 2."""
+    monkeypatch.setattr(prepare, "ROWS_A_BLOCK", rows_a_block)
+    repeated = replace(
+        tiny_dataset,
+        user_ids=("ann", "bob", "cid"),
+        item_indices=np.array([1, 2, 1, 1, 1, 2, 2], dtype=np.int32),
+        user_offsets=np.array([0, 4, 4, 7]),
+        splits=np.array([0, 0, 0, 2, 0, 0, 3], dtype=np.uint8),
+    )
+
+    assert prepare.repeated_share(repeated) == 3 / 7
+    assert "42.9% of the interactions repeat an item of their user" in prepare.describe(repeated)
+
+
+def test_a_dataset_without_repeated_items_says_nothing_of_them(tiny_dataset: Dataset) -> None:
+    """Without ann's repeat of a."""
+    items = np.array([1, 2, 3, 4, 5, 2, 3, 5, 1, 4, 3], dtype=np.int32)
+    distinct = replace(tiny_dataset, item_indices=items)
+
+    assert prepare.repeated_share(distinct) == 0
+    assert "repeat" not in prepare.describe(distinct)
+
+
 def test_the_cold_share_is_that_of_examples_with_an_untrained_next_item(
     tiny_dataset: Dataset,
 ) -> None:

@@ -17,7 +17,7 @@ from training.data.dataset import Dataset, Protocol
 from training.distillation.batches import num_steps
 from training.distillation.variants import TEACHER_FREE
 from training.errors import DISTILL, CheckpointError, TensorFileError
-from training.evaluation.undertraining import signs_of_undertraining
+from training.evaluation.undertraining import signs_of_undertraining, signs_without_hits
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.settings.experiment import Experiment
 from training.settings.section import Section
@@ -158,12 +158,15 @@ def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Check
     return max(of_variant, key=_on_validation)
 
 
-def describe_choice(best: Checkpoint, checkpoints: Sequence[Checkpoint]) -> str:
+def describe_choice(
+    best: Checkpoint, checkpoints: Sequence[Checkpoint], *, refit: bool = False
+) -> str:
     """Describes the best student of a variant, and a better student without a teacher, if any.
 
     Args:
         best: the best checkpoint of its variant.
         checkpoints: checkpoints of the same experiment, which `best` is compared with.
+        refit: whether the refit of `best` is exported.
 
     Returns:
         One line of text, or two if a checkpoint of the variant `TEACHER_FREE` has a higher
@@ -177,10 +180,12 @@ def describe_choice(best: Checkpoint, checkpoints: Sequence[Checkpoint]) -> str:
     better = max(teacher_free, key=_on_validation, default=best)
     if _on_validation(better) <= _on_validation(best):
         return line
+    options = f"--refit --variant {TEACHER_FREE}" if refit else f"--variant {TEACHER_FREE}"
+    first = f"`distill CONFIG {options}`, then " if refit else ""
     return (
         f"{line}\n{better.name}, which learned without a teacher, is better on validation: "
         f"{SELECTION_METRIC} {_on_validation(better):.4f}; "
-        f"to export it: `export CONFIG --variant {TEACHER_FREE}`"
+        f"to export it: {first}`export CONFIG {options}`"
     )
 
 
@@ -196,8 +201,12 @@ def signs_in(
     """
     config = experiment.training
     steps = num_steps(dataset, experiment.student.max_history_length, config.batch_size)
-    best_epochs = {each.name: each.description.best_epoch for each in checkpoints}
-    return signs_of_undertraining(dict(sorted(best_epochs.items())), steps, config)
+    by_name = sorted(checkpoints, key=lambda each: each.name)
+    best_epochs = {
+        each.name: each.description.best_epoch for each in by_name if _on_validation(each)
+    }
+    without_hit = [each.name for each in by_name if not _on_validation(each)]
+    return [*signs_without_hits(without_hit), *signs_of_undertraining(best_epochs, steps, config)]
 
 
 def _on_validation(checkpoint: Checkpoint) -> float:

@@ -92,7 +92,8 @@ class TrainingState:
     def record(self, student: nn.Module, metrics: Mapping[str, float], seconds: float) -> None:
         """Records a finished epoch; keeps a copy of the student if it is the best so far.
 
-        The best student has the highest validation NDCG@20.
+        The best student has the highest validation NDCG@20. While that is 0, each epoch counts as
+        better than the one before: nothing has been learned that could have ended.
 
         Args:
             student: the student after the epoch.
@@ -101,7 +102,8 @@ class TrainingState:
         """
         self.epoch += 1
         self.seconds += seconds
-        if metrics[SELECTION_METRIC] > self.best_metrics[SELECTION_METRIC]:
+        figure, best = metrics[SELECTION_METRIC], self.best_metrics[SELECTION_METRIC]
+        if figure > best or figure == best == 0:
             self.best_epoch = self.epoch
             self.keep(student, metrics)
 

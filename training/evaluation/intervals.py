@@ -13,7 +13,7 @@ would be that of the paired t-test over seeds.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,11 @@ from numpy.typing import NDArray
 
 SHARE = 0.95  # share of the draws that lies within an interval
 DRAWS_AT_A_TIME = 100
+FEWEST_USERS = 20
+"""Number of users below which no difference is called shown.
+
+A bootstrap of few users draws the same few again: one user gives an interval without any width.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,16 +36,29 @@ class Interval:
         mean: the figure on all examples.
         low: lower end of the interval.
         high: upper end of the interval.
+        has_few_users: whether fewer than `FEWEST_USERS` users were drawn from, so that the interval
+            shows nothing.
     """
 
     mean: float
     low: float
     high: float
+    has_few_users: bool = field(default=False, compare=False)
+
+    @property
+    def is_above_zero(self) -> bool:
+        """Whether the whole interval is above 0, and of enough users."""
+        return self.low > 0 and not self.has_few_users
+
+    @property
+    def is_below_zero(self) -> bool:
+        """Whether the whole interval is below 0, and of enough users."""
+        return self.high < 0 and not self.has_few_users
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the whole interval is above 0, or the whole interval is below 0."""
-        return self.low > 0 or self.high < 0
+        """Whether the interval is above or below 0."""
+        return self.is_above_zero or self.is_below_zero
 
 
 @dataclass(frozen=True)
@@ -50,21 +68,24 @@ class Draws:
     Attributes:
         figure: the figure on all examples.
         drawn: `[draws]`, the figure in each draw; NaN for a draw without an example.
+        has_few_users: whether the draws are of fewer than `FEWEST_USERS` users.
     """
 
     figure: float
     drawn: NDArray[np.float64]
+    has_few_users: bool = False
 
     def interval(self) -> Interval:
         """Returns the figure with its 95 % interval; draws that are not finite are ignored."""
         edges = [(1 - SHARE) / 2, (1 + SHARE) / 2]
         known = self.drawn[np.isfinite(self.drawn)]
         low, high = np.quantile(known, edges) if len(known) else (np.nan, np.nan)
-        return Interval(self.figure, float(low), float(high))
+        return Interval(self.figure, float(low), float(high), self.has_few_users)
 
     def minus(self, other: "Draws") -> "Draws":
         """Returns the difference `self - other` of two figures, draw by draw."""
-        return Draws(self.figure - other.figure, self.drawn - other.drawn)
+        few = self.has_few_users or other.has_few_users
+        return Draws(self.figure - other.figure, self.drawn - other.drawn, few)
 
     def relative_to(self, other: "Draws") -> "Draws":
         """Returns the relative gain `self / other - 1`, draw by draw.
@@ -73,13 +94,15 @@ class Draws:
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.float64(self.figure) / other.figure
-            return Draws(float(ratio - 1), self.drawn / other.drawn - 1)
+            few = self.has_few_users or other.has_few_users
+            return Draws(float(ratio - 1), self.drawn / other.drawn - 1, few)
 
 
 def mean_of(several: Sequence[Draws]) -> Draws:
     """Returns the mean of several figures, draw by draw."""
     figure = float(np.mean([each.figure for each in several]))
-    return Draws(figure, np.mean([each.drawn for each in several], axis=0))
+    few = any(each.has_few_users for each in several)
+    return Draws(figure, np.mean([each.drawn for each in several], axis=0), few)
 
 
 class Bootstrap:
@@ -117,7 +140,8 @@ class Bootstrap:
                 [(times @ sums) / (times @ counts) for times in map(_as_float, self._times_drawn)]
             )
             of_runs = counted.sum(axis=1) / counts.sum()
-        return Draws(float(of_runs.mean()), means + self._run_weights(len(values)) @ of_runs)
+        drawn = means + self._run_weights(len(values)) @ of_runs
+        return Draws(float(of_runs.mean()), drawn, bool(np.count_nonzero(counts) < FEWEST_USERS))
 
     @cached_property
     def _times_drawn(self) -> Sequence[NDArray[np.uint8]]:

@@ -31,6 +31,19 @@ def signs_of_undertraining(
     ]
 
 
+def signs_without_hits(names: Sequence[str]) -> Sequence[str]:
+    """Returns a line on the students `names`, whose validation NDCG@20 is 0; none without any.
+
+    Validation then chose nothing, neither an epoch nor a seed.
+    """
+    if not names:
+        return []
+    return [
+        f"nothing to choose by: the validation NDCG@20 of {', '.join(names)} is 0, so the last of "
+        "[training] max_epochs was kept; more interactions are needed"
+    ]
+
+
 def is_late(best_epoch: int, config: TrainingConfig) -> bool:
     """Returns whether `max_epochs` ended a training while its student still improved.
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.intervals import Bootstrap, Draws, Interval
+from training.evaluation.intervals import FEWEST_USERS, Bootstrap, Draws, Interval
 from training.evaluation.metrics import metric_values
 from training.evaluation.yardstick import SELECTION_METRIC
 
@@ -121,9 +121,11 @@ def verdict(
         )
         if baselines
     ]
+    are_few = any(each.has_few_users for each in differences.values())
+    few = f", which show nothing for fewer than {FEWEST_USERS} users" if are_few else ""
     return (
         f"{examples}, the {METRIC} of {student} is {_listed(clauses, ', and ')}; "
-        f"brackets hold 95 % intervals.{preferred}{_of_teacher(differences)}"
+        f"brackets hold 95 % intervals{few}.{preferred}{_of_teacher(differences)}"
     )
 
 
@@ -134,14 +136,14 @@ def _of_teacher(differences: Mapping[str, Interval]) -> str:
         return ""
     if not of_teacher[0].excludes_zero:
         return " That the teacher helped is not shown."
-    return " The teacher helped." if of_teacher[0].low > 0 else " The teacher did harm."
+    return " The teacher helped." if of_teacher[0].is_above_zero else " The teacher did harm."
 
 
 def _above(differences: Mapping[str, Interval]) -> list[str]:
     return [
         f"{name} by {each.mean:.4f} [{each.low:.4f}, {each.high:.4f}]"
         for name, each in differences.items()
-        if each.low > 0
+        if each.is_above_zero
     ]
 
 
@@ -154,7 +156,7 @@ def _below(differences: Mapping[str, Interval]) -> list[str]:
     return [
         f"{name} by {-each.mean:.4f} [{-each.high:.4f}, {-each.low:.4f}]"
         for name, each in differences.items()
-        if each.high < 0
+        if each.is_below_zero
     ]
 
 

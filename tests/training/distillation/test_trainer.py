@@ -232,6 +232,16 @@ def test_the_first_best_epoch_is_kept_with_its_weights() -> None:
     assert progress.seconds == 4
 
 
+def test_epochs_without_any_hit_choose_nothing_and_end_nothing(experiment: Experiment) -> None:
+    training = experiment.training.model_copy(update={"max_epochs": 4, "patience": 2})
+
+    assert progress_after(0, 0, 0).best_epoch == 3
+    assert not progress_after(0, 0, 0).is_over(training)
+    assert progress_after(0, 0, 0, 0).is_over(training)
+    assert progress_after(0, 0.1, 0).best_epoch == 2
+    assert progress_after(0, 0.1, 0, 0).is_over(training)
+
+
 def test_training_ends_after_max_epochs_or_patience(experiment: Experiment) -> None:
     training = experiment.training.model_copy(update={"max_epochs": 4, "patience": 2})
 

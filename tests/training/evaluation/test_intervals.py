@@ -84,7 +84,6 @@ def test_a_constant_difference_has_a_narrow_interval_however_much_users_differ()
 
     difference = better.minus(worse).interval()
     assert [difference.low, difference.high] == pytest.approx([0.01, 0.01])
-    assert difference.excludes_zero
     assert worse.interval().high - worse.interval().low > 0.3
 
 
@@ -114,3 +113,26 @@ def test_a_relative_gain_is_taken_draw_by_draw() -> None:
     assert gain.figure == 0.5
     assert gain.drawn.tolist() == [0.5, 1]
     assert mean_of([gain, gain]).drawn.tolist() == [0.5, 1]
+
+
+@pytest.mark.parametrize(("num_users", "is_shown"), [(1, False), (19, False), (20, True)])
+def test_a_difference_of_few_users_is_not_called_shown(num_users: int, is_shown: bool) -> None:
+    """Ten examples of each user, all of them with the same difference."""
+    bootstrap = Bootstrap(np.repeat(np.arange(num_users), 10), num_draws=100)
+    every = np.ones(10 * num_users, dtype=np.bool_)
+    better, worse = (bootstrap.draws(np.full((1, len(every)), each), every) for each in (0.5, 0.2))
+
+    for lower, other in ((worse, better), (better, worse)):
+        difference, gain = other.minus(lower).interval(), other.relative_to(lower).interval()
+        assert difference.excludes_zero == gain.excludes_zero == is_shown
+        assert difference.is_above_zero == (is_shown and other is better)
+        assert difference.is_below_zero == (is_shown and other is worse)
+    assert mean_of([better, worse]).interval().has_few_users == (not is_shown)
+
+
+def test_only_users_with_a_chosen_example_are_counted() -> None:
+    bootstrap = Bootstrap(np.arange(40), num_draws=100)
+
+    few = bootstrap.draws(np.ones((1, 40)), np.arange(40) < 19)
+
+    assert few.interval().has_few_users

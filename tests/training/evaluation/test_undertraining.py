@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.evaluation.undertraining import is_late, signs_of_undertraining
+from training.evaluation.undertraining import is_late, signs_of_undertraining, signs_without_hits
 from training.settings.experiment import TrainingConfig
 
 LARGE_SHOP = TrainingConfig(batch_size=128, max_epochs=25, patience=5)
@@ -69,3 +69,11 @@ def test_students_that_were_trained_enough_are_not_remarked_upon() -> None:
     assert not signs_of_undertraining({}, 3, LARGE_SHOP)
     one_at_a_time = TrainingConfig(batch_size=1, max_epochs=25, patience=5)
     assert not signs_of_undertraining({"plain-0": 12}, 3, one_at_a_time)
+
+
+def test_students_without_any_hit_on_validation_are_named() -> None:
+    assert signs_without_hits(["plain-0", "plain-1"]) == [
+        "nothing to choose by: the validation NDCG@20 of plain-0, plain-1 is 0, so the last of "
+        "[training] max_epochs was kept; more interactions are needed"
+    ]
+    assert not signs_without_hits([])

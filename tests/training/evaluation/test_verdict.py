@@ -80,8 +80,9 @@ def test_a_verdict_names_the_baselines_above_and_those_not_shown() -> None:
 
 def test_what_the_teacher_adds_is_told_after_the_baselines() -> None:
     plain, a_place = without_teacher(seed=2), 1 - 1 / math.log2(3)
-    # Ranks 1 and 2 for every user: the interval has no width.
-    gain = differences_to(FIRST, {"a": ABSENT, plain: FIRST + 1}, USERS, num_draws=100)
+    # Ranks 1 and 2 for each of twenty users: the interval has no width.
+    first, users = np.ones(20, dtype=np.int64), np.arange(20)
+    gain = differences_to(first, {"a": 0 * first, plain: first + 1}, users, num_draws=100)
 
     assert gain[plain].mean == pytest.approx(a_place)
     text = sentence(**gain)
@@ -89,6 +90,17 @@ def test_what_the_teacher_adds_is_told_after_the_baselines() -> None:
     assert " without a teacher (seed 2) by 0.3691 [0.3691, 0.3691]; brackets" in text
     assert f" is below {plain} by 0.0200 [0.0100, 0.0300];" in sentence(**{plain: BELOW})
     assert f" is not shown to differ from {plain} (" in sentence(**{plain: UNDECIDED})
+
+
+def test_few_users_show_nothing_and_the_verdict_says_so() -> None:
+    plain = without_teacher(seed=2)
+    gain = differences_to(FIRST, {plain: FIRST + 1}, USERS, num_draws=100)
+
+    text = sentence(**gain)
+
+    assert f" is not shown to differ from {plain} (+0.3691 [+0.3691, +0.3691]); " in text
+    assert "intervals, which show nothing for fewer than 20 users. That the teacher" in text
+    assert "fewer than" not in sentence(a=ABOVE)
 
 
 @pytest.mark.parametrize(

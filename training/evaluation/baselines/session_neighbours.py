@@ -118,5 +118,9 @@ def tuned_session_neighbours(
 
 
 def _not_among_the_longest(lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
-    kept: NDArray[np.bool_] = lengths <= np.quantile(lengths[lengths > 0], LONGEST)
+    """Returns which sessions are used, of those with `lengths`; of a few sessions, all are."""
+    existing = lengths[lengths > 0]
+    if len(existing) * (1 - LONGEST) < 1:
+        return lengths > 0
+    kept: NDArray[np.bool_] = lengths <= np.quantile(existing, LONGEST)
     return kept

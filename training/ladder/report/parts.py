@@ -112,7 +112,7 @@ def _parts_not_shown(lines: Sequence[Measured], figures: Figures) -> list[str]:
         f"({percent(gain.relative)})"
         for student in students_of(lines)
         for gain in part_gains(student, lines, figures)
-        if not gain.difference.low > 0
+        if not gain.difference.is_above_zero
     ]
 
 
@@ -122,7 +122,7 @@ def _teachers_not_shown(lines: Sequence[Measured], figures: Figures) -> list[str
         f"{outcome(difference).strip('*')} ({signed(difference)})"
         for line, other in pairs_of_teachers(lines)
         for difference in [difference_of(line, other, figures, Split.TEST)]
-        if not difference.low > 0
+        if not difference.is_above_zero
     ]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from training.cli import say
 from training.data.catalog import Catalog
 
 PROMPT_VERSION = "titles-1"  # change when a code change alters prompts for unchanged settings
@@ -44,11 +45,20 @@ class PromptBuilder:
 
 
 def prompt_builder(tokenizer: PreTrainedTokenizerBase, catalog: Catalog) -> PromptBuilder:
-    """Makes the prompt builder of a catalog; tokenises the instruction and all titles."""
+    """Makes the prompt builder of a catalog; tokenises the instruction and all titles.
+
+    Says how many titles are as long as what is read of a title, or longer.
+    """
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    titles = title_lines(tokenizer, catalog.titles)
+    if num_long := sum(len(line) > MAX_TITLE_TOKENS for line in titles):
+        say(
+            f"{num_long:,} of {len(titles):,} titles have {MAX_TITLE_TOKENS} tokens or more; the "
+            f"LLM reads the first {MAX_TITLE_TOKENS}"
+        )
     return PromptBuilder(
         np.concatenate([np.array(start, dtype=np.int64), _tokens(tokenizer, INSTRUCTION)]),
-        (np.empty(0, dtype=np.int64), *title_lines(tokenizer, catalog.titles)),
+        (np.empty(0, dtype=np.int64), *titles),
     )
 
 

@@ -64,9 +64,10 @@ def test_only_the_most_recent_matching_sessions_are_compared(visits: Dataset) ->
     assert line[5] == pytest.approx(0.8 * math.log(13), abs=1e-5)  # bob's e
 
 
-def test_the_longest_sessions_are_left_out_and_not_counted(visits: Dataset) -> None:
-    """A sixth session has every item; of six lengths it is above the quantile 0.995."""
-    longer = make_dataset(
+@pytest.fixture
+def longer(visits: Dataset) -> Dataset:
+    """With a sixth session, which has every item."""
+    return make_dataset(
         "longer",
         visits.catalog,
         (*visits.user_ids, "fay"),
@@ -75,7 +76,18 @@ def test_the_longest_sessions_are_left_out_and_not_counted(visits: Dataset) -> N
         np.concatenate([visits.splits, np.full(6, Split.TRAIN)]),
     )
 
+
+def test_the_longest_sessions_are_left_out_and_not_counted(
+    visits: Dataset, longer: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_neighbours, "LONGEST", 0.8)  # at most one of six
+
     assert scores(longer, EVERYONE) == pytest.approx(scores(visits, EVERYONE), abs=1e-5)
+
+
+def test_of_a_few_sessions_even_the_longest_is_used(longer: Dataset) -> None:
+    """A two-hundredth of six is less than one."""
+    assert SessionNeighbours(longer, EVERYONE).index.lengths.sum() == 13 + 6
 
 
 def test_a_shorter_history_length_ignores_older_items(visits: Dataset) -> None:
@@ -114,4 +126,4 @@ def test_settings_of_one_dataset_can_be_fitted_on_another(visits: Dataset) -> No
     fitted = tuned_session_neighbours(visits, fitted_on=more)
 
     assert fitted.dataset is more
-    assert fitted.index.lengths.sum() == 13 + 1 - 4  # eve's session has now four items: the longest
+    assert fitted.index.lengths.sum() == 13 + 1  # eve's session has now four items

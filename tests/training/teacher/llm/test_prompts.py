@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from training.data.catalog import Catalog
 from training.teacher.llm.language_model import LanguageModel
@@ -44,8 +45,11 @@ def test_a_title_with_a_line_break_stays_one_line(tiny_language_model: LanguageM
 
 
 def test_an_endless_title_is_cut_and_still_ends_in_a_newline(
-    tiny_language_model: LanguageModel,
+    tiny_language_model: LanguageModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     builder = prompt_builder(tiny_language_model.tokenizer, catalog_of("word " * 500, "Alien"))
     assert len(builder.titles[1]) == MAX_TITLE_TOKENS + 1
     assert builder.titles[1][-1] == builder.titles[2][-1]
+    assert "1 of 2 titles have 32 tokens or more; the LLM reads the first 32" in (
+        capsys.readouterr().out
+    )
