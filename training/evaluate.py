@@ -9,7 +9,7 @@ python -m training.evaluate configs/movielens.toml
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -172,8 +172,8 @@ class AfterShuffled:
             file = RankFile(folder / f"{name}.npz", dataset)
             file.save({"name": name, "shuffled": True}, {split_key(Split.TEST): each.ranks})
         for name, change in self.changes.items():
-            found = Interval(**change)
-            say(f"{name}: {found.mean:+.1%} [{found.low:+.1%}, {found.high:+.1%}] of {METRIC}")
+            mean, low, high = (change[each] for each in ("mean", "low", "high"))
+            say(f"{name}: {mean:+.1%} [{low:+.1%}, {high:+.1%}] of {METRIC}")
 
 
 def _after_shuffled(
@@ -195,7 +195,7 @@ def _after_shuffled(
     before, after = (list(student_rows(checkpoints, each, loss)) for each in (students, found))
     rows = [replace(row, name=f"{row.name}, shuffled histories") for row in after]
     changes = {
-        row.name: asdict(relative_change(ordered.evaluations, row.evaluations, dataset, num_draws))
+        row.name: _bounds(relative_change(ordered.evaluations, row.evaluations, dataset, num_draws))
         for ordered, row in zip(before, rows, strict=True)
     }
     return AfterShuffled(found, rows, changes)
@@ -259,8 +259,12 @@ def differences_to_baselines(
 
 def _as_json(differences: Mapping[str, Interval]) -> list[dict[str, object]]:
     return [
-        {"against": name, "metric": METRIC, **asdict(each)} for name, each in differences.items()
+        {"against": name, "metric": METRIC, **_bounds(each)} for name, each in differences.items()
     ]
+
+
+def _bounds(interval: Interval) -> dict[str, float]:
+    return {name: getattr(interval, name) for name in ("mean", "low", "high")}
 
 
 def _facts(

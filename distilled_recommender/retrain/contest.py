@@ -6,7 +6,7 @@ the service's code.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal
 
@@ -14,7 +14,7 @@ from export.contract.bundle import Bundle
 from export.served_figures import bundle_ranker
 from training.data.dataset import Dataset, Split
 from training.distillation.checkpoint import Checkpoint
-from training.evaluation.intervals import SHARE, Interval
+from training.evaluation.intervals import FEWEST_USERS, SHARE, Interval
 from training.evaluation.shuffled import relative_change
 from training.evaluation.yardstick import SELECTION_METRIC, Evaluation, evaluate, ranker_of
 from training.progress import ProgressBar, counting
@@ -75,7 +75,7 @@ def at_look(gain: Interval, look: int) -> Interval:
     """
     factor = _normal_quantile(level_of(look)) / _normal_quantile(SHARE)
     low, high = ((end - gain.mean) * factor for end in (gain.low, gain.high))
-    return Interval(gain.mean, gain.mean + low, gain.mean + high)
+    return replace(gain, low=gain.mean + low, high=gain.mean + high)
 
 
 def _normal_quantile(level: float) -> float:
@@ -86,7 +86,7 @@ def decide(gain: Interval, examples: int, config: RetrainConfig) -> Outcome:
     """Decides a contest by the interval of the challenger's gain on the newest slice.
 
     The decision is "published" if the lower end is above `config.margin`, and "worse" if the upper
-    end is below 0. Otherwise it is "undecided".
+    end is below 0. Otherwise, and whenever there are few users, it is "undecided".
 
     Args:
         gain: relative gain with its interval, as `at_look` returns it.
@@ -97,6 +97,8 @@ def decide(gain: Interval, examples: int, config: RetrainConfig) -> Outcome:
         f"{SELECTION_METRIC} {gain.mean:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}] on {examples:,} "
         "examples of the newest slice"
     )
+    if gain.has_few_users:
+        return Outcome("undecided", f"{figures} of fewer than {FEWEST_USERS} users: too few")
     if gain.low > config.margin:
         return Outcome("published", f"{figures}: the lower end is above {config.margin:+.1%}")
     if gain.high < 0:

@@ -123,7 +123,7 @@ def test_of_a_large_catalog_export_measures_no_rival(
     assert export(workplace) == 0
     verdict = load_bundle(workplace.bundle).manifest.verdict
     assert all(name in verdict for name in BASELINES)
-    assert "without a teacher" not in verdict
+    assert "the same student without a teacher" not in verdict
 
 
 def test_of_a_large_catalog_the_figures_of_torch_are_left_out(

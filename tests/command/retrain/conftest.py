@@ -133,6 +133,12 @@ class Shop:
         return self.folder / "work" / "shop"
 
 
+@pytest.fixture(autouse=True)
+def a_dozen_sessions_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest slice of these small shops decides, as that of a real one does."""
+    monkeypatch.setattr("training.evaluation.intervals.FEWEST_USERS", 2)
+
+
 @pytest.fixture
 def empty_shop(
     tmp_path: Path, save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch

@@ -36,6 +36,15 @@ def test_a_stricter_margin_publishes_gains_only() -> None:
     assert decide(gain, 700, RetrainConfig(margin=0)).decision == "undecided"
 
 
+def test_few_users_decide_nothing() -> None:
+    gain = at_look(Interval(0.5, 0.4, 0.6, has_few_users=True), 2)
+
+    outcome = decide(gain, 12, RetrainConfig())
+
+    assert outcome.decision == "undecided"
+    assert outcome.reason.endswith("of fewer than 20 users: too few")
+
+
 @pytest.mark.parametrize(
     ("look", "level", "half_width"),
     [
