@@ -22,6 +22,20 @@ def test_words_are_letters_and_digits_in_lower_case() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("ゼルダの伝説 2", ["ゼル", "ルダ", "ダの", "の伝", "伝説", "2"]),
+        ("茶 DVD版", ["茶", "dvd", "版"]),
+        ("เกม x", ["เก", "กม", "x"]),
+    ],
+)
+def test_without_spaces_between_words_pairs_of_characters_are_words(
+    title: str, words: list[str]
+) -> None:
+    assert words_of(title) == words
+
+
 def test_a_rare_word_weighs_more_and_a_title_has_unit_length() -> None:
     """`red` and `fox` are in two of three titles, `dwarf`, `blue` and `2` in one."""
     common, rare = math.log(4 / 3) + 1, math.log(4 / 2) + 1
