@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from training.data.dataset import Dataset, Split
 from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW
@@ -12,6 +13,11 @@ from training.ladder.report.markdown import as_report
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import part_gains
 from training.ladder.runs.store import RunFacts
+
+
+@pytest.fixture(autouse=True)
+def two_users_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.evaluation.intervals.FEWEST_USERS", 2)
 
 
 def line(row: str, dataset: Dataset, warm: int, cold: int, student: str = "SASRec") -> Measured:

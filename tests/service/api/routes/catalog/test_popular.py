@@ -108,7 +108,8 @@ async def test_the_items_with_the_most_events_of_the_window_come_first(opened: O
         week = await ask(client, window="7d", k=3)
     assert ids(answer) == "cae"
     assert [item["events"] for item in answer["items"]] == [3, 2, 1]
-    assert [item["score"] for item in answer["items"]] == [math.log(n + 1) for n in (3, 2, 1)]
+    scores = [item["score"] for item in answer["items"]]
+    assert scores == pytest.approx([math.log(n + 1) for n in (3, 2, 1)])  # rounded by the hardware
     assert (answer["events"], answer["events_before"], answer["degraded"]) == (6, 5, False)
     assert ids(week) == "bca"
 
