@@ -213,6 +213,7 @@ def test_requests_are_sent_together_but_not_more_than_the_settings_allow(
 
 
 _INTERRUPTED = """
+import signal
 import sys
 from pathlib import Path
 
@@ -221,6 +222,7 @@ from training.teacher.encoders.remote import RemoteEncoder
 from training.teacher.endpoint.client import Endpoint
 from training.teacher.llm.shards import compute_missing
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
 config = EndpointConfig(base_url=sys.argv[1], titles_per_request=1, concurrency=2)
 compute_missing(RemoteEncoder(Endpoint(config), "tiny").plan(list("abcdef"), Path(sys.argv[2])))
 """
