@@ -78,6 +78,14 @@ def export(workplace: Workplace, *more: str) -> int:
     return main([str(work.parent / "films.toml"), "--work", str(work), *more])
 
 
+@pytest.fixture
+def distilled_twice(workplace: Workplace, checkpoint: Checkpoint) -> Workplace:
+    """Two distilled students, of which validation prefers distilled-1."""
+    train(workplace, checkpoint, "distilled", 0, 0.1)
+    train(workplace, checkpoint, "distilled", 1, 0.2)
+    return workplace
+
+
 def test_the_best_distilled_student_is_exported_once(
     workplace: Workplace, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,42 +112,35 @@ def test_the_best_distilled_student_is_exported_once(
 
 
 def test_of_a_large_catalog_export_measures_no_rival(
-    workplace: Workplace,
+    distilled_twice: Workplace,
     checkpoint: Checkpoint,
+    dataset: Dataset,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    train(workplace, checkpoint, "plain", 0, 0.1)
-    train(workplace, checkpoint, "distilled", 0, 0.1)
-    train(workplace, checkpoint, "distilled", 1, 0.2)
+    train(distilled_twice, checkpoint, "plain", 0, 0.1)
     monkeypatch.setattr("export.compared_rankers._MAX_SCORES", 0)
-    assert export(workplace) == 0
+    assert export(distilled_twice) == 0
     assert "the student is compared with what `evaluate` has stored" in capsys.readouterr().out
-    assert "was compared with no baseline" in load_bundle(workplace.bundle).manifest.verdict
+    assert "was compared with no baseline" in load_bundle(distilled_twice.bundle).manifest.verdict
 
-    dataset = load_dataset(workplace.dataset)
-    baseline_evaluations(dataset, workplace.baselines)  # as `evaluate` stores them
+    baseline_evaluations(dataset, distilled_twice.baselines)  # as `evaluate` stores them
     monkeypatch.setattr("export.__main__.RULES_VERSION", -1)  # makes the bundle again
-    assert export(workplace) == 0
-    verdict = load_bundle(workplace.bundle).manifest.verdict
+    assert export(distilled_twice) == 0
+    verdict = load_bundle(distilled_twice.bundle).manifest.verdict
     assert all(name in verdict for name in BASELINES)
     assert "the same student without a teacher" not in verdict
 
 
 def test_of_a_large_catalog_the_figures_of_torch_are_left_out(
-    workplace: Workplace,
-    checkpoint: Checkpoint,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    distilled_twice: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(workplace, checkpoint, "distilled", 0, 0.1)
-    train(workplace, checkpoint, "distilled", 1, 0.2)
-    assert export(workplace) == 0
+    assert export(distilled_twice) == 0
     assert ", torch 0." in capsys.readouterr().out
 
     monkeypatch.setattr("export.compared_rankers._MAX_SCORES", 0)
     monkeypatch.setattr("export.__main__.RULES_VERSION", -1)  # makes the bundle again
-    assert export(workplace) == 0
+    assert export(distilled_twice) == 0
     out = capsys.readouterr().out
     assert "test       NDCG@20 served 0." in out
     assert ", torch" not in out
@@ -233,15 +234,14 @@ def refit(workplace: Workplace, student: Student) -> list[Checkpoint]:
 
 @pytest.mark.slow
 def test_a_refit_is_served_with_the_test_figures_of_its_twin_that_has_not_seen_test(
-    workplace: Workplace,
+    distilled_twice: Workplace,
     checkpoint: Checkpoint,
     student: Student,
     dataset: Dataset,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    workplace = distilled_twice
     train(workplace, checkpoint, "plain", 0, 0.3)
-    train(workplace, checkpoint, "distilled", 0, 0.1)
-    train(workplace, checkpoint, "distilled", 1, 0.2)
     twin, served = refit(workplace, student)
 
     assert export(workplace, "--refit") == 0
@@ -280,13 +280,11 @@ def test_a_refit_is_served_with_the_test_figures_of_its_twin_that_has_not_seen_t
 
 
 def test_without_a_refit_the_command_that_makes_it_is_named(
-    workplace: Workplace, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+    distilled_twice: Workplace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(workplace, checkpoint, "distilled", 0, 0.1)
-    train(workplace, checkpoint, "distilled", 1, 0.2)
-    assert export(workplace, "--refit") == 2
+    assert export(distilled_twice, "--refit") == 2
     assert "run `distilled-recommender distill CONFIG --refit`" in capsys.readouterr().err
-    assert not workplace.bundle.exists()
+    assert not distilled_twice.bundle.exists()
 
 
 def test_without_a_distilled_student_nothing_is_exported(

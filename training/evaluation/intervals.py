@@ -13,7 +13,7 @@ would be that of the paired t-test over seeds.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -43,7 +43,7 @@ class Interval:
     mean: float
     low: float
     high: float
-    has_few_users: bool = field(default=False, compare=False)
+    has_few_users: bool = False
 
     @property
     def is_above_zero(self) -> bool:

@@ -37,6 +37,7 @@ class TrainingConfig(Section):
     averaged_epochs: float = Field(
         default=0.0,
         ge=0,
+        le=100,
         description="number of epochs that a moving average of the weights spans, which is "
         "validated and kept instead of the weights; 0 = no average",
     )

@@ -22,6 +22,11 @@ USERS = np.array([1, 2, 3, 4])
 FIRST, SECOND, ABSENT = np.array([1, 1, 1, 1]), np.array([3, 3, 3, 3]), np.array([0, 0, 0, 0])
 
 
+def few(*figure_and_ends: float) -> Interval:
+    """An interval of the four `USERS`, or of fewer."""
+    return Interval(*figure_and_ends, has_few_users=True)
+
+
 def sentence(**differences: Interval) -> str:
     return verdict(STUDENT, differences, num_examples=1_234)
 
@@ -30,7 +35,7 @@ def test_a_difference_is_the_students_ndcg_minus_the_baselines() -> None:
     # Rank 3 is an NDCG@20 of 1 / log2(4) = 0.5, for every user: the interval has no width.
     differences = differences_to(SECOND, {"a": ABSENT, "b": FIRST}, USERS, num_draws=100)
 
-    assert differences == {"a": Interval(0.5, 0.5, 0.5), "b": Interval(-0.5, -0.5, -0.5)}
+    assert differences == {"a": few(0.5, 0.5, 0.5), "b": few(-0.5, -0.5, -0.5)}
 
 
 def test_examples_are_paired_in_each_draw() -> None:
@@ -51,7 +56,7 @@ def test_examples_of_one_user_are_drawn_together() -> None:
     one_user = np.array([7, 7, 7, 7])
     difference = differences_to(student, {"a": baseline}, one_user, num_draws=100)["a"]
 
-    assert difference == Interval(0.25, 0.25, 0.25)
+    assert difference == few(0.25, 0.25, 0.25)
 
 
 def test_ranks_of_other_examples_are_refused() -> None:
@@ -60,8 +65,8 @@ def test_ranks_of_other_examples_are_refused() -> None:
 
 
 def test_a_figure_has_its_interval() -> None:
-    assert metric_interval(SECOND, USERS, "HR@20", num_draws=100) == Interval(1, 1, 1)
-    assert metric_interval(SECOND, USERS, "HR@1", num_draws=100) == Interval(0, 0, 0)
+    assert metric_interval(SECOND, USERS, "HR@20", num_draws=100) == few(1, 1, 1)
+    assert metric_interval(SECOND, USERS, "HR@1", num_draws=100) == few(0, 0, 0)
     mixed = metric_interval(np.array([1, 0, 0, 0]), USERS, "NDCG@20", num_draws=4_000)
     # Of four users drawn from four, the one with a hit comes 0 times in 32 %, 3 times in 5 %.
     assert (mixed.mean, mixed.low, mixed.high) == (0.25, 0, 0.75)
