@@ -22,9 +22,9 @@ USERS = np.array([1, 2, 3, 4])
 FIRST, SECOND, ABSENT = np.array([1, 1, 1, 1]), np.array([3, 3, 3, 3]), np.array([0, 0, 0, 0])
 
 
-def few(*figure_and_ends: float) -> Interval:
+def few(mean: float, low: float, high: float) -> Interval:
     """An interval of the four `USERS`, or of fewer."""
-    return Interval(*figure_and_ends, has_few_users=True)
+    return Interval(mean, low, high, has_few_users=True)
 
 
 def sentence(**differences: Interval) -> str:
