@@ -1,17 +1,19 @@
 """An outside witness: RecTools' SASRec or eSASRec, trained and tested on a prepared dataset.
 
 It runs in an environment of its own, since RecTools needs NumPy 1, and imports nothing of this
-project. It reads the folder of a dataset, and writes the best items for every held-out example.
-`training.ladder.witness` turns them into ranks by the project's own measure.
+project but `resumed_training`. It reads the folder of a dataset, and writes the best items for
+every held-out example. `training.ladder.witness` turns them into ranks by the project's own
+measure.
 
 python -m benchmarks.rivals.rectools_ranker work/NAME/dataset rankings.npz --model SASRec
 
 NDCG@20 on a part of the validation examples chooses the epoch. The model of that epoch then ranks
-all validation and test examples.
+all validation and test examples. A training that was stopped goes on with its next epoch.
 """
 
 import argparse
 import json
+import random
 import time
 from collections.abc import Sequence
 from copy import deepcopy
@@ -28,8 +30,11 @@ from rectools.dataset import Dataset as RecToolsDataset
 from rectools.models import SASRecModel
 from rectools.models.nn.transformers.ligr import LiGRLayers
 
+from benchmarks.rivals.resumed_training import Facts, Progress, load_progress, save_progress
+
 LIST_LENGTH = 20
 TRAIN, VALIDATION, TEST = 0, 2, 3  # values of `training.data.dataset.Split`
+EPOCH_SEEDS = 100_003  # distance of the first random seeds of two trainings
 LOSSES = {"SASRec": "softmax", "eSASRec": "sampled_softmax"}
 
 
@@ -126,30 +131,60 @@ def ndcg(data: Prepared, rows: NDArray[np.int64], rankings: NDArray[np.int32]) -
     return float((hits / np.log2(np.arange(2, LIST_LENGTH + 2))).sum(axis=1).mean())
 
 
-def train(data: Prepared, options: argparse.Namespace) -> tuple[SASRecModel, dict[str, object]]:
+def train(
+    data: Prepared, options: argparse.Namespace, facts: Facts, state: Path
+) -> tuple[SASRecModel, Progress]:
     """Trains the model until NDCG@20 on validation examples stops rising.
 
+    Args:
+        data: the dataset.
+        options: settings of the training.
+        facts: whatever decides how the training goes.
+        state: file of the progress; a training that was stopped goes on from it.
+
     Returns:
-        The model with the weights of its best epoch. Then facts: the number of that epoch and the
-        seconds of training.
+        The model with the weights of its best epoch, and the progress.
     """
     trained = np.flatnonzero(data.splits == TRAIN)
     training = interactions(data.users[trained], data.items[trained], trained)
-    model, began = build(options), time.perf_counter()
+    model = build(options)
+    model.fit_partial(training, min_epochs=0, max_epochs=0)  # builds what is trained
+    module, optimiser = model.torch_model, model.lightning_model.configure_optimizers()
+    progress = load_progress(state, facts, module, optimiser)
+    model.lightning_model.is_fitted = progress.epoch > 0  # else its first epoch draws new weights
     rows = data.examples(VALIDATION)
     rows = rows[:: -(-len(rows) // options.examples)]
-    best, weights, best_epoch = -1.0, {}, 0
-    for epoch in range(options.every, options.epochs + 1, options.every):
+    while not is_over(progress, options):
+        began = time.perf_counter()
+        seed_all(options.seed * EPOCH_SEEDS + progress.epoch)
         model.fit_partial(training, min_epochs=options.every, max_epochs=options.every)
-        figure = ndcg(data, rows, rank(model, data, rows))
-        print(f"epoch {epoch}: validation NDCG@20 {figure:.4f}", flush=True)  # noqa: T201
-        if figure > best:
-            best, best_epoch = figure, epoch
-            weights = deepcopy(model.torch_model.state_dict())
-        elif epoch - best_epoch >= options.patience:
-            break
-    model.torch_model.load_state_dict(weights)
-    return model, {"best_epoch": best_epoch, "seconds": time.perf_counter() - began}
+        record(progress, options.every, ndcg(data, rows, rank(model, data, rows)), module)
+        progress.seconds += time.perf_counter() - began
+        save_progress(state, facts, progress, module, optimiser)
+    module.load_state_dict(progress.weights)
+    return model, progress
+
+
+def seed_all(seed: int) -> None:
+    """Seeds the random numbers of all libraries, the same at the begin of an epoch each time."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def is_over(progress: Progress, options: argparse.Namespace) -> bool:
+    """Returns whether the training has all its epochs, or waited too long for a better one."""
+    waited = progress.epoch - progress.best_epoch
+    return progress.epoch >= options.epochs or (progress.epoch > 0 and waited >= options.patience)
+
+
+def record(progress: Progress, epochs: int, figure: float, module: torch.nn.Module) -> None:
+    """Counts finished epochs with the validation NDCG@20 after them; keeps the best weights."""
+    progress.epoch += epochs
+    print(f"epoch {progress.epoch}: validation NDCG@20 {figure:.4f}", flush=True)  # noqa: T201
+    if figure > progress.best:
+        progress.best, progress.best_epoch = figure, progress.epoch
+        progress.weights = deepcopy(module.state_dict())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -167,23 +202,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     options = parser.parse_args(arguments)
-    torch.manual_seed(options.seed)
-    np.random.seed(options.seed)
+    seed_all(options.seed)
     with np.load(options.dataset / "interactions.npz", allow_pickle=False) as arrays:
         data = Prepared(arrays["item_indices"], arrays["user_offsets"], arrays["splits"])
-    model, facts = train(data, options)
-    validation, test = (rank(model, data, data.examples(each)) for each in (VALIDATION, TEST))
-    settings = {
-        name: value for name, value in vars(options).items() if name not in ("dataset", "out")
-    }
     description = json.loads((options.dataset / "dataset.json").read_text(encoding="utf-8"))
-    facts |= {
-        "settings": settings,
+    facts = {
+        "settings": {k: v for k, v in vars(options).items() if k not in ("dataset", "out")},
         "rectools": rectools.__version__,
         "fingerprint": description["fingerprint"],
     }
-    text = np.array(json.dumps(facts))
+    state = options.out.with_suffix(".progress")
+    model, progress = train(data, options, facts, state)
+    validation, test = (rank(model, data, data.examples(each)) for each in (VALIDATION, TEST))
+    found = {"best_epoch": progress.best_epoch, "seconds": progress.seconds}
+    text = np.array(json.dumps({**facts, **found}))
     np.savez_compressed(options.out, facts=text, validation=validation, test=test)
+    state.unlink()
 
 
 if __name__ == "__main__":
