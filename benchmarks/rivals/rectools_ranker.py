@@ -1,7 +1,7 @@
 """An outside witness: RecTools' SASRec or eSASRec, trained and tested on a prepared dataset.
 
 It runs in an environment of its own, since RecTools needs NumPy 1, and imports nothing of this
-project but `resumed_training`. It reads the folder of a dataset, and writes the best items for
+project that needs another library. It reads the folder of a dataset, and writes the best items for
 every held-out example. `training.ladder.witness` turns them into ranks by the project's own
 measure.
 
@@ -28,9 +28,12 @@ from numpy.typing import NDArray
 from rectools import Columns
 from rectools.dataset import Dataset as RecToolsDataset
 from rectools.models import SASRecModel
+from rectools.models.nn.transformers.lightning import TransformerLightningModule
 from rectools.models.nn.transformers.ligr import LiGRLayers
+from torch.nn import functional
 
 from benchmarks.rivals.resumed_training import Facts, Progress, load_progress, save_progress
+from training.compute.allocator import keep_freed_memory
 
 LIST_LENGTH = 20
 TRAIN, VALIDATION, TEST = 0, 2, 3  # values of `training.data.dataset.Split`
@@ -84,6 +87,31 @@ def interactions(
     return RecToolsDataset.construct(table)
 
 
+class WithoutPadding(TransformerLightningModule):
+    """RecTools' training module, whose full softmax leaves out padding before it is computed.
+
+    The loss and its gradients are those of RecTools, which computes the scores of padding too and
+    then ignores them.
+    """
+
+    def get_batch_logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Computes the scores of all items where there is a target, `[targets, items]`."""
+        if self.loss != "softmax":
+            return super().get_batch_logits(batch)
+        items = self.torch_model.item_model.get_all_embeddings()
+        sessions = self.torch_model.encode_sessions(batch, items)
+        return self.torch_model.similarity_module(sessions[batch["y"] != 0], items) / self.logits_t
+
+    @classmethod
+    def _calc_softmax_loss(
+        cls, logits: torch.Tensor, y: torch.Tensor, w: torch.Tensor
+    ) -> torch.Tensor:
+        if logits.dim() > 2:  # of targets and sampled items
+            return super()._calc_softmax_loss(logits, y, w)
+        losses = functional.cross_entropy(logits, y[y != 0], reduction="none") * w[y != 0]
+        return losses.sum() / (losses > 0).sum()
+
+
 def build(options: argparse.Namespace) -> SASRecModel:
     """Makes the untrained model; eSASRec is SASRec with LiGR layers and a sampled softmax."""
     is_e = options.model == "eSASRec"
@@ -102,6 +130,7 @@ def build(options: argparse.Namespace) -> SASRecModel:
         deterministic=True,
         use_key_padding_mask=is_e,
         recommend_torch_device="cpu",
+        lightning_module_type=WithoutPadding,
         **layers,
     )
 
@@ -202,6 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     options = parser.parse_args(arguments)
+    keep_freed_memory()  # or half of a step is the kernel's
     seed_all(options.seed)
     with np.load(options.dataset / "interactions.npz", allow_pickle=False) as arrays:
         data = Prepared(arrays["item_indices"], arrays["user_offsets"], arrays["splits"])
