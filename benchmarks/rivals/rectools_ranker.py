@@ -96,20 +96,26 @@ class WithoutPadding(TransformerLightningModule):
 
     def get_batch_logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Computes the scores of all items where there is a target, `[targets, items]`."""
-        if self.loss != "softmax":
-            return super().get_batch_logits(batch)
-        items = self.torch_model.item_model.get_all_embeddings()
-        sessions = self.torch_model.encode_sessions(batch, items)
-        return self.torch_model.similarity_module(sessions[batch["y"] != 0], items) / self.logits_t
+        scores: torch.Tensor
+        if self.loss == "softmax":
+            items = self.torch_model.item_model.get_all_embeddings()
+            sessions = self.torch_model.encode_sessions(batch, items)[batch["y"] != 0]
+            scores = self.torch_model.similarity_module(sessions, items) / self.logits_t
+        else:
+            scores = super().get_batch_logits(batch)
+        return scores
 
     @classmethod
     def _calc_softmax_loss(
         cls, logits: torch.Tensor, y: torch.Tensor, w: torch.Tensor
     ) -> torch.Tensor:
+        loss: torch.Tensor
         if logits.dim() > 2:  # of targets and sampled items
-            return super()._calc_softmax_loss(logits, y, w)
-        losses = functional.cross_entropy(logits, y[y != 0], reduction="none") * w[y != 0]
-        return losses.sum() / (losses > 0).sum()
+            loss = super()._calc_softmax_loss(logits, y, w)
+        else:
+            losses = functional.cross_entropy(logits, y[y != 0], reduction="none") * w[y != 0]
+            loss = losses.sum() / (losses > 0).sum()
+        return loss
 
 
 def build(options: argparse.Namespace) -> SASRecModel:
