@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from training.settings.section import Section
 
 StudentKind = Literal["sasrec", "gru4rec", "caser"]
-BlockKind = Literal["pre-norm", "ligr"]
+BlockKind = Literal["pre-norm", "original", "ligr"]
 
 # Each kind is implemented in `training/students/<kind>.py` by a class with the name below.
 STUDENT_NAMES: Mapping[StudentKind, str] = {
@@ -39,7 +39,8 @@ class StudentConfig(Section):
     )
     block: BlockKind = Field(
         default="pre-norm",
-        description="attention block of SASRec; `ligr` has gated residuals and a SwiGLU",
+        description="attention block of SASRec; `original` adds to normalised vectors and learns "
+        "sooner, `ligr` has gated residuals and a SwiGLU",
     )
     feed_forward_factor: int = Field(
         default=1, ge=1, description="inner size of SASRec's feed-forward layers / hidden_size"

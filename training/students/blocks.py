@@ -1,6 +1,10 @@
 """Blocks of SASRec: attention, then a feed-forward layer, each added to its input.
 
 - `pre-norm` applies layer normalisation to the input of both layers.
+- `original` has the same normalisation, and adds the output of a layer to its normalised input, as
+  the code of SASRec's authors does (Kang and McAuley, ICDM 2018). So the newest item has its weight
+  in the query vector from the first step on, where `pre-norm` adds to item vectors that begin near
+  zero. Keys and values are normalised too, unlike theirs.
 - `ligr` has the same normalisation. It also multiplies both outputs by a gate before they are
   added. The gate is the sigmoid of a linear layer of the unnormalised input. The feed-forward layer
   is a SwiGLU. The block is LiGR's (Borisyuk et al., 2025, arXiv 2502.03417), in the form of eSASRec
@@ -8,6 +12,7 @@
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +26,15 @@ class Block(nn.Module):
     """A pre-norm transformer block: attention, then a feed-forward layer, each with a residual.
 
     Attributes:
+        adds_to_normed: whether a layer's output is added to its normalised input, in place of the
+            input itself.
         attention_gate: linear layer that computes the gate of the attention's output; None if the
             output is not gated.
         feed_forward_gate: linear layer that computes the gate of the feed-forward layer's output;
             None if the output is not gated.
     """
 
+    adds_to_normed: ClassVar[bool] = False
     attention_gate: nn.Linear | None
     feed_forward_gate: nn.Linear | None
 
@@ -65,12 +73,22 @@ class Block(nn.Module):
         """
         normed = self.attention_norm(hidden)
         if only_newest:
-            hidden, mixed = hidden[:, -1], self.attention.newest(normed, mask)
+            mixed = self.attention.newest(normed, mask)
+            hidden, normed = hidden[:, -1], normed[:, -1]
         else:
             mixed = self.attention(normed, mask)
-        hidden = hidden + gated(self.attention_gate, hidden, self.dropout(mixed))
-        added = self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
-        return hidden + gated(self.feed_forward_gate, hidden, added)
+        base = normed if self.adds_to_normed else hidden
+        hidden = base + gated(self.attention_gate, hidden, self.dropout(mixed))
+        normed = self.feed_forward_norm(hidden)
+        added = self.dropout(self.feed_forward(normed))
+        base = normed if self.adds_to_normed else hidden
+        return base + gated(self.feed_forward_gate, hidden, added)
+
+
+class OriginalBlock(Block):
+    """A block whose layers add to their normalised input."""
+
+    adds_to_normed = True
 
 
 class LigrBlock(Block):
@@ -108,7 +126,11 @@ class SwiGLU(nn.Module):
         return output
 
 
-BLOCKS: Mapping[BlockKind, type[Block]] = {"pre-norm": Block, "ligr": LigrBlock}
+BLOCKS: Mapping[BlockKind, type[Block]] = {
+    "pre-norm": Block,
+    "original": OriginalBlock,
+    "ligr": LigrBlock,
+}
 
 
 def gated(gate: nn.Linear | None, hidden: Tensor, added: Tensor) -> Tensor:

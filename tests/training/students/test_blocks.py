@@ -38,6 +38,25 @@ def test_a_pre_norm_block_adds_attention_and_feed_forward_layer(only_newest: boo
 
 
 @pytest.mark.parametrize("only_newest", [False, True])
+def test_an_original_block_adds_both_to_their_normalised_input(only_newest: bool) -> None:
+    """Layer normalisation of two unequal numbers gives -1 and 1, times 3 and 4 here."""
+    block = block_that_adds("original", [1.0, 2.0], [10.0, 20.0])
+    for norm in (block.attention_norm, block.feed_forward_norm):
+        norm.weight.data = torch.tensor([3.0, 4.0])
+
+    output = block(torch.tensor([[[9.0, 6.0], [70.0, 80.0]]]), None, only_newest=only_newest)
+
+    # 70, 80 are -3, 4; with attention -2, 6; those are -3, 4; with the feed-forward layer 7, 24.
+    # 9, 6 are 3, -4; with attention 4, -2; those are 3, -4; with the feed-forward layer 13, 16.
+    every = [[13.0, 16.0], [7.0, 24.0]]
+    found = output[0].tolist()
+    if only_newest:
+        assert found == pytest.approx(every[-1], abs=1e-4)
+    else:
+        assert found == [pytest.approx(each, abs=1e-4) for each in every]
+
+
+@pytest.mark.parametrize("only_newest", [False, True])
 def test_a_ligr_block_weighs_both_by_the_sigmoid_of_what_they_are_added_to(
     only_newest: bool,
 ) -> None:

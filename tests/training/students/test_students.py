@@ -23,9 +23,9 @@ def test_every_registered_kind_has_a_class_of_its_name() -> None:
         assert student_class(kind).__name__ == name
 
 
-@pytest.fixture(params=[*STUDENT_NAMES, "sasrec, ligr"])
+@pytest.fixture(params=[*STUDENT_NAMES, "sasrec, original", "sasrec, ligr"])
 def config(request: pytest.FixtureRequest) -> StudentConfig:
-    """Settings of each kind of student in turn, and of SASRec with LiGR's blocks."""
+    """Settings of each kind of student in turn, and of SASRec with each of its blocks."""
     kind, _, block = request.param.partition(", ")
     return CONFIG.model_copy(update={"kind": kind, "block": block or "pre-norm"})
 
