@@ -46,15 +46,24 @@ def test_a_bundle_names_its_items_in_index_order_with_training_popularity(
     assert len(bundle.items) == 30
 
 
-@pytest.mark.slow
-def test_both_graphs_of_a_student_with_gated_blocks_rank_as_it_does(tmp_path: Path) -> None:
+def with_block(block: str) -> Student:
+    """A student with other blocks than the default, and weights far from zero."""
     torch.manual_seed(0)
-    config = CONFIG.model_copy(update={"block": "ligr", "feed_forward_factor": 2})
+    config = CONFIG.model_copy(update={"block": block, "feed_forward_factor": 2})
     student = build_student(config, NUM_ITEMS + 1).eval()
     for parameter in student.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
+    return student
 
-    graphs = export_graphs(student, tmp_path, num_random=50)
+
+@pytest.mark.slow
+def test_both_graphs_of_a_student_with_the_original_blocks_rank_as_it_does(tmp_path: Path) -> None:
+    assert 0 < export_graphs(with_block("original"), tmp_path, num_random=50).parity_error < 1e-4
+
+
+@pytest.mark.slow
+def test_both_graphs_of_a_student_with_gated_blocks_rank_as_it_does(tmp_path: Path) -> None:
+    graphs = export_graphs(with_block("ligr"), tmp_path, num_random=50)
 
     assert 0 < graphs.parity_error < 1e-4
     # The gate of the first block depends on one item only, so it is computed once for each item.
