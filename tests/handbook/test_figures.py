@@ -15,17 +15,18 @@ ROOT = Path(__file__).parents[2]
 README, FINDINGS = "README.md", "docs/findings.md"
 DOCUMENTS = (README, FINDINGS, "docs/method.md", "docs/performance.md")
 MOVIELENS, GAMES, PAPER = "movielens", "amazon-games", "amazon-games-paper"
-NEXT = "amazon-games-next"
+NEXT, ORIGINAL = "amazon-games-next", "amazon-games-original"
 
 REPORTS = {
     (README, "Distilled recommender"): {MOVIELENS},
     (README, "Is it worth it?"): {MOVIELENS, GAMES, PAPER, NEXT},
-    (FINDINGS, "For your decision"): {MOVIELENS, GAMES, NEXT},
+    (FINDINGS, "For your decision"): {MOVIELENS, GAMES, NEXT, ORIGINAL},
     (FINDINGS, "The method beside the paper's claim"): {MOVIELENS, GAMES},
     (FINDINGS, "MovieLens"): {MOVIELENS},
     (FINDINGS, "The paper's Amazon video games"): {PAPER},
     (FINDINGS, "amazon-games"): {GAMES},
     (FINDINGS, "Refitted, by the rules of today"): {NEXT},
+    (FINDINGS, "With the blocks of SASRec's authors"): {NEXT, ORIGINAL},
     (FINDINGS, "Its cold items"): {GAMES},
 }
 """The reports whose figures a section states."""
