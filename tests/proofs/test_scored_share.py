@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from proofs.scored_share import ALL, jobs_of, prove, quality
+from proofs.scored_share import jobs_of, prove
+from proofs.scored_share.quality import ALL, quality
 from tests.training.conftest import chain_dataset as chain_dataset
 from tests.training.conftest import write_chain
 from tests.training.ladder.conftest import LADDER
