@@ -31,6 +31,8 @@ LAST ?= 20
 INDICES := .venv/indices
 # The model that `make witness` trains: SASRec or eSASRec.
 MODEL ?= SASRec
+# Further options of its training, as `--max-length 20 --dropout 0.4`; a report has those of its row.
+SETTINGS ?=
 LOCK := .venv/lock
 AUDIT := .venv/audit
 SBOM := .venv/sbom
@@ -87,7 +89,7 @@ reports: $(DEV)/ready  ## make every report of docs/results again from its runs:
 
 witness: $(DEV)/ready $(WITNESS)/ready  ## RecTools' MODEL (SASRec, eSASRec) on the dataset of CONFIG, as a row of its report (an hour or more)
 	$(IN_DEV) prepare $(CONFIG) --work $(WORK)
-	$(WITNESS)/bin/python -W ignore -m benchmarks.rivals.rectools_ranker $(WORK)/$(NAME)/dataset $(WORK)/$(NAME)/witness.npz --model $(MODEL)
+	$(WITNESS)/bin/python -W ignore -m benchmarks.rivals.rectools_ranker $(WORK)/$(NAME)/dataset $(WORK)/$(NAME)/witness.npz --model $(MODEL) $(SETTINGS)
 	$(DEV)/bin/python -m training.ladder.witness $(CONFIG) $(WORK)/$(NAME)/witness.npz --work $(WORK)
 
 imports: $(DEV)/ready $(WITNESS)/ready $(RECBOLE)/ready  ## models that RecTools and RecBole train on MovieLens, imported, served, compared (about an hour)
