@@ -31,7 +31,7 @@ LAST ?= 20
 INDICES := .venv/indices
 # The model that `make witness` trains: SASRec or eSASRec.
 MODEL ?= SASRec
-# Further options of its training, as `--max-length 20 --dropout 0.4`; a report has those of its row.
+# Options of the training of `make witness`, as `--max-length 20`; none by default. A report has those of its row.
 SETTINGS ?=
 LOCK := .venv/lock
 AUDIT := .venv/audit
