@@ -79,7 +79,7 @@ def jobs_of(
     Raises:
         ConfigError: the ladder has several trials of `CE`.
     """
-    plan = Plan(experiment, dataset, (), (ROW,), tuple(seeds))
+    plan = Plan(experiment, dataset, (), (ROW,), tuple(dict.fromkeys(seeds)))
     cell = Cell(ROW, experiment.student.kind, None)
     trial, *others = plan.trials(cell)
     if others:

@@ -27,10 +27,10 @@ def cost(trainers: Mapping[float, Trainer]) -> Iterator[Figure]:
         torch.set_num_threads(threads)
     measured = {share: np.array(each[1:]) for share, each in times.items()}  # the first warms up
     for share, each in measured.items():
-        yield Figure(f"{share:.0%} scored: a step", "ms CPU", 1e3 * float(median(each)))
+        yield Figure(f"{100 * share:g}% scored: a step", "ms CPU", 1e3 * float(median(each)))
     for share in (each for each in measured if each != ALL):
         ratio = float(median(measured[share] / measured[ALL]))
-        yield Figure(f"{share:.0%} scored over all, CPU of a step", "times", ratio)
+        yield Figure(f"{100 * share:g}% scored over all, CPU of a step", "times", ratio)
 
 
 def _seconds_a_step(trainer: Trainer, turn: int) -> float:

@@ -25,11 +25,11 @@ def quality(
     draws = {share: _validated(each, store, dataset) for share, each in jobs.items()}
     for share, each in draws.items():
         found = each.interval()
-        name = f"{share:.0%} scored: validation NDCG@{CUTOFFS[-1]}"
+        name = f"{100 * share:g}% scored: validation NDCG@{CUTOFFS[-1]}"
         yield Figure(name, "NDCG", found.mean, found.low, found.high)
     for share in (each for each in draws if each != ALL):
         gain = draws[share].relative_to(draws[ALL]).interval()
-        name = f"{share:.0%} scored over all, validation NDCG@{CUTOFFS[-1]}"
+        name = f"{100 * share:g}% scored over all, validation NDCG@{CUTOFFS[-1]}"
         yield Figure(name, "relative", gain.mean, gain.low, gain.high)
         floor = -LARGEST_LOSS if share == HELD_SHARE else None
         yield Figure(f"{name}: lower end of the interval", "relative", gain.low, at_least=floor)
