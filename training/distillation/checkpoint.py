@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 from torch import Tensor
 
 from training.compute.tensor_file import read_tensors, write_tensors
@@ -58,6 +58,11 @@ class Description(Section):
     validation: Mapping[str, float]
     seconds: float
     protocol: Protocol = "train"
+
+    @field_validator("student", mode="before")
+    @classmethod
+    def _missing_settings_have_former_values(cls, given: object) -> object:
+        return {**StudentConfig.FORMER_VALUES, **given} if isinstance(given, Mapping) else given
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Base class of all settings, and checks that several sections share."""
 
 import re
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -14,19 +14,25 @@ class Section(BaseModel):
         ADDED_LATER: names of settings that did not exist when the first results were stored. Such a
             setting enters a fingerprint only if it differs from its default, so old results stay
             valid.
+        FORMER_VALUES: by name, the values by which earlier versions acted, of settings in
+            `ADDED_LATER` whose defaults have changed since. Such a setting enters a fingerprint
+            only if it differs from its former value.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     ADDED_LATER: ClassVar[Set[str]] = frozenset()
+    FORMER_VALUES: ClassVar[Mapping[str, object]] = {}
 
     def fingerprint_content(self, exclude: Set[str] = frozenset()) -> dict[str, object]:
         """Returns the settings that enter a fingerprint, by name.
 
-        Settings in `exclude` are left out, and so are those of `ADDED_LATER` at their defaults,
-        also in the sections within this one.
+        Settings in `exclude` are left out. So are those of `ADDED_LATER` at their former value,
+        or at their default if they have none, also in the sections within this one.
         """
         fields = type(self).model_fields
-        unset = {name for name in self.ADDED_LATER if getattr(self, name) == fields[name].default}
+        usual = {name: fields[name].default for name in self.ADDED_LATER}
+        usual |= self.FORMER_VALUES
+        unset = {name for name, value in usual.items() if getattr(self, name) == value}
         settings = self.model_dump(exclude={*exclude, *unset})
         for name in settings:
             value = getattr(self, name)

@@ -25,6 +25,7 @@ class StudentConfig(Section):
     """
 
     ADDED_LATER: ClassVar[Set[str]] = {"block"}
+    FORMER_VALUES: ClassVar[Mapping[str, object]] = {"block": "pre-norm"}
 
     kind: StudentKind = Field(default="sasrec", description="architecture of the student")
     max_history_length: int = Field(
@@ -38,7 +39,7 @@ class StudentConfig(Section):
         default=2, ge=1, description="attention heads of SASRec; must divide hidden_size"
     )
     block: BlockKind = Field(
-        default="pre-norm",
+        default="original",
         description="attention block of SASRec; `original` adds to normalised vectors and learns "
         "sooner, `ligr` has gated residuals and a SwiGLU",
     )

@@ -18,11 +18,13 @@ COLD = torch.arange(12) > 9  # the last two items of chain_dataset, as if untouc
 
 @pytest.fixture
 def experiment() -> Experiment:
-    """A small student that learns quickly."""
+    """A small student that learns quickly; its blocks are those of the oldest stored runs."""
     return Experiment(
         name="chain",
         data=DataConfig(source="movielens"),
-        student=StudentConfig(max_history_length=4, hidden_size=16, num_layers=1, dropout=0.1),
+        student=StudentConfig(
+            max_history_length=4, hidden_size=16, num_layers=1, dropout=0.1, block="pre-norm"
+        ),
         training=TrainingConfig(batch_size=8, learning_rate=1e-2, max_epochs=8, patience=8),
         distillation=DistillationConfig(
             ranking_weight=0.5,
@@ -75,6 +77,10 @@ def student() -> Student:
 
 @pytest.fixture
 def walker() -> Student:
-    """An untrained student of the chain dataset, with embeddings."""
+    """An untrained student of the chain dataset, with embeddings.
+
+    Its query vectors have much in common, as those of a trained student have.
+    """
     torch.manual_seed(0)
-    return build_student(StudentConfig(hidden_size=8), 13, torch.randn(13, 5)).eval()
+    config = StudentConfig(hidden_size=8, block="pre-norm")
+    return build_student(config, 13, torch.randn(13, 5)).eval()

@@ -77,6 +77,12 @@ def test_a_checkpoint_from_before_cold_items_had_a_projection_loads_without_one(
     assert torch.equal(table.cold_vectors(new), student.item_table.cold_vectors(new))
 
 
+def test_a_checkpoint_from_before_students_had_kinds_of_blocks_has_the_former_one() -> None:
+    description = checkpoint("plain").description.model_dump()
+    del description["student"]["block"]
+    assert Description.model_validate(description).student.block == "pre-norm"
+
+
 def test_a_missing_checkpoint_is_refused_with_the_program_to_run(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="distilled-recommender distill CONFIG"):
         load_checkpoint(tmp_path / "none")

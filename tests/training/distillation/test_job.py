@@ -92,7 +92,7 @@ FORMER_DEFAULTS = {
     "name": "pinned",
     "data": {"source": "movielens"},
     "teacher": {"kind": "retrieval"},
-    "student": {"dropout": 0.2},
+    "student": {"dropout": 0.2, "block": "pre-norm"},
     "training": {"learning_rate": 1e-3, "max_epochs": 30, "patience": 3},
     "distillation": {
         "ranking_weight": 0.5,

@@ -24,3 +24,8 @@ def test_a_setting_that_was_added_later_enters_a_fingerprint_only_off_its_defaul
 def test_a_fingerprint_holds_all_settings_but_those_that_are_excluded() -> None:
     content = StudentConfig(block="ligr").fingerprint_content(exclude={"dropout"})
     assert set(content) == set(StudentConfig.model_fields) - {"dropout"}
+
+
+def test_a_changed_default_enters_a_fingerprint_and_the_former_value_does_not() -> None:
+    assert "block" not in StudentConfig(block="pre-norm").fingerprint_content()
+    assert StudentConfig().fingerprint_content()["block"] == "original"
