@@ -30,7 +30,7 @@ SMALLER = {
     "learning_rate = 3e-3": "learning_rate = 1e-2",
     "max_epochs = 100": "max_epochs = 30",
     "patience = 15": "patience = 30",
-    "ranking_weight = 0.3": "ranking_weight = 0.3\nlist_length = 3",
+    "ranking_weight = 0.1": "ranking_weight = 0.1\nlist_length = 3",
 }
 """Lines of configs/example.toml, each with what takes its place for a shop of eight items."""
 
