@@ -168,7 +168,7 @@ def export(
         served.dataset,
         workplace.bundle,
         _provenance(choice, dataset, knowledge, experiment),
-        knowledge.item_embeddings,
+        knowledge.item_embeddings if jobs[0].reads_titles else None,
         comparison,
         choice.twin,
     )

@@ -104,8 +104,8 @@ class Comparison:
     def verdict(self, student: BySplit, dataset: Dataset) -> str:
         """Returns the sentence that says which baselines the student beats on the test examples.
 
-        The student without a teacher is one of them, as in `training.evaluate`. Where there is none
-        to compare a taught student with, a last sentence says so.
+        The student without a teacher is one of them, as in `training.evaluate`. A last sentence
+        says that this is one seed, or that there was none to compare a taught student with.
 
         Args:
             student: ranks of the student, by held-out split.
@@ -132,8 +132,10 @@ class Comparison:
             }
         )
         sentence = verdict(label, differences, len(evaluation.rows), best)
-        if self.student.teacher_free or self.counterpart:
+        if self.student.teacher_free:
             return sentence
+        if self.counterpart:
+            return f"{sentence} Whether the teacher helped, `evaluate` tells, over all seeds."
         return f"{sentence} It was not compared with a student without a teacher."
 
 

@@ -36,8 +36,10 @@ from training.evaluation.stored import answers_ranker
 from training.evaluation.table import ResultRow, as_text, save_results
 from training.evaluation.verdict import (
     METRIC,
+    TeacherEffect,
     best_baseline,
     differences_to,
+    effect_of_teacher,
     verdict,
     without_teacher,
 )
@@ -100,13 +102,18 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool
     differences = differences_to_baselines(
         students[chosen.name], compared, dataset, experiment.ladder.num_resamples
     )
+    effect = effect_over_seeds(checkpoints, students, dataset, experiment.ladder.num_resamples)
     sentence = verdict(
         f"{display_name(chosen, loss)} (seed {chosen.description.seed})",
         differences,
         len(students[chosen.name].rows),
         best_baseline({name: each[Split.VALIDATION].ranks for name, each in baselines.items()}),
+        effect,
     )
-    facts = _facts(dataset, checkpoints, chosen) | {"differences": _as_json(differences)}
+    facts = _facts(dataset, checkpoints, chosen) | {
+        "differences": _as_json(differences),
+        "of_teacher": {**_bounds(effect.difference), "seeds": effect.num_seeds},
+    }
     after = _after_shuffled(checkpoints, students, experiment, dataset) if shuffled else None
     with whole_folder(workplace.results) as folder:
         if after is not None:
@@ -255,6 +262,33 @@ def differences_to_baselines(
     ranks = {row.name: row.evaluations[0].ranks for row in baselines}
     users = dataset.user_of_row[student.rows]
     return differences_to(student.ranks, ranks, users, num_draws=num_draws)
+
+
+def effect_over_seeds(
+    checkpoints: Sequence[Checkpoint],
+    evaluations: Mapping[str, Evaluation],
+    dataset: Dataset,
+    num_draws: int,
+) -> TeacherEffect:
+    """Returns what the teacher adds to NDCG@20 on the test examples, over the common seeds.
+
+    Args:
+        checkpoints: distilled students and students without a teacher.
+        evaluations: ranks of each checkpoint on the test examples, by its name.
+        dataset: the dataset of the examples.
+        num_draws: number of bootstrap draws.
+    """
+    of_variant: dict[str, dict[int, Evaluation]] = {DISTILLED: {}, TEACHER_FREE: {}}
+    for each in checkpoints:
+        of_variant[each.description.variant][each.description.seed] = evaluations[each.name]
+    taught, untaught = of_variant[DISTILLED], of_variant[TEACHER_FREE]
+    seeds = sorted(taught.keys() & untaught.keys())
+    return effect_of_teacher(
+        [taught[seed].ranks for seed in seeds],
+        [untaught[seed].ranks for seed in seeds],
+        dataset.user_of_row[taught[seeds[0]].rows],
+        num_draws=num_draws,
+    )
 
 
 def _as_json(differences: Mapping[str, Interval]) -> list[dict[str, object]]:

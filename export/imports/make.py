@@ -218,6 +218,7 @@ def _save(
         metrics=metrics_of(served),
         figures=comparison.figures(served, dataset) if served else (),
         parity_error=graphs.parity_error,
+        scorer=graphs.scorer,
         provenance=provenance | origin.provenance,
         origin=origin.program,
         protocol=origin.protocol,

@@ -22,6 +22,7 @@ from training.evaluation.yardstick import evaluate, ranker_of
 from training.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
 from training.settings.experiment import load_experiment
 from training.stage import write_stage
+from training.students.registry import build_student
 from training.students.scorer import StudentScorer
 from training.students.student import Student
 from training.workplace import Workplace
@@ -213,6 +214,21 @@ def test_a_manifest_compares_the_student_with_the_best_one_without_a_teacher_as_
     assert counterpart[1].mean == pytest.approx(student[1].mean, abs=1e-3)
     assert "the same student without a teacher" not in alone
     assert "the same student without a teacher (seed 1)" in manifest.verdict
+
+
+def test_a_student_with_random_features_is_exported_without_an_encoder_of_titles(
+    workplace: Workplace, checkpoint: Checkpoint
+) -> None:
+    features = torch.from_numpy(np.random.default_rng(1).normal(size=(31, 9)).astype(np.float32))
+    student = build_student(checkpoint.description.student, 31, features)
+    with_features = replace(checkpoint, state=student.state_dict())
+    variant = "plain-random-features"
+    for seed in (0, 1):
+        train(workplace, with_features, variant, seed, 0.1)
+
+    assert export(workplace, "--variant", variant) == 0
+
+    assert load_bundle(workplace.bundle).read_item_encoder() is None
 
 
 def refit(workplace: Workplace, student: Student) -> list[Checkpoint]:

@@ -75,7 +75,9 @@ def test_the_verdict_compares_the_exported_seed_with_every_baseline(trained: Pat
         assert each["against"] in str(results["verdict"])
 
 
-def test_the_verdict_says_whether_the_teacher_helped(trained: Path) -> None:
+def test_the_verdict_compares_the_student_to_export_with_the_best_without_a_teacher(
+    trained: Path,
+) -> None:
     results = run_evaluate(trained)
 
     students = results["students"]
@@ -94,6 +96,19 @@ def test_the_verdict_says_whether_the_teacher_helped(trained: Path) -> None:
     assert last["against"] == f"the same student without a teacher (seed {seed})"
     assert last["mean"] == pytest.approx(of_student - rows["SASRec CE"]["runs"][seed]["NDCG@20"])
     assert last["against"] in str(results["verdict"])
+
+
+def test_the_verdict_says_over_all_seeds_whether_the_teacher_helped(trained: Path) -> None:
+    results = run_evaluate(trained)
+
+    rows = {row["name"]: row for row in results["rows"]}  # type: ignore[attr-defined]
+    means = [rows[f"SASRec {name}"]["metrics"]["NDCG@20"]["mean"] for name in ("DLLM2Rec", "CE")]
+    of_teacher = results["of_teacher"]
+    assert isinstance(of_teacher, dict)
+    seeds = of_teacher["seeds"]
+    assert seeds == len(rows["SASRec CE"]["runs"]) > 1
+    assert of_teacher["mean"] == pytest.approx(means[0] - means[1])
+    assert f" Over {seeds} seeds, " in str(results["verdict"])
 
 
 @pytest.mark.slow

@@ -188,9 +188,10 @@ def current_items(dataset: Dataset) -> Tensor:
 def first_examples(dataset: Dataset, split: Split) -> Rows:
     """Returns the dataset row of each user's first example in `split`, `[users]`.
 
-    Users without an example in `split` are left out.
+    Users without an example in `split` are left out. All examples count, also where `split` has
+    more than rankers are measured on.
     """
-    rows = dataset.example_rows(split)
+    rows = dataset.all_example_rows(split)
     first: Rows = rows[np.unique(dataset.user_of_row[rows], return_index=True)[1]]
     return first
 

@@ -112,7 +112,8 @@ class Refit:
         """
         if Split.TEST not in LEARNT[self.protocol]:
             return in_demand_before(first_examples(view, Split.TEST), view)
-        users = np.unique(self.dataset.user_of_row[self._newest_learnt()])
+        rows = self.dataset.all_example_rows(LEARNT[self.protocol][-1])
+        users = np.unique(self.dataset.user_of_row[rows])
         return in_demand_before(view.user_offsets[users + 1], view)
 
     def _newest_learnt(self) -> Rows:

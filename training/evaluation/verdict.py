@@ -11,6 +11,7 @@ examples in the same order.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,18 @@ METRIC = SELECTION_METRIC
 Ranks = NDArray[np.integer]
 
 
+class TeacherEffect(NamedTuple):
+    """What the teacher adds to students of several seeds.
+
+    Attributes:
+        difference: mean NDCG@20 with the teacher minus mean NDCG@20 without it.
+        num_seeds: number of seeds, each of which has trained both.
+    """
+
+    difference: Interval
+    num_seeds: int
+
+
 def differences_to(
     student: Ranks,
     baselines: Mapping[str, Ranks],
@@ -33,7 +46,8 @@ def differences_to(
 ) -> dict[str, Interval]:
     """Returns the student's mean metric minus each baseline's, with a 95 % interval, by baseline.
 
-    The bootstrap is paired: a draw holds the same users for the student and for the baseline.
+    The bootstrap is paired: a draw holds the same users for the student and for the baseline. It
+    does not vary seeds, so it compares these students, not their ways of training.
 
     Args:
         student: `[examples]`, the student's ranks.
@@ -51,6 +65,30 @@ def differences_to(
         name: of_student.minus(_draws(ranks, bootstrap, metric)).interval()
         for name, ranks in baselines.items()
     }
+
+
+def effect_of_teacher(
+    taught: Sequence[Ranks],
+    untaught: Sequence[Ranks],
+    users: NDArray[np.integer],
+    *,
+    num_draws: int,
+) -> TeacherEffect:
+    """Returns what the teacher adds to NDCG@20, with a 95 % interval over users and seeds.
+
+    Args:
+        taught: `[examples]`, the ranks of students with the teacher, one per seed.
+        untaught: `[examples]`, the ranks of students without it, of the same seeds in this order.
+        users: `[examples]`, the user of each example.
+        num_draws: number of bootstrap draws.
+    """
+    bootstrap = Bootstrap(users, num_draws)
+    every_example = np.ones(len(users), dtype=np.bool_)
+    with_it, without_it = (
+        bootstrap.draws(np.stack([metric_values(each, METRIC) for each in ranks]), every_example)
+        for ranks in (taught, untaught)
+    )
+    return TeacherEffect(with_it.minus(without_it).interval(), len(taught))
 
 
 def metric_interval(
@@ -81,25 +119,26 @@ def best_baseline(validation: Mapping[str, Ranks]) -> str:
     return max(validation, key=lambda name: metric_values(validation[name], METRIC).mean())
 
 
-_WITHOUT_TEACHER = "the same student without a teacher"
-
-
 def without_teacher(seed: int) -> str:
     """Returns the name, in a verdict, of a student that learned without a teacher.
 
     `seed`: seed of its training.
     """
-    return f"{_WITHOUT_TEACHER} (seed {seed})"
+    return f"the same student without a teacher (seed {seed})"
 
 
 def verdict(
-    student: str, differences: Mapping[str, Interval], num_examples: int, best: str = ""
+    student: str,
+    differences: Mapping[str, Interval],
+    num_examples: int,
+    best: str = "",
+    effect: TeacherEffect | None = None,
 ) -> str:
     """Returns a sentence on the baselines that the student beats, or that beat it, in test NDCG@20.
 
     A baseline whose interval contains zero is named as not shown to differ. The student without a
-    teacher may be among the baselines, under its name by `without_teacher`; a last sentence then
-    says whether the teacher helped.
+    teacher may be among the baselines, under its name by `without_teacher`. A last sentence says
+    whether the teacher helped, since two students differ by their seeds, too.
 
     Args:
         student: name of the student, with the seed if there are several.
@@ -107,6 +146,7 @@ def verdict(
             `differences_to`.
         num_examples: number of test examples.
         best: the best baseline by validation, which a second sentence names; empty for none.
+        effect: what the teacher adds over seeds; None for no sentence about it.
     """
     examples = f"On {num_examples:,} test examples"
     if not differences:
@@ -125,18 +165,22 @@ def verdict(
     few = f", which show nothing for fewer than {FEWEST_USERS} users" if are_few else ""
     return (
         f"{examples}, the {METRIC} of {student} is {_listed(clauses, ', and ')}; "
-        f"brackets hold 95 % intervals{few}.{preferred}{_of_teacher(differences)}"
+        f"brackets hold 95 % intervals{few}.{preferred}{_of_teacher(effect)}"
     )
 
 
-def _of_teacher(differences: Mapping[str, Interval]) -> str:
-    """Returns a sentence on whether the teacher helped; "" if no baseline is without a teacher."""
-    of_teacher = [each for name, each in differences.items() if name.startswith(_WITHOUT_TEACHER)]
-    if not of_teacher:
+def _of_teacher(effect: TeacherEffect | None) -> str:
+    """Returns a sentence on whether the teacher helped; "" without an effect."""
+    if effect is None:
         return ""
-    if not of_teacher[0].excludes_zero:
-        return " That the teacher helped is not shown."
-    return " The teacher helped." if of_teacher[0].is_above_zero else " The teacher did harm."
+    difference, num_seeds = effect
+    if num_seeds < 2:
+        return " One seed does not show whether the teacher helped."
+    found = f"({difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}])"
+    said = "the teacher helped" if difference.is_above_zero else "the teacher did harm"
+    if not difference.excludes_zero:
+        return f" Over {num_seeds} seeds, that the teacher helped is not shown {found}."
+    return f" Over {num_seeds} seeds, {said} {found}."
 
 
 def _above(differences: Mapping[str, Interval]) -> list[str]:

@@ -103,7 +103,7 @@ class TrainingConfig(Section):
         default=False,
         validate_default=True,
         description="a step changes only the item vectors that it reads or scores, so that its "
-        "time does not grow with the catalog; needs `scored_share` below 1 and one process",
+        "time grows little with the catalog; needs `scored_share` below 1 and one process",
     )
     packed_windows: bool = Field(
         default=False,

@@ -55,6 +55,14 @@ class StudentConfig(Section):
     vertical_filters: int = Field(default=4, ge=1, description="Caser's vertical filters")
     dropout: float = Field(default=0.4, ge=0, lt=1, description="dropout rate in training")
 
+    def fingerprint_content(self, exclude: Set[str] = frozenset()) -> dict[str, object]:
+        """Returns the settings that enter a fingerprint, by name, see `Section`.
+
+        Students without attention blocks have no `block`, whose default has changed.
+        """
+        ignored = frozenset() if self.kind == "sasrec" else {"block"}
+        return super().fingerprint_content({*exclude, *ignored})
+
     @field_validator("num_heads")
     @classmethod
     def _heads_share_the_hidden_size(cls, num_heads: int, others: ValidationInfo) -> int:

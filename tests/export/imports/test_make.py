@@ -1,6 +1,8 @@
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +12,7 @@ from onnx import numpy_helper
 from distilled_recommender.app import main
 from export.contract.bundle import Item, load_bundle
 from export.contract.records import BundleError
+from export.imports import make
 from export.imports.make import Origin, Sources, make_bundle
 from export.parity.check import ParityError
 from service.bundles.loading import make_recommender
@@ -134,6 +137,22 @@ def test_the_figures_are_those_of_the_last_interaction_of_each_history(
     (ndcg, hit_rate) = manifest.figures
     assert (ndcg.row, ndcg.metric, hit_rate.metric) == ("mean", "NDCG@20", "HR@20")
     assert ndcg.mean == pytest.approx(test["NDCG@20"])
+
+
+def test_the_manifest_says_how_a_large_catalog_is_searched(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the service would take a search of blocks for an exact one, and its cost for light."""
+    make_search = make.export_best_search
+
+    def search_of_blocks(*given: Any) -> Mapping[str, Any]:
+        make_search(*given)
+        return {"kind": "approximate", "rule": "a test"}
+
+    monkeypatch.setattr(make, "export_best_search", search_of_blocks)
+    manifest = make_bundle(sources, ORIGIN, tmp_path / "bundle", num_random=20)
+
+    assert manifest.scorer == {"kind": "approximate", "rule": "a test"}
 
 
 def test_without_histories_a_bundle_has_no_figures_and_is_served(

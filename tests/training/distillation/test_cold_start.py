@@ -47,6 +47,17 @@ def test_an_item_is_current_if_two_users_of_validation_took_it_last(
     assert current_items(both).tolist() == [False, True, True, False, False]
 
 
+def test_all_examples_make_items_current_also_where_few_of_them_are_measured(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = tiny_dataset.splits.copy()
+    splits[7] = Split.VALIDATION  # as above, ann's and bob's
+    monkeypatch.setattr(Dataset, "max_held_out", 1)
+    both = replace(tiny_dataset, splits=splits)
+    assert len(both.example_rows(Split.VALIDATION)) == 1
+    assert current_items(both).tolist() == [False, True, True, False, False]
+
+
 def test_no_held_out_row_makes_an_item_current(tiny_dataset: Dataset) -> None:
     """Ann and bob both end on a held-out row now, which others lie after."""
     splits = tiny_dataset.splits.copy()

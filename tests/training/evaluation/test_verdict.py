@@ -7,8 +7,10 @@ import pytest
 
 from training.evaluation.intervals import Interval
 from training.evaluation.verdict import (
+    TeacherEffect,
     best_baseline,
     differences_to,
+    effect_of_teacher,
     metric_interval,
     verdict,
     without_teacher,
@@ -104,21 +106,44 @@ def test_few_users_show_nothing_and_the_verdict_says_so() -> None:
     text = sentence(**gain)
 
     assert f" is not shown to differ from {plain} (+0.3691 [+0.3691, +0.3691]); " in text
-    assert "intervals, which show nothing for fewer than 20 users. That the teacher" in text
+    assert "intervals, which show nothing for fewer than 20 users." in text
     assert "fewer than" not in sentence(a=ABOVE)
 
 
 @pytest.mark.parametrize(
     ("difference", "said"),
     [
-        (ABOVE, "The teacher helped."),
-        (BELOW, "The teacher did harm."),
-        (UNDECIDED, "That the teacher helped is not shown."),
+        (ABOVE, "the teacher helped (+0.0120 [+0.0080, +0.0160])."),
+        (BELOW, "the teacher did harm (-0.0200 [-0.0300, -0.0100])."),
+        (UNDECIDED, "that the teacher helped is not shown (+0.0010 [-0.0030, +0.0050])."),
     ],
 )
-def test_the_last_sentence_says_whether_the_teacher_helped(difference: Interval, said: str) -> None:
-    text = sentence(popularity=ABOVE, **{without_teacher(seed=2): difference})
-    assert text.endswith(f"; brackets hold 95 % intervals. {said}")
+def test_the_last_sentence_says_whether_the_teacher_helped_over_all_seeds(
+    difference: Interval, said: str
+) -> None:
+    text = verdict("it", {"popularity": ABOVE}, 9, effect=TeacherEffect(difference, 3))
+    assert text.endswith(f"; brackets hold 95 % intervals. Over 3 seeds, {said}")
+
+
+def test_one_seed_does_not_show_whether_the_teacher_helped() -> None:
+    text = verdict("it", {"popularity": ABOVE}, 9, effect=TeacherEffect(ABOVE, 1))
+    assert text.endswith(". One seed does not show whether the teacher helped.")
+
+
+def test_seeds_that_disagree_do_not_show_that_the_teacher_helped() -> None:
+    """Each user is alike, so the interval is that of the paired t-test over two seeds."""
+    first, users = np.ones(20, dtype=np.int64), np.arange(20)
+    without = [0 * first, first + 1]  # gains of 1 and 1 - 1 / log2(3) = 0.3691
+
+    effect = effect_of_teacher([first, first], without, users, num_draws=20_000)
+
+    assert effect.num_seeds == 2
+    # Mean 0.6845, standard error 0.3155, and the 97.5 % quantile of t with one degree is 12.71.
+    assert effect.difference.mean == pytest.approx(0.6845, abs=1e-4)
+    assert effect.difference.low == pytest.approx(0.6845 - 12.71 * 0.3155, rel=0.1)
+    assert not effect.difference.excludes_zero
+    alike = effect_of_teacher([first, first], [0 * first] * 2, users, num_draws=100).difference
+    assert (alike.mean, alike.low, alike.high) == pytest.approx((1, 1, 1))
 
 
 def test_three_baselines_on_one_side_are_listed() -> None:

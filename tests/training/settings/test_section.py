@@ -29,3 +29,12 @@ def test_a_fingerprint_holds_all_settings_but_those_that_are_excluded() -> None:
 def test_a_changed_default_enters_a_fingerprint_and_the_former_value_does_not() -> None:
     assert "block" not in StudentConfig(block="pre-norm").fingerprint_content()
     assert StudentConfig().fingerprint_content()["block"] == "original"
+
+
+def test_a_student_without_attention_has_no_kind_of_block_in_its_fingerprint() -> None:
+    contents = [
+        StudentConfig(kind="gru4rec", block=block).fingerprint_content()
+        for block in ("pre-norm", "original")
+    ]
+    assert contents[0] == contents[1]
+    assert "block" not in contents[0]

@@ -110,5 +110,6 @@ class ThinnedCatalog:
         if not self.num_drawn:
             return self.others[:0]
         size = len(self.others) / self.num_drawn
-        places = (torch.arange(self.num_drawn) + torch.rand(self.num_drawn)) * size
+        # In float32, a sum would be rounded to a few of the places of a catalog of millions.
+        places = (torch.arange(self.num_drawn) + torch.rand(self.num_drawn).double()) * size
         return self.others[places.long().clamp(max=len(self.others) - 1)]

@@ -66,6 +66,12 @@ class LadderRow:
         """True if any part of the variant uses the teacher's knowledge."""
         return VARIANTS[self.variant].needs_teacher
 
+    @property
+    def scores_all(self) -> bool:
+        """True if the row's loss needs the scores of all candidates, so that none are left out."""
+        has_other_loss = self.loss not in (None, "cross-entropy")
+        return has_other_loss or "smoothing" in VARIANTS[self.variant].training
+
     def can_be_taught_by(self, kind: str) -> bool:
         """Returns whether teachers of `kind` have the knowledge that the row learns from.
 
@@ -143,13 +149,15 @@ def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experim
     Sets the kind of student, the loss and the epochs, and switches on all parts of distillation.
     The variant later switches some of these parts off. The experiment's own switches are ignored,
     so that two rows differ only in their variants. The cold bonus and the parts of training without
-    a teacher (`TRAINING_PARTS`) are off. A variant that needs one of them switches it on.
+    a teacher (`TRAINING_PARTS`) are off. A variant that needs one of them switches it on. A row
+    that `scores_all` has neither `training.scored_share` nor `training.touched_rows`.
     """
     parts = ("position", "confidence", "consistency", "embeddings", "offset")
     ladder, training = experiment.ladder, experiment.training
     fields = TrainingConfig.model_fields
     max_epochs = ladder.max_epochs or training.max_epochs
     patience = ladder.patience or training.patience
+    off = (*TRAINING_PARTS, *(("scored_share", "touched_rows") if row.scores_all else ()))
     return with_settings(
         experiment,
         {
@@ -160,7 +168,7 @@ def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experim
             **{f"distillation.{part}": True for part in parts},
             "distillation.cold_bonus": False,
             "distillation.list_loss": "ranking",
-            **{f"training.{part}": fields[part].default for part in TRAINING_PARTS},
+            **{f"training.{setting}": fields[setting].default for setting in off},
         },
     )
 

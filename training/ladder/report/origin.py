@@ -10,7 +10,7 @@ from typing import Any
 from training.data.dataset import Split
 from training.ladder.plan.plan import Plan
 from training.ladder.plan.references import Teacher
-from training.ladder.plan.rows import HEADLINES
+from training.ladder.plan.rows import HEADLINES, ROWS
 from training.ladder.results.measured import Measured
 from training.provenance import commit
 from training.settings.teacher import FUSION_KINDS, TITLELESS_KIND
@@ -38,6 +38,9 @@ def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, obje
     headlines = f"{', '.join(first)} and {last}"
     configured = f"{ladder.seeds}, of {headlines} {ladder.headline_seeds}"
     yield "seeds", f"{plan.requested_seeds or configured}, as far as a row has them"
+    if (share := plan.experiment.training.scored_share) < 1:
+        others = ", ".join(name for name, row in ROWS.items() if row.scores_all)
+        yield "scored in a step", f"{share:g} of the candidates; all of them in the rows {others}"
     for name, grid in ladder.grids:
         yield f"trials, {name}", "; ".join(f"{key} {list(values)}" for key, values in grid.items())
     answered = {line.teacher: len(line.answered(Split.TEST)) for line in lines if line.is_teacher}

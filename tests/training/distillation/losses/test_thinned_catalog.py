@@ -70,6 +70,17 @@ def test_drawn_items_are_spread_over_all_popularities(candidates: Candidates) ->
     assert draws == {(a, b) for a in (1, 2, 4) for b in (6, 7, 9)}
 
 
+def test_every_item_of_a_catalog_of_millions_can_be_drawn(candidates: Candidates) -> None:
+    """As a float32, each place above 16,777,216 is even."""
+    torch.manual_seed(0)
+    thinned = ThinnedCatalog(candidates, share=0.5)
+    thinned.others = torch.arange(20_000_000, dtype=torch.int32)
+
+    last = {int(thinned._drawn()[-1]) for _ in range(200)}
+
+    assert {place % 2 for place in last if place > 2**24} == {0, 1}
+
+
 def test_a_share_so_small_that_nothing_is_drawn_leaves_the_popular_items(
     candidates: Candidates,
 ) -> None:

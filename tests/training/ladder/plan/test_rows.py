@@ -53,6 +53,21 @@ def test_only_rows_without_a_teacher_have_counterparts_of_its_parts_switched_on(
         assert is_on == list(VARIANTS[row.variant].training)
 
 
+def test_a_row_whose_loss_needs_all_candidates_scores_all_and_the_others_score_a_part() -> None:
+    experiment = Experiment(
+        name="tiny",
+        data=DataConfig(source="movielens"),
+        training=TrainingConfig(scored_share=0.4, touched_rows=True),
+    )
+    trained = {
+        name: VARIANTS[row.variant].training_settings(settings_of(experiment, row, "sasrec"))
+        for name, row in ROWS.items()
+    }
+    whole = {name for name, each in trained.items() if each.scored_share == 1}
+    assert whole == {"BCE", "CE with smoothing", "CE at its strongest"}
+    assert all(each.touched_rows is (name not in whole) for name, each in trained.items())
+
+
 def test_every_row_without_a_teacher_is_tuned_like_ce() -> None:
     assert {row.grid for row in ROWS.values() if not row.needs_teacher} == {"plain"}
 
