@@ -12,9 +12,9 @@ from onnx import numpy_helper
 from distilled_recommender.app import main
 from export.contract.bundle import Item, load_bundle
 from export.contract.records import BundleError
-from export.imports import make
 from export.imports.make import Origin, Sources, make_bundle
 from export.parity.check import ParityError
+from export.scorer import export_best_search
 from service.bundles.loading import make_recommender
 from service.ranking.recommender import Query
 from tests.export.encoders import MEAN, NEWEST_BY_INDEX, save_encoder
@@ -143,13 +143,11 @@ def test_the_manifest_says_how_a_large_catalog_is_searched(
     sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the service would take a search of blocks for an exact one, and its cost for light."""
-    make_search = make.export_best_search
-
     def search_of_blocks(*given: Any) -> Mapping[str, Any]:
-        make_search(*given)
+        export_best_search(*given)
         return {"kind": "approximate", "rule": "a test"}
 
-    monkeypatch.setattr(make, "export_best_search", search_of_blocks)
+    monkeypatch.setattr("export.imports.make.export_best_search", search_of_blocks)
     manifest = make_bundle(sources, ORIGIN, tmp_path / "bundle", num_random=20)
 
     assert manifest.scorer == {"kind": "approximate", "rule": "a test"}
