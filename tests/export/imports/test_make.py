@@ -143,6 +143,7 @@ def test_the_manifest_says_how_a_large_catalog_is_searched(
     sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the service would take a search of blocks for an exact one, and its cost for light."""
+
     def search_of_blocks(*given: Any) -> Mapping[str, Any]:
         export_best_search(*given)
         return {"kind": "approximate", "rule": "a test"}
