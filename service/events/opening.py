@@ -37,8 +37,8 @@ async def opened_events(
 ) -> AsyncIterator[EventParts]:
     """Opens the parts that handle events, and closes them at the end of the context.
 
-    While the context is open, background tasks probe the history store, replay its journal and
-    write impressions. `note_new`: called for each event with a text for the log that is stored for
+    While the context is open, background tasks probe the history store, take over journals, replay
+    them and write impressions. `note_new`: called for each event with a text for the log that is stored for
     the first time.
     """
     log = open_event_log(settings)
@@ -46,7 +46,11 @@ async def opened_events(
     ids = SortableIds()
     impressions = Impressions(ids, log, settings.impressions, metrics.count_left_out)
     try:
-        async with in_background(history.follow()), _kept_log(log, impressions):
+        async with (
+            in_background(history.follow()),
+            in_background(history.follow_journal()),
+            _kept_log(log, impressions),
+        ):
             yield EventParts(EventIntake(settings, ids), history, impressions)
     finally:
         await history.close()
