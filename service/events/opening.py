@@ -38,8 +38,8 @@ async def opened_events(
     """Opens the parts that handle events, and closes them at the end of the context.
 
     While the context is open, background tasks probe the history store, take over journals, replay
-    them and write impressions. `note_new`: called for each event with a text for the log that is stored for
-    the first time.
+    them and write impressions. `note_new`: called for each event with a text for the log that is
+    stored for the first time.
     """
     log = open_event_log(settings)
     history = open_history(settings, log, metrics.count_left_out, note_new)

@@ -38,7 +38,7 @@ def _outside_of_strings(text: bytes) -> bytes:
     codes = np.frombuffer(text, np.uint8)
     quotes = np.cumsum(codes == _QUOTE, dtype=np.int32)
     before_line = np.maximum.accumulate(np.where(codes == _LINE_FEED, quotes, 0))
-    return codes[(quotes - before_line) & 1 == 0].tobytes()
+    return bytes(codes[(quotes - before_line) & 1 == 0])
 
 
 def _marks(text: bytes) -> tuple[int, int]:
