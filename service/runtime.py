@@ -176,12 +176,12 @@ class Runtime:
             ),
             (
                 "history_journalled_events",
-                "Number of events in this worker's journal that are not stored yet.",
+                "Number of journalled events not stored yet, those of ended workers too.",
                 self.history.num_journalled,
             ),
             (
                 "history_rejected_events",
-                "Number of journalled events that Redis can never store, set aside by this worker.",
+                "Number of journalled events set aside, since Redis can never store them.",
                 self.history.num_set_aside,
             ),
             (

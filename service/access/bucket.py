@@ -23,7 +23,9 @@ Execute = Callable[..., Awaitable[Any]]
 """A function that sends one command to Redis and returns its reply."""
 
 # Reads the clock of Redis, so that all workers use the same one. Redis replicates the writes of a
-# script, not its text, so a script that reads the clock is allowed to write.
+# script, not its text, so a script that reads the clock is allowed to write. The TTL is ten years,
+# far longer than that of a session: a full Redis evicts first what expires first, and a state that
+# is evicted would begin rate and quota anew. There are few keys, and a new day resets `used`.
 _SCRIPT = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -48,7 +50,7 @@ granted = math.max(0, granted)
 if rate > 0 then tokens = tokens - granted end
 redis.call('HSET', KEYS[1], 'tokens', string.format('%.6f', tokens),
   'at', string.format('%.6f', now), 'day', day, 'used', string.format('%d', used + granted))
-redis.call('PEXPIRE', KEYS[1], 172800000)
+redis.call('PEXPIRE', KEYS[1], 315360000000)
 return {granted, string.format('%.6f', wait)}
 """
 _SCRIPT_SHA = sha1(_SCRIPT.encode()).hexdigest()  # noqa: S324 - how Redis names scripts

@@ -33,7 +33,7 @@ REASONS: Mapping[str, str] = {
     "teacher": "there are too many requests for the teacher",
     "admin": "there are too many requests that change bundles or items",
     "bulk": "there are too many requests with many changes of items",
-    "receiving": "incomplete bodies have too many bytes",
+    "receiving": "the key's incomplete bodies have more bytes than all keys leave free",
 }
 """Maps the reasons of refusals, as the metrics name them, to their meanings."""
 
@@ -65,7 +65,8 @@ class Admission:
         is_strained: whether, in the last 0.25 s, heavy, teacher, admin or bulk requests were
             refused, or a key that is over its limits.
         heavy: the gate of heavy work.
-        bodies: receives the bodies of heavy, teacher, admin and bulk requests.
+        bodies: receives the bodies of heavy and teacher requests.
+        admin_bodies: receives those of admin and bulk requests, which others must not hold up.
         waiting_kinds: the bounds of teacher, admin and bulk requests, by kind.
     """
 
@@ -92,7 +93,7 @@ class Admission:
         metrics.announce_refusals(REASONS)
         self._count_refusal, self._count_limited = metrics.count_refusal, metrics.count_limited
         self.heavy = Gate(settings.heavy_turns, settings.heavy_queue_units, self._refused)
-        self.bodies = Bodies(self._refused)
+        self.bodies, self.admin_bodies = Bodies(self._refused), Bodies(self._refused)
         self.waiting_kinds: Mapping[Kind, Bound] = {
             "teacher": Bound("teacher", settings.teacher_requests, self._refused),
             "admin": Bound("admin", _MAX_ADMIN_REQUESTS, self._refused),

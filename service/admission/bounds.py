@@ -1,6 +1,7 @@
 """Bounds the number of requests of one kind, and the bytes of incomplete bodies."""
 
 import asyncio
+from collections import Counter
 
 from starlette.types import Message, Receive
 
@@ -9,7 +10,7 @@ from service.errors import OverloadedError
 from service.http.body_limit import whole_body
 
 _MAX_RECEIVING_BYTES = 64 << 20
-"""Maximum total of bytes in the incomplete bodies of heavy, teacher, admin and bulk requests."""
+"""Maximum total of bytes in the incomplete bodies that one object of `Bodies` receives."""
 
 
 class Bound:
@@ -76,34 +77,47 @@ class Place:
 
 
 class Bodies:
-    """Receives whole request bodies, and bounds the total bytes of incomplete ones."""
+    """Receives whole request bodies, and bounds the bytes of incomplete ones, in all and by key.
+
+    A key may have as many bytes as all keys together leave free: half of the bound if it is alone.
+    So a key that sends slowly always leaves room for others.
+    """
 
     def __init__(self, refused: Refusal, max_bytes: int = _MAX_RECEIVING_BYTES) -> None:
-        self._bytes = 0
+        self._bytes_by_key = Counter[str]()
         self._max_bytes = max_bytes
         self._refused = refused
 
-    async def receive(self, receive: Receive) -> Message:
+    async def receive(self, receive: Receive, key: str) -> Message:
         """Receives the whole body of one request, and returns it as one ASGI message.
+
+        The last part of a body is never refused, nor is a body that comes in one part.
+
+        Args:
+            receive: receives the parts of the body.
+            key: the id of the API key of the request; empty without one.
 
         Raises:
             HTTPException: 413, the body is too long.
-            OverloadedError: the incomplete bodies of all requests have too many bytes.
+            OverloadedError: the incomplete bodies of this key have more bytes than are left free.
         """
         received = 0
 
         async def receive_counted() -> Message:
             nonlocal received
             message = await receive()
-            length = len(message.get("body", b""))
-            received += length
-            self._bytes += length
-            if self._bytes > self._max_bytes:
-                self._refused("receiving")
-                raise OverloadedError
+            if message.get("more_body", False):
+                length = len(message.get("body", b""))
+                received += length
+                self._bytes_by_key[key] += length
+                if self._bytes_by_key.total() + self._bytes_by_key[key] > self._max_bytes:
+                    self._refused("receiving")
+                    raise OverloadedError
             return message
 
         try:
             return await whole_body(receive_counted)
         finally:
-            self._bytes -= received
+            self._bytes_by_key[key] -= received
+            if not self._bytes_by_key[key]:
+                del self._bytes_by_key[key]

@@ -21,6 +21,9 @@ TURN_KINDS: Collection[Kind] = ("heavy", "teacher", "bulk")
 A teacher request needs one to ask the student, a bulk request to parse its body.
 """
 
+ADMIN_KINDS: Collection[Kind] = ("admin", "bulk")
+"""The kinds whose routes all need the scope *admin*."""
+
 MAX_LIGHT_BODY_BYTES = 32 << 10
 """Maximum number of bytes in the body of a light request; a longer body makes it heavy."""
 

@@ -9,7 +9,7 @@ from service.access.route_table import ROUTE_KEY
 from service.admission.admission import Admission
 from service.admission.bounds import Place
 from service.admission.caller import caller_of
-from service.admission.costs import TURN_KINDS, Cost, kind_of
+from service.admission.costs import ADMIN_KINDS, TURN_KINDS, Cost, kind_of
 from service.admission.gate import Turn
 from service.errors import OverloadedError
 from service.http.body_limit import MAX_BODY_BYTES, announced_length, replayed
@@ -67,7 +67,8 @@ class AdmitByCost:
             bound.check()
         if kind in TURN_KINDS:
             admission.heavy.check(caller, units)
-        message = await admission.bodies.receive(receive)
+        bodies = admission.admin_bodies if kind in ADMIN_KINDS else admission.bodies
+        message = await bodies.receive(receive, caller.key)
         if "body" not in message:  # the client left before it had sent the whole body
             await self._app(scope, replayed(message, receive), send)
             return

@@ -37,16 +37,20 @@ async def opened_events(
 ) -> AsyncIterator[EventParts]:
     """Opens the parts that handle events, and closes them at the end of the context.
 
-    While the context is open, background tasks probe the history store, replay its journal and
-    write impressions. `note_new`: called for each event with a text for the log that is stored for
-    the first time.
+    While the context is open, background tasks probe the history store, take over journals, replay
+    them and write impressions. `note_new`: called for each event with a text for the log that is
+    stored for the first time.
     """
     log = open_event_log(settings)
     history = open_history(settings, log, metrics.count_left_out, note_new)
     ids = SortableIds()
     impressions = Impressions(ids, log, settings.impressions, metrics.count_left_out)
     try:
-        async with in_background(history.follow()), _kept_log(log, impressions):
+        async with (
+            in_background(history.follow()),
+            in_background(history.follow_journal()),
+            _kept_log(log, impressions),
+        ):
             yield EventParts(EventIntake(settings, ids), history, impressions)
     finally:
         await history.close()

@@ -2,8 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from http import HTTPStatus
 from typing import Annotated, Self, TypeVar
 
@@ -18,6 +19,7 @@ EmbeddingNumber = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _JSON = {"Content-Type": "application/json"}
+_KEY_BYTES = 32
 _MAX_REASON_LENGTH = 500  # maximum number of characters of a refusal in an error message
 
 
@@ -40,13 +42,15 @@ class TeacherQuery:
     mask_seen: bool = True
 
     @property
-    def key(self) -> Hashable:
-        """Key of the query in the cache of answers.
+    def key(self) -> bytes:
+        """Key of the query in the cache of answers: a digest, since a history has up to 250 KB.
 
-        The key has the number and the hash of the excluded ids, not the ids themselves, because
-        almost the whole catalog can be excluded.
+        Of the excluded ids it has the number and the hash only, which Python keeps with each id,
+        because almost the whole catalog can be excluded.
         """
-        return self.history, self.k, len(self.exclude), hash(self.exclude), self.mask_seen
+        excluded = len(self.exclude), hash(self.exclude)
+        parts = orjson.dumps((self.history, self.k, *excluded, self.mask_seen))
+        return blake2b(parts, digest_size=_KEY_BYTES).digest()
 
 
 class _Answer(BaseModel):

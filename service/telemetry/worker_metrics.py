@@ -21,7 +21,12 @@ _CPU, _MEMORY = "process_cpu_seconds", "process_resident_memory_bytes"
 
 ReadGauges = Callable[[], Iterable[GaugeMetricFamily]]
 # Gauges whose values are summed over the workers. The other gauges describe what workers share.
-_SUMMED = {"recommender_requests_in_flight"}
+_SUMMED = {
+    "recommender_requests_in_flight",
+    "recommender_heavy_units",
+    "recommender_history_journalled_events",
+    "recommender_history_rejected_events",
+}
 
 
 def shared_folder() -> Path | None:

@@ -1,6 +1,6 @@
 """Parses the body of a request with many records in slices: a JSON object, or lines of JSON."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from service.errors import InvalidRequestError
 
 _LINES, _JSON = "application/x-ndjson", "application/json"
 _IN_SLICE = 100
+_MAX_LENGTH_OF_NAME = 64  # in an error message
 
 Record = TypeVar("Record")
 
@@ -100,6 +101,27 @@ class BatchBody:
         if not isinstance(records, list):
             raise InvalidRequestError(self.field, f"must be a list of {self.field}")
         return records
+
+
+def read_record(given: object, fields: Collection[str]) -> tuple[dict[str, Any], str | None]:
+    """Reads a record before its schema checks it; also returns what is wrong with it, or None.
+
+    Unknown fields are found here, because the schema makes an error object for each.
+
+    Args:
+        given: a line as bytes, or an element of the list.
+        fields: names of the fields that a record may have.
+    """
+    if isinstance(given, bytes):
+        try:
+            given = orjson.loads(given)
+        except orjson.JSONDecodeError as error:
+            return {}, f"body: is not JSON: {error}"
+    if not isinstance(given, dict):
+        return {}, "body: must be a JSON object"
+    if unknown := given.keys() - fields:
+        return given, f"{min(unknown)[:_MAX_LENGTH_OF_NAME]!r}: no such field"
+    return given, None
 
 
 def first_problem(error: ValidationError) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from pydantic import ValidationError
 
 from service.admission.costs import MAX_EVENTS
-from service.api.batches.bodies import BatchBody, first_problem
+from service.api.batches.bodies import BatchBody, first_problem, read_record
 from service.api.schemas.events import NewEvents, SessionEvent
 
 BODY = BatchBody("/v1/events", "events", MAX_EVENTS, 12 * MAX_EVENTS, NewEvents)
@@ -21,11 +21,10 @@ def events_in(body: bytes, content_type: str) -> Generator[None, None, Sequence[
 
 
 def _event(given: object) -> Parsed:
-    if not isinstance(given, bytes | dict):
-        return "body: must be a JSON object"
+    record, problem = read_record(given, SessionEvent.model_fields.keys())
+    if problem:
+        return problem
     try:
-        if isinstance(given, bytes):
-            return SessionEvent.model_validate_json(given)
-        return SessionEvent.model_validate(given)
+        return SessionEvent.model_validate(record)
     except ValidationError as error:
         return first_problem(error)

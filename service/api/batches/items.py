@@ -1,13 +1,14 @@
 """Parses the body of a request that changes many items."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import orjson
 from pydantic import ValidationError
 
 from service.admission.costs import MAX_CHANGES
-from service.api.batches.bodies import BatchBody, first_problem
+from service.api.batches.bodies import BatchBody, first_problem, read_record
+from service.api.schemas.bodies import MAX_ATTRIBUTES
 from service.api.schemas.items import ChangedItem, ChangedItems
 from service.bundles.bulk_changes import ItemChange
 
@@ -24,8 +25,8 @@ class UnreadableChange:
         detail: what is wrong with it.
     """
 
-    def __init__(self, given: object, detail: str) -> None:
-        item_id = given.get("item_id") if isinstance(given, dict) else None
+    def __init__(self, given: Mapping[str, Any], detail: str) -> None:
+        item_id = given.get("item_id")
         self.item_id = item_id[:_MAX_LENGTH_OF_ID] if isinstance(item_id, str) else None
         self.detail = detail
 
@@ -41,20 +42,16 @@ def changes_in(
 
 
 def _change(given: object) -> Parsed:
-    if isinstance(given, bytes):
-        try:
-            given = orjson.loads(given)
-        except orjson.JSONDecodeError as error:
-            return UnreadableChange(None, f"body: is not JSON: {error}")
-    if not isinstance(given, dict):
-        return UnreadableChange(None, "body: must be a JSON object")
-    unknown = given.keys() - ChangedItem.model_fields.keys()
-    if unknown:  # found here, because the schema makes an error object for each
-        return UnreadableChange(given, f"{min(unknown)[:_MAX_LENGTH_OF_ID]!r}: no such field")
+    record, problem = read_record(given, ChangedItem.model_fields.keys())
+    attributes = record.get("attributes")
+    if isinstance(attributes, dict) and len(attributes) > MAX_ATTRIBUTES:  # as for unknown fields
+        problem = problem or f"attributes: has more than {MAX_ATTRIBUTES} names"
+    if problem:
+        return UnreadableChange(record, problem)
     try:
-        item = ChangedItem.model_validate(given)
+        item = ChangedItem.model_validate(record)
     except ValidationError as error:
-        return UnreadableChange(given, first_problem(error))
+        return UnreadableChange(record, first_problem(error))
     return _change_of(item)
 
 

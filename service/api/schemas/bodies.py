@@ -14,6 +14,9 @@ from service.settings import DEFAULT_K, MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGT
 MAX_IDS = 1000
 """Maximum number of ids in a request's history, and in its exclusions."""
 
+MAX_ATTRIBUTES = 16
+"""Maximum number of attributes of an item, and of those that a filter names."""
+
 UNKNOWN_ITEMS = "number of ids, stored and in the request, that the catalog does not have"
 """Description of the field `unknown_items` of answers."""
 
@@ -27,7 +30,8 @@ KInQuery = Annotated[int, Query(ge=1, description="number of items to return")]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Value = Annotated[str, Field(max_length=256)]
 Attributes = Annotated[
-    dict[Name, Annotated[list[Value], Field(max_length=64, fail_fast=True)]], Field(max_length=16)
+    dict[Name, Annotated[list[Value], Field(max_length=64, fail_fast=True)]],
+    Field(max_length=MAX_ATTRIBUTES),
 ]
 ShortageField = Annotated[
     Shortage | None,

@@ -105,7 +105,7 @@ class GuardedHistory:
 
     @property
     def num_journalled(self) -> int:
-        """Number of events in this worker's journal that the store does not have yet."""
+        """As `JournalledEvents.num_waiting`; 0 without a journal."""
         return 0 if self._journal is None else self._journal.num_waiting
 
     @property
@@ -254,6 +254,16 @@ class GuardedHistory:
                 await self.probe()
             except Exception:  # without this task, nothing would end an outage
                 logger.exception("the probe of the history store failed")
+
+    async def follow_journal(self) -> None:
+        """Takes over journals of ended workers once per `pause_seconds` until cancelled.
+
+        So their events are counted during an outage too. This is a task of its own, since a disk
+        that hangs must not hold up the probes.
+        """
+        while self._journal is not None:
+            await self._journal.take_over()
+            await asyncio.sleep(self._pause_seconds)
 
     async def probe(self) -> None:
         """Checks whether a store that failed works again; if the store works, replays the journal.

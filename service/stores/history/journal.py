@@ -4,7 +4,8 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -32,7 +33,6 @@ class Journal:
     """Keeps events as records in files until the history store has them.
 
     Attributes:
-        num_waiting: number of records that this worker has written and that are not replayed yet.
         num_set_aside: number of records that this worker has set aside; see `set_aside`.
     """
 
@@ -44,13 +44,35 @@ class Journal:
             max_bytes: maximum size of all these journals together, which they can exceed by one
                 segment per worker.
         """
-        self.num_waiting = 0
+        self._num_written = 0  # and not replayed yet
+        # The locks of the folders that it has taken over, and the numbers of records in their
+        # segments.
+        self._taken_over: dict[Path, int] = {}
+        self._num_taken_over: dict[Path, int] = {}
         self.num_set_aside = 0
         self._path = path
         self._max_bytes = max_bytes
         self._segments = WorkerSegments(path, SEALED, check_room=self._check_room)
         self._disk = GroupCommit("journal", self._segments.write, self._count)
         self._num_stored: dict[Path, int] = {}  # stored records of interrupted replays
+
+    @property
+    def num_waiting(self) -> int:
+        """Number of records, written by this worker or taken over, that are not replayed yet."""
+        return self._num_written + sum(self._num_taken_over.values())
+
+    async def take_over(self) -> None:
+        """Takes over and counts the records of workers that have ended, until they are replayed.
+
+        No other worker takes them over or counts them meanwhile.
+        """
+        taken, numbers = await self._disk.run(take_orphans, self._path), dict[Path, int]()
+        for path in _segments_in(taken):
+            with suppress(OSError):  # which the replay tells
+                numbers[path] = len((await self._disk.run(read_records, path))[0])
+        # Both at once, so that no replay removes a segment before its number is noted.
+        self._taken_over |= taken
+        self._num_taken_over |= numbers
 
     async def append(self, record: Record) -> None:
         """Writes a record; returns when the record is on the disk.
@@ -75,16 +97,22 @@ class Journal:
         Raises:
             OSError: a file cannot be read or removed.
         """
-        taken, count = await self._disk.run(take_orphans, self._path), 0
-        try:
-            for path in [path for folder in taken for path in segments_of(folder)]:
-                count += await self._replay_segment(path, store)
-        finally:
-            await self._disk.run(release, taken)
+        count = await self._replay_taken_over(store)
         for path in await self._disk.run(self._complete_segments):
             num_stored = await self._replay_segment(path, store)
-            self.num_waiting -= num_stored
+            self._num_written -= num_stored
             count += num_stored
+        return count
+
+    async def _replay_taken_over(self, store: Callable[[Record], Awaitable[None]]) -> int:
+        await self.take_over()
+        count, folders = 0, dict(self._taken_over)
+        for path in _segments_in(folders):
+            count += await self._replay_segment(path, store)
+            self._num_taken_over.pop(path, None)
+        for folder in folders:  # before others can take it over
+            del self._taken_over[folder]
+        await self._disk.run(release, folders)
         return count
 
     async def set_aside(self, record: Record, reason: str) -> None:
@@ -106,10 +134,11 @@ class Journal:
         """Closes the files. Records that are left stay on the disk; another worker replays them."""
         await self._disk.settle()
         await self._disk.run(self._segments.close)
+        await self._disk.run(release, self._taken_over)
         self._disk.shut_down()
 
     def _count(self, num_written: int) -> None:
-        self.num_waiting += num_written
+        self._num_written += num_written
 
     def _check_room(self) -> None:
         if size_of(self._path) + SEGMENT_BYTES > self._max_bytes:
@@ -133,6 +162,10 @@ class Journal:
         else:
             await self._disk.run(path.unlink)
         return len(records)
+
+
+def _segments_in(folders: Iterable[Path]) -> Sequence[Path]:
+    return [path for folder in folders for path in segments_of(folder)]
 
 
 def append_line(path: Path, line: bytes, max_bytes: int) -> None:

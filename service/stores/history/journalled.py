@@ -30,7 +30,10 @@ class JournalledEvents:
 
     @property
     def num_waiting(self) -> int:
-        """Number of events in this worker's journal that the store does not have yet."""
+        """Number of events in the journal that the store does not have yet.
+
+        Counts those that this worker has written or taken over, and not those of other workers.
+        """
         return self._journal.num_waiting
 
     @property
@@ -70,6 +73,10 @@ class JournalledEvents:
         except DiskError:
             return "journal_failed"
         return "journalled"
+
+    async def take_over(self) -> None:
+        """Takes over the events of workers that have ended, which a replay then stores too."""
+        await self._journal.take_over()
 
     async def replay(self) -> None:
         """Stores the events of the journal in the history store.

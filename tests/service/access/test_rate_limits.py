@@ -10,6 +10,7 @@ from service.access.bucket import Bucket, Grant, take_shared
 from service.access.principal import Limits, Principal
 from service.access.rate_limits import RateLimits
 from service.errors import TooManyRequestsError
+from service.settings import Settings
 from service.stores.redis_client import connect_cluster, connect_shared
 
 if TYPE_CHECKING:
@@ -179,6 +180,23 @@ async def test_tokens_that_a_worker_does_not_use_go_back(redis: "SharedConnectio
         clock.now += 2
     used = int(await redis.execute_command("HGET", "limit:k1", "used"))
     assert used == 19 + 50  # the last lease is still there
+
+
+async def test_a_full_redis_evicts_sessions_before_what_a_key_has_used(
+    redis: "SharedConnection",
+) -> None:
+    """It evicts what expires first; both times are counted in ms."""
+    await take_shared(redis.execute_command, "k1", Limits(1.0, 1, 10), want=1, unused=0)
+    in_a_year = 365 * 24 * 3_600_000
+    assert int(await redis.execute_command("PTTL", "limit:k1")) > in_a_year
+    assert in_a_year > 10 * 1_000 * Settings().session_ttl_seconds
+
+
+async def test_what_a_key_used_on_former_days_does_not_count(redis: "SharedConnection") -> None:
+    state = ("tokens", "0", "at", "0", "day", 1, "used", 3)  # of 1970-01-02
+    await redis.execute_command("HSET", "limit:k1", *state)
+    grant = await take_shared(redis.execute_command, "k1", Limits(None, None, 3), 5, unused=0)
+    assert grant == Grant(3)
 
 
 async def test_workers_share_a_limit_on_a_redis_cluster_too(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 HISTORY = {"history": ["c"], "k": 3}
 BATCH = {"requests": [HISTORY]}
+JSON = {"Content-Type": "application/json"}
 ONE_SECOND = {"Prefer": "wait=1"}
 EXCLUDED = [f"x{number}" for number in range(256)]
 PATIENT = Caller("", PATIENCE_SECONDS, lambda: False)
@@ -234,31 +235,70 @@ async def test_in_a_turn_of_the_event_loop_no_more_places_are_promised_than_are_
     assert [bound.promises_none() for _ in range(3)] == [False, False, True]
 
 
-async def test_incomplete_bodies_of_heavy_requests_have_a_bound_of_bytes() -> None:
-    refusals = list[str]()
-    bodies = Bodies(refusals.append, max_bytes=10)
-    sent = asyncio.Event()
+def parts(*bodies: bytes) -> Receive:
+    """The parts of a body that never ends."""
+    messages = [{"type": "http.request", "body": each, "more_body": True} for each in bodies]
 
-    async def slow() -> Message:
-        await sent.wait()
-        return {"type": "http.request", "body": b"", "more_body": False}
+    async def receive() -> Message:
+        if not messages:
+            await asyncio.Event().wait()
+        return messages.pop(0)
 
-    def parts(*lengths: int) -> Receive:
-        messages = [{"type": "http.request", "body": b"x" * n, "more_body": True} for n in lengths]
+    return receive
 
-        async def receive() -> Message:
-            return messages.pop(0) if messages else await slow()
 
-        return receive
-
-    first = asyncio.create_task(bodies.receive(parts(3, 3)))
+@asynccontextmanager
+async def sending(bodies: Bodies, key: str, length: int) -> AsyncIterator[None]:
+    """A request of a key has sent a part of its body while the context is open."""
+    task = asyncio.create_task(bodies.receive(parts(b"x" * length), key))
     await asyncio.sleep(0)
-    with pytest.raises(OverloadedError):
-        await bodies.receive(parts(5))
+    yield
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_key_may_have_as_many_bytes_in_incomplete_bodies_as_are_left_free() -> None:
+    refusals = list[str]()
+    bodies = Bodies(refusals.append, max_bytes=12)
+    async with sending(bodies, "a", 6):  # and 6 are free
+        with pytest.raises(OverloadedError):
+            await bodies.receive(parts(b"x"), "a")
     assert refusals == ["receiving"]
-    sent.set()
-    assert (await first)["body"] == b"x" * 6
-    assert (await bodies.receive(parts(10)))["body"] == b"x" * 10
+    async with sending(bodies, "a", 6):  # those of before are given back
+        pass
+
+
+async def test_a_key_that_sends_slowly_leaves_room_for_others() -> None:
+    bodies = Bodies(lambda _: None, max_bytes=12)
+    async with sending(bodies, "a", 6), sending(bodies, "b", 3):  # and 3 are free
+        with pytest.raises(OverloadedError):
+            await bodies.receive(parts(b"x"), "b")
+
+
+async def test_a_body_that_arrives_whole_is_received_though_no_bytes_are_free() -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    message = await Bodies(lambda _: None, max_bytes=0).receive(receive, "a")
+    assert message["body"] == b"{}"
+
+
+async def in_parts(*bodies: bytes) -> AsyncIterator[bytes]:
+    for each in bodies:
+        yield each
+
+
+async def test_the_bodies_of_others_do_not_hold_up_a_change_of_an_item(
+    bundle_path: Path, tmp_path: Path, connect: "Connect"
+) -> None:
+    settings = Settings(bundle_path=bundle_path, items_path=tmp_path / "items.jsonl")
+    async with connect(settings) as client:
+        admission_of(client).bodies = Bodies(lambda _: None, max_bytes=0)
+        batch = await client.post("/v1/recommendations/batch", content=in_parts(b"{", b"}"))
+        hidden = in_parts(b'{"hidden": ', b"true}")
+        change = await client.patch("/v1/items/c", content=hidden, headers=JSON)
+    assert (batch.status_code, change.status_code) == (503, 200)
 
 
 @pytest.mark.parametrize("part", [b"", b'{"requests": '])

@@ -5,7 +5,9 @@ from typing import cast
 import pytest
 
 from export.contract.bundle import Item
+from service.access.principal import Scope
 from service.admission.costs import (
+    ADMIN_KINDS,
     Cost,
     batch_units,
     catalog_units,
@@ -16,6 +18,7 @@ from service.admission.costs import (
 )
 from service.api import costs
 from service.api.costs import COSTS, CostError
+from service.api.scopes import SCOPES
 from service.app import create_app
 from service.http.lanes.lane_rules import FastLaneError
 from service.ranking.filters import AttributeIndex, Filters
@@ -26,6 +29,11 @@ def test_liveness_readiness_and_metrics_are_free() -> None:
     create_app(Settings())
     free = {name for name, cost in COSTS.items() if cost.kind == "free"}
     assert free == {"GET /healthz", "GET /readyz", "GET /metrics"}
+
+
+def test_work_of_the_kinds_for_admins_needs_their_scope() -> None:
+    scopes = {SCOPES[name] for name, cost in COSTS.items() if cost.kind in ADMIN_KINDS}
+    assert scopes == {Scope.ADMIN}
 
 
 def test_a_route_without_a_cost_keeps_the_application_from_being_made(

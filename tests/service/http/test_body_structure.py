@@ -87,3 +87,10 @@ def test_the_limit_of_structure_is_exact(count: int, is_too_much: bool) -> None:
 @pytest.mark.parametrize(("count", "is_too_much"), [(MAX_VALUES, False), (MAX_VALUES + 1, True)])
 def test_the_limit_of_values_is_exact(count: int, is_too_much: bool) -> None:
     assert has_too_much_structure(b"[" + b"1," * count + b"1]") is is_too_much
+
+
+@pytest.mark.parametrize("first_line", [b'"\n', b'{"a": "\\\n'])
+def test_a_broken_line_does_not_hide_the_structure_of_the_lines_after_it(first_line: bytes) -> None:
+    """A lone quote, and an escape at the end of its line, begin a string that ends with it."""
+    lines = first_line + many(b'{"a":1}', 2_501)  # 5,002 keys and objects
+    assert has_too_much_structure(lines)

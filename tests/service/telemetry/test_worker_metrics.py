@@ -80,6 +80,24 @@ def test_counters_of_a_worker_that_died_are_kept_and_its_gauges_are_not(url: str
 
 
 @pytest.mark.slow
+def test_journalled_events_of_all_workers_are_counted_once_also_when_the_workers_have_died(
+    bundle_path: Path, mortal_redis: "RedisServer", tmp_path: Path
+) -> None:
+    journal = {"store_outage": "journal", "journal_path": tmp_path / "journal"}
+    with served(bundle_path=bundle_path, redis_url=mortal_redis.url, workers=2, **journal) as url:
+        mortal_redis.kill()
+        for _ in range(20):  # on new connections, so that either worker may get one
+            event = {"item_id": "c"}
+            httpx.post(f"{url}/v1/sessions/s/events", json=event, timeout=PATIENCE_SECONDS)
+        wait_for(url, "history_journalled_events", 20)
+        both = workers(url)
+        for each in both:
+            each.kill()
+        psutil.wait_procs(both)
+        wait_for(url, "history_journalled_events", 20)
+
+
+@pytest.mark.slow
 def test_cpu_and_memory_are_those_of_all_workers(url: str) -> None:
     """CPU time of workers that died is kept: Prometheus would read a fall as a restart of all."""
     wait_for(url, "variant_info", 1)

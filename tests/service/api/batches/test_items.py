@@ -22,3 +22,13 @@ def test_a_worker_that_leaves_parses_no_further_slice(
     except StopIteration as end:
         parsed = end.value
     assert [each.item_id for each in parsed] == [str(number) for number in range(num_parsed)]
+
+
+def test_more_attributes_than_an_item_may_have_are_refused_before_the_schema_checks_each() -> None:
+    change = {"item_id": "a", "attributes": {str(number): 5 for number in range(17)}}
+    slices = changes_in(json.dumps(change).encode(), "application/x-ndjson", lambda: False)
+    next(slices)
+    with pytest.raises(StopIteration) as end:
+        next(slices)
+    (refused,) = end.value.value
+    assert (refused.item_id, refused.detail) == ("a", "attributes: has more than 16 names")

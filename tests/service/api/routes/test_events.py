@@ -124,7 +124,7 @@ async def test_lines_of_json_are_read_like_a_list(client: httpx.AsyncClient) -> 
     response = await client.post("/v1/events", content="\n".join(lines), headers=LINES)
     outcomes = response.json()["events"]
     assert [each["reason"] for each in outcomes] == [None, "invalid", None]
-    assert outcomes[1]["detail"].startswith("body: Invalid JSON")
+    assert outcomes[1]["detail"].startswith("body: is not JSON")
     assert await history(client, "a") == ["1", "2"]
 
 

@@ -101,6 +101,31 @@ async def test_the_records_of_a_worker_that_has_ended_are_taken_over(tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_of_two_workers_one_counts_the_records_of_a_worker_that_has_ended(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as ended:
+        await ended.append(record(1))
+    async with opened(tmp_path) as one, opened(tmp_path) as other:
+        await one.append(record(2))
+        await one.take_over()
+        await other.take_over()
+        assert (one.num_waiting, other.num_waiting) == (2, 0)
+        await replayed(one)
+        assert one.num_waiting == 0
+
+
+async def test_records_that_were_taken_over_are_left_to_others_when_the_worker_ends(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as ended:
+        await ended.append(record(1))
+    async with opened(tmp_path) as journal:
+        await journal.take_over()
+    async with opened(tmp_path) as other:
+        assert await replayed(other) == [record(1)]
+
+
 async def test_the_records_of_a_worker_that_lives_are_left_to_it(tmp_path: Path) -> None:
     async with opened(tmp_path) as other, opened(tmp_path) as journal:
         await other.append(record(1))
