@@ -13,7 +13,7 @@ from service.admission.costs import TURN_KINDS, Cost, kind_of
 from service.admission.gate import Turn
 from service.errors import OverloadedError
 from service.http.body_limit import MAX_BODY_BYTES, announced_length, replayed
-from service.waiting_requests import counted_already
+from service.stores.waiting_requests import counted_already
 
 
 class AdmitByCost:

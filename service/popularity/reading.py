@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from service.stores.counts.protocol import CountKey, CountStore, CountsUnavailableError
 from service.stores.counts.windows import Period, Window
-from service.waiting_requests import WaitingRequests
+from service.stores.waiting_requests import WaitingRequests
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from service.shared_calls import SharedCalls
 from service.stores.event_log.protocol import CountLeftOut, NotLoggedError
 from service.stores.history.journalled import JournalledEvents
 from service.stores.history.protocol import Event, HistoryStore, NotStored, Session
-from service.waiting_requests import WaitingRequests, counted_already
+from service.stores.waiting_requests import WaitingRequests, counted_already
 
 logger = logging.getLogger(__name__)
 

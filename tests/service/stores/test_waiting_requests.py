@@ -1,6 +1,6 @@
 """Requests that wait are counted once each."""
 
-from service.waiting_requests import WaitingRequests, counted_already
+from service.stores.waiting_requests import WaitingRequests, counted_already
 
 
 def test_a_request_counts_while_it_waits() -> None:
