@@ -57,7 +57,6 @@ class CircuitBreaker:
             num_parts: number of parts of the backend. The breaker opens for each by itself, and for
                 all after as many failures in a row as there are parts.
         """
-        self.calls_in_progress = 0
         self._name = name
         self._failure = failure
         self._refusal = refusal or ()
@@ -103,7 +102,6 @@ class CircuitBreaker:
             also: further parts for which its success or failure is counted.
         """
         began = self._clock()
-        self.calls_in_progress += 1
         try:
             answer = await operation()
         except self._failure as error:
@@ -114,8 +112,6 @@ class CircuitBreaker:
         except self._refusal:
             self._count_success(part, also)
             raise
-        finally:
-            self.calls_in_progress -= 1
         self._count_success(part, also)
         return answer
 

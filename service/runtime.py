@@ -225,7 +225,7 @@ async def open_runtime(
         connected_teacher(settings, metrics) as teacher,
         _live_figures(settings, variants) as live_figures,
     ):
-        waiting = partial(_num_waiting, history, metrics)
+        waiting = partial(_num_waiting, history, metrics, popularity)
         admission = Admission(settings, costs, variants.num_items, metrics, waiting, access)
         runtime = Runtime(
             settings,
@@ -254,9 +254,10 @@ def _noting(popularity: Popularity | None) -> NoteNew:
     return popularity.counts.note if popularity is not None else lambda _: None
 
 
-def _num_waiting(history: GuardedHistory, metrics: Metrics) -> int:
-    """Returns the number of requests that wait for the store or for a reading of the metrics."""
-    return history.waiting() + metrics.reader.waiting
+def _num_waiting(history: GuardedHistory, metrics: Metrics, popularity: Popularity | None) -> int:
+    """Returns the number of requests that wait for histories, metrics or counts of events."""
+    counts = 0 if popularity is None else popularity.waiting
+    return history.waiting() + metrics.reader.waiting + counts
 
 
 @asynccontextmanager

@@ -33,15 +33,14 @@ REASONS: Mapping[str, str] = {
     "teacher": "there are too many requests for the teacher",
     "admin": "there are too many requests that change bundles or items",
     "bulk": "there are too many requests with many changes of items",
+    "storing": "there are too many requests that store many events",
     "receiving": "the key's incomplete bodies have more bytes than all keys leave free",
 }
 """Maps the reasons of refusals, as the metrics name them, to their meanings."""
 
-_MAX_ADMIN_REQUESTS = 256
-"""Maximum number of requests that change bundles or items; they are handled one at a time."""
-
-_MAX_BULK_REQUESTS = 16
-"""Maximum number of requests with many changes of items; they wait for each other."""
+_MAX_ADMIN_REQUESTS = 256  # that change bundles or items; they are handled one at a time
+_MAX_BULK_REQUESTS = 16  # with many changes of items; they wait for each other
+_MAX_STORING_REQUESTS = 32  # with many events; each has up to 32 calls of the store at once
 
 _NO_ROUTE = Cost("light", is_limited=False)
 """Cost of a request that no route answers."""
@@ -65,9 +64,9 @@ class Admission:
         is_strained: whether, in the last 0.25 s, heavy, teacher, admin or bulk requests were
             refused, or a key that is over its limits.
         heavy: the gate of heavy work.
-        bodies: receives the bodies of heavy and teacher requests.
-        admin_bodies: receives those of admin and bulk requests, which others must not hold up.
+        bodies, admin_bodies: receive heavy and teacher bodies; and, held up by none, admin's.
         waiting_kinds: the bounds of teacher, admin and bulk requests, by kind.
+        storing: the bound of requests that store many events, once they are parsed.
     """
 
     def __init__(
@@ -86,8 +85,8 @@ class Admission:
             costs: the cost of each route.
             num_items: returns the number of items in the catalog.
             metrics: counts the refusals by reason.
-            waiting_elsewhere: returns the number of requests that wait for the history store or
-                for a reading of the metrics.
+            waiting_elsewhere: returns the number of requests that wait for histories, metrics or
+                counts of events, each counted once.
             access: the keys of the service, and the limits of each key.
         """
         metrics.announce_refusals(REASONS)
@@ -99,7 +98,8 @@ class Admission:
             "admin": Bound("admin", _MAX_ADMIN_REQUESTS, self._refused),
             "bulk": Bound("bulk", _MAX_BULK_REQUESTS, self._refused),
         }
-        self._waiting_bounds = tuple(self.waiting_kinds.values())
+        self.storing = Bound("storing", _MAX_STORING_REQUESTS, self._refused)
+        self._waiting_bounds = (*self.waiting_kinds.values(), self.storing)
         self._light_requests = settings.light_requests
         self._keys, self._limits = access.authentication, access.limits
         self._key_of = self._keys.key_id
@@ -330,7 +330,7 @@ class Admission:
     def _waiting(self) -> int:
         """Returns the number of requests in progress that leave the event loop free.
 
-        They wait for a turn, the teacher, an admin change, the store or the metrics, or work in a
+        They wait for a turn, the teacher, an admin change, a store or the metrics, or work in a
         thread.
         """
         waiting = self.heavy.in_progress + self._waiting_elsewhere()

@@ -13,6 +13,7 @@ from service.admission.costs import ADMIN_KINDS, TURN_KINDS, Cost, kind_of
 from service.admission.gate import Turn
 from service.errors import OverloadedError
 from service.http.body_limit import MAX_BODY_BYTES, announced_length, replayed
+from service.stores.waiting_requests import counted_already
 
 
 class AdmitByCost:
@@ -78,7 +79,8 @@ class AdmitByCost:
         else:
             place = scope["turn"] = await admission.heavy.enter(caller, units)
         try:
-            await self._app(scope, replayed(message, receive), _until_answer(place, send))
+            with counted_already():
+                await self._app(scope, replayed(message, receive), _until_answer(place, send))
         finally:
             place.end()
 

@@ -16,10 +16,13 @@ from tempfile import TemporaryDirectory
 
 from export.contract.bundle import BundleError, BundleLayout
 from export.contract.columns.writing import check_columns
+from service.bundles.memory_left import bytes_left
 
 _BASE_MEMORY = 2 * 2**30
 _MEMORY_PER_BYTE = 8
 """Bytes of address space that a check may use for each byte of the bundle, plus `_BASE_MEMORY`."""
+
+_MARGIN = 64 * 2**20  # of a container's memory, into which the service may grow during a check
 
 _PR_SET_PDEATHSIG = 1
 
@@ -69,8 +72,10 @@ def _end_with(parent: int) -> None:
 def _limit(folder: Path, seconds: float) -> None:
     """Limits the memory and the time of this process; does nothing on Windows.
 
-    The memory limit rises with the size of the bundle in `folder`. The process ends after `seconds`
-    and one more second at the latest, even if its parent has died and cannot end it.
+    The limit of address space rises with the size of the bundle in `folder`. In a container, data
+    is limited to what the container has left, since the kernel might kill the service otherwise.
+    The process ends after `seconds` and one more second at the latest, even if its parent has died
+    and cannot end it.
     """
     try:
         import resource  # missing on Windows
@@ -81,6 +86,9 @@ def _limit(folder: Path, seconds: float) -> None:
     size = sum(path.lstat().st_size for path in paths if path.is_file())
     memory = _BASE_MEMORY + _MEMORY_PER_BYTE * min(size, 2**33)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    if (left := bytes_left()) is not None:
+        data = max(0, min(memory, left - _MARGIN))
+        resource.setrlimit(resource.RLIMIT_DATA, (data, data))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.setitimer(signal.ITIMER_REAL, seconds + 1)
 

@@ -23,6 +23,12 @@ NEVER = float("inf")
 READ_SECONDS = 30.0
 """Maximum time in which a client must read an answer, once the buffers of both sockets are full."""
 
+MAX_UNREAD_BYTES = 64 << 20
+"""Maximum total of bytes that a worker keeps of answers which clients have not read.
+
+As many as of incomplete bodies. A client without a key can ask for answers, and then read none.
+"""
+
 _SWEEP_SECONDS = 0.5
 _EXPIRED_AT_ONCE = 100  # more answers in one turn would delay other requests
 
@@ -53,6 +59,10 @@ class Connection(Protocol):
 
         Returns None if there is no such answer.
         """
+
+    def unread_bytes(self) -> int:
+        """Returns the number of bytes that the server keeps for the client to read."""
+        ...
 
     def abort(self) -> None:
         """Ends the connection without sending the rest of its answer."""
@@ -111,11 +121,12 @@ class Connections:
 
     A sweep twice a second looks at all connections, because a timer for each request would cost
     more. So a connection is ended up to half a second after its deadline. The sweep also ends a
-    connection whose client does not read an answer within `READ_SECONDS`.
+    connection whose client does not read an answer within `READ_SECONDS`, and those with the oldest
+    unread answers while all have over `MAX_UNREAD_BYTES`.
 
     Attributes:
         waiting: number of requests that wait for their clients: for the rest of the body, or until
-            the answer is read. Each connection adds and subtracts its own requests.
+            the rest of the answer can be sent. Each connection adds and subtracts its own requests.
         admission: decides which requests are accepted; None: all requests are accepted.
         refused: makes the ASGI application that answers a refused pipelined request.
     """
@@ -132,6 +143,7 @@ class Connections:
         self._servers: dict[object, Any] = {}
         # For each connection, the answer that its client has not read yet, and since when.
         self._unread: dict[Connection, tuple[object, float]] = {}
+        self._newly_unread = 0  # bytes since the last look at all of them
 
     def add(self, connection: Connection, address: str) -> bool:
         """Adds a connection; returns False, and does not add it, if there are too many.
@@ -184,10 +196,34 @@ class Connections:
         """Subtracts `number` from `waiting`, the number of requests that wait for their clients."""
         self.waiting -= number
 
+    def add_unread(self, num_bytes: int) -> None:
+        """Learns that a client does not read an answer; looks at all, not only in each sweep.
+
+        Answers of many connections can take much memory between two sweeps.
+        """
+        self._newly_unread += num_bytes
+        if self._newly_unread > MAX_UNREAD_BYTES // 2:
+            self._newly_unread = 0
+            # Not at once, because the connection is in the middle of a write.
+            self._loop.call_soon(self._bound_unread)
+
+    def _bound_unread(self) -> None:
+        """Aborts the connections with the oldest unread answers while all have too many bytes."""
+        self._newly_unread = 0
+        self._unread = dict(self._still_unread(self._loop.time()))
+        sizes = {each: each.unread_bytes() for each in self._unread}
+        total = sum(sizes.values())
+        if total <= MAX_UNREAD_BYTES:
+            return
+        for each in sorted(sizes, key=lambda connection: self._unread[connection][1]):
+            if total > MAX_UNREAD_BYTES:
+                total -= sizes[each]
+                each.abort()
+
     def _sweep(self) -> None:
         now = self._loop.time()
         self._expire([each for each in self._addresses if each.deadline < now])
-        self._unread = dict(self._still_unread(now))
+        self._bound_unread()
         for each, (_, since) in self._unread.items():
             if since + READ_SECONDS < now:
                 each.abort()

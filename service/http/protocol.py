@@ -90,8 +90,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accepts the connection; answers 503 and closes it if there are too many connections."""
         super().connection_made(transport)
-        self.flow: LazyFlow = LazyFlow(transport)
         self._all = connections_of(self.loop)
+        self.flow: LazyFlow = LazyFlow(transport, self._all)
         self.server = self._all.shared(self.server)
         self.deadline = self.loop.time() + HEADER_SECONDS
         if not self._all.add(self, self.client[0] if self.client else ""):
@@ -99,11 +99,11 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after=1)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Removes the connection and its waiting requests from the counts."""
+        """Removes the connection, and its request whose body is awaited, from the counts."""
         self._all.remove(self)
         # The request counts as waiting until its task has had time to notice that the client left.
-        if waiting := self._is_body_awaited + self.flow.write_paused:
-            self.loop.call_later(_ENDING_SECONDS, self._all.stop_waiting, waiting)
+        if self._is_body_awaited:
+            self.loop.call_later(_ENDING_SECONDS, self._all.stop_waiting, 1)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -198,7 +198,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def unread_answer(self) -> object | None:
         """Implements `Connection.unread_answer`."""
-        return (self.cycle or self) if self.transport.get_write_buffer_size() else None
+        return (self.cycle or self) if self.unread_bytes() else None
+
+    def unread_bytes(self) -> int:
+        """Implements `Connection.unread_bytes`."""
+        return self.transport.get_write_buffer_size()
 
     def abort(self) -> None:
         """Implements `Connection.abort`."""
@@ -304,14 +308,9 @@ class LimitedProtocol(HttpToolsProtocol):
         return False
 
     def pause_writing(self) -> None:
-        """Counts the request as waiting, because its client does not read the answer."""
-        self._all.waiting += 1
+        """Makes the next part of an answer wait, because the client does not read the last one."""
         super().pause_writing()
-
-    def resume_writing(self) -> None:
-        """Stops counting the request as waiting, because its client reads again."""
-        self._all.waiting -= 1
-        super().resume_writing()
+        self._all.add_unread(self.unread_bytes())
 
     def _count_waiting(self, *, is_body_awaited: bool) -> None:
         self._all.waiting += is_body_awaited - self._is_body_awaited

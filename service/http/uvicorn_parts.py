@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from service.errors import LeavingError
+from service.http.connections import Connections
 from service.http.server_answers import problem
 
 _LENGTH = b"content-length"
@@ -45,15 +46,24 @@ class LazyFlow(FlowControl):
     _can_be_held = True
     _must_wait = False  # whether the server itself wants reading to be paused
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, connections: Connections) -> None:
+        """Makes the flow control of one connection.
+
+        `connections`: counts the request as waiting while it waits for its client.
+        """
         self._transport = transport
+        self._connections = connections
         self.read_paused = False
         self.write_paused = False
 
     async def drain(self) -> None:
         """Waits until the transport accepts more data of an answer."""
         if self.write_paused:
-            await self._is_writable_event.wait()
+            self._connections.waiting += 1
+            try:
+                await self._is_writable_event.wait()
+            finally:
+                self._connections.waiting -= 1
 
     def pause_reading(self) -> None:
         """Pauses reading until `resume_reading` is called."""

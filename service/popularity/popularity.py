@@ -73,6 +73,11 @@ class Popularity:
         """Whether the counts could not be stored or read the last time."""
         return self.counts.is_failing or self._reader.is_failing
 
+    @property
+    def waiting(self) -> int:
+        """Number of requests that wait for the counts of a window."""
+        return self._reader.waiting.number
+
     async def read(self, tenant: str, window: WindowName, event_type: str | None) -> Counted:
         """Reads the counts of a tenant's events in a window.
 

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from service.stores.counts.protocol import CountKey, CountStore, CountsUnavailableError
 from service.stores.counts.windows import Period, Window
+from service.stores.waiting_requests import WaitingRequests
 
 logger = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 1.0  # for which a running period is kept
 _KEPT_SECONDS = 60.0  # for which an old period is kept at most: events can be late
 _SETTLED_SECONDS = 5.0  # after the end of a period, when all workers have stored its counts
-_WAIT_SECONDS = 2.0  # of a request, for the store
+_WAIT_SECONDS = 2.0  # of a request, for the store; a window that takes longer is late
+_KNOWN_WAIT_SECONDS = 0.05  # of a request for a window whose counts of before are known
 _PAUSE_SECONDS = 1.0  # before a request lets a store that failed be read again
 _REST, _MAX_REST_SECONDS = 10, 10.0  # times that a reading took, for which its window is kept
 _IDS_A_TURN = 2_000  # of the event loop
@@ -84,7 +86,11 @@ class _Kept(NamedTuple):
 
 
 class WindowReader:
-    """Reads windows from a store of counts. Requests for the same window share a reading."""
+    """Reads windows from a store of counts. Requests for the same window share a reading.
+
+    Attributes:
+        waiting: counts the requests that wait for a reading.
+    """
 
     def __init__(self, store: CountStore, clock: Callable[[], float] = time) -> None:
         """Makes a reader that has read nothing.
@@ -93,6 +99,7 @@ class WindowReader:
             store: the store of the counts.
             clock: returns the Unix time in seconds; tests pass their own.
         """
+        self.waiting = WaitingRequests()
         self._store = store
         self._clock = clock
         self._periods: OrderedDict[CountKey, _Kept] = OrderedDict()  # the newest reading last
@@ -119,8 +126,9 @@ class WindowReader:
 
         Counts are at most `_FRESH_SECONDS` old, or `_REST` times as old as reading them took, so
         that many large windows do not keep the worker and the store busy. If the store fails, or
-        the window is late, the counts that were read last are returned as stale, or empty ones.
-        Until the store answers again, nobody waits for it, nor for a late window.
+        does not answer in time, the counts that were read last are returned as stale, or empty
+        ones. In time means within `_KNOWN_WAIT_SECONDS` if there are such counts, else
+        `_WAIT_SECONDS`. Until the store answers again, nobody waits for it, nor for a late window.
         """
         known = self._windows.get(query)
         if known is not None and self._is_fresh(known):
@@ -132,11 +140,13 @@ class WindowReader:
             if self._failing is None and query not in self._late:
                 # Shielded, because other requests share it.
                 reading = asyncio.shield(self._reading[query])
-                return await asyncio.wait_for(reading, _WAIT_SECONDS), False
+                seconds = _WAIT_SECONDS if known is None else _KNOWN_WAIT_SECONDS
+                with self.waiting:
+                    return await asyncio.wait_for(reading, seconds), False
         except CountsUnavailableError as error:
             self._fail(query, str(error))
         except TimeoutError:
-            self._note_late(query)
+            pass  # `_note_late` notes a late window
         return known or self._nothing(query), True
 
     def _is_fresh(self, counts: WindowCounts) -> bool:
@@ -155,10 +165,9 @@ class WindowReader:
         self._failing, self._failed_at = query, self._clock()
 
     def _note_late(self, query: WindowQuery) -> None:
-        if query in self._reading:  # else it has ended just now
-            if not self.is_failing:
-                logger.warning("the counts of events cannot be read: no answer in time")
-            self._late.add(query)
+        if not self.is_failing:
+            logger.warning("the counts of events cannot be read: no answer in time")
+        self._late.add(query)
 
     async def close(self) -> None:
         """Ends the readings in progress."""
@@ -167,11 +176,18 @@ class WindowReader:
             await asyncio.wait([each])
 
     def _begin(self, query: WindowQuery) -> None:
+        timer = asyncio.get_running_loop().call_later(_WAIT_SECONDS, self._note_late, query)
         self._reading[query] = asyncio.create_task(self._read(query))
-        self._reading[query].add_done_callback(partial(self._end, query))
+        self._reading[query].add_done_callback(partial(self._end, query, timer))
 
-    def _end(self, query: WindowQuery, task: "asyncio.Task[WindowCounts]") -> None:
+    def _end(
+        self,
+        query: WindowQuery,
+        timer: asyncio.TimerHandle,
+        task: "asyncio.Task[WindowCounts]",
+    ) -> None:
         del self._reading[query]
+        timer.cancel()
         if task.cancelled():
             return
         was_failing = self.is_failing

@@ -23,6 +23,7 @@ const REASONS = {
   teacher: "too many requests to the teacher (teacher)",
   admin: "too many changes of items or bundles (admin)",
   bulk: "too many changes of items in bulk (bulk)",
+  storing: "too many requests that store many events (storing)",
   receiving: "too many bytes of incomplete bodies (receiving)",
   log_full: "the log is full",
   log_failed: "the log could not be written",

@@ -65,6 +65,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
         "http.connections.READ_SECONDS",
         "http.protocol.BODY_SECONDS",
         "http.protocol.HEADER_SECONDS",
+        "popularity.reading._KNOWN_WAIT_SECONDS",
         "popularity.reading._WAIT_SECONDS",
         "stores.group_commit._SECONDS_TO_SAVE",
     ):

@@ -46,10 +46,16 @@ async def append_events(
 ) -> Response:
     """Stores up to 1,000 events of many sessions. An invalid event does not stop the others."""
     content_type = request.headers.get("content-type", "")
+    storing = runtime.admission.storing
+    storing.check()  # before the body is parsed for nothing
     parsed = await turn.run_slices(events_in(await request.body(), content_type))
+    place = storing.enter()
     turn.end()  # storing waits for disk or Redis, and is no heavy work
-    with stopwatch.time("history"):
-        outcomes = await _store_all(runtime, principal, parsed)
+    try:
+        with stopwatch.time("history"):
+            outcomes = await _store_all(runtime, principal, parsed)
+    finally:
+        place.end()
     return json_response({"events": outcomes}, {"Server-Timing": stopwatch.header()})
 
 

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 from service.circuit_breaker import CircuitBreaker
 from service.errors import HistoryRefusalError, HistoryUnavailableError
@@ -15,8 +16,11 @@ from service.shared_calls import SharedCalls
 from service.stores.event_log.protocol import CountLeftOut, NotLoggedError
 from service.stores.history.journalled import JournalledEvents
 from service.stores.history.protocol import Event, HistoryStore, NotStored, Session
+from service.stores.waiting_requests import WaitingRequests, counted_already
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class GuardedHistory:
         self._count_left_out = count_left_out
         self._pause_seconds = pause_seconds
         self._wait_seconds = wait_seconds
+        self._waiting = WaitingRequests()
         self._reachability = SharedCalls(
             self._all_answer, lambda seconds: _SECONDS_BETWEEN_PINGS - seconds
         )
@@ -122,8 +127,19 @@ class GuardedHistory:
         return self._breaker.is_open
 
     def waiting(self) -> int:
-        """Returns the number of calls to the store in progress and of callers of `is_reachable`."""
-        return self._breaker.calls_in_progress + self._reachability.waiting
+        """Returns the number of requests that wait for the store, each counted once."""
+        return self._waiting.number + self._reachability.waiting
+
+    @contextmanager
+    def waits_once(self) -> Iterator[None]:
+        """Context manager: counts a request with many calls at once as one that waits."""
+        with self._waiting, counted_already():
+            yield
+
+    async def _call(self, operation: Callable[[], Awaitable[T]], ref: str) -> T:
+        """Calls the part of the store that has a session ref or user ref; counts the request."""
+        with self._waiting:
+            return await self._breaker.call(operation, self._store.part_of(ref))
 
     async def append(self, session: Session, event: Event) -> StoredHistory:
         """Stores `event` and returns the history that ends with it.
@@ -142,9 +158,7 @@ class GuardedHistory:
         is_logged = None if event.log_text is None else True
         began = time.monotonic()
         try:
-            history = await self._breaker.call(
-                lambda: self._store.append(session, event), self._store.part_of(session.ref)
-            )
+            history = await self._call(lambda: self._store.append(session, event), session.ref)
         except NotLoggedError as error:
             history, is_logged = error.history, False
             self._count_left_out("event", error.reason, int(error.is_new))
@@ -188,8 +202,7 @@ class GuardedHistory:
     async def read(self, session: Session) -> StoredHistory:
         """Reads the history of a session; if the store fails, the result is empty and degraded."""
         try:
-            part = self._store.part_of(session.ref)
-            return StoredHistory(await self._breaker.call(lambda: self._store.read(session), part))
+            return StoredHistory(await self._call(lambda: self._store.read(session), session.ref))
         except HistoryUnavailableError:
             return StoredHistory([], degraded=True)
 
@@ -202,8 +215,7 @@ class GuardedHistory:
             HistoryUnavailableError: the store does not answer or refuses. The history may still be
                 stored.
         """
-        part = self._store.part_of(session.ref)
-        await self._breaker.call(lambda: self._store.forget(session, tombstones), part)
+        await self._call(lambda: self._store.forget(session, tombstones), session.ref)
 
     async def sessions_of(self, user_ref: str) -> Sequence[str]:
         """Returns the session refs of a user's sessions.
@@ -211,8 +223,7 @@ class GuardedHistory:
         Raises:
             HistoryUnavailableError: the store does not answer.
         """
-        part = self._store.part_of(user_ref)
-        return await self._breaker.call(lambda: self._store.sessions_of(user_ref), part)
+        return await self._call(lambda: self._store.sessions_of(user_ref), user_ref)
 
     async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
         """Deletes the list of a user's sessions, but not the sessions; logs `tombstone`.
@@ -223,8 +234,7 @@ class GuardedHistory:
             HistoryUnavailableError: the store does not answer or refuses. The list may still be
                 stored.
         """
-        part = self._store.part_of(user_ref)
-        await self._breaker.call(lambda: self._store.forget_user(user_ref, tombstone), part)
+        await self._call(lambda: self._store.forget_user(user_ref, tombstone), user_ref)
 
     async def is_reachable(self) -> bool:
         """Pings all nodes of the store, even those that are lost; returns whether all answer.

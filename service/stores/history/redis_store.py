@@ -11,7 +11,7 @@ So each append first moves the events under former names to the current name.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -95,11 +95,11 @@ class RedisHistoryStore:
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """Implements `HistoryStore.append`."""
-        if event.user_ref is None:
+        if event.user_ref is None and not session.former_refs:
             return await self._append(session, event)
         with unavailable():
             async with asyncio.timeout_at(self._until()):
-                await self._join(event.user_ref, session.ref)
+                await self._link(session, event.user_ref)
                 return await self._append(session, event)
 
     async def _append(self, session: Session, event: Event) -> Sequence[str]:
@@ -112,16 +112,37 @@ class RedisHistoryStore:
             reply = await self._script.run(self._redis, len(flat), *parts)
         return self._history_in(reply, event)
 
-    async def _join(self, user_ref: str, ref: str) -> None:
+    async def _link(self, session: Session, user_ref: str | None) -> None:
+        """Links a session with the users of its former names, and with `user_ref` if not None.
+
+        The next event moves the history to the current name, where an erasure of a user who was
+        linked with a former name only would not find it.
+        """
+        if session.former_refs:
+            refs = (session.ref, *session.former_refs)
+            known, *former = await asyncio.gather(*map(self._users_of, refs))
+            missing = {user: at for users in former for user, at in users.items()}
+            for user in missing.keys() - known.keys():
+                await self._join(user, session.ref, missing[user])
+        if user_ref is not None:
+            await self._join(user_ref, session.ref, now())
+
+    async def _users_of(self, ref: str) -> Mapping[str, str]:
+        """Returns the user refs of a session, each with the time of its last event."""
+        key = users_key_of(ref)
+        found = await self._redis.execute_command("ZRANGE", key, 0, -1, "WITHSCORES")
+        return dict(zip(found[::2], found[1::2], strict=True))
+
+    async def _join(self, user_ref: str, ref: str, at: int | str) -> None:
         """Links a session and a user in Redis, so that an erasure of one of them finds the other.
 
-        Called before the event itself is stored.
+        Called before the event itself is stored. `at`: time of the event, in µs since 1970.
         """
         run, redis = self._join_script.run, self._redis
         with unavailable():
             await asyncio.gather(
-                run(redis, 1, user_key_of(user_ref), ref, now(), MAX_SESSIONS),
-                run(redis, 1, users_key_of(ref), user_ref, now(), MAX_USERS),
+                run(redis, 1, user_key_of(user_ref), ref, at, MAX_SESSIONS),
+                run(redis, 1, users_key_of(ref), user_ref, at, MAX_USERS),
             )
 
     async def _leave_users(self, session: Session) -> None:
@@ -181,7 +202,7 @@ class RedisHistoryStore:
         if event.user_ref is not None:
             if await self._is_erased(event.user_ref, at) or await self._is_erased(ref, at):
                 return
-            await self._join(event.user_ref, ref)
+            await self._join(event.user_ref, ref, now())
         keys = (*keys_of(ref), erased_key_of(ref), *([stream_of(ref)] if self._has_log else []))
         parts = (*keys, *self._arguments(event, at))
         try:

@@ -54,9 +54,9 @@ def endless(graph: onnx.ModelProto) -> onnx.ModelProto:
     return before_the_answer(graph, [loop], "looped_k")
 
 
-def huge(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Adds an intermediate value of 20 GB."""
-    shape = numpy_helper.from_array(np.array([20 * 10**9]), "huge_shape")
+def huge(graph: onnx.ModelProto, num_bytes: int = 20 * 10**9) -> onnx.ModelProto:
+    """Adds an intermediate value of 20 GB, or `num_bytes`, and one of eight times as many."""
+    shape = numpy_helper.from_array(np.array([num_bytes]), "huge_shape")
     graph.graph.initializer.append(shape)
     byte = helper.make_tensor("byte", TensorProto.UINT8, [1], [1])
     nodes = [
@@ -117,6 +117,33 @@ class Crashing(BundleChecks):
     def _command(self, folder: Path) -> list[str]:
         assert folder.exists()
         return [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"]
+
+
+class Cramped(BundleChecks):
+    """Checks by a child in whose container 300 MiB are left."""
+
+    def _command(self, folder: Path) -> list[str]:
+        python, _, _, *arguments = super()._command(folder)
+        program = (
+            "import sys; from service.bundles import child; "
+            "child.bytes_left = lambda: 300 << 20; child.main(sys.argv[1:])"
+        )
+        return [python, "-c", program, *arguments]
+
+
+def test_a_graph_that_takes_more_memory_than_the_container_has_left_is_refused(
+    tmp_path: Path, stamps: Path
+) -> None:
+    folder = crafted(tmp_path / "crafted", lambda graph: huge(graph, 50 * 10**6))
+    with pytest.raises(BundleError, match=r"alloc|memory|Memory"):
+        Cramped(20, PATIENCE_SECONDS, stamps).check(folder)
+    BundleChecks(20, PATIENCE_SECONDS, stamps).check(folder)
+
+
+def test_a_bundle_that_fits_into_what_the_container_has_left_passes(
+    bundle_path: Path, stamps: Path
+) -> None:
+    Cramped(20, PATIENCE_SECONDS, stamps).check(bundle_path)
 
 
 def test_a_crash_during_the_check_refuses_the_bundle(bundle_path: Path, stamps: Path) -> None:

@@ -1,5 +1,6 @@
 """Erasure of a session or a user, in histories and in the event log."""
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,3 +97,26 @@ async def test_a_user_is_erased_with_all_sessions(log: Log, serve: Callable[...,
         if isinstance(each, Event) and not any(erases(order, each) for order in tombstones)
     ]
     assert [each.session_ref for each in left] == [session_ref(SECRET, "default", "eve")]
+
+
+@pytest.mark.parametrize("server", ["redis_server", "redis_cluster"])
+async def test_a_user_is_erased_with_sessions_that_have_moved_to_another_secret_since(
+    tmp_path: Path,
+    bundle_path: Path,
+    connect: "Connect",
+    request: pytest.FixtureRequest,
+    server: str,
+) -> None:
+    log = Log(tmp_path, request.getfixturevalue(server))
+    before = Settings.model_validate({"bundle_path": bundle_path, **log.settings})
+    rotated = {"session_secret": secrets.token_hex(32), "session_secret_old": SECRET}
+    after = Settings.model_validate({"bundle_path": bundle_path, **log.settings, **rotated})
+    async with connect(before) as client:
+        await post(client, "a", user_id="customer")
+    async with connect(after) as client:
+        await post(client, "b")  # without the user
+        assert (await client.get("/v1/sessions/ann")).json()["history"] == ["a", "b"]
+        assert (await client.delete("/v1/users/customer")).status_code == 204
+        assert (await client.get("/v1/sessions/ann")).status_code == 404
+    orders = [each for each in log.records() if isinstance(each, Tombstone)]
+    assert not [each for each in log.events() if not any(erases(order, each) for order in orders)]

@@ -121,6 +121,46 @@ async def test_a_client_that_does_not_read_its_answers_is_ended(
                 stuck.sendall(b"x" * (1 << 20))
 
 
+@asynccontextmanager
+async def stuck_client(
+    server: uvicorn.Server, port: int
+) -> AsyncIterator[protocol.LimitedProtocol]:
+    """A client that asks until an answer waits for it, and reads nothing; yields its connection."""
+    with socket.socket() as stuck:
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.connect(("127.0.0.1", port))
+        state = server.server_state
+        await until(lambda: bool(state.connections))
+        (connection,) = state.connections
+        assert isinstance(connection, protocol.LimitedProtocol)
+        number = 0
+        while not connection.flow.write_paused:
+            stuck.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: s\r\n\r\n")
+            number += 1
+            await until(lambda: state.total_requests == number)  # noqa: B023 - awaited here
+        yield connection
+
+
+async def test_an_answer_that_nobody_reads_takes_no_work_off_the_count(bundle_path: Path) -> None:
+    async with (
+        serving(Settings(bundle_path=bundle_path)) as (port, server),
+        stuck_client(server, port) as connection,
+    ):
+        await until(lambda: not server.server_state.tasks)
+        assert connection._in_progress() == 0
+
+
+async def test_a_client_is_ended_when_unread_answers_have_too_many_bytes(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        serving(Settings(bundle_path=bundle_path)) as (port, server),
+        stuck_client(server, port),
+    ):
+        monkeypatch.setattr(connections, "MAX_UNREAD_BYTES", 10_000)
+        await until(lambda: not server.server_state.connections)
+
+
 async def test_endless_headers_end_the_connection_within_a_megabyte(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET / HTTP/1.1\r\nX: ")

@@ -8,6 +8,7 @@ import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from service.http.connections import connections_of
 from service.http.uvicorn_parts import LazyFlow, OneWriteCycle
 from tests.service.waiting import until
 
@@ -146,7 +147,7 @@ async def test_an_error_between_head_and_body_is_answered_with_500() -> None:
 
 async def test_a_connection_is_read_again_when_neither_the_server_nor_a_hold_pauses_it() -> None:
     transport = FakeTransport()
-    flow = LazyFlow(transport)
+    flow = LazyFlow(transport, connections_of(asyncio.get_running_loop()))
     flow.hold_reading(asyncio.get_running_loop(), 0.05)
     flow.pause_reading()
     flow.resume_reading()
@@ -160,7 +161,7 @@ async def test_a_connection_is_read_again_when_neither_the_server_nor_a_hold_pau
 
 async def test_a_connection_that_the_server_does_not_pause_is_read_when_its_hold_ends() -> None:
     transport = FakeTransport()
-    flow = LazyFlow(transport)
+    flow = LazyFlow(transport, connections_of(asyncio.get_running_loop()))
     flow.hold_reading(asyncio.get_running_loop(), 0.05)
     assert not transport.is_read
     await until(lambda: transport.is_read)
@@ -169,6 +170,19 @@ async def test_a_connection_that_the_server_does_not_pause_is_read_when_its_hold
     assert transport.is_read
     flow.hold_reading(asyncio.get_running_loop(), 60)
     assert transport.is_read
+
+
+async def test_a_request_waits_for_its_client_only_while_it_has_more_to_send() -> None:
+    connections = connections_of(asyncio.get_running_loop())
+    flow = LazyFlow(FakeTransport(), connections)
+    flow.pause_writing()
+    assert connections.waiting == 0
+    sending = asyncio.create_task(flow.drain())
+    await asyncio.sleep(0)
+    assert connections.waiting == 1
+    flow.resume_writing()
+    await sending
+    assert connections.waiting == 0
 
 
 @pytest.mark.parametrize("has_left", [False, True])

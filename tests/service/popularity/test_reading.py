@@ -9,6 +9,7 @@ from service.popularity.reading import WindowCounts, WindowQuery, WindowReader
 from service.stores.counts.memory import MemoryCountStore
 from service.stores.counts.protocol import CountKey, Counts, CountsUnavailableError
 from service.stores.counts.windows import WINDOWS, Period
+from tests.service.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -200,6 +201,46 @@ async def test_a_late_store_is_not_waited_for(
     store.answers.clear()
     assert (await reader.read(DAYS))[1]
     await reader.close()
+
+
+async def test_a_window_with_counts_of_before_is_answered_with_them_while_the_store_stalls(
+    reader: WindowReader, store: AskedStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not late yet, as a window without such counts would still be waited for."""
+    monkeypatch.setattr("service.popularity.reading._KNOWN_WAIT_SECONDS", 0.001)
+    await store.put(20, a=1)
+    await reader.read(DAYS)
+    store.answers.clear()
+    clock.now += 2
+    counts, is_stale = await reader.read(DAYS)
+    assert (by_item(counts), is_stale, reader.is_failing) == ({"a": (1, 0)}, True, False)
+    await reader.close()
+
+
+async def test_a_window_that_nobody_waits_for_any_more_becomes_late(
+    reader: WindowReader, store: AskedStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reader.read(DAYS)
+    monkeypatch.setattr("service.popularity.reading._KNOWN_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr("service.popularity.reading._WAIT_SECONDS", 0.01)
+    store.answers.clear()
+    clock.now += 2
+    await reader.read(DAYS)
+    await until(lambda: reader.is_failing)
+    store.answers.set()
+    await until(lambda: not reader.is_failing)
+
+
+async def test_requests_that_wait_for_a_reading_are_counted(
+    reader: WindowReader, store: AskedStore
+) -> None:
+    store.answers.clear()
+    asked = [asyncio.create_task(reader.read(DAYS)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert reader.waiting.number == 3
+    store.answers.set()
+    await asyncio.gather(*asked)
+    assert reader.waiting.number == 0
 
 
 async def test_the_next_request_after_a_late_answer_is_answered_from_the_store(

@@ -12,7 +12,8 @@ from redis.exceptions import ConnectionError as LostError
 from service.errors import HistoryUnavailableError
 from service.stores.history import session_scripts
 from service.stores.history.cluster_store import ClusterHistoryStore
-from service.stores.history.protocol import Event, Retention, Session
+from service.stores.history.protocol import MAX_USERS, Event, Retention, Session
+from service.stores.history.redis_keys import users_key_of
 from service.stores.history.redis_store import RedisHistoryStore
 from service.stores.redis_client import connect_cluster, connect_shared
 from tests.service.conftest import PATIENCE_SECONDS
@@ -199,3 +200,21 @@ async def test_a_session_under_the_old_secret_is_erased(
     await store.append(Session("v0.ann"), Event("a", "e1"))
     await store.forget(ROTATED)
     assert list(client.scan_iter()) == []
+
+
+async def test_a_user_of_a_session_under_the_old_secret_has_its_current_name_once_it_is_moved(
+    store: RedisHistoryStore,
+) -> None:
+    await store.append(Session("v0.ann"), Event("a", user_ref="u0.ann"))
+    await store.append(ROTATED, Event("b"))
+    assert await store.sessions_of("u0.ann") == ["v0.ann", "v1.ann"]
+
+
+async def test_a_user_of_a_former_name_displaces_no_newer_one(
+    store: RedisHistoryStore, client: Redis
+) -> None:
+    await store.append(Session("v0.ann"), Event("a", user_ref="u0"))
+    for number in range(1, MAX_USERS + 1):
+        await store.append(ROTATED, Event("a", user_ref=f"u{number}"))
+    known = client.zrange(users_key_of("v1.ann"), 0, -1)
+    assert known == [f"u{number}" for number in range(1, MAX_USERS + 1)]
