@@ -115,14 +115,15 @@ def distill_stage(request: pytest.FixtureRequest) -> Stage:
     config: Path = request.getfixturevalue("chain_config")
     options = ("--variant", "distilled", "--seed", "0", "--workers", "1")
     replaced(config, "max_epochs = 3", "max_epochs = 1")
+    replaced(config, "hidden_size = 16", "hidden_size = 8")
     run(distill.main, config, *options)
-    replaced(config, "max_epochs = 1", "max_epochs = 2")
+    replaced(config, "hidden_size = 8", "hidden_size = 16")
     work = config.parent / "work"
     return Stage(
         work,
         work / "chain" / "checkpoints" / "distilled-0",
         lambda: run(distill.main, config, *options),
-        lambda result: load_checkpoint(result).description.best_epoch,
+        lambda result: load_checkpoint(result).description.student.hidden_size,
     )
 
 
@@ -132,14 +133,15 @@ def refit_stage(request: pytest.FixtureRequest) -> Stage:
     options = ("--variant", "distilled", "--workers", "1", "--refit")
     replaced(config, "seeds = [0, 1]", "seeds = [0]")
     replaced(config, "max_epochs = 3", "max_epochs = 1")
+    replaced(config, "hidden_size = 16", "hidden_size = 8")
     run(distill.main, config, *options)
-    replaced(config, "max_epochs = 1", "max_epochs = 2")
+    replaced(config, "hidden_size = 8", "hidden_size = 16")
     work = config.parent / "work"
     return Stage(
         work,
         work / "chain" / "refits" / "distilled-0-refit-all",
         lambda: run(distill.main, config, *options),
-        lambda result: load_checkpoint(result).description.best_epoch,
+        lambda result: load_checkpoint(result).description.student.hidden_size,
     )
 
 
