@@ -55,7 +55,7 @@ GAINS = (
 DATA = {
     "movielens": "[MovieLens](docs/results/movielens.md)",
     "amazon-games": "[Amazon games](docs/results/amazon-games.md)",
-    "amazon-games-next": "[the same, refitted](docs/results/amazon-games-next.md)",
+    "amazon-games-original": "[the same, refitted](docs/results/amazon-games-original.md)",
     "amazon-games-paper": "[Amazon games, the paper's targets](docs/results/amazon-games-paper.md)",
 }
 

@@ -67,6 +67,14 @@ ROWS: dict[str, Sequence[Key]] = {
         ("DLLM2Rec", "SASRec", "titles"),
         ("control title neighbours of the history", "", "first 6 layers"),
     ),
+    "amazon-games-original": (
+        _KNN,
+        ("VMIS-kNN", "", ""),
+        ("teacher titles", "", "titles"),
+        ("CE", "SASRec", ""),
+        ("DLLM2Rec", "SASRec", "titles"),
+        ("DLLM2Rec with cold bonus", "SASRec", "titles"),
+    ),
 }
 """Rows of the table of each dataset."""
 

@@ -19,7 +19,7 @@ NEXT, ORIGINAL = "amazon-games-next", "amazon-games-original"
 
 REPORTS = {
     (README, "Distilled recommender"): {MOVIELENS},
-    (README, "Is it worth it?"): {MOVIELENS, GAMES, PAPER, NEXT},
+    (README, "Is it worth it?"): {MOVIELENS, GAMES, PAPER, ORIGINAL},
     (FINDINGS, "For your decision"): {MOVIELENS, GAMES, NEXT, ORIGINAL},
     (FINDINGS, "The method beside the paper's claim"): {MOVIELENS, GAMES},
     (FINDINGS, "MovieLens"): {MOVIELENS},
