@@ -72,6 +72,7 @@ ROWS: dict[str, Sequence[Key]] = {
         ("VMIS-kNN", "", ""),
         ("teacher titles", "", "titles"),
         ("CE", "SASRec", ""),
+        ("CE fused with kNN", "SASRec", ""),
         ("DLLM2Rec", "SASRec", "titles"),
         ("DLLM2Rec with cold bonus", "SASRec", "titles"),
     ),
