@@ -92,17 +92,15 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool
     baselines = baseline_evaluations(dataset, workplace.baselines)
     rows_of_baselines = baseline_rows(baselines)
     students = evaluate_students(checkpoints, dataset)
-    loss = experiment.training.loss
+    loss, num_draws = experiment.training.loss, experiment.ladder.num_resamples
     rows = [
         *rows_of_baselines,
         *teacher_rows(f"teacher {experiment.teacher.kind}", knowledge, dataset),
         *student_rows(checkpoints, students, loss),
     ]
     compared = [*rows_of_baselines, row_without_teacher(checkpoints, students)]
-    differences = differences_to_baselines(
-        students[chosen.name], compared, dataset, experiment.ladder.num_resamples
-    )
-    effect = effect_over_seeds(checkpoints, students, dataset, experiment.ladder.num_resamples)
+    differences = differences_to_baselines(students[chosen.name], compared, dataset, num_draws)
+    effect = effect_over_seeds(checkpoints, students, dataset, num_draws)
     sentence = verdict(
         f"{display_name(chosen, loss)} (seed {chosen.description.seed})",
         differences,
@@ -110,10 +108,7 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool
         best_baseline({name: each[Split.VALIDATION].ranks for name, each in baselines.items()}),
         effect,
     )
-    facts = _facts(dataset, checkpoints, chosen) | {
-        "differences": _as_json(differences),
-        "of_teacher": {**_bounds(effect.difference), "seeds": effect.num_seeds},
-    }
+    facts = _facts(dataset, checkpoints, chosen) | _differences(differences, effect)
     after = _after_shuffled(checkpoints, students, experiment, dataset) if shuffled else None
     with whole_folder(workplace.results) as folder:
         if after is not None:
@@ -291,10 +286,14 @@ def effect_over_seeds(
     )
 
 
-def _as_json(differences: Mapping[str, Interval]) -> list[dict[str, object]]:
-    return [
-        {"against": name, "metric": METRIC, **_bounds(each)} for name, each in differences.items()
-    ]
+def _differences(to_baselines: Mapping[str, Interval], effect: TeacherEffect) -> dict[str, object]:
+    return {
+        "differences": [
+            {"against": name, "metric": METRIC, **_bounds(each)}
+            for name, each in to_baselines.items()
+        ],
+        "of_teacher": {**_bounds(effect.difference), "seeds": effect.num_seeds},
+    }
 
 
 def _bounds(interval: Interval) -> dict[str, float]:

@@ -25,7 +25,7 @@ Ranks = NDArray[np.integer]
 
 
 class TeacherEffect(NamedTuple):
-    """What the teacher adds to students of several seeds.
+    """The difference between students with and without a teacher, over several seeds.
 
     Attributes:
         difference: mean NDCG@20 with the teacher minus mean NDCG@20 without it.

@@ -1,4 +1,4 @@
-"""What control groups have left, by folders like those of the kernel."""
+"""Memory that control groups have left, read from folders like those of the kernel."""
 
 from pathlib import Path
 
