@@ -6,6 +6,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 import httpx
@@ -102,7 +103,7 @@ def test_every_log_line_of_a_replica_is_a_json_object(stack: "Stack") -> None:
 def test_no_secret_is_in_any_layer_of_any_image(stack: "Stack") -> None:
     stack.compose("--profile", "*", "build", "train", "teacher")
     images = [f"distilled-recommender/{name}:test" for name in BASES]
-    found = [each for name in BASES for each in secrets_of(stack, name)]
+    found = files_of_own_layers(stack, images)
     expected = {"app/service/app.py", "app/serve-teacher", "app/train", "usr/local/bin/start"}
     assert expected <= {name for name, _ in found}
     assert [name for name, secret in found if secret] == []
@@ -111,29 +112,40 @@ def test_no_secret_is_in_any_layer_of_any_image(stack: "Stack") -> None:
     assert not re.search(r"(?i)password=|token|admin_key", history)
 
 
-def secrets_of(stack: "Stack", name: str) -> list[tuple[str, bool]]:
-    """Returns the name of each file in the image's own layers, and whether the file is a secret.
+def files_of_own_layers(stack: "Stack", images: list[str]) -> list[tuple[str, bool]]:
+    """Returns the name of each file in the images' own layers, and whether the file is a secret.
 
-    The image is read as the engine writes it, twice: a file of it beside the engine's own copy may
-    be larger than the free space of the disk.
+    The images are read as the engine writes them: a file of them beside the engine's own copy may
+    be larger than the free space of the disk. They are written together, so that a layer of several
+    images is written once; which layers are whose comes last.
     """
-    image = f"distilled-recommender/{name}:test"
-    (manifest,) = [json.load(file) for path, file in saved(image) if path == "manifest.json"]
+    known: dict[str, list[tuple[str, bool]]] = {}
+    for path, file in saved(images):
+        if path == "manifest.json":
+            manifest = json.load(file)
+        else:
+            known[path] = [(name, is_secret(name, text)) for name, text in files(file)]
+    layers = {tag: each["Layers"] for each in manifest for tag in each["RepoTags"]}
+    own = {layer for image in images for layer in layers[image][base_layers(stack, image) :]}
+    return [file for layer in own for file in known[layer]]
+
+
+def base_layers(stack: "Stack", image: str) -> int:
+    """Returns the number of layers that an image has from its base."""
+    name = image.partition("/")[2].partition(":")[0]
     base = BASES[name].format(training=stack.environment.get("TRAINING_IMAGE", "python:3.13-slim"))
-    own = set(manifest[0]["Layers"][len(stack.inspect(base)["RootFS"]["Layers"]) :])
-    layers = (file for path, file in saved(image) if path in own)
-    return [(path, is_secret(path, file)) for layer in layers for path, file in files(layer)]
+    return len(stack.inspect(base)["RootFS"]["Layers"])
 
 
-def saved(image: str) -> Iterator[tuple[str, IO[bytes]]]:
+def saved(images: list[str]) -> Iterator[tuple[str, IO[bytes]]]:
     """Yields name and content of each file that `docker save` writes; each is read at once."""
-    command = ("docker", "save", image)
+    command = ("docker", "save", *images)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as saving:
         tar = saving.stdout
         assert tar
         with tarfile.open(fileobj=tar, mode="r|") as members:
             for member in members:
-                file = members.extractfile(member)
+                file = members.extractfile(member) if member.isfile() else None
                 if file:
                     yield member.name, file
         tar.read()  # what pads the archive: the engine would fail to write it
@@ -141,8 +153,11 @@ def saved(image: str) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def files(layer: IO[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Yields name and content of the files of a layer; the first MiB of large files."""
-    with tarfile.open(fileobj=layer, mode="r|*") as members:
+    """Yields name and content of the files of a layer; the first MiB of large files.
+
+    A file that is no archive, as the configuration of an image, has none.
+    """
+    with suppress(tarfile.ReadError), tarfile.open(fileobj=layer, mode="r|*") as members:
         for member in members:
             file = members.extractfile(member) if member.isfile() else None
             if file:
