@@ -55,6 +55,11 @@ def test_a_rare_word_weighs_more_and_a_title_has_unit_length() -> None:
     }
 
 
+def test_titles_without_any_word_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"none of the 2 titles has a word, such as '!!!'"):
+        TfIdf(("!!!", "…"), size=2)
+
+
 def test_embeddings_keep_all_products_of_titles_if_there_are_enough_columns() -> None:
     embedder = TfIdf(TITLES, size=9)
     exact = embedder.weights(TITLES).to_dense()
