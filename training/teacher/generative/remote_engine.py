@@ -19,7 +19,11 @@ from training.errors import ConfigError, EndpointError
 from training.progress import Advance, ignore_progress
 from training.settings.teacher import REMOTE_PREFIX, TeacherConfig
 from training.teacher.endpoint.client import KEY_VARIABLE, Endpoint
-from training.teacher.endpoint.embeddings import CHARACTERS_PER_TOKEN, embed_texts
+from training.teacher.endpoint.embeddings import (
+    CHARACTERS_PER_TOKEN,
+    counted_tokens,
+    embed_texts,
+)
 from training.teacher.generative.engine import History, WrittenTitle
 from training.teacher.llm.prompts import INSTRUCTION, one_line
 
@@ -124,14 +128,16 @@ class RemoteEngine:
         try:
             choice = completion["choices"][0]
             text = choice["message"]["content"] if "message" in choice else choice["text"]
+            # Half of a surrogate pair, such as of an emoji that was cut, cannot be sent on.
+            text = text.encode(errors="replace").decode()
             lines = [line.strip(' "') for line in text.splitlines()]
-            tokens = (completion.get("usage") or {}).get("total_tokens")
         except (KeyError, IndexError, TypeError, AttributeError):
             raise EndpointError(
                 f"{url}: the response is not a completion: {str(completion)[:200]}"
             ) from None
         title = next((line for line in lines if line), "")
-        return WrittenTitle(title, tokens or int(self.prompt_lengths([history])[0]))
+        tokens = counted_tokens(completion) or int(self.prompt_lengths([history])[0])
+        return WrittenTitle(title, tokens)
 
     def _embed(self, server: Endpoint, titles: Sequence[str]) -> NDArray[np.float32]:
         model = self.config.endpoint.embedding_model or self.name
