@@ -286,6 +286,16 @@ def test_a_file_that_is_not_utf_8_is_refused_by_line(interactions: Path, items: 
         read_tables(interactions, items)
 
 
+def test_a_column_that_occurs_twice_is_named(interactions: Path, items: Path) -> None:
+    interactions.write_text("user_id,item_id,timestamp,timestamp\nann,8,1,2\n")
+
+    with pytest.raises(DataError, match=r"interactions\.csv: column 'timestamp' occurs twice"):
+        read_tables(interactions, items)
+
+    interactions.write_text("user_id,item_id,timestamp,other,other,,\nann,8,1,2,3,4,5\n")
+    assert read_tables(interactions, items).num_rows == 1
+
+
 def test_a_byte_order_mark_is_not_part_of_a_column_name(interactions: Path, items: Path) -> None:
     items.write_text("\ufeff" + ITEMS, encoding="utf-8")
 
