@@ -3,7 +3,6 @@
 A generative teacher uses this engine if `teacher.model` is `openai:NAME`.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from training.data.catalog import Catalog
 from training.errors import ConfigError, EndpointError
 from training.progress import Advance, ignore_progress
 from training.settings.teacher import REMOTE_PREFIX, TeacherConfig
-from training.teacher.endpoint.client import KEY_VARIABLE, Endpoint
+from training.teacher.endpoint.client import Endpoint, api_key
 from training.teacher.endpoint.embeddings import (
     CHARACTERS_PER_TOKEN,
     counted_tokens,
@@ -30,6 +29,7 @@ from training.teacher.llm.prompts import INSTRUCTION, one_line
 CHAT_RULE = "Answer with its title alone."
 TITLES_PER_REQUEST = 64
 MAX_COMPLETION_BYTES = 1_048_576
+MAX_WRITTEN_CHARACTERS = 512  # of a line; an array of all texts has the width of the longest one
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -135,7 +135,7 @@ class RemoteEngine:
             raise EndpointError(
                 f"{url}: the response is not a completion: {str(completion)[:200]}"
             ) from None
-        title = next((line for line in lines if line), "")
+        title = next((line for line in lines if line), "")[:MAX_WRITTEN_CHARACTERS]
         tokens = counted_tokens(completion) or int(self.prompt_lengths([history])[0])
         return WrittenTitle(title, tokens)
 
@@ -152,7 +152,8 @@ def remote_engine(config: TeacherConfig, catalog: Catalog) -> RemoteEngine:
     The API key is read from the environment variable OPENAI_API_KEY; without it, no key is sent.
 
     Raises:
-        ConfigError: beam search is on, which the OpenAI API does not offer.
+        ConfigError: beam search is on, which the OpenAI API does not offer, or a header cannot hold
+            the key.
     """
     if config.writing.num_beams > 1:
         beams = config.writing.num_beams
@@ -160,4 +161,4 @@ def remote_engine(config: TeacherConfig, catalog: Catalog) -> RemoteEngine:
             f"teacher.writing.num_beams = {beams}: must be 1 for {config.model!r}, since a server "
             "has no beam search"
         )
-    return RemoteEngine(config, catalog, os.environ.get(KEY_VARIABLE))
+    return RemoteEngine(config, catalog, api_key())
