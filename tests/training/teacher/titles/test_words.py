@@ -109,6 +109,7 @@ def test_a_title_is_the_mean_of_the_vectors_of_its_known_words(tmp_path: Path, h
     [
         ("fox 1", "vector 2, 'fox': 1 numbers; expected 2 finite ones"),
         ("fox 1 nan", "vector 2, 'fox': 2 numbers; expected 2 finite ones"),
+        ("fox 1 1e6", "vector 2, 'fox': 2 numbers; .* of at most 65504"),
         ("fox 1 x", "vector 2, 'fox': could not convert string to float: 'x'"),
     ],
 )
