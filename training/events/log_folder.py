@@ -71,9 +71,14 @@ class LogFolder:
 
         Raises:
             FileNotFoundError: another process has replaced the file by a compacted one.
-            DataError: the file is damaged or lacks a column.
+            DataError: the file cannot be read, is damaged or lacks a column.
         """
-        content: bytes = self._files.cat_file(self._absolute(part.path))
+        try:
+            content: bytes = self._files.cat_file(self._absolute(part.path))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise DataError(f"{self.address}/{part.path}: cannot be read: {error}") from None
         if (found := hashlib.sha256(content).hexdigest()) != part.sha256:
             raise DataError(
                 f"{self.address}/{part.path}: damaged: its SHA-256 is {found[:12]}…; restore it "

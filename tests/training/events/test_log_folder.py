@@ -62,6 +62,21 @@ def test_an_address_of_an_unknown_kind_is_an_error() -> None:
         LogFolder("nowhere://x")
 
 
+def test_a_file_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LogFolder(str(tmp_path))
+    part = log.write("event", 0, ROWS)
+
+    def refuse(_: str) -> bytes:
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(log._files, "cat_file", refuse)
+
+    with pytest.raises(DataError, match=rf"{part.path}: cannot be read: Access Denied"):
+        log.read(part)
+
+
 def test_an_emptied_partition_has_no_folder(tmp_path: Path) -> None:
     log = LogFolder(str(tmp_path))
     log.remove([log.write("event", 0, ROWS)])
