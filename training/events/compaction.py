@@ -143,9 +143,9 @@ def _checked(log: LogFolder, of_deadlines: str) -> frozenset[str]:
     """
     try:
         state = json.loads(log.read_file(STATE_NAME) or b"{}")
-    except ValueError:
+        return frozenset(state["checked"] if state.get("deadlines") == of_deadlines else [])
+    except (ValueError, AttributeError, KeyError, TypeError):  # damaged
         return frozenset()
-    return frozenset(state["checked"] if state.get("deadlines") == of_deadlines else [])
 
 
 def _with_derived(log: LogFolder) -> Deadlines:
