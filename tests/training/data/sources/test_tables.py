@@ -1,5 +1,7 @@
 """Ids stay text, titles become readable, and every error names file, row and value."""
 
+from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 from uuid import UUID
 
@@ -209,6 +211,19 @@ def test_a_split_column_is_read(interactions: Path, items: Path) -> None:
 
     assert splits is not None
     assert splits.tolist() == [Split.HISTORY, Split.TRAIN, Split.VALIDATION, Split.TEST]
+
+
+@pytest.mark.parametrize("rows", [*permutations(["ann,8,1,validation", "ann,007,1,test"])])
+def test_by_ids_rows_of_one_moment_have_the_order_of_their_splits(
+    rows: Sequence[str], interactions: Path, items: Path
+) -> None:
+    table = ["user_id,item_id,timestamp,split", "ann,8,0,train", *rows]
+    interactions.write_text("\n".join(table) + "\n")
+
+    splits = read_tables(interactions, items, order="ids").splits
+
+    assert splits is not None
+    assert splits.tolist() == [Split.TRAIN, Split.VALIDATION, Split.TEST]
 
 
 def test_a_missing_title_can_be_given_a_placeholder(interactions: Path, items: Path) -> None:
