@@ -4,6 +4,7 @@ TrainingError
 ├── ConfigError      a setting or option that is unknown or not allowed
 ├── DataError        input that cannot become a dataset
 │   └── LeakageError a validation or test target that training would see
+├── DiskError        a disk that is full, or does not allow writing
 ├── ShardError       a store of shards that fails, refuses or is damaged
 ├── KnowledgeError   teacher knowledge that is missing, damaged or of another dataset
 ├── CheckpointError  a trained student that is missing, damaged or of another dataset
@@ -34,6 +35,10 @@ class DataError(TrainingError):
 
 class LeakageError(DataError):
     """A held-out row that training would see; the message names user, item and source row."""
+
+
+class DiskError(TrainingError):
+    """A disk that is full, or does not allow writing; the message names the file or folder."""
 
 
 class ShardError(TrainingError):

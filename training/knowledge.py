@@ -292,10 +292,10 @@ def _load_answers(path: Path) -> Answers:
 def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION_NAME
     try:
-        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        description: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
         raise KnowledgeError(f"{path}: missing; make it with {TEACH}") from None
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise KnowledgeError(f"{path}: damaged ({error}); make it again with {TEACH}") from None
     if missing := {"dataset_fingerprint", "provenance", "sha256"} - set(description):
         raise KnowledgeError(

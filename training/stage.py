@@ -5,6 +5,7 @@ folder equals that of the present inputs, the folder is up to date and the stage
 `export.contract.folders` describes what is on the disk if the process is killed while it writes.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -19,8 +20,10 @@ from export.contract.folders import finish_replacement as finish_replacement
 from export.contract.folders import readable_folder as readable_folder
 from export.contract.folders import whole_file as whole_file
 from export.contract.folders import whole_folder as whole_folder
+from training.errors import DiskError
 
 STAMP_NAME = "stage.json"
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES})
 
 
 def fingerprint(*parts: object) -> str:
@@ -46,10 +49,19 @@ def write_stage(folder: Path, stamp: str) -> Iterator[Path]:
     """Context manager that yields an empty folder to fill, which then replaces `folder`.
 
     The stamp is stored in the new folder. If the block raises an error, `folder` stays as it was.
+
+    Raises:
+        DiskError: the disk is full, or does not allow writing, for `folder` or within the block.
     """
-    with whole_folder(folder) as building:
-        yield building
-        (building / STAMP_NAME).write_text(json.dumps({"fingerprint": stamp}))
+    try:
+        with whole_folder(folder) as building:
+            yield building
+            (building / STAMP_NAME).write_text(json.dumps({"fingerprint": stamp}))
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        place = error.filename or folder
+        raise DiskError(f"{place}: {error.strerror}; {folder} is as it was before") from None
 
 
 def write_text(path: Path, text: str) -> None:

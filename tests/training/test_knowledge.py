@@ -202,6 +202,21 @@ def test_a_description_without_its_keys_is_refused(tmp_path: Path, tiny_dataset:
         load_knowledge(tmp_path, tiny_dataset)
 
 
+@pytest.mark.parametrize("content", ["5", "[1]", '["ab"]', "{"])
+def test_a_description_that_is_no_object_is_refused(
+    tmp_path: Path, tiny_dataset: Dataset, content: str
+) -> None:
+    (tmp_path / "knowledge.json").write_text(content)
+    with pytest.raises(KnowledgeError, match=r"knowledge\.json: (damaged|missing keys)"):
+        load_knowledge(tmp_path, tiny_dataset)
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path, tiny_dataset: Dataset) -> None:
+    (tmp_path / "knowledge.json").write_text("{}")
+    with pytest.raises(KnowledgeError, match="missing; make it with"):
+        load_knowledge(tmp_path / "knowledge.json", tiny_dataset)
+
+
 def test_no_knowledge_at_all_says_how_to_make_it(tmp_path: Path, tiny_dataset: Dataset) -> None:
     with pytest.raises(KnowledgeError, match="distilled-recommender teach CONFIG"):
         load_knowledge(tmp_path / "nowhere", tiny_dataset)

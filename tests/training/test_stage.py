@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from training.errors import DiskError
 from training.stage import STAMP_NAME, fingerprint, is_current, write_stage, write_text
 
 
@@ -26,6 +27,14 @@ def test_a_failed_stage_leaves_the_older_result(tmp_path: Path) -> None:
         fail()
     assert is_current(tmp_path / "stage", "old")
     assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+def test_a_full_disk_is_an_error_of_the_user_that_names_the_folder(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DiskError, match=rf"{tmp_path}/dataset: No space left on device; .*/dataset"),
+        write_stage(tmp_path / "dataset", "stamp"),
+    ):
+        Path("/dev/full").write_bytes(b"x")
 
 
 def test_the_predecessor_that_a_killed_replacement_left_is_current(tmp_path: Path) -> None:

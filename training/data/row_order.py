@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from training.data.catalog import Catalog
-from training.data.dataset import IntArray
+from training.data.dataset import IntArray, Split
 from training.data.large_arrays import MAX_BYTES_IN_MEMORY, ROWS_A_BLOCK, new_array, temporary_space
 from training.data.raw import Origin, RawData, Times
 
@@ -26,7 +26,7 @@ RowOrder = Literal["source", "ids"]
 
 # For `lexsort`: the last key counts first.
 _SORT_KEYS = ("positions", "timestamps", "users")
-_SORT_KEYS_BY_IDS = ("item_indices", *_SORT_KEYS)
+_SORT_KEYS_BY_IDS = ("item_indices", "held_out", *_SORT_KEYS)
 
 
 class SourceRows:
@@ -88,8 +88,9 @@ class SourceRows:
         """Returns all rows, ordered by user, then timestamp, then position, then by `order`.
 
         With `order` "source", users have the order of their first rows, and equal rows that of the
-        source. With "ids", users are sorted by id, and equal rows by item_index. Call this method
-        once, after all batches. `origin` and `catalog` become attributes of the result.
+        source. With "ids", users are sorted by id, and equal rows by item_index, but held-out ones
+        come last: validation, then test. Call this method once, after all batches. `origin` and
+        `catalog` become attributes of the result.
 
         Raises:
             DataError: the disk does not have enough space.
@@ -203,6 +204,9 @@ def order_by_user(
 
 def _sort(columns: Columns, rows: slice, keys: Sequence[str]) -> None:
     """Sorts a group of rows of the arrays `columns`, in place, by `keys`, then as in the source."""
-    order = np.lexsort([columns[name][rows] for name in keys if name in columns])  # stable
+    group = {name: values[rows] for name, values in columns.items()}
+    if "splits" in group:
+        group["held_out"] = np.maximum(group["splits"], Split.HISTORY)  # 1 for rows of training
+    order = np.lexsort([group[name] for name in keys if name in group])  # stable
     for values in columns.values():
         values[rows] = values[rows][order]

@@ -123,12 +123,13 @@ def _read_items(path: Path) -> Catalog:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{path}: missing; run {PREPARE} first") from None
     except ValueError as error:
         raise _damaged(path, f"not JSON ({error})") from None
-    if not isinstance(manifest, dict) or manifest.keys() != {"name", "fingerprint", "sha256"}:
+    has_keys = isinstance(manifest, dict) and manifest.keys() == {"name", "fingerprint", "sha256"}
+    if not has_keys or not isinstance(manifest["sha256"], dict):
         raise _damaged(path, "not a dataset's manifest")
     return manifest
 

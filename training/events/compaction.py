@@ -14,10 +14,10 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from training.events.erasure import Deadlines, is_erased, with_sessions_of_users
+from training.events.erasure import Deadlines, is_erased
 from training.events.layout import DAY_MS, HOUR_MS, Kind, Part, hour_of
 from training.events.log_folder import LogFolder
-from training.events.reading import read_copies, read_deadlines
+from training.events.reading import read_all_deadlines, read_deadlines
 from training.events.schema import SCHEMA_VERSION, SCHEMAS, USER, in_order, table_of
 from training.stage import fingerprint
 
@@ -68,7 +68,7 @@ def compact(log: LogFolder, keep_days: float | None = None) -> Report:
     before = _all_parts(log)
     expired = [] if keep_days is None else _expired(before, began_at, keep_days)
     log.remove(expired)
-    deadlines = _with_derived(log, read_deadlines(log))
+    deadlines = _with_derived(log)
     run = _Run(log, deadlines)
     for kind in SCHEMAS:
         for hour, parts in _partitions(log, kind):
@@ -143,21 +143,22 @@ def _checked(log: LogFolder, of_deadlines: str) -> frozenset[str]:
     """
     try:
         state = json.loads(log.read_file(STATE_NAME) or b"{}")
-    except ValueError:
+        return frozenset(state["checked"] if state.get("deadlines") == of_deadlines else [])
+    except (ValueError, AttributeError, KeyError, TypeError):  # damaged
         return frozenset()
-    return frozenset(state["checked"] if state.get("deadlines") == of_deadlines else [])
 
 
-def _with_derived(log: LogFolder, deadlines: Deadlines) -> Deadlines:
-    """Returns `deadlines` with one more for each session of an erased user.
+def _with_derived(log: LogFolder) -> Deadlines:
+    """Returns the deadlines of the log, with one for each session of an erased user.
 
     New deadlines are saved as tombstones in `log`. Impressions do not name their user. Once the
     user's events are erased, only these tombstones tell which impressions to erase.
     """
-    if not any(each.startswith(USER) for each in deadlines):
-        return deadlines
-    found = with_sessions_of_users(deadlines, read_copies(log, "event"))
-    new = {digest: each for digest, each in found.items() if each != deadlines.get(digest)}
+    found = read_all_deadlines(log)
+    if not any(each.startswith(USER) for each in found):
+        return found
+    saved = read_deadlines(log)
+    new = {digest: each for digest, each in found.items() if each != saved.get(digest)}
     for hour in {hour_of(each.at) for each in new.values()}:
         rows = [
             {"schema": SCHEMA_VERSION, "erased": digest, "at": each.at, "sequence": each.sequence}

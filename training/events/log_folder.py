@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO
 
 import fsspec
 import pyarrow as pa
@@ -71,9 +72,14 @@ class LogFolder:
 
         Raises:
             FileNotFoundError: another process has replaced the file by a compacted one.
-            DataError: the file is damaged or lacks a column.
+            DataError: the file cannot be read, is damaged or lacks a column.
         """
-        content: bytes = self._files.cat_file(self._absolute(part.path))
+        try:
+            content: bytes = self._files.cat_file(self._absolute(part.path))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise DataError(f"{self.address}/{part.path}: cannot be read: {error}") from None
         if (found := hashlib.sha256(content).hexdigest()) != part.sha256:
             raise DataError(
                 f"{self.address}/{part.path}: damaged: its SHA-256 is {found[:12]}…; restore it "
@@ -169,10 +175,20 @@ def _as_parquet(records: pa.Table) -> bytes:
     return content
 
 
-def _write_to_disk(partial: Path, path: Path, root: Path, content: bytes) -> None:
-    partial.parent.mkdir(parents=True, exist_ok=True)
+def _new_file(path: Path, attempts: int = 10) -> BinaryIO:
+    """Creates a file and its folder; again, if a compaction removes the folder, still empty."""
     try:
-        with partial.open("wb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
+    except FileNotFoundError:
+        if attempts == 1:
+            raise
+    return _new_file(path, attempts - 1)
+
+
+def _write_to_disk(partial: Path, path: Path, root: Path, content: bytes) -> None:
+    try:
+        with _new_file(partial) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

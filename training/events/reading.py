@@ -64,10 +64,7 @@ def read_records(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Ta
         DataError: a file is damaged.
     """
     copies = read_copies(log, kind, window)
-    deadlines = read_deadlines(log)
-    if any(each.startswith(USER) for each in deadlines):
-        # All events, since the one that names a session's user may lie outside the window.
-        deadlines = with_sessions_of_users(deadlines, read_copies(log, "event"))
+    deadlines = read_all_deadlines(log)
     # Erases first: an erased copy could else displace one that was sent after the erasure.
     kept = copies.filter(pa.array(~is_erased(kind, copies, deadlines)))
     return window.holds(in_order(kind, kept), TIME_COLUMNS[kind])
@@ -80,6 +77,22 @@ def read_deadlines(log: LogFolder) -> Deadlines:
         DataError: a file is damaged.
     """
     return deadlines_of(read_copies(log, "tombstone"))
+
+
+def read_all_deadlines(log: LogFolder) -> Deadlines:
+    """Returns the deadlines of `read_deadlines`, and one for each session of an erased user.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    deadlines = read_deadlines(log)
+    if not any(each.startswith(USER) for each in deadlines):
+        return deadlines
+    # All events, since the one that names a session's user may lie outside the window. Deadlines
+    # are read once more after them: a compaction that has erased a user's events meanwhile has
+    # saved the deadlines of the user's sessions before.
+    events = read_copies(log, "event")
+    return with_sessions_of_users(read_deadlines(log), events)
 
 
 def read_copies(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Table:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Base class of a group of settings: immutable, and an unknown key is an error.
+    """Base class of a group of settings: immutable; unknown keys and infinite numbers are errors.
 
     Attributes:
         ADDED_LATER: names of settings that did not exist when the first results were stored. Such a
@@ -19,7 +19,7 @@ class Section(BaseModel):
             only if it differs from its former value.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     ADDED_LATER: ClassVar[Set[str]] = frozenset()
     FORMER_VALUES: ClassVar[Mapping[str, object]] = {}
 

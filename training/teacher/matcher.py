@@ -116,7 +116,8 @@ class Standardise(nn.Module):
     def __init__(self, sample: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", sample.mean(dim=0))
-        self.register_buffer("spread", sample.std(dim=0).clamp_min(1e-6))
+        spread = sample.std(dim=0, correction=min(1, len(sample) - 1))  # of one vector 0, not NaN
+        self.register_buffer("spread", spread.clamp_min(1e-6))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Standardises `vectors`, `[..., size]`; the result has the same shape."""

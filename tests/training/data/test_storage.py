@@ -53,7 +53,10 @@ def test_a_manifest_with_another_fingerprint_is_refused(folder: Path) -> None:
         load_dataset(folder)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"name": "tiny"}'])
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"name": "tiny"}', '{"name": "tiny", "fingerprint": "0", "sha256": []}'],
+)
 def test_a_file_that_is_no_manifest_is_refused(folder: Path, content: str) -> None:
     (folder / "dataset.json").write_text(content)
 

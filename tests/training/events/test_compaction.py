@@ -141,10 +141,11 @@ def _die(_: LogFolder, parts: list[object]) -> None:
         raise KeyboardInterrupt
 
 
-def test_a_damaged_note_of_the_last_compaction_costs_only_time(log: LogFolder) -> None:
+@pytest.mark.parametrize("note", ["{", "[]", "null"])
+def test_a_damaged_note_of_the_last_compaction_costs_only_time(log: LogFolder, note: str) -> None:
     write(log, "event", [event("ann", "a", 1)])
     compact(log)
-    (Path(log.address) / "compaction.json").write_text("{")
+    (Path(log.address) / "compaction.json").write_text(note)
 
     assert compact(log).files_after == 1
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,41 @@ def test_a_log_in_an_object_store_works_like_a_folder() -> None:
 def test_an_address_of_an_unknown_kind_is_an_error() -> None:
     with pytest.raises(DataError, match="nowhere://x: cannot be opened"):
         LogFolder("nowhere://x")
+
+
+def test_a_file_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LogFolder(str(tmp_path))
+    part = log.write("event", 0, ROWS)
+
+    def refuse(_: str) -> bytes:
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(log._files, "cat_file", refuse)
+
+    with pytest.raises(DataError, match=rf"{part.path}: cannot be read: Access Denied"):
+        log.read(part)
+
+
+def test_a_folder_that_a_compaction_removes_before_it_has_a_file_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir, removed = Path.mkdir, list[Path]()
+
+    def remove_once(folder: Path, *options: Any, **more: Any) -> None:
+        mkdir(folder, *options, **more)
+        if not removed and folder.name.startswith("hour="):
+            removed.append(folder)
+            folder.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", remove_once)
+    log = LogFolder(str(tmp_path))
+
+    part = log.write("event", 0, ROWS)
+
+    assert removed
+    assert log.parts("event") == [part]
 
 
 def test_an_emptied_partition_has_no_folder(tmp_path: Path) -> None:

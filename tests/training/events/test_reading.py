@@ -7,6 +7,7 @@ import pytest
 
 from tests.training.event_log import event, impression, tombstone, write
 from training.errors import DataError
+from training.events.compaction import compact
 from training.events.layout import HOUR_MS, Part
 from training.events.log_folder import LogFolder
 from training.events.reading import Window, newest_hour_end, read_events, read_records
@@ -134,6 +135,25 @@ def test_a_file_that_is_compacted_during_the_reading_is_read_in_its_new_place(
     monkeypatch.setattr(log, "read", compact_first)
 
     assert read_events(log)["item_id"].to_pylist() == ["a", "b"]
+
+
+def test_an_erased_user_stays_so_though_a_compaction_removes_the_events_during_the_reading(
+    log: LogFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(log, "event", [event("ann", "a", 1, user_ref="u")])
+    write(log, "impression", [impression("r1", "ann", 1), impression("r2", "cay", 1)])
+    write(log, "tombstone", [tombstone(5, user_ref="u")])
+    read = log.read
+
+    def then_compact(part: Part) -> pa.Table:
+        records = read(part)
+        if part.kind == "tombstone" and log.parts("event"):
+            compact(LogFolder(log.address))
+        return records
+
+    monkeypatch.setattr(log, "read", then_compact)
+
+    assert ids(read_records(log, "impression"), "recommendation_id") == ["r2"]
 
 
 def test_a_damaged_file_is_named(log: LogFolder) -> None:

@@ -98,7 +98,8 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
             "[training]\nscored_share = 0.5\naveraged_epochs = 1\ntouched_rows = true",
             "touched_rows = True: .*needs averaged_epochs = 0",
         ),
-        ("[training]\naveraged_epochs = inf", "averaged_epochs = inf: .*less than or equal to 100"),
+        ("[training]\naveraged_epochs = inf", "averaged_epochs = inf: .*finite number"),
+        ("[training]\naveraged_epochs = 101", "= 101: .*less than or equal to 100"),
         ("[training]\naveraged_epochs = -1", "averaged_epochs = -1: .*greater than or equal to 0"),
     ],
 )

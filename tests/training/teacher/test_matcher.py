@@ -49,6 +49,12 @@ def test_standardised_dimensions_have_zero_mean_and_unit_spread() -> None:
     torch.testing.assert_close(Standardise(vectors)(vectors), expected)
 
 
+def test_a_single_vector_has_a_finite_standard_form() -> None:
+    vector = torch.tensor([[2.0, 5.0]])
+    assert Standardise(vector)(vector).tolist() == [[0.0, 0.0]]
+    assert Standardise(vector)(vector + 1).isfinite().all()
+
+
 def test_a_saved_matcher_answers_as_the_one_that_was_fitted(tmp_path: Path) -> None:
     torch.manual_seed(0)
     titles, states = torch.randn(6, 8), torch.randn(5, 8)

@@ -5,6 +5,7 @@ Events are ordered by timestamp and then by sequence, and users by their first e
 the same interactions in this order, with `session_ref` as `user_id`, gives the same dataset.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,9 +135,9 @@ def _users(events: pa.Table, config: EventsConfig) -> NDArray[np.object_]:
     A user is a session or a user ref, as `config.user` says. With `session_gap_minutes`, a user's
     events are split at longer pauses, and each part counts as a separate user.
     """
-    users = _texts(events, "session_ref")
+    users = _refs(events, "session_ref")
     if config.user == "user":
-        refs = _texts(events, "user_ref")
+        refs = _refs(events, "user_ref")
         user_of_session = _user_of_session(users, refs)
         users = np.array([user_of_session.get(each, each) for each in users], dtype=object)
     if config.session_gap_minutes is None:
@@ -201,8 +202,20 @@ def _left_out(users: NDArray[np.object_], is_bot: NDArray[np.bool_], per_minute:
     )
 
 
-def _texts(events: pa.Table, name: str) -> NDArray[np.object_]:
-    return np.asarray(events[name].to_numpy(), dtype=object)
+def _refs(events: pa.Table, name: str) -> NDArray[np.object_]:
+    """Returns the session or user ref of each event, `[events]`; a missing one stays missing.
+
+    Refs of the service differ between tenants, but other programs may send equal ones. Such a ref
+    stands for a person of each tenant, so it gets the tenant in front.
+    """
+    refs, tenants = (events[each].to_pylist() for each in (name, "tenant"))
+    pairs = [*zip(refs, tenants, strict=True)]
+    num_tenants = Counter(ref for ref, _ in set(pairs))
+    named = [
+        f"{tenant}/{ref}" if ref is not None and num_tenants[ref] > 1 else ref
+        for ref, tenant in pairs
+    ]
+    return np.array(named, dtype=object)
 
 
 def _times(events: pa.Table) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ import html
 import json
 import re
 import reprlib
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,7 +78,7 @@ def _read_json_lines(path: Path) -> Catalog:
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             item_id, title, attributes = _item_of(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise DataError(
                 f"{path}, line {number}: not an item; needs item_id and title as strings that are "
                 "not empty; attributes, if given, must be an object of lists of strings"
@@ -86,6 +87,10 @@ def _read_json_lines(path: Path) -> Catalog:
             given = reprlib.repr(attributes[wrong])
             raise DataError(
                 f"{path}, line {number}: attributes.{wrong}: {given}: must be a list of strings"
+            )
+        if (text := _unwritable(item_id, title, attributes)) is not None:
+            raise DataError(
+                f"{path}, line {number}: {text!a}: half of a surrogate pair, which is no character"
             )
         if item_id in items:
             raise DataError(f"{path}, line {number}: item_id {item_id!r} occurs more than once")
@@ -114,6 +119,12 @@ def _not_values(attributes: dict[str, Any]) -> str | None:
         if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
             return name
     return None
+
+
+def _unwritable(item_id: str, title: str, attributes: Attributes) -> str | None:
+    """Returns the first text that UTF-8 cannot hold; None if there is none."""
+    texts = (item_id, title, *attributes, *chain.from_iterable(attributes.values()))
+    return next((each for each in texts if each.encode(errors="ignore").decode() != each), None)
 
 
 def _readable(title: str) -> str:

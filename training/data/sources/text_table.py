@@ -137,8 +137,22 @@ def _read_file(file: TableFile, required: Sequence[str], optional: Sequence[str]
 
 
 def _csv_batches(path: Path, select: Select) -> Batches:
+    repeated = _repeated_columns(path)
     for rows, bytes_read in _delimited(path, "CSV"):
-        yield rows[select(list(rows.columns))], bytes_read
+        yield rows[select([*rows.columns, *repeated])], bytes_read
+
+
+def _repeated_columns(path: Path) -> list[str]:
+    """Returns the names that occur in the header of a CSV file before; pandas renames them.
+
+    Of a file that cannot be read there are none.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            header = next(filter(None, csv.reader(file)), [])
+        except (UnicodeDecodeError, csv.Error):
+            return []
+    return [name for place, name in enumerate(header) if name and name in header[:place]]
 
 
 def _atomic_batches(path: Path, select: Select) -> Batches:

@@ -13,7 +13,7 @@ def title_encoder(config: TeacherConfig) -> TitleEncoder:
     """Opens the encoder that `config.model` names; a server is not asked anything yet.
 
     Raises:
-        ConfigError: the model cannot be loaded.
+        ConfigError: the model cannot be loaded, or the key of the server cannot be sent.
     """
     if config.model.startswith(REMOTE_PREFIX):
         name = config.model.removeprefix(REMOTE_PREFIX)

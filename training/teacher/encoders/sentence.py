@@ -21,7 +21,7 @@ from training.teacher.encoders.sentence_files import (
     find_folder,
     read_modules,
 )
-from training.teacher.llm.language_model import placed
+from training.teacher.llm.language_model import UNLOADABLE, placed
 from training.teacher.llm.shards import Shard, ShardedWork
 from training.teacher.llm.windows import token_bounded
 
@@ -143,7 +143,7 @@ def load_sentence_encoder(config: TeacherConfig) -> SentenceEncoder:
             modules.transformer, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
         )
         tokenizer = AutoTokenizer.from_pretrained(modules.transformer, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except UNLOADABLE as error:
         raise ConfigError(f"teacher.model = {config.model!r}: cannot be loaded ({error})") from None
     if model.config.is_encoder_decoder:
         raise ConfigError(

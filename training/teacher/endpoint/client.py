@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from training.cli import say
-from training.errors import EndpointError
+from training.errors import ConfigError, EndpointError
 from training.settings.endpoint import EndpointConfig
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -135,6 +135,8 @@ class Endpoint:
                 content = self._content(response, url, max_bytes)
         except httpx.TransportError as error:
             raise _TemporaryError(f"{type(error).__name__} {error}".strip()) from None
+        except (httpx.RequestError, httpx.InvalidURL) as error:  # damaged compression, wrong names
+            raise EndpointError(f"{url}: {type(error).__name__} {error}") from None
         text = _quoted(content)
         if response.status_code in TRANSIENT_STATUSES:
             problem = f"{response.status_code} {text}".strip()
@@ -156,8 +158,25 @@ class Endpoint:
 
 
 def open_endpoint(config: EndpointConfig) -> Endpoint:
-    """Makes the client of a server; its key is read from OPENAI_API_KEY, else none is sent."""
-    return Endpoint(config, os.environ.get(KEY_VARIABLE))
+    """Makes the client of a server, with the key of `api_key`.
+
+    Raises:
+        ConfigError: for the reason of `api_key`.
+    """
+    return Endpoint(config, api_key())
+
+
+def api_key() -> str | None:
+    """Returns the key in OPENAI_API_KEY without white space around it; None if there is none.
+
+    Raises:
+        ConfigError: a header cannot hold the key; the message does not show it, as the HTTP
+            client's own would.
+    """
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(f"{KEY_VARIABLE}: has characters other than printable ASCII")
+    return key or None
 
 
 def _is_cut_short(content: bytes) -> bool:

@@ -50,12 +50,21 @@ def embed_texts(endpoint: Endpoint, model: str, texts: Sequence[str]) -> Embedde
     max_values = len(texts) * (MAX_SIZE + MAX_VALUES_BESIDE) + MAX_OTHER_VALUES
     body = {"model": model, "input": list(texts)}
     response = endpoint.post(url, body, max_bytes, max_values)
-    return Embedded(_embeddings(response, len(texts), url), _tokens(response, texts))
+    tokens = counted_tokens(response) or sum(map(estimated_tokens, texts))
+    return Embedded(_embeddings(response, len(texts), url), tokens)
 
 
 def estimated_tokens(text: str) -> int:
     """Returns about how many tokens a text has; counts bytes, as rarer scripts take more tokens."""
     return max(1, len(text.encode(errors="replace")) // CHARACTERS_PER_TOKEN)
+
+
+def counted_tokens(response: Any) -> int | None:
+    """Returns the tokens that a server says it has read and written; None if it does not say."""
+    usage = response.get("usage") if isinstance(response, dict) else None
+    counted = usage.get("total_tokens") if isinstance(usage, dict) else None
+    is_count = isinstance(counted, int) and not isinstance(counted, bool) and counted > 0
+    return counted if is_count else None
 
 
 def _embeddings(response: Any, count: int, url: str) -> NDArray[np.float32]:
@@ -81,11 +90,3 @@ def _embeddings(response: Any, count: int, url: str) -> NDArray[np.float32]:
             f"{url}: an embedding has a number that is not finite, or above {MAX_MAGNITUDE:.0f}"
         )
     return embeddings
-
-
-def _tokens(response: Any, texts: Sequence[str]) -> int:
-    usage = response.get("usage")
-    counted = usage.get("total_tokens") if isinstance(usage, dict) else None
-    if isinstance(counted, int) and not isinstance(counted, bool) and counted > 0:
-        return counted
-    return sum(map(estimated_tokens, texts))

@@ -3,7 +3,6 @@
 A generative teacher uses this engine if `teacher.model` is `openai:NAME`.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,14 +17,19 @@ from training.data.catalog import Catalog
 from training.errors import ConfigError, EndpointError
 from training.progress import Advance, ignore_progress
 from training.settings.teacher import REMOTE_PREFIX, TeacherConfig
-from training.teacher.endpoint.client import KEY_VARIABLE, Endpoint
-from training.teacher.endpoint.embeddings import CHARACTERS_PER_TOKEN, embed_texts
+from training.teacher.endpoint.client import Endpoint, api_key
+from training.teacher.endpoint.embeddings import (
+    CHARACTERS_PER_TOKEN,
+    counted_tokens,
+    embed_texts,
+)
 from training.teacher.generative.engine import History, WrittenTitle
 from training.teacher.llm.prompts import INSTRUCTION, one_line
 
 CHAT_RULE = "Answer with its title alone."
 TITLES_PER_REQUEST = 64
 MAX_COMPLETION_BYTES = 1_048_576
+MAX_WRITTEN_CHARACTERS = 512  # of a line; an array of all texts has the width of the longest one
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -124,14 +128,16 @@ class RemoteEngine:
         try:
             choice = completion["choices"][0]
             text = choice["message"]["content"] if "message" in choice else choice["text"]
+            # Half of a surrogate pair, such as of an emoji that was cut, cannot be sent on.
+            text = text.encode(errors="replace").decode()
             lines = [line.strip(' "') for line in text.splitlines()]
-            tokens = (completion.get("usage") or {}).get("total_tokens")
         except (KeyError, IndexError, TypeError, AttributeError):
             raise EndpointError(
                 f"{url}: the response is not a completion: {str(completion)[:200]}"
             ) from None
-        title = next((line for line in lines if line), "")
-        return WrittenTitle(title, tokens or int(self.prompt_lengths([history])[0]))
+        title = next((line for line in lines if line), "")[:MAX_WRITTEN_CHARACTERS]
+        tokens = counted_tokens(completion) or int(self.prompt_lengths([history])[0])
+        return WrittenTitle(title, tokens)
 
     def _embed(self, server: Endpoint, titles: Sequence[str]) -> NDArray[np.float32]:
         model = self.config.endpoint.embedding_model or self.name
@@ -146,7 +152,8 @@ def remote_engine(config: TeacherConfig, catalog: Catalog) -> RemoteEngine:
     The API key is read from the environment variable OPENAI_API_KEY; without it, no key is sent.
 
     Raises:
-        ConfigError: beam search is on, which the OpenAI API does not offer.
+        ConfigError: beam search is on, which the OpenAI API does not offer, or a header cannot hold
+            the key.
     """
     if config.writing.num_beams > 1:
         beams = config.writing.num_beams
@@ -154,4 +161,4 @@ def remote_engine(config: TeacherConfig, catalog: Catalog) -> RemoteEngine:
             f"teacher.writing.num_beams = {beams}: must be 1 for {config.model!r}, since a server "
             "has no beam search"
         )
-    return RemoteEngine(config, catalog, os.environ.get(KEY_VARIABLE))
+    return RemoteEngine(config, catalog, api_key())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.data.dataset import Dataset, Split, indices_among
+from training.errors import KnowledgeError
 from training.evaluation.yardstick import LIST_LENGTH
 from training.knowledge import Answers, Knowledge
 from training.progress import Advance, ProgressBar
@@ -102,23 +103,27 @@ def folder_of_texts(
 
 
 def write_texts(
-    dataset: Dataset, config: TeacherConfig, folder: Path, engine: Engine
+    dataset: Dataset, config: TeacherConfig, folder: Path, engine: Engine, size: int | None = None
 ) -> WrittenTexts:
     """Lets `engine` write one text for each distinct history of the examples within the budget.
 
     Texts are stored in shards in `folder`, so that a killed run resumes from the finished shards.
+    Their embeddings must have `size` numbers; None stands for the size of those of the first shard.
+
+    Raises:
+        KnowledgeError: embeddings have another size.
     """
     rows = _answered_rows(dataset, config, engine)
     histories = histories_of(dataset, rows, config)
     work = _writing_work(histories, config, folder, engine)
     compute_missing(work)
-    return _load_texts(work.shards, rows, histories, work.cost)
+    return _load_texts(work.shards, rows, histories, work.cost, size)
 
 
 def texts_work(
     dataset: Dataset, config: TeacherConfig, folder: Path, engine: Engine
 ) -> ShardedWork[History]:
-    """Plans the work of `write_texts`, which has the same arguments."""
+    """Plans the work of `write_texts`, which has the same arguments but `size`."""
     rows = _answered_rows(dataset, config, engine)
     return _writing_work(histories_of(dataset, rows, config), config, folder, engine)
 
@@ -162,10 +167,19 @@ def _load_texts(
     rows: NDArray[np.int64],
     histories: Sequence[History],
     cost: Cost,
+    size: int | None,
 ) -> WrittenTexts:
     answered = [history for shard in shards for batch in shard.batches for history in batch]
     index_of = {history: index for index, history in enumerate(answered)}
     texts, embeddings = zip(*(_load_shard(shard.path) for shard in shards), strict=True)
+    expected = size or embeddings[0].shape[1]
+    for shard, found in zip(shards, embeddings, strict=True):
+        if found.shape[1] != expected:
+            raise KnowledgeError(
+                f"{shard.path}: embeddings of {found.shape[1]} numbers, but others have "
+                f"{expected}; the model has changed meanwhile: delete {shard.path.parent.parent}, "
+                "and it is asked again"
+            )
     return WrittenTexts(
         rows=rows,
         text_of_row=np.array([index_of[history] for history in histories]),
@@ -219,10 +233,13 @@ def teach_generative(
         config: settings of the teacher.
         folder: parent folder of stored texts and title embeddings.
         loaded: the engine that writes the texts.
+
+    Raises:
+        KnowledgeError: embeddings of texts and of titles have different sizes.
     """
     titles = title_embeddings(dataset, config, folder, loaded)
     texts_folder = folder_of_texts(dataset, config, folder, loaded.weights)
-    texts = write_texts(dataset, config, texts_folder, loaded.engine)
+    texts = write_texts(dataset, config, texts_folder, loaded.engine, titles.shape[1])
     grounded = texts.grounded(Grounding(torch.from_numpy(titles)))
     signals = Signals(dataset)
     exponents = choose_exponents(grounded, signals, dataset, config)

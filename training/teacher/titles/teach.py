@@ -144,7 +144,8 @@ def embed_catalog_by_words(
         They are rounded to half precision, as knowledge stores them.
 
     Raises:
-        ConfigError: the file of word vectors is not configured, missing or damaged.
+        ConfigError: the file of word vectors is not configured, missing or damaged, or no title has
+            a word.
     """
     began = time.monotonic()
     titles = dataset.catalog.titles
@@ -160,7 +161,8 @@ def words_embedder(titles: Sequence[str], config: TeacherConfig) -> TitleEmbedde
     TF-IDF is fitted to `titles`, the titles of the catalog. Word vectors are read from a file.
 
     Raises:
-        ConfigError: the file of word vectors is not configured, missing or damaged.
+        ConfigError: the file of word vectors is not configured, missing or damaged, or no title has
+            a word.
     """
     if config.kind == "tf-idf":
         return TfIdf(titles, config.tf_idf_columns)

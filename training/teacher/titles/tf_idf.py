@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.errors import ConfigError
 from training.teacher.titles.words import words_of
 
 SEED = 0
@@ -27,12 +28,20 @@ class TfIdf:
     Args:
         titles: the titles to fit to.
         size: maximum number of singular vectors, which is the number of dimensions of embeddings.
+
+    Raises:
+        ConfigError: no title has a word.
     """
 
     name = "TF-IDF"
 
     def __init__(self, titles: Sequence[str], size: int) -> None:
         counts = Counter(word for title in titles for word in set(words_of(title)))
+        if not counts:
+            raise ConfigError(
+                f"teacher.kind = 'tf-idf': none of the {len(titles)} titles has a word, such as "
+                f"{titles[0]!r}; choose another kind"
+            )
         self.column_of = {word: column for column, word in enumerate(sorted(counts))}
         with_word = np.array([counts[word] for word in self.column_of], dtype=np.float64)
         self.idf = np.log((1 + len(titles)) / (1 + with_word)) + 1

@@ -11,6 +11,8 @@ from training.teacher.titles.words import words_of
 
 Vector = NDArray[np.float32]
 
+LARGEST = float(np.finfo(np.float16).max)  # embeddings are stored in half precision
+
 
 class WordVectors:
     """Embeds a title as the mean of the vectors of its words; zeros if no word has a vector.
@@ -64,9 +66,10 @@ class WordVectors:
             vector = np.array(numbers, dtype=np.float32)
         except ValueError as error:
             raise ConfigError(f"{place}: {error}") from None
-        if len(vector) != self.size or not np.isfinite(vector).all():
+        if len(vector) != self.size or not (np.abs(vector) <= LARGEST).all():
             raise ConfigError(
-                f"{place}: {len(vector)} numbers; expected {self.size} finite ones, like the first"
+                f"{place}: {len(vector)} numbers; expected {self.size} finite ones, like the "
+                f"first, of at most {LARGEST:.0f}"
             )
         return vector
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.compute.tensor_file import read_tensors, write_tensors
+from training.errors import ConfigError
 from training.progress import ProgressBar
 from training.settings.teacher import TeacherConfig
 from training.stage import write_stage, write_text
@@ -90,8 +91,12 @@ class TuningProgress:
 
     @property
     def best_leg(self) -> int:
-        """Number of the leg with the best metric, from 1; 0 if no leg is finished."""
-        return 1 + int(np.argmax(self.figures)) if self.figures else 0
+        """Number of the leg with the best metric, from 1; 0 if no leg has one.
+
+        A leg after which the weights have diverged, so that its metric is NaN, is never the best.
+        """
+        figures = np.nan_to_num(self.figures, nan=-np.inf, neginf=-np.inf)
+        return 1 + int(np.argmax(figures)) if np.isfinite(figures).any() else 0
 
     def is_over(self, total_steps: int, patience: int) -> bool:
         """Returns whether the tuning must stop.
@@ -109,6 +114,9 @@ def tune(
     The head of `objective` is trained and written, too.
     If `folder` has the state of a killed tuning, that tuning is resumed. At the end, the progress
     is written to `done.json`, which marks the tuning as complete.
+
+    Raises:
+        ConfigError: the LLM has diverged: no validation has a finite metric.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tuning = _Tuning(model, objective, config)
@@ -121,6 +129,11 @@ def tune(
                     tuning.weights.save(building)
                     objective.save(building)
             tuning.save(progress, folder / LEG_NAME)
+    if not progress.best_leg:
+        raise ConfigError(
+            f"teacher.tuner.learning_rate = {config.tuner.learning_rate}: the LLM has diverged "
+            "before its first validation, which has no finite figure; lower it"
+        )
     write_text(folder / DONE_NAME, json.dumps(asdict(progress), indent=2))
     (folder / LEG_NAME).unlink(missing_ok=True)
 

@@ -58,6 +58,18 @@ def test_the_same_interactions_as_a_table_give_the_same_fingerprint(
     assert from_log.fingerprint == from_table.fingerprint
 
 
+@pytest.mark.parametrize("user", ["session", "user"])
+def test_equal_refs_of_two_tenants_are_two_users(log: LogFolder, items: Path, user: str) -> None:
+    others = {"tenant": "other", "user_ref": "u", "sequence": 9}
+    write(log, "event", [event("ann", "a", 1, user_ref="u"), event("ann", "b", 2, **others)])
+    write(log, "event", [event("bob", "c", 3)])
+
+    users = read(log, items, user=user).user_ids
+
+    ref = "u" if user == "user" else "ann"
+    assert users == (f"default/{ref}", f"other/{ref}", "bob")
+
+
 def test_an_erased_session_is_not_in_the_dataset(log: LogFolder, items: Path) -> None:
     write(log, "event", [event("ann", "a", 1), event("bob", "a", 2)])
     write(log, "tombstone", [tombstone(5, session_ref="ann")])

@@ -33,6 +33,7 @@ def test_the_bundle_of_the_repository_is_a_table_of_items() -> None:
         *("[1]", "{", '{"item_id": "a"}', '{"item_id": 7, "title": "Up"}'),
         *('{"item_id":"a","title":""}', '{"item_id":"a","title":"&nbsp;"}'),
         *('{"item_id":" ","title":"Up"}', '{"item_id":"a","title":"Up","attributes":["x"]}'),
+        '{"item_id":"a","title":"Up","attributes":' + "[" * 100_000,
     ],
 )
 def test_a_line_that_is_no_item_is_named(tmp_path: Path, line: str) -> None:
@@ -56,6 +57,21 @@ def test_an_attribute_that_is_no_list_of_strings_is_named(
 
     message = rf"items\.jsonl, line 1: attributes\.brand: {shown}: must be a list of strings"
     with pytest.raises(DataError, match=message):
+        read_items(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        r'{"item_id": "a", "title": "Up \ud83d"}',
+        r'{"item_id": "a", "title": "Up", "attributes": {"genre": ["\ud83d"]}}',
+    ],
+)
+def test_half_of_a_surrogate_pair_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text(r'{"item_id": "7", "title": "\ud83d\ude00"}' + f"\n{line}\n")
+
+    with pytest.raises(DataError, match=r"line 2: '.*\\ud83d': half of a surrogate pair"):
         read_items(path)
 
 

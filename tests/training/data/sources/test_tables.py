@@ -1,5 +1,7 @@
 """Ids stay text, titles become readable, and every error names file, row and value."""
 
+from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 from uuid import UUID
 
@@ -211,6 +213,19 @@ def test_a_split_column_is_read(interactions: Path, items: Path) -> None:
     assert splits.tolist() == [Split.HISTORY, Split.TRAIN, Split.VALIDATION, Split.TEST]
 
 
+@pytest.mark.parametrize("rows", [*permutations(["ann,8,1,validation", "ann,007,1,test"])])
+def test_by_ids_rows_of_one_moment_have_the_order_of_their_splits(
+    rows: Sequence[str], interactions: Path, items: Path
+) -> None:
+    table = ["user_id,item_id,timestamp,split", "ann,8,0,train", *rows]
+    interactions.write_text("\n".join(table) + "\n")
+
+    splits = read_tables(interactions, items, order="ids").splits
+
+    assert splits is not None
+    assert splits.tolist() == [Split.TRAIN, Split.VALIDATION, Split.TEST]
+
+
 def test_a_missing_title_can_be_given_a_placeholder(interactions: Path, items: Path) -> None:
     items.write_text("item_id,title\n007,Skyfall\n8, \n9,&nbsp;\n")
 
@@ -284,6 +299,16 @@ def test_a_file_that_is_not_utf_8_is_refused_by_line(interactions: Path, items: 
 
     with pytest.raises(DataError, match=r"items\.csv: not UTF-8: byte 0xe9 at offset 18, line 2"):
         read_tables(interactions, items)
+
+
+def test_a_column_that_occurs_twice_is_named(interactions: Path, items: Path) -> None:
+    interactions.write_text("user_id,item_id,timestamp,timestamp\nann,8,1,2\n")
+
+    with pytest.raises(DataError, match=r"interactions\.csv: column 'timestamp' occurs twice"):
+        read_tables(interactions, items)
+
+    interactions.write_text("user_id,item_id,timestamp,other,other,,\nann,8,1,2,3,4,5\n")
+    assert read_tables(interactions, items).num_rows == 1
 
 
 def test_a_byte_order_mark_is_not_part_of_a_column_name(interactions: Path, items: Path) -> None:

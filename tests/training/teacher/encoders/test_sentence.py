@@ -177,6 +177,13 @@ def test_an_encoder_that_cannot_be_read_exactly_is_refused(
         embedded(with_modules(folder, pooling, modules))
 
 
+def test_weights_that_end_too_early_are_refused_by_the_setting(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(ConfigError, match=r"teacher\.model = 'sentence:.*cannot be loaded"):
+        embedded(folder)
+
+
 def test_a_name_that_is_nowhere_says_where_it_was_looked_for() -> None:
     with pytest.raises(ConfigError, match="'no/such/name' is no folder, no installed package"):
         embedded("no/such/name")

@@ -7,10 +7,10 @@ from email.utils import format_datetime
 import httpx
 import pytest
 
-from training.errors import EndpointError
+from training.errors import ConfigError, EndpointError
 from training.settings.endpoint import EndpointConfig
 from training.teacher.endpoint import client
-from training.teacher.endpoint.client import Endpoint
+from training.teacher.endpoint.client import KEY_VARIABLE, Endpoint, api_key, open_endpoint
 
 URL = "http://nowhere/v1/embeddings"
 MAX_BYTES = 1_000
@@ -188,6 +188,33 @@ def test_a_response_in_drops_is_cut_off_after_the_time_of_a_request(clock: Clock
     with pytest.raises(EndpointError, match="ReadTimeout the response takes too long"):
         endpoint.post(URL, {}, MAX_BYTES)
     assert clock.seconds == 11 + 0.5 + 11
+
+
+def test_a_key_is_sent_without_the_line_break_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "s3cret\r\n")
+    assert api_key() == "s3cret"
+
+
+@pytest.mark.parametrize("key", ["s3cret\rkey", "s3crét", "s3cret\x1b"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, key)
+    with pytest.raises(ConfigError, match=r"^OPENAI_API_KEY: has characters other than [\w ]+$"):
+        open_endpoint(EndpointConfig())
+
+
+def test_a_response_whose_compression_is_damaged_is_refused(clock: Clock) -> None:
+    damaged = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Damaged())
+    with pytest.raises(EndpointError, match=f"{URL}: DecodingError"):
+        endpoint_of(clock, in_turn(damaged)).post(URL, {}, MAX_BYTES)
+
+
+class Damaged(httpx.SyncByteStream):
+    """A body that is no gzip."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"no gzip"
 
 
 def test_a_redirect_is_an_error_so_that_the_key_goes_nowhere_else(clock: Clock) -> None:

@@ -188,6 +188,26 @@ def test_a_failing_server_is_named_with_its_response(script: Script, message: st
         RemoteEngine(config_of(url), CATALOG).write([(1,)])
 
 
+def test_half_of_an_emoji_in_an_answer_is_written_as_a_question_mark() -> None:
+    with scripted([(200, rb'{"choices": [{"text": "Dune \ud83d"}]}')]) as url:
+        (written,) = RemoteEngine(config_of(url), CATALOG).write([(1,)])
+    assert written.text == "Dune ?"
+
+
+def test_an_endless_line_of_a_server_is_cut() -> None:
+    with scripted([(200, {"choices": [{"text": "Dune" * 10_000}]})]) as url:
+        (written,) = RemoteEngine(config_of(url), CATALOG).write([(1,)])
+    assert written.text == "Dune" * 128
+
+
+@pytest.mark.parametrize("usage", ["5", [5], {"total_tokens": "5"}, {"total_tokens": -5}])
+def test_tokens_are_estimated_where_a_server_counts_none(usage: object) -> None:
+    with scripted([(200, {"choices": [{"text": "Dune"}], "usage": usage})]) as url:
+        engine = RemoteEngine(config_of(url), CATALOG)
+        (written,) = engine.write([(1,)])
+    assert written.tokens == engine.prompt_lengths([(1,)])[0]
+
+
 @pytest.mark.parametrize(
     "data", [None, [{"index": 0}], [{"index": 0, "embedding": [1.0]}], [{"index": "x"}]]
 )

@@ -9,6 +9,7 @@ import torch
 from tests.training.slow_log import LONGEST_SILENCE_SECONDS, assert_counts_rise, slow_log
 from tests.training.teacher.conftest import layers_that_take
 from training.data.dataset import Dataset, Split
+from training.errors import KnowledgeError
 from training.knowledge import Knowledge
 from training.progress import Advance, ignore_progress
 from training.settings.teacher import TeacherConfig
@@ -135,6 +136,23 @@ def test_changed_injection_reuses_the_written_texts(
     writing = config.writing.model_copy(update={"inject_popularity": True})
     taught(chain_dataset, config.model_copy(update={"writing": writing}), tmp_path)
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
+
+
+class Shorter(Oracle):
+    """An oracle whose embeddings have fewer numbers, as if its server had another model now."""
+
+    def embed(self, titles: Sequence[str], advance: Advance = ignore_progress) -> Any:
+        return super().embed(titles, advance)[:, :5]
+
+
+def test_a_model_whose_embeddings_change_their_size_is_refused(
+    config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
+) -> None:
+    taught(chain_dataset, config, tmp_path)
+    other = config.model_copy(update={"budget_sequences": 5})
+    message = rf"texts-00000.npz: embeddings of 5 numbers, .* have 8; .*delete {tmp_path}, "
+    with pytest.raises(KnowledgeError, match=message):
+        teach_generative(chain_dataset, other, tmp_path, LoadedEngine(Shorter(chain_dataset)))
 
 
 def test_a_killed_teacher_resumes_to_the_same_bytes(

@@ -102,6 +102,13 @@ def check_answers(teacher: LiveTeacher, stored: Answers, dataset: Dataset) -> No
         np.testing.assert_allclose(answer.distances, distances, atol=2e-3, rtol=2e-3)
 
 
+def test_it_is_served_with_the_knowledge_that_a_killed_replacement_left(taught: Path) -> None:
+    before = live(taught)
+    folder = knowledge_folder(load_experiment(taught), workplace_of(taught))
+    folder.rename(folder.with_name(f".{folder.name}.replaced"))
+    assert live(taught).version == before.version
+
+
 def test_excluded_items_make_room_for_the_next_ones(live_teacher: LiveTeacher) -> None:
     everything = live_teacher.recommend(["i1"], 12, exclude=[])
     first, second, third, *_ = everything.item_ids

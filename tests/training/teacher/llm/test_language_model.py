@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,25 @@ from training.teacher.llm.language_model import load_language_model
 def test_a_folder_without_a_model_is_refused_by_its_setting(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"teacher\.model = .*cannot be loaded"):
         load_language_model(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.safetensors", b"\x40"),
+        ("config.json", b"{"),
+        ("tokenizer.json", b"{}"),
+        ("tokenizer.json", b"[]"),
+        ("tokenizer_config.json", b"[]"),
+    ],
+)
+def test_a_model_with_a_damaged_file_is_refused_by_its_setting(
+    tiny_language_model_path: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    folder = shutil.copytree(tiny_language_model_path, tmp_path / "damaged")
+    (folder / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=r"teacher\.model = .*damaged': cannot be loaded"):
+        load_language_model(str(folder))
 
 
 def test_a_truncated_model_returns_the_states_of_its_first_layers(

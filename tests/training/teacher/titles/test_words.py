@@ -55,6 +55,11 @@ def test_a_rare_word_weighs_more_and_a_title_has_unit_length() -> None:
     }
 
 
+def test_titles_without_any_word_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"none of the 2 titles has a word, such as '!!!'"):
+        TfIdf(("!!!", "…"), size=2)
+
+
 def test_embeddings_keep_all_products_of_titles_if_there_are_enough_columns() -> None:
     embedder = TfIdf(TITLES, size=9)
     exact = embedder.weights(TITLES).to_dense()
@@ -104,6 +109,7 @@ def test_a_title_is_the_mean_of_the_vectors_of_its_known_words(tmp_path: Path, h
     [
         ("fox 1", "vector 2, 'fox': 1 numbers; expected 2 finite ones"),
         ("fox 1 nan", "vector 2, 'fox': 2 numbers; expected 2 finite ones"),
+        ("fox 1 1e6", "vector 2, 'fox': 2 numbers; .* of at most 65504"),
         ("fox 1 x", "vector 2, 'fox': could not convert string to float: 'x'"),
     ],
 )

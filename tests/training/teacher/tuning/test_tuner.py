@@ -11,7 +11,7 @@ import torch
 from tests.training.slow_log import LONGEST_SILENCE_SECONDS, slow_log
 from tests.training.teacher.conftest import layers_that_take
 from training.data.dataset import Dataset
-from training.errors import KnowledgeError
+from training.errors import ConfigError, KnowledgeError
 from training.settings.teacher import TeacherConfig
 from training.teacher.llm.language_model import LanguageModel, load_language_model
 from training.teacher.llm.prompts import PromptBuilder
@@ -205,6 +205,20 @@ def test_tuning_is_over_when_validation_stops_improving() -> None:
     assert progress.is_over(total_steps=100, patience=2)
     assert not progress.is_over(total_steps=100, patience=3)
     assert replace(progress, steps=100).is_over(total_steps=100, patience=3)
+
+
+def test_a_leg_after_which_the_llm_has_diverged_is_never_the_best() -> None:
+    nan = float("nan")
+    assert TuningProgress(figures=(-2.5, -2.0, nan)).best_leg == 2
+    assert TuningProgress(figures=(nan, nan)).best_leg == 0
+
+
+def test_a_tuning_that_diverges_at_once_is_refused_by_its_rate(
+    settings: Settings, chain_dataset: Dataset, tmp_path: Path
+) -> None:
+    config = settings("generative", "full", learning_rate=1e30, patience=1)
+    with pytest.raises(ConfigError, match=r"teacher\.tuner\.learning_rate = 1e\+30: .* diverged"):
+        tune_if_configured(chain_dataset, config, tmp_path)
 
 
 # "A" is [11, 9], "B" is [12, 13, 9], "C" is [14, 9]; 9 is the newline.
