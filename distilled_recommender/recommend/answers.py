@@ -97,9 +97,12 @@ class Answering:
         """Recommends items for the history in each row of `histories`.
 
         Returns `histories` with the columns of `ANSWERS` in place of the column `HISTORY`. A null
-        in `HISTORY` is read as an empty history.
+        in `HISTORY` is read as an empty history, and nulls in a history are left out.
         """
-        lists = [each or [] for each in histories.column(HISTORY).to_pylist()]
+        lists = [
+            [item_id for item_id in each or () if item_id is not None]
+            for each in histories.column(HISTORY).to_pylist()
+        ]
         answers = _in_batches(self._recommender, [self._question.about(each) for each in lists])
         table = histories.drop_columns([HISTORY])
         for name in ANSWERS.names:

@@ -1,9 +1,9 @@
 """`distilled-recommender recommend`: recommends for every history of a Parquet file."""
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,8 @@ from distilled_recommender.recommend.live_items import (
     kept_or_present,
 )
 from distilled_recommender.recommend.parts import Parts
-from distilled_recommender.recommend.workers import Task, answered
+from distilled_recommender.recommend.workers import Task, answered, usable_cores
+from export.contract.records import MAX_LINES
 from training.cli import say
 from training.errors import ConfigError
 from training.progress import ProgressBar
@@ -79,8 +80,8 @@ def command(
     workers: _Workers = None,
 ) -> None:
     """Recommend for every history of a Parquet file, with the ranking of the service."""
-    if k < 1:
-        raise ConfigError(f"--k: must be at least 1, not {k}")
+    if not 1 <= k <= MAX_LINES:
+        raise ConfigError(f"--k: must be from 1 to {MAX_LINES:,}, not {k}")
     bundle = bundle.resolve()  # workers load it again, and a link may have moved meanwhile
     question = QueryOptions(k, _values("allow", allow), _values("deny", deny), not with_seen)
     if out.exists():
@@ -92,13 +93,25 @@ def command(
         live = kept_or_present(kept) if live_items else NO_LIVE_ITEMS
         # Refuses a wrong bundle or filter before workers start, and before anything is kept.
         answering = Answering(bundle, question, live)
-        with parts.open(_stamp(histories, file, answering.version, question, live)):
+        stamp = _stamp(histories, file, answering.version, question, live)
+        with _told_by_name(out), parts.open(stamp):
             if live_items:
                 keep(live, kept)
                 _tell(live, answering.num_added)
             load = partial(Answering, bundle, question, live, answering.version)
-            _answer(file, parts, load, workers or len(os.sched_getaffinity(0)))
+            _answer(file, parts, load, workers or usable_cores())
     say(f"written: {out}, {num_rows:,} histories")
+
+
+@contextmanager
+def _told_by_name(out: Path) -> Iterator[None]:
+    """Context manager that turns an OSError, such as of a full disk, into an error about `out`."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{out} is not finished: {error}; the same command goes on where it stopped"
+        ) from error
 
 
 def _tell(live: LiveItems, num_added: int) -> None:
@@ -153,9 +166,11 @@ def _opened(path: Path) -> pq.ParquetFile:
     except (OSError, pa.ArrowInvalid) as error:
         raise ConfigError(f"{path}: not a Parquet file that can be read ({error})") from None
     schema = file.schema_arrow
-    if HISTORY not in schema.names or not _is_list_of_texts(schema.field(HISTORY).type):
+    kinds = [field.type for field in schema if field.name == HISTORY]
+    if len(kinds) != 1 or not _is_list_of_texts(kinds[0]):
         raise ConfigError(
-            f"{path}: needs a column {HISTORY!r} of lists of strings; it has {schema.to_string()}"
+            f"{path}: needs a column {HISTORY!r} of lists of strings, only one; it has "
+            f"{schema.to_string()}"
         )
     taken = set(schema.names) & set(ANSWERS.names)
     if taken:

@@ -1,5 +1,7 @@
 """A whole base of histories on the ring: after `c` come d, e, f; a and e are vowels."""
 
+import errno
+import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,7 @@ import pytest
 from distilled_recommender.app import main
 from distilled_recommender.recommend import program
 from distilled_recommender.recommend.parts import Parts
+from distilled_recommender.recommend.workers import usable_cores
 from export.contract.bundle import read_manifest
 from export.contract.manifest import render, with_version
 from service.app import create_app
@@ -206,10 +209,54 @@ def test_the_next_run_removes_what_a_killed_joining_left(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [parts.out]
 
 
+def test_no_part_outlives_the_stamp_that_says_what_it_is_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = Parts(tmp_path / "out.parquet")
+
+    def killed(folder: Path) -> None:
+        (folder / "stamp").unlink()  # folders are removed in any order
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with parts.open("stamp"):
+        parts.write(0, pa.table({"user": [1]}))
+        with pytest.raises(KeyboardInterrupt):
+            parts.join([0])
+    parts.out.unlink()
+    with parts.open("the stamp of another run"):
+        assert not parts.path(0).exists()
+
+
+def test_a_full_disk_is_told_on_one_line_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    histories, out = films(tmp_path / "in.parquet", 0), tmp_path / "out.parquet"
+
+    def full(_: object, path: Path, **__: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    assert run(BUNDLE, histories, out) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {out} is not finished: ")
+    assert "No space left on device" in line
+    assert [each.name for each in Parts(out).folder.iterdir()] == ["stamp"]
+
+
+def test_a_machine_without_affinities_has_as_many_workers_as_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    assert usable_cores() == os.cpu_count()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--k", "0"], "--k: must be at least 1, not 0"),
+        (["--k", "0"], "--k: must be from 1 to 20,000,000, not 0"),
+        (["--k", f"{10**30}"], f"--k: must be from 1 to 20,000,000, not {10**30}"),
         (["--allow", "genres"], "--allow: 'genres' is not of the form NAME=VALUE"),
         (["--deny", "colour=red"], "--deny.colour: no item has this attribute"),
         (["--workers", "-1"], 'Invalid value "-1" for --workers. Must be >= 1.'),
@@ -231,6 +278,15 @@ def test_a_file_without_histories_is_refused(
     assert run(BUNDLE, tmp_path / "in.parquet", tmp_path / "out.parquet") == 2
     assert "needs a column 'history' of lists of strings" in capsys.readouterr().err
     assert run(BUNDLE, tmp_path / "no such", tmp_path / "out.parquet") == 2
+
+
+def test_a_file_with_two_columns_of_histories_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    column = pa.array([["260"]])
+    pq.write_table(pa.table([column, column], ["history", "history"]), tmp_path / "in.parquet")
+    assert run(BUNDLE, tmp_path / "in.parquet", tmp_path / "out.parquet") == 2
+    assert "of lists of strings, only one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
