@@ -15,9 +15,8 @@ A bundle is a folder with these files:
     manifest.json.minisig   signature of the manifest; absent if the bundle is not signed
 
 The manifest stores the hash of every other file except the signature, and its `model_version` is a
-hash of its other fields. A change of one byte in any of these files is therefore detected.
-`export.contract.tensors` names the graphs' inputs and outputs. This module imports the standard
-library only.
+hash of its other fields. So a change of one byte in any of these files is detected. The graphs'
+inputs and outputs are in `export.contract.tensors`. This module imports the standard library only.
 """
 
 import mmap
@@ -41,6 +40,7 @@ from export.contract.manifest import Figure as Figure
 from export.contract.manifest import Manifest as Manifest
 from export.contract.manifest import parse_manifest as _parse_manifest
 from export.contract.reading import (
+    UnreadableFileError,
     check_hash,
     copy_file,
     map_verified,
@@ -224,7 +224,13 @@ def load_bundle(folder: Path, trust: Trust | None = None) -> Bundle:
         BundleError: a file is missing, changed or invalid, this program cannot read the schema
             version, or `trust` does not accept the bundle.
     """
-    folder = folder.resolve()
+    try:
+        return _load(folder.resolve(), trust)
+    except (OSError, RuntimeError) as error:  # before Python 3.13, the latter for a loop of links
+        raise UnreadableFileError(f"{folder}: {shown(error)}") from None
+
+
+def _load(folder: Path, trust: Trust | None) -> Bundle:
     for attempt in count(1):
         found = readable_folder(folder)
         identity = folder_identity(found)

@@ -88,7 +88,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     The system releases the lock if the process is killed.
     """
-    import fcntl  # Windows lacks it, but replicas that share a volume do not run there
+    import fcntl  # Windows lacks it, where the service does not run either
 
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -191,6 +191,16 @@ def test_a_bundle_can_be_loaded_at_any_moment_of_its_replacement(folder: Path) -
     assert loads > 0
 
 
+def test_a_path_that_the_system_refuses_is_told_as_a_bundle_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(BundleError, match="File name too long"):
+        load_bundle(tmp_path / ("a" * 300))
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(BundleError, match=r"loop.*: "):
+        load_bundle(tmp_path / "loop")
+
+
 def test_nothing_is_left_beside_a_saved_bundle(folder: Path) -> None:
     save(folder)
     assert sorted(path.name for path in folder.parent.iterdir()) == [
