@@ -1,10 +1,14 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from distilled_recommender.app import main
+from export.contract.bundle import read_manifest
+from export.contract.manifest import render, with_version
 
 
 @pytest.fixture
@@ -39,6 +43,26 @@ def test_a_bundle_is_shown_in_lines_or_as_its_manifest(
     assert f"version {manifest['model_version']}, schema" in capsys.readouterr().out
     assert main(["bundle", "show", str(bundle), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == manifest
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"provenance": {"dataset": "films"}},
+        {"provenance": {"dataset": None}},
+        {"metrics": {"test": {"HR@10": "high", "NDCG@10": 0.5}}},
+        {"verdict": "\x1b[2Jgood"},
+    ],
+)
+def test_what_a_stranger_wrote_into_a_manifest_is_shown_without_harm(
+    odd: dict[str, Any], bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = with_version(replace(read_manifest(bundle), **odd))
+    (bundle / "manifest.json").write_bytes(render(manifest))
+
+    assert main(["bundle", "show", str(bundle)]) == 0
+
+    assert capsys.readouterr().out.replace("\n", "").isprintable()
 
 
 def test_a_folder_without_a_bundle_cannot_be_shown(
