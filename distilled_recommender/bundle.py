@@ -18,6 +18,7 @@ from export.contract.bundle import BundleError, BundleLayout, load_bundle
 from export.contract.manifest import SHOWN_METRICS, Manifest
 from export.contract.records import NUMBER, printable
 from training.cli import say
+from training.errors import ConfigError
 
 DAMAGED = 1
 """Exit code for a damaged bundle."""
@@ -57,8 +58,17 @@ def sign(bundle: BundleFolder, /, *, key: SecretKeyFile) -> None:
         ) from None
     password = None
     if is_encrypted(key):
-        password = os.environ.get("MINISIGN_PASSWORD") or getpass(f"password of {key}: ")
+        password = os.environ.get("MINISIGN_PASSWORD") or _asked(f"password of {key}: ")
     say(f"{bundle}: signed, version {sign_bundle(bundle, key, password)}")
+
+
+def _asked(prompt: str) -> str:
+    try:
+        return getpass(prompt)
+    except EOFError:
+        raise ConfigError(
+            f"no terminal to ask for the {prompt.rstrip(': ')}; set MINISIGN_PASSWORD"
+        ) from None
 
 
 def show(bundle: BundleFolder, /, *, as_json: AsJson = False) -> None:

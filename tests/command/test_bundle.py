@@ -72,6 +72,29 @@ def test_a_folder_without_a_bundle_cannot_be_shown(
     assert "manifest.json: missing" in capsys.readouterr().err
 
 
+def test_a_password_that_nobody_can_be_asked_for_is_told_with_the_variable_that_holds_it(
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    secret_key = pytest.importorskip("minisign").KeyPair.generate().secret_key
+    secret_key.encrypt("secret")
+    (tmp_path / "our.key").write_bytes(bytes(secret_key))
+
+    def ask_nobody(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("distilled_recommender.bundle.getpass", ask_nobody)
+
+    assert main(["bundle", "sign", str(bundle), "--key", str(tmp_path / "our.key")]) == 2
+
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: no terminal to ask for the password of {tmp_path / 'our.key'}; set "
+        "MINISIGN_PASSWORD"
+    )
+
+
 def test_a_published_bundle_is_the_active_one_and_first_leaves_it(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
