@@ -55,6 +55,7 @@ class Answering:
     """Callable that maps a table of histories to one with recommendations, by one loaded bundle.
 
     Attributes:
+        num_items: number of items that can be recommended.
         num_added: number of live items that were added and that the bundle can rank.
         version: the bundle's `model_version`.
     """
@@ -86,6 +87,7 @@ class Answering:
             raise BundleError(
                 f"{bundle}: {self.version!r} is not the bundle {version!r} that this run began with"
             )
+        self.num_items = len(self._recommender.catalog)
         self.num_added = sum(map(whole.can_add, live_items.added.values()))
         self._question = question
         try:

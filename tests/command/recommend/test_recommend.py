@@ -31,6 +31,7 @@ from training.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
+    from distilled_recommender.recommend.answers import Answering
     from distilled_recommender.recommend.workers import Task
 
 BUNDLE = Path(__file__).parents[3] / "assets/movielens/bundle"
@@ -306,7 +307,7 @@ def test_lists_of_texts_are_histories_however_they_are_stored(
     table = pa.table({"history": pa.array(lists, kind)})
     pq.write_table(table, tmp_path / "in.parquet", row_group_size=1)
     with program._opened(tmp_path / "in.parquet") as file:
-        (table,) = program._tables(file)
+        (table,) = program._tables(file, 2)
     assert table.column("history").to_pylist() == lists
 
 
@@ -315,15 +316,41 @@ def test_an_empty_file_gives_an_empty_file(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "out.parquet").num_rows == 0
 
 
-def test_parts_have_the_same_rows_whatever_the_row_groups(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(program, "PART_ROWS", 10)
+def test_parts_have_the_same_rows_whatever_the_row_groups(tmp_path: Path) -> None:
     table = pa.table({"history": pa.array([[str(each)] for each in range(25)])})
     pq.write_table(table, tmp_path / "in.parquet", row_group_size=7)
-    tables = list(program._tables(pq.ParquetFile(tmp_path / "in.parquet")))
+    tables = list(program._tables(pq.ParquetFile(tmp_path / "in.parquet"), 10))
     assert [len(each) for each in tables] == [10, 10, 5]
     assert pa.concat_tables(tables).equals(table)
+
+
+def test_parts_of_long_lists_have_fewer_histories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    histories, out = films(tmp_path / "in.parquet", 50), tmp_path / "out.parquet"
+    rows: list[int] = []
+    write = Parts.write
+
+    def counted(parts: Parts, number: int, table: pa.Table) -> None:
+        rows.append(len(table))
+        write(parts, number, table)
+
+    monkeypatch.setattr(program, "_MAX_PART_ITEMS", 20 * 3_496)  # lists of all films
+    monkeypatch.setattr(program, "answered", in_this_process)
+    monkeypatch.setattr(Parts, "write", counted)
+    assert run(BUNDLE, histories, out, "--k", "20000000") == 0
+    assert rows == [20, 20, 10]
+    assert pq.read_table(out).column("user").to_pylist() == list(range(50))
+
+
+def in_this_process(
+    tasks: "Iterator[Task]", parts: Parts, load: "Callable[[], Answering]", _: int
+) -> "Iterator[int]":
+    """Answers parts as the worker processes do."""
+    answering = load()
+    for number, histories in tasks:
+        parts.write(number, answering(histories))
+        yield len(histories)
 
 
 def test_memory_for_reading_does_not_grow_with_the_file(tmp_path: Path) -> None:
@@ -334,5 +361,5 @@ def test_memory_for_reading_does_not_grow_with_the_file(tmp_path: Path) -> None:
             writer.write_table(pa.table({"history": pa.array(ids, kind)}))
     before = pa.total_allocated_bytes()
     with program._opened(path) as file:
-        num_bytes = [pa.total_allocated_bytes() - before for _ in program._tables(file)]
+        num_bytes = [pa.total_allocated_bytes() - before for _ in program._tables(file, 8192)]
     assert max(num_bytes) < path.stat().st_size / 2
