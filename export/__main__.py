@@ -19,7 +19,7 @@ from cyclopts import Parameter
 from export.compared_rankers import can_be_ranked, compare
 from export.contract.addresses.place import place_of
 from export.contract.bundle import BundleError, BundleLayout, Manifest, load_bundle
-from export.contract.folders import finish_replacement, readable_folder
+from export.contract.folders import finish_replacement, locked, readable_folder
 from export.contract.manifest import SHOWN_METRICS
 from export.figures import measure, metrics_of
 from export.freeze import Trained, freeze
@@ -154,7 +154,8 @@ def export(
     jobs = list(jobs_of(experiment, dataset, knowledge, [variant]))
     teacher_free = _trained(jobs_of(experiment, dataset, knowledge, [TEACHER_FREE]), workplace)
     choice = _choice(jobs, teacher_free, workplace, knowledge, refit=refit)
-    finish_replacement(workplace.bundle)
+    with locked(workplace.bundle.parent):  # another export may be writing it
+        finish_replacement(workplace.bundle)
     if is_bundle_of(choice.made_from, workplace.bundle):
         say(f"{workplace.bundle} is current, nothing to do")
         return
