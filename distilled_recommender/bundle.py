@@ -16,7 +16,9 @@ from export.contract import publish as publishing
 from export.contract.addresses.place import place_of
 from export.contract.bundle import BundleError, BundleLayout, load_bundle
 from export.contract.manifest import SHOWN_METRICS, Manifest
+from export.contract.records import NUMBER, printable
 from training.cli import say
+from training.errors import ConfigError
 
 DAMAGED = 1
 """Exit code for a damaged bundle."""
@@ -56,8 +58,17 @@ def sign(bundle: BundleFolder, /, *, key: SecretKeyFile) -> None:
         ) from None
     password = None
     if is_encrypted(key):
-        password = os.environ.get("MINISIGN_PASSWORD") or getpass(f"password of {key}: ")
+        password = os.environ.get("MINISIGN_PASSWORD") or _asked(f"password of {key}: ")
     say(f"{bundle}: signed, version {sign_bundle(bundle, key, password)}")
+
+
+def _asked(prompt: str) -> str:
+    try:
+        return getpass(prompt)
+    except EOFError:
+        raise ConfigError(
+            f"no terminal to ask for the {prompt.rstrip(': ')}; set MINISIGN_PASSWORD"
+        ) from None
 
 
 def show(bundle: BundleFolder, /, *, as_json: AsJson = False) -> None:
@@ -67,7 +78,7 @@ def show(bundle: BundleFolder, /, *, as_json: AsJson = False) -> None:
         say(BundleLayout(found.folder).manifest.read_text(encoding="utf-8").rstrip())
         return
     for line in _summary(found.manifest):
-        say(line)
+        say(printable(line))
 
 
 def publish(
@@ -100,19 +111,21 @@ def rollback(place: Place, /) -> None:
 
 def _summary(manifest: Manifest) -> Iterator[str]:
     provenance = manifest.provenance
-    dataset = provenance.get("dataset", {}).get("name", "unknown data")
+    dataset = provenance.get("dataset")
+    name = dataset.get("name") if isinstance(dataset, dict) else None
     yield (
         f"version {manifest.model_version}, schema {manifest.schema_version}: "
         f"{manifest.student}, {manifest.num_items:,} items, "
         f"histories of up to {manifest.max_history_length}"
     )
     yield (
-        f"origin {manifest.origin}, trained on {dataset} ({manifest.protocol}), "
+        f"origin {manifest.origin}, trained on {name or 'unknown data'} ({manifest.protocol}), "
         f"commit {provenance.get('commit', 'unknown')}"
     )
     for split, figures in manifest.metrics.items():
         if isinstance(figures, dict):
-            shown = [f"{each} {figures[each]:.4f}" for each in SHOWN_METRICS if each in figures]
+            values = [(each, figures.get(each)) for each in SHOWN_METRICS]
+            shown = [f"{each} {value:.4f}" for each, value in values if NUMBER.passes(value)]
             yield f"{split:<10} {', '.join(shown)}"
     if manifest.verdict:
         yield manifest.verdict

@@ -154,11 +154,16 @@ def _service(bundle: Path, host: str, port: int) -> Iterator[httpx.Client]:
     thread.start()
     _wait_until_started(server, thread)
     try:
-        with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
+        with httpx.Client(base_url=address_of(host, port), trust_env=False) as client:
             yield client
     finally:
         server.should_exit = True
         thread.join(timeout=10)
+
+
+def address_of(host: str, port: int) -> str:
+    """Returns the URL of a service; in it, an IPv6 address stands in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:

@@ -22,13 +22,17 @@ from training.events.live_figures import Outcomes, live_figures
 from training.events.log_folder import LogFolder
 from training.events.reading import Window, read_records
 
+_LONGEST = 1_000_000  # days or hours; a longer time would overflow
+
 LogAddress = Annotated[
     str, Parameter(help="Folder of the Parquet files, or an address such as s3://bucket/log.")
 ]
 Output = Annotated[Path, Parameter(help="File to write; the service reads it as EXPERIMENTS_PATH.")]
 Days = Annotated[
     float | None,
-    Parameter(help="Number of days to look back; by default all.", validator=Number(gt=0)),
+    Parameter(
+        help="Number of days to look back; by default all.", validator=Number(gt=0, lte=_LONGEST)
+    ),
 ]
 Types = Annotated[
     list[str] | None, Parameter(help="Event types that count as clicks; by default all.")
@@ -42,7 +46,10 @@ ServedBundle = Annotated[
     ),
 ]
 DriftHours = Annotated[
-    float, Parameter(help="How far back events are recent, for --bundle.", validator=Number(gt=0))
+    float,
+    Parameter(
+        help="How far back events are recent, for --bundle.", validator=Number(gt=0, lte=_LONGEST)
+    ),
 ]
 
 
@@ -59,17 +66,24 @@ def command(
 ) -> None:
     """Count clicks, conversions and hits of each variant in the event log."""
     now = time.time_ns() // 1_000_000
-    begin = None if days is None else now - round(days * DAY_MS)
+    begin = None if days is None else _before(now, days * DAY_MS)
     folder, window = LogFolder(log), Window(begin)
     events = read_records(folder, "event", window)
     impressions = read_records(folder, "impression", window)
     figures = live_figures(events, impressions, Outcomes(clicks, conversions))
-    drift = None if bundle is None else _drift(folder, bundle, now - round(drift_hours * HOUR_MS))
+    drift = None if bundle is None else _drift(folder, bundle, _before(now, drift_hours * HOUR_MS))
     try:
         save_report(LiveReport(SCHEMA, begin, now, figures, drift), output)
     except ValueError as error:
         raise ConfigError(f"--output {output}: {error}; count fewer days with --days") from error
+    except OSError as error:
+        raise ConfigError(f"--output {output}: {error.strerror}") from error
     say(f"{len(impressions):,} impressions and {len(events):,} events counted: {output}")
+
+
+def _before(now: int, milliseconds: float) -> int:
+    """Returns the time in ms since 1970 that is so long before `now`; at the earliest 1970."""
+    return max(0, now - round(milliseconds))
 
 
 def _drift(log: LogFolder, path: Path, begin: int) -> Drift:

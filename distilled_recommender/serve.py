@@ -79,6 +79,10 @@ def command(
 
     All other settings are environment variables; `python -m service --help` lists them.
     """
+    if example and bundle is not None:
+        raise ConfigError(
+            f"--example serves the package's bundle, not {bundle!r}: give one of both"
+        )
     if example:
         bundle = str(carried(BUNDLE))
         say(f"serving {bundle}")

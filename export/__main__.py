@@ -19,7 +19,7 @@ from cyclopts import Parameter
 from export.compared_rankers import can_be_ranked, compare
 from export.contract.addresses.place import place_of
 from export.contract.bundle import BundleError, BundleLayout, Manifest, load_bundle
-from export.contract.folders import finish_replacement, readable_folder
+from export.contract.folders import finish_replacement, locked, readable_folder
 from export.contract.manifest import SHOWN_METRICS
 from export.figures import measure, metrics_of
 from export.freeze import Trained, freeze
@@ -153,8 +153,9 @@ def export(
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
     jobs = list(jobs_of(experiment, dataset, knowledge, [variant]))
     teacher_free = _trained(jobs_of(experiment, dataset, knowledge, [TEACHER_FREE]), workplace)
-    choice = _choice(jobs, teacher_free, workplace, refit)
-    finish_replacement(workplace.bundle)
+    choice = _choice(jobs, teacher_free, workplace, knowledge, refit=refit)
+    with locked(workplace.bundle.parent):  # another export may be writing it
+        finish_replacement(workplace.bundle)
     if is_bundle_of(choice.made_from, workplace.bundle):
         say(f"{workplace.bundle} is current, nothing to do")
         return
@@ -177,7 +178,12 @@ def export(
 
 
 def _choice(
-    jobs: Sequence[Job], teacher_free: Sequence[Checkpoint], workplace: Workplace, refit: bool
+    jobs: Sequence[Job],
+    teacher_free: Sequence[Checkpoint],
+    workplace: Workplace,
+    knowledge: Knowledge,
+    *,
+    refit: bool,
 ) -> Choice:
     """Chooses a student of `jobs`, which have one variant, and its counterpart."""
     variant = jobs[0].variant
@@ -198,7 +204,10 @@ def _choice(
     if teacher_free and not refit and variant != TEACHER_FREE:
         counterpart = best_on_validation(teacher_free, TEACHER_FREE)
         parts += [counterpart.name, _weights_hash(workplace.checkpoints / counterpart.name)]
-    made_from = fingerprint(RULES_VERSION, BASELINES_VERSION, jobs[0].dataset.fingerprint, *parts)
+    # Of the knowledge and the draws are the teacher's figures, and all intervals.
+    figures = fingerprint(dict(knowledge.provenance), jobs[0].experiment.ladder.num_resamples)
+    parts += [jobs[0].dataset.fingerprint, figures]
+    made_from = fingerprint(RULES_VERSION, BASELINES_VERSION, *parts)
     return Choice(best, trained[0], trained[-1], counterpart, made_from, hashes[0])
 
 

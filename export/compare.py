@@ -115,9 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _real_histories(bundle: Bundle) -> Iterator[History]:
+    """Yields the bundle's histories as item indices; ids that it has no item for are left out."""
     index_of = {item.item_id: index for index, item in enumerate(bundle.items, start=1)}
     for history in bundle.histories:
-        yield [index_of[item_id] for item_id in history]
+        if known := [index_of[item_id] for item_id in history if item_id in index_of]:
+            yield known
 
 
 def _random_histories(bundle: Bundle, count: int, seed: int) -> Iterator[History]:

@@ -121,7 +121,7 @@ async def _collect(log: LogFolder, settings: CollectSettings) -> None:
 async def _collect_until(stopping: asyncio.Event, collector: Collector) -> None:
     reported_at, reported = time.monotonic(), 0
     while not stopping.is_set():
-        found = await _attempt(collector)
+        found = await _attempt(collector, stopping)
         if (waited := time.monotonic() - reported_at) >= _REPORT_SECONDS:
             rate = (collector.num_written - reported) / waited
             say(
@@ -131,19 +131,23 @@ async def _collect_until(stopping: asyncio.Event, collector: Collector) -> None:
             reported_at, reported = time.monotonic(), collector.num_written
         if not found:
             await _wait(stopping, _POLL_SECONDS)
-    await collector.flush()
+    try:
+        await collector.flush()
+    except (SourceError, OSError) as error:
+        say(f"cannot collect now, the source keeps the last records: {error}")
 
 
-async def _attempt(collector: Collector) -> bool:
+async def _attempt(collector: Collector, stopping: asyncio.Event) -> bool:
     """Runs one step of the collector; returns whether a record was taken.
 
-    If the source or the log cannot be reached, prints the error, pauses and returns False.
+    If the source or the log cannot be reached, prints the error, pauses until `stopping` is set at
+    the latest, and returns False.
     """
     try:
         return await collector.step()
     except (SourceError, OSError) as error:
         say(f"cannot collect now, trying again: {error}")
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await _wait(stopping, _PAUSE_SECONDS)
         return False
 
 

@@ -55,6 +55,7 @@ class Answering:
     """Callable that maps a table of histories to one with recommendations, by one loaded bundle.
 
     Attributes:
+        num_items: number of items that can be recommended.
         num_added: number of live items that were added and that the bundle can rank.
         version: the bundle's `model_version`.
     """
@@ -86,6 +87,7 @@ class Answering:
             raise BundleError(
                 f"{bundle}: {self.version!r} is not the bundle {version!r} that this run began with"
             )
+        self.num_items = len(self._recommender.catalog)
         self.num_added = sum(map(whole.can_add, live_items.added.values()))
         self._question = question
         try:
@@ -97,9 +99,12 @@ class Answering:
         """Recommends items for the history in each row of `histories`.
 
         Returns `histories` with the columns of `ANSWERS` in place of the column `HISTORY`. A null
-        in `HISTORY` is read as an empty history.
+        in `HISTORY` is read as an empty history, and nulls in a history are left out.
         """
-        lists = [each or [] for each in histories.column(HISTORY).to_pylist()]
+        lists = [
+            [item_id for item_id in each or () if item_id is not None]
+            for each in histories.column(HISTORY).to_pylist()
+        ]
         answers = _in_batches(self._recommender, [self._question.about(each) for each in lists])
         table = histories.drop_columns([HISTORY])
         for name in ANSWERS.names:

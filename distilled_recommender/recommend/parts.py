@@ -112,6 +112,14 @@ class Parts:
                 writer.write_table(part)
                 advance(len(part))
         joined.replace(self.out)
+        self._remove()
+
+    def _remove(self) -> None:
+        """Removes the folder, its stamp last: what a kill leaves is still refused to other runs."""
+        stamp = self.folder / _STAMP
+        for path in self.folder.iterdir():
+            if path != stamp:
+                path.unlink()
         shutil.rmtree(self.folder)
 
 
@@ -130,7 +138,13 @@ def _repeating(schema: pa.Schema) -> list[str]:
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write` with a temporary path, and then renames the written file to `path`."""
+    """Calls `write` with a temporary path, and then renames the written file to `path`.
+
+    If `write` raises, for example on a full disk, the temporary file is removed.
+    """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    write(unfinished)
-    unfinished.replace(path)
+    try:
+        write(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
 """`distilled-recommender recommend`: recommends for every history of a Parquet file."""
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -21,13 +21,15 @@ from distilled_recommender.recommend.live_items import (
     kept_or_present,
 )
 from distilled_recommender.recommend.parts import Parts
-from distilled_recommender.recommend.workers import Task, answered
+from distilled_recommender.recommend.workers import Task, answered, usable_cores
+from export.contract.records import MAX_LINES
 from training.cli import say
 from training.errors import ConfigError
 from training.progress import ProgressBar
 
 PART_ROWS = 8192
-"""Number of histories in a part, which is answered and stored at once."""
+"""Number of histories in a part, which is answered and stored at once; fewer for long lists."""
+_MAX_PART_ITEMS = 2**22  # recommended items in a part; pyarrow holds 2 GiB of ids at once
 
 _LISTS = (
     *(pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
@@ -79,8 +81,8 @@ def command(
     workers: _Workers = None,
 ) -> None:
     """Recommend for every history of a Parquet file, with the ranking of the service."""
-    if k < 1:
-        raise ConfigError(f"--k: must be at least 1, not {k}")
+    if not 1 <= k <= MAX_LINES:
+        raise ConfigError(f"--k: must be from 1 to {MAX_LINES:,}, not {k}")
     bundle = bundle.resolve()  # workers load it again, and a link may have moved meanwhile
     question = QueryOptions(k, _values("allow", allow), _values("deny", deny), not with_seen)
     if out.exists():
@@ -92,13 +94,31 @@ def command(
         live = kept_or_present(kept) if live_items else NO_LIVE_ITEMS
         # Refuses a wrong bundle or filter before workers start, and before anything is kept.
         answering = Answering(bundle, question, live)
-        with parts.open(_stamp(histories, file, answering.version, question, live)):
+        rows = _rows_of_part(min(k, answering.num_items))
+        stamp = _stamp(histories, file, rows, answering.version, question, live)
+        with _told_by_name(out), parts.open(stamp):
             if live_items:
                 keep(live, kept)
                 _tell(live, answering.num_added)
             load = partial(Answering, bundle, question, live, answering.version)
-            _answer(file, parts, load, workers or len(os.sched_getaffinity(0)))
+            _answer(file, rows, parts, load, workers or usable_cores())
     say(f"written: {out}, {num_rows:,} histories")
+
+
+@contextmanager
+def _told_by_name(out: Path) -> Iterator[None]:
+    """Context manager that turns an OSError, such as of a full disk, into an error about `out`."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{out} is not finished: {error}; the same command goes on where it stopped"
+        ) from error
+
+
+def _rows_of_part(list_length: int) -> int:
+    """Returns the number of histories in a part, for lists of `list_length` items."""
+    return max(1, min(PART_ROWS, _MAX_PART_ITEMS // max(1, list_length)))
 
 
 def _tell(live: LiveItems, num_added: int) -> None:
@@ -109,13 +129,13 @@ def _tell(live: LiveItems, num_added: int) -> None:
 
 
 def _answer(
-    file: pq.ParquetFile, parts: Parts, load: Callable[[], Answering], num_workers: int
+    file: pq.ParquetFile, rows: int, parts: Parts, load: Callable[[], Answering], num_workers: int
 ) -> None:
-    """Answers the parts of `file` that are not stored yet, and joins all."""
+    """Answers the parts of `file`, of `rows` histories each, not stored yet, and joins all."""
     num_rows = file.metadata.num_rows
-    numbers = range(-(-num_rows // PART_ROWS))
+    numbers = range(-(-num_rows // rows))
     with ProgressBar("recommending", num_rows, "history") as bar:
-        for number in answered(_missing(file, parts, bar), parts, load, num_workers):
+        for number in answered(_missing(file, rows, parts, bar), parts, load, num_workers):
             bar.advance(number)
     if not numbers:
         parts.write(0, _empty(file.schema_arrow))
@@ -153,9 +173,11 @@ def _opened(path: Path) -> pq.ParquetFile:
     except (OSError, pa.ArrowInvalid) as error:
         raise ConfigError(f"{path}: not a Parquet file that can be read ({error})") from None
     schema = file.schema_arrow
-    if HISTORY not in schema.names or not _is_list_of_texts(schema.field(HISTORY).type):
+    kinds = [field.type for field in schema if field.name == HISTORY]
+    if len(kinds) != 1 or not _is_list_of_texts(kinds[0]):
         raise ConfigError(
-            f"{path}: needs a column {HISTORY!r} of lists of strings; it has {schema.to_string()}"
+            f"{path}: needs a column {HISTORY!r} of lists of strings, only one; it has "
+            f"{schema.to_string()}"
         )
     taken = set(schema.names) & set(ANSWERS.names)
     if taken:
@@ -173,17 +195,23 @@ def _is_list_of_texts(kind: pa.DataType) -> bool:
 
 
 def _stamp(
-    path: Path, file: pq.ParquetFile, version: str, question: QueryOptions, live: LiveItems
+    path: Path,
+    file: pq.ParquetFile,
+    rows: int,
+    version: str,
+    question: QueryOptions,
+    live: LiveItems,
 ) -> str:
     """Returns a hash of all that decides the content of the parts.
 
     That is the file, the bundle, the question and the live items.
 
-    The file enters by its size, time of change and number of rows. `version` is the bundle's.
+    The file enters by its size, time of change and number of rows; `rows` is that of a part.
+    `version` is the bundle's.
     """
     stat = path.stat()
     decides = (
-        *(stat.st_size, stat.st_mtime_ns, file.metadata.num_rows, PART_ROWS, version),
+        *(stat.st_size, stat.st_mtime_ns, file.metadata.num_rows, rows, version),
         *(question.k, question.mask_seen),
         *(sorted((name, sorted(each)) for name, each in question.allow.items())),
         live.fingerprint,
@@ -193,38 +221,38 @@ def _stamp(
     return hashlib.sha256(repr(decides).encode()).hexdigest()
 
 
-def _missing(file: pq.ParquetFile, parts: Parts, bar: ProgressBar) -> Iterator[Task]:
+def _missing(file: pq.ParquetFile, rows: int, parts: Parts, bar: ProgressBar) -> Iterator[Task]:
     """Yields the number and the histories of each part that is not stored yet.
 
     Advances `bar` by the histories of the stored parts.
     """
-    for number, table in enumerate(_tables(file)):
+    for number, table in enumerate(_tables(file, rows)):
         if parts.path(number).exists():
             bar.advance(len(table))
         else:
             yield number, table
 
 
-def _tables(file: pq.ParquetFile) -> Iterator[pa.Table]:
-    """Yields the rows of a file as tables of `PART_ROWS` rows; the last can have fewer."""
+def _tables(file: pq.ParquetFile, rows: int) -> Iterator[pa.Table]:
+    """Yields the rows of a file as tables of `rows` rows; the last can have fewer."""
     held: list[pa.RecordBatch] = []
     num_held = 0
-    for batch in _batches(file):
+    for batch in _batches(file, rows):
         held.append(batch)
         num_held += len(batch)
-        while num_held >= PART_ROWS:
+        while num_held >= rows:
             table = pa.Table.from_batches(held)
-            yield table.slice(0, PART_ROWS)
-            held = table.slice(PART_ROWS).to_batches()
-            num_held -= PART_ROWS
+            yield table.slice(0, rows)
+            held = table.slice(rows).to_batches()
+            num_held -= rows
     if num_held:
         yield pa.Table.from_batches(held)
 
 
-def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+def _batches(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
     # One row group at a time: pyarrow cannot read dictionaries in lists from several at once.
     for group in range(file.num_row_groups):
-        yield from file.iter_batches(PART_ROWS, row_groups=[group])
+        yield from file.iter_batches(rows, row_groups=[group])
 
 
 def _empty(schema: pa.Schema) -> pa.Table:

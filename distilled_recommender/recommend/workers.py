@@ -25,6 +25,12 @@ _AHEAD = 2  # parts per worker that are read in advance, so that no worker waits
 _state: list[tuple[Callable[[], Answering], Parts]] = []
 
 
+def usable_cores() -> int:
+    """Returns the number of CPU cores that this process may use, at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return cores or 1
+
+
 def answered(
     tasks: Iterable[Task],
     parts: Parts,

@@ -86,19 +86,21 @@ def decide(gain: Interval, examples: int, config: RetrainConfig) -> Outcome:
     """Decides a contest by the interval of the challenger's gain on the newest slice.
 
     The decision is "published" if the lower end is above `config.margin`, and "worse" if the upper
-    end is below 0. Otherwise, and whenever there are few users, it is "undecided".
+    end is below 0. Otherwise, and whenever there are few users, it is "undecided". A gain is
+    infinite if the champion has no hit, and not a number if neither has one.
 
     Args:
         gain: relative gain with its interval, as `at_look` returns it.
         examples: number of examples of the newest slice.
         config: settings of the retraining, with the accepted loss `margin`.
     """
-    figures = (
-        f"{SELECTION_METRIC} {gain.mean:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}] on {examples:,} "
-        "examples of the newest slice"
-    )
+    figures = f"{_described(gain)} on {examples:,} examples of the newest slice"
     if gain.has_few_users:
         return Outcome("undecided", f"{figures} of fewer than {FEWEST_USERS} users: too few")
+    if math.isnan(gain.mean):
+        return Outcome("undecided", f"{figures}: nothing to compare")
+    if math.isinf(gain.mean):
+        return Outcome("published", f"{figures}: the champion can lose nothing")
     if gain.low > config.margin:
         return Outcome("published", f"{figures}: the lower end is above {config.margin:+.1%}")
     if gain.high < 0:
@@ -106,3 +108,11 @@ def decide(gain: Interval, examples: int, config: RetrainConfig) -> Outcome:
     return Outcome(
         "undecided", f"{figures}: too few to rule out a loss of more than {-config.margin:.1%}"
     )
+
+
+def _described(gain: Interval) -> str:
+    if math.isnan(gain.mean):
+        return f"{SELECTION_METRIC} 0 of champion and challenger"
+    if math.isinf(gain.mean):
+        return f"{SELECTION_METRIC} 0 of the champion, and more of the challenger,"
+    return f"{SELECTION_METRIC} {gain.mean:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"

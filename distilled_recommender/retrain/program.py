@@ -7,6 +7,7 @@ window of the run is stored. A second run at the same time is refused.
 """
 
 import fcntl
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -201,6 +202,8 @@ class Retraining:
             return decided(self.run, "published", "there was no active bundle", **figures)
         look = self._look(self.run.champion, twin, stamp, dataset)
         outcome = decide(look.gain, examples, self.given.retrain)
+        if not math.isfinite(look.gain.mean):  # no interval, so it is no look
+            return decided(self.run, outcome.decision, outcome.reason, **figures)
         level = level_of(look.number)
         reason = f"{outcome.reason} (look {look.number} at this champion, {level:.2%} interval)"
         if look.run != self.run.id:

@@ -15,9 +15,8 @@ A bundle is a folder with these files:
     manifest.json.minisig   signature of the manifest; absent if the bundle is not signed
 
 The manifest stores the hash of every other file except the signature, and its `model_version` is a
-hash of its other fields. A change of one byte in any of these files is therefore detected.
-`export.contract.tensors` names the graphs' inputs and outputs. This module imports the standard
-library only.
+hash of its other fields. So a change of one byte in any of these files is detected. The graphs'
+inputs and outputs are in `export.contract.tensors`. This module imports the standard library only.
 """
 
 import mmap
@@ -31,7 +30,7 @@ from typing import Any, NotRequired, Protocol, TypedDict, Unpack
 from export.contract.columns.layout import COLUMNS_FROM, open_columns
 from export.contract.columns.mapped_items import MappedItems
 from export.contract.columns.writing import write_columns
-from export.contract.folders import folder_identity, readable_folder, whole_folder
+from export.contract.folders import folder_identity, locked, readable_folder, whole_folder
 from export.contract.items import Item as Item
 from export.contract.items import line_of, parse_histories, parse_items
 from export.contract.layout import MAX_MANIFEST_SIZE, MAX_SIGNATURE_SIZE, max_size
@@ -41,6 +40,7 @@ from export.contract.manifest import Figure as Figure
 from export.contract.manifest import Manifest as Manifest
 from export.contract.manifest import parse_manifest as _parse_manifest
 from export.contract.reading import (
+    UnreadableFileError,
     check_hash,
     copy_file,
     map_verified,
@@ -113,10 +113,9 @@ class Bundle:
             BundleError: the hash is not the one in the manifest: the folder was replaced or changed
                 after this bundle was loaded.
         """
-        paths = [
-            path for path in BundleLayout(self.folder).tables if path.name in self.manifest.sha256
-        ]
-        return {path.stem: _map_verified(path, self.manifest) for path in paths}
+        paths = BundleLayout(self.folder).tables
+        stored = [path for path in paths if path.name in self.manifest.sha256]
+        return {path.stem: _map_verified(path, self.manifest) for path in stored}
 
     def _read_optional(self, path: Path) -> bytes | None:
         return _read_verified(path, self.manifest) if path.name in self.manifest.sha256 else None
@@ -176,6 +175,7 @@ def save_bundle(
     """Writes a bundle beside `folder`, verifies it, and then replaces `folder` with it.
 
     If the process is killed, `load_bundle` still finds the old bundle or the new one, complete.
+    Of several processes that save in one place, each waits for the one before.
 
     Args:
         folder: the bundle's folder.
@@ -195,7 +195,9 @@ def save_bundle(
     Raises:
         BundleError: the written bundle is invalid; an older bundle stays in `folder`.
     """
-    with whole_folder(folder) as building:
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder.parent), whole_folder(folder) as building:
         layout = BundleLayout(building)
         shutil.copyfile(model, layout.model)
         num_items = write_lines(layout.items, map(line_of, items))
@@ -224,14 +226,20 @@ def load_bundle(folder: Path, trust: Trust | None = None) -> Bundle:
         BundleError: a file is missing, changed or invalid, this program cannot read the schema
             version, or `trust` does not accept the bundle.
     """
-    folder = folder.resolve()
+    try:
+        return _load(folder.resolve(), trust)
+    except (OSError, RuntimeError) as error:  # before Python 3.13, the latter for a loop of links
+        raise UnreadableFileError(f"{folder}: {shown(error)}") from None
+
+
+def _load(folder: Path, trust: Trust | None) -> Bundle:
     for attempt in count(1):
         found = readable_folder(folder)
         identity = folder_identity(found)
         try:
             return _read_bundle(BundleLayout(found), trust)
         except BundleError:
-            # If the folder was replaced meanwhile, files of two bundles were mixed: read again.
+            # Files of two bundles were mixed if the folder was replaced: read again.
             is_same = readable_folder(folder) == found and folder_identity(found) == identity
             if is_same or attempt == _MAX_REPLACEMENTS:
                 raise
@@ -300,10 +308,8 @@ def _read_items(layout: BundleLayout, manifest: Manifest) -> Sequence[Item]:
 def verify_files(folder: Path, manifest: Manifest, names: Iterable[str] | None = None) -> None:
     """Compares files of a bundle with their hashes in its manifest, without parsing them.
 
-    `names`: the names of the files; None stands for all files of the manifest.
-
-    Raises:
-        BundleError: a file is missing, changed or too large.
+    `names`: the names of the files; None stands for all files of the manifest. Raises BundleError
+    if a file is missing, changed or too large.
     """
     for name in manifest.sha256 if names is None else names:
         path = folder / name

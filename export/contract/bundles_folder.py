@@ -89,7 +89,7 @@ def publish(bundle: Path, folder: Path, trust: Trust | None = None) -> BundleLin
     """Copies a bundle to `folder/<model_version>` and points the link `folder/active` to the copy.
 
     A bundle that `trust` does not accept is not published. If `trust` is None, signatures are not
-    checked.
+    checked. Several processes that publish to `folder` at the same time do so one after the other.
 
     Returns:
         The link.
@@ -99,16 +99,9 @@ def publish(bundle: Path, folder: Path, trust: Trust | None = None) -> BundleLin
         OSError: the folder cannot be written.
     """
     loaded = load_bundle(bundle, trust)
-    version = loaded.manifest.model_version
-    link = BundleLink(folder / LINK_NAME)
-    target = link.folder(version)
-    finish_replacement(target)
-    if not _is_copy(target, loaded):
-        with whole_folder(target) as building:
-            copy_bundle(loaded, building)
-            load_bundle(building, trust)
-    link.move(version)
-    return link
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        return _publish(loaded, folder, trust)
 
 
 def publish_first(bundle: Path, folder: Path, trust: Trust | None = None) -> BundleLink:
@@ -128,8 +121,28 @@ def publish_first(bundle: Path, folder: Path, trust: Trust | None = None) -> Bun
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
             if link.bundle is None:
-                publish(bundle, folder, trust)
+                _publish(load_bundle(bundle, trust), folder, trust)
     return link
+
+
+def _publish(loaded: Bundle, folder: Path, trust: Trust | None) -> BundleLink:
+    """Publishes a loaded bundle as `publish` does; the caller holds the lock on `folder`."""
+    version = loaded.manifest.model_version
+    link = BundleLink(folder / LINK_NAME)
+    target = link.folder(version)
+    finish_replacement(target)
+    if not _is_copy(target, loaded):
+        with whole_folder(target) as building:
+            copy_bundle(loaded, building)
+            if load_bundle(building, trust).manifest != loaded.manifest:
+                raise changed_meanwhile(loaded)
+    link.move(version)
+    return link
+
+
+def changed_meanwhile(bundle: Bundle) -> BundleError:
+    """Makes the error for a bundle that another program has replaced while it was published."""
+    return BundleError(f"{bundle.folder}: replaced while it was published; publish it again")
 
 
 def _is_copy(folder: Path, bundle: Bundle) -> bool:

@@ -86,10 +86,13 @@ def finish_replacement(folder: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Context manager that holds an exclusive lock on `folder`, after waiting for it.
 
-    The system releases the lock if the process is killed.
+    The system releases the lock if the process is killed. On Windows, nothing is locked.
     """
-    import fcntl  # Windows lacks it, but replicas that share a volume do not run there
-
+    try:
+        import fcntl
+    except ImportError:  # Windows, where the service does not run either
+        yield
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

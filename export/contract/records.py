@@ -129,9 +129,12 @@ def shown(value: object) -> str:
     text = str(value)[: _SHOWN_LENGTH + 1]
     if len(text) > _SHOWN_LENGTH:
         text = text[:_SHOWN_LENGTH] + "…"
-    if text.isprintable():
-        return text
-    return text.encode("unicode_escape").decode("ascii")
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Returns `text`; if a character is unprintable, non-ASCII and control ones are escaped."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
 def _repr(value: object) -> str:

@@ -171,12 +171,13 @@ def _constant_width(path: Path, inputs: Sequence[onnx.ValueInfoProto]) -> int | 
 
 
 def _history_length(path: Path, width: int | None, wanted: int | None) -> int:
-    if width is None and wanted is None:
+    length = width if wanted is None else wanted
+    longest = min(width or MAX_HISTORY_LENGTH, MAX_HISTORY_LENGTH)
+    if length is None:
         raise EncoderError(
             f"{path}: its windows have a free width; say how many items of a history it reads "
             "(--max-history-length)"
         )
-    length, longest = wanted or width or 0, min(width or MAX_HISTORY_LENGTH, MAX_HISTORY_LENGTH)
     if not 1 <= length <= longest:
         raise EncoderError(f"{path}: max_history_length {length}: must be from 1 to {longest}")
     return length

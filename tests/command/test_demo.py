@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import httpx
 import pytest
 
 from distilled_recommender import demo
@@ -77,3 +78,9 @@ def test_a_taken_port_is_an_error_of_the_user() -> None:
 
     with pytest.raises(ConfigError, match=r"127\.0\.0\.1:80: the port may be in use"):
         demo._wait_until_started(Stopped(), Ended())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_the_demo_asks_its_service_at_a_name_or_an_address_of_either_version(host: str) -> None:
+    url = httpx.URL(demo.address_of(host, 8000))
+    assert (url.host, url.port) == (host, 8000)

@@ -77,6 +77,14 @@ def test_the_example_is_the_bundle_that_the_package_carries(
     assert started[0]["BUNDLE_PATH"] == str(carried(BUNDLE))
 
 
+def test_the_example_and_another_bundle_cannot_both_be_served(
+    started: list[dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "mine", "--example"]) == 2
+    assert "not 'mine': give one of both" in capsys.readouterr().err
+    assert not started
+
+
 def test_the_service_answers_in_the_process_of_the_command(
     bundle_path: Path, tmp_path: Path
 ) -> None:

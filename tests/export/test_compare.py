@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,11 @@ def test_a_bundle_agrees_with_itself_after_its_own_and_after_random_histories(
     assert agreement.num_histories == 2 * len(bundle.histories) + 10
     assert (agreement.num_differing, agreement.max_difference) == (0, 0)
     assert agreement.holds()
+
+
+def test_unknown_items_of_the_bundles_histories_are_left_out(bundle: Bundle) -> None:
+    strange = replace(bundle, histories=((bundle.items[0].item_id, "no such"), ("no such",)))
+    assert compare_bundles(strange, strange, num_random=1).num_histories == 2 * 1 + 1
 
 
 @pytest.mark.parametrize("graph", ["model.onnx", "plain.onnx"])

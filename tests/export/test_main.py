@@ -216,6 +216,27 @@ def test_a_manifest_compares_the_student_with_the_best_one_without_a_teacher_as_
     assert "the same student without a teacher (seed 1)" in manifest.verdict
 
 
+@pytest.mark.parametrize("changed", ["knowledge", "draws"])
+def test_figures_of_a_teacher_that_was_asked_again_or_of_other_draws_make_the_bundle_again(
+    changed: str, workplace: Workplace, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in (0, 1):
+        train(workplace, checkpoint, "plain", seed, 0.1)
+    assert export(workplace, "--variant", "plain") == 0
+    if changed == "knowledge":
+        knowledge = load_knowledge(workplace.titles_knowledge, load_dataset(workplace.dataset))
+        with write_stage(workplace.titles_knowledge, "another stamp") as folder:
+            save_knowledge(replace(knowledge, provenance={"model": "another fan"}), folder)
+    else:
+        with (workplace.folder.parent.parent / "films.toml").open("a") as file:
+            file.write("[ladder]\nnum_resamples = 150\n")
+    capsys.readouterr()
+
+    assert export(workplace, "--variant", "plain") == 0
+
+    assert "is current" not in capsys.readouterr().out
+
+
 def test_a_student_with_random_features_is_exported_without_an_encoder_of_titles(
     workplace: Workplace, checkpoint: Checkpoint
 ) -> None:

@@ -73,6 +73,27 @@ def test_a_refused_event_is_sent_again_with_the_id_of_the_first_try() -> None:
     assert others == [first, first]
 
 
+@pytest.mark.parametrize("body", ['{"type": "about:blank"}', '{"title": "Forbidden"}'])
+def test_a_refusal_of_a_proxy_may_lack_what_the_service_always_tells(body: str) -> None:
+    problem = {"Content-Type": "application/problem+json"}
+    with (
+        Server(httpx.Response(403, headers=problem, text=body)).client() as client,
+        pytest.raises(RefusedError, match="403 Forbidden: ") as caught,
+    ):
+        client.ask(questions.is_alive())
+    assert caught.value.status == 403
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]"])
+def test_a_refusal_whose_body_is_no_object_is_an_error_of_its_status(body: str) -> None:
+    problem = {"Content-Type": "application/problem+json"}
+    with (
+        Server(httpx.Response(403, headers=problem, text=body)).client() as client,
+        pytest.raises(httpx.HTTPStatusError, match="403"),
+    ):
+        client.ask(questions.is_alive())
+
+
 def test_two_calls_with_one_question_are_two_events_unless_it_has_an_id() -> None:
     server = Server(ok(), ok(), ok())
     with server.client() as client:

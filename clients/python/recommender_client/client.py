@@ -249,10 +249,26 @@ def _answer(outcome: httpx.Response | httpx.TransportError) -> object:
 
 
 def _content(response: httpx.Response) -> object:
-    if response.headers.get("content-type", "").startswith("application/problem+json"):
-        raise RefusedError(response.json())
+    media_type = response.headers.get("content-type", "")
+    is_problem = media_type.startswith("application/problem+json")
+    if is_problem and (problem := _problem_of(response)) is not None:
+        raise RefusedError(problem)
     response.raise_for_status()
     if response.status_code == codes.NO_CONTENT:
         return None
-    is_text = response.headers["content-type"].startswith("text/plain")
-    return response.text if is_text else response.json()
+    return response.text if media_type.startswith("text/plain") else response.json()
+
+
+def _problem_of(response: httpx.Response) -> Problem | None:
+    """Returns the problem that a refusal describes; None if its body is no JSON object.
+
+    A proxy's problem may lack members, all of which are optional in RFC 9457.
+    """
+    try:
+        found = response.json()
+    except ValueError:
+        return None
+    if not isinstance(found, dict):
+        return None
+    given = {"title": response.reason_phrase, "status": response.status_code, "detail": ""}
+    return cast("Problem", given | found)

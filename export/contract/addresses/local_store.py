@@ -6,7 +6,7 @@ The folder can be on a mounted volume.
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from export.contract.addresses.object_store import LostRaceError, Stored, StoreError, missing
 from export.contract.folders import locked, whole_file
@@ -36,11 +36,11 @@ class LocalStore:
         Raises:
             BundleError: the address has a host, or its path is not absolute.
         """
-        parts = urlsplit(address)
-        if parts.netloc or not parts.path.startswith("/"):
+        path = address.removeprefix("file://")  # all of it: folders may have ? and # in their names
+        if not path.startswith("/"):
             raise BundleError(f"{address}: expected an absolute path, as in file:///mnt/bundles")
         self.address = address
-        self._folder = Path(unquote(parts.path))
+        self._folder = Path(unquote(path))
 
     def read(self, name: str, at_most: int) -> Stored | None:
         """Implements `ObjectStore.read`."""

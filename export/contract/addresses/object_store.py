@@ -12,7 +12,7 @@ from typing import Protocol
 
 from export.contract.records import BundleError
 
-ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<rest>.+)", re.ASCII)
+ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.+)", re.ASCII)
 
 
 class StoreError(BundleError):

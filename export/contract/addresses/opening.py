@@ -16,7 +16,8 @@ def open_store(address: str) -> ObjectStore:
     found = ADDRESS.fullmatch(address)
     if found is None:
         raise BundleError(f"{address!r}: not an address; expected one such as s3://bucket/shop")
-    address, scheme = address.rstrip("/"), found["scheme"]
+    scheme = found["scheme"].lower()
+    address = f"{scheme}://{found['rest']}".rstrip("/")
     try:
         if scheme == "file":
             from export.contract.addresses.local_store import LocalStore

@@ -14,7 +14,7 @@ from export.contract.addresses.publishing import (
     publish_in_place_of,
     roll_back_at,
 )
-from export.contract.bundle import Trust
+from export.contract.bundle import Trust, load_bundle
 from export.contract.bundles_folder import LINK_NAME, BundleLink, publish, publish_first
 from export.contract.records import BundleError
 
@@ -70,7 +70,7 @@ class BundlePlace(Protocol):
         """Makes the bundle active that was active before; returns its version.
 
         Raises:
-            BundleError: there is no previous bundle.
+            BundleError: there is no previous bundle, or it was removed or damaged since.
         """
 
 
@@ -123,6 +123,7 @@ class LocalPlace:
         """Implements `BundlePlace.roll_back`."""
         if (previous := self.link.previous) is None:
             raise BundleError(f"{self.name}: there is no previous bundle")
+        load_bundle(self.link.folder(previous))  # old bundles are removed by hand
         self.link.move(previous)
         return previous
 

@@ -18,6 +18,7 @@ from export.contract.addresses.pointer import (
     render_pointer,
 )
 from export.contract.bundle import Bundle, BundleLayout, Trust, load_bundle
+from export.contract.bundles_folder import changed_meanwhile
 from export.contract.layout import MAX_MANIFEST_SIZE, MAX_SIGNATURE_SIZE
 from export.contract.reading import read_file
 from export.contract.records import BundleError
@@ -88,12 +89,13 @@ def roll_back_at(store: ObjectStore) -> Pointer:
 
     Raises:
         LostRaceError: another program moved the pointer meanwhile; nothing changes.
-        BundleError: there is no previous bundle.
+        BundleError: there is no previous bundle, or its manifest was removed or changed since.
         StoreError: the store does not answer.
     """
     found = read_pointer(store)
     if found is None or found.pointer.previous is None:
         raise BundleError(f"{store.address}: there is no previous bundle")
+    _check_manifest(store, found.pointer.previous)
     pointer = Pointer(found.pointer.previous, found.pointer.active)
     _move(store, pointer, found)
     return pointer
@@ -103,6 +105,8 @@ def _publish(store: ObjectStore, path: Path, found: Found | None, trust: Trust |
     bundle = load_bundle(path, trust)
     entry = _entry_of(bundle)
     _upload(store, bundle)
+    if load_bundle(bundle.folder, trust).manifest != bundle.manifest:
+        raise changed_meanwhile(bundle)
     pointer = Pointer(entry) if found is None else found.pointer.moved_to(entry)
     if found is None or pointer != found.pointer:
         _move(store, pointer, found)
@@ -127,6 +131,14 @@ def _upload(store: ObjectStore, bundle: Bundle) -> None:
     version = bundle.manifest.model_version
     for name in (*bundle.manifest.sha256, BundleLayout(bundle.folder).manifest.name):
         store.upload(f"{version}/{name}", bundle.folder / name)
+
+
+def _check_manifest(store: ObjectStore, entry: Entry) -> None:
+    """Raises BundleError if the manifest of a published bundle is gone or is another one."""
+    name = f"{entry.bundle}/{BundleLayout(Path()).manifest}"
+    found = store.read(name, MAX_MANIFEST_SIZE)
+    if found is None or hashlib.sha256(found.content).hexdigest() != entry.manifest_sha256:
+        raise BundleError(f"{store.address}/{name}: removed or changed since it was published")
 
 
 def _move(store: ObjectStore, pointer: Pointer, found: Found | None) -> None:

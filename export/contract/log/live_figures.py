@@ -153,8 +153,11 @@ def save_report(report: LiveReport, path: Path) -> None:
     text = json.dumps(asdict(report), indent=1, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def load_report(path: Path) -> LiveReport:

@@ -95,9 +95,10 @@ def release(folders: Mapping[Path, int]) -> None:
     `folders` has the file descriptor of each folder's lock, which this function closes.
     """
     for folder, lock in folders.items():
-        if {each.name for each in folder.iterdir()} == {_LOCK}:
-            (folder / _LOCK).unlink()
-            folder.rmdir()
+        with suppress(OSError):  # another process that took it before has removed it, or will
+            if {each.name for each in folder.iterdir()} == {_LOCK}:
+                (folder / _LOCK).unlink()
+                folder.rmdir()
         os.close(lock)
 
 

@@ -14,7 +14,7 @@ import pytest
 from distilled_recommender.app import main
 from distilled_recommender.collector.source import GROUP
 from export.contract.log.events import STREAMS
-from tests.command.collector.conftest import Streams, click, erased, ids
+from tests.command.collector.conftest import Streams, click, erased, ids, until
 from tests.conftest import TIMEOUT_SECONDS, RedisServer
 from training.events.log_folder import LogFolder
 
@@ -152,6 +152,24 @@ def test_collectors_that_are_killed_lose_and_double_nothing(
 
     assert [each.wait(PATIENCE_SECONDS) for each in collectors] == [0, 0]
     assert ids(log) == expected
+
+
+def test_sigterm_ends_a_collector_that_has_lost_its_source_with_code_0(
+    mortal_redis: RedisServer, command: Sequence[str], log: LogFolder
+) -> None:
+    streams = Streams(mortal_redis)
+    words = [*command, "--redis-url", mortal_redis.url]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        streams.add(click("ann", 1))
+        until(lambda: streams.lengths() == (1, 1))
+        streams.add(click("ann", 2))
+        until(lambda: streams.lengths() == (2, 2))  # so the first one waits to be written
+        mortal_redis.kill()
+        process.terminate()
+        told, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0
+    assert "cannot collect now, the source keeps the last records: Redis: " in told
+    assert ids(log)[0] == "ann-1"
 
 
 @contextmanager

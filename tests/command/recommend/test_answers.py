@@ -21,26 +21,39 @@ def answering() -> Answering:
     return Answering(BUNDLE, QueryOptions(3))
 
 
-def of(histories: "Sequence[Sequence[str]]") -> pa.Table:
+def of(histories: "Sequence[Sequence[str | None] | None]") -> pa.Table:
     return pa.table({"history": pa.array(histories, pa.list_(pa.string()))})
 
 
-def test_histories_with_as_many_known_items_share_a_batch(
-    answering: Answering, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batches: list[list[Sequence[str]]] = []
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> "list[list[Sequence[str]]]":
+    """The histories that the service's ranking is asked with, batch by batch."""
+    asked: list[list[Sequence[str]]] = []
     recommend_many = Recommender.recommend_many
 
     def seen(self: Recommender, queries: "Sequence[Query]") -> list[Recommendations]:
-        batches.append([each.history for each in queries])
+        asked.append([each.history for each in queries])
         return recommend_many(self, queries)
 
     monkeypatch.setattr(Recommender, "recommend_many", seen)
+    return asked
+
+
+def test_histories_with_as_many_known_items_share_a_batch(
+    answering: Answering, batches: "list[list[Sequence[str]]]"
+) -> None:
     answering(of([["260"], ["no such", "260", "1196"], ["no such", "260"], ["260", "1196"]] * 16))
     assert batches == [
         [["260"], ["no such", "260"]] * 16,
         [["no such", "260", "1196"], ["260", "1196"]] * 16,
     ]
+
+
+def test_nulls_in_a_history_are_left_out(
+    answering: Answering, batches: "list[list[Sequence[str]]]"
+) -> None:
+    answering(of([["260", None], None, [None]]))
+    assert batches == [[[], [], ["260"]]]
 
 
 def test_answers_are_in_the_order_of_the_histories(answering: Answering) -> None:

@@ -1,5 +1,7 @@
 """A whole base of histories on the ring: after `c` come d, e, f; a and e are vowels."""
 
+import errno
+import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,7 @@ import pytest
 from distilled_recommender.app import main
 from distilled_recommender.recommend import program
 from distilled_recommender.recommend.parts import Parts
+from distilled_recommender.recommend.workers import usable_cores
 from export.contract.bundle import read_manifest
 from export.contract.manifest import render, with_version
 from service.app import create_app
@@ -28,6 +31,7 @@ from training.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
+    from distilled_recommender.recommend.answers import Answering
     from distilled_recommender.recommend.workers import Task
 
 BUNDLE = Path(__file__).parents[3] / "assets/movielens/bundle"
@@ -206,10 +210,54 @@ def test_the_next_run_removes_what_a_killed_joining_left(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [parts.out]
 
 
+def test_no_part_outlives_the_stamp_that_says_what_it_is_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = Parts(tmp_path / "out.parquet")
+
+    def killed(folder: Path) -> None:
+        (folder / "stamp").unlink()  # folders are removed in any order
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with parts.open("stamp"):
+        parts.write(0, pa.table({"user": [1]}))
+        with pytest.raises(KeyboardInterrupt):
+            parts.join([0])
+    parts.out.unlink()
+    with parts.open("the stamp of another run"):
+        assert not parts.path(0).exists()
+
+
+def test_a_full_disk_is_told_on_one_line_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    histories, out = films(tmp_path / "in.parquet", 0), tmp_path / "out.parquet"
+
+    def full(_: object, path: Path, **__: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    assert run(BUNDLE, histories, out) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {out} is not finished: ")
+    assert "No space left on device" in line
+    assert [each.name for each in Parts(out).folder.iterdir()] == ["stamp"]
+
+
+def test_a_machine_without_affinities_has_as_many_workers_as_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    assert usable_cores() == os.cpu_count()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--k", "0"], "--k: must be at least 1, not 0"),
+        (["--k", "0"], "--k: must be from 1 to 20,000,000, not 0"),
+        (["--k", f"{10**30}"], f"--k: must be from 1 to 20,000,000, not {10**30}"),
         (["--allow", "genres"], "--allow: 'genres' is not of the form NAME=VALUE"),
         (["--deny", "colour=red"], "--deny.colour: no item has this attribute"),
         (["--workers", "-1"], 'Invalid value "-1" for --workers. Must be >= 1.'),
@@ -233,6 +281,15 @@ def test_a_file_without_histories_is_refused(
     assert run(BUNDLE, tmp_path / "no such", tmp_path / "out.parquet") == 2
 
 
+def test_a_file_with_two_columns_of_histories_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    column = pa.array([["260"]])
+    pq.write_table(pa.table([column, column], ["history", "history"]), tmp_path / "in.parquet")
+    assert run(BUNDLE, tmp_path / "in.parquet", tmp_path / "out.parquet") == 2
+    assert "of lists of strings, only one" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -250,7 +307,7 @@ def test_lists_of_texts_are_histories_however_they_are_stored(
     table = pa.table({"history": pa.array(lists, kind)})
     pq.write_table(table, tmp_path / "in.parquet", row_group_size=1)
     with program._opened(tmp_path / "in.parquet") as file:
-        (table,) = program._tables(file)
+        (table,) = program._tables(file, 2)
     assert table.column("history").to_pylist() == lists
 
 
@@ -259,15 +316,41 @@ def test_an_empty_file_gives_an_empty_file(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "out.parquet").num_rows == 0
 
 
-def test_parts_have_the_same_rows_whatever_the_row_groups(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(program, "PART_ROWS", 10)
+def test_parts_have_the_same_rows_whatever_the_row_groups(tmp_path: Path) -> None:
     table = pa.table({"history": pa.array([[str(each)] for each in range(25)])})
     pq.write_table(table, tmp_path / "in.parquet", row_group_size=7)
-    tables = list(program._tables(pq.ParquetFile(tmp_path / "in.parquet")))
+    tables = list(program._tables(pq.ParquetFile(tmp_path / "in.parquet"), 10))
     assert [len(each) for each in tables] == [10, 10, 5]
     assert pa.concat_tables(tables).equals(table)
+
+
+def test_parts_of_long_lists_have_fewer_histories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    histories, out = films(tmp_path / "in.parquet", 50), tmp_path / "out.parquet"
+    rows: list[int] = []
+    write = Parts.write
+
+    def counted(parts: Parts, number: int, table: pa.Table) -> None:
+        rows.append(len(table))
+        write(parts, number, table)
+
+    monkeypatch.setattr(program, "_MAX_PART_ITEMS", 20 * 3_496)  # lists of all films
+    monkeypatch.setattr(program, "answered", in_this_process)
+    monkeypatch.setattr(Parts, "write", counted)
+    assert run(BUNDLE, histories, out, "--k", "20000000") == 0
+    assert rows == [20, 20, 10]
+    assert pq.read_table(out).column("user").to_pylist() == list(range(50))
+
+
+def in_this_process(
+    tasks: "Iterator[Task]", parts: Parts, load: "Callable[[], Answering]", _: int
+) -> "Iterator[int]":
+    """Answers parts as the worker processes do."""
+    answering = load()
+    for number, histories in tasks:
+        parts.write(number, answering(histories))
+        yield len(histories)
 
 
 def test_memory_for_reading_does_not_grow_with_the_file(tmp_path: Path) -> None:
@@ -278,5 +361,5 @@ def test_memory_for_reading_does_not_grow_with_the_file(tmp_path: Path) -> None:
             writer.write_table(pa.table({"history": pa.array(ids, kind)}))
     before = pa.total_allocated_bytes()
     with program._opened(path) as file:
-        num_bytes = [pa.total_allocated_bytes() - before for _ in program._tables(file)]
+        num_bytes = [pa.total_allocated_bytes() - before for _ in program._tables(file, 8192)]
     assert max(num_bytes) < path.stat().st_size / 2

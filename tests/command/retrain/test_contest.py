@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from distilled_recommender.retrain.contest import at_look, decide, level_of
-from training.evaluation.intervals import Interval
+from training.evaluation.intervals import Draws, Interval
 from training.settings.retrain import RetrainConfig
 
 
@@ -34,6 +34,25 @@ def test_a_stricter_margin_publishes_gains_only() -> None:
     gain = Interval(0.01, -0.001, 0.02)
 
     assert decide(gain, 700, RetrainConfig(margin=0)).decision == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("challenger", "decision", "reason"),
+    [
+        (0.5, "published", "NDCG@20 0 of the champion, and more of the challenger, on 700"),
+        (0.0, "undecided", "NDCG@20 0 of champion and challenger on 700 examples"),
+    ],
+)
+def test_a_champion_without_a_hit_is_replaced_by_a_challenger_with_one(
+    challenger: float, decision: str, reason: str
+) -> None:
+    champion = Draws(0.0, np.zeros(200))
+    gain = Draws(challenger, np.full(200, challenger)).relative_to(champion).interval()
+
+    outcome = decide(at_look(gain, 1), 700, RetrainConfig())
+
+    assert outcome.decision == decision
+    assert outcome.reason.startswith(reason)
 
 
 def test_few_users_decide_nothing() -> None:

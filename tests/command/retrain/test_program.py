@@ -96,6 +96,22 @@ def test_a_run_with_nothing_new_tells_the_contest_before_and_spends_no_look(
 
 
 @pytest.mark.slow
+def test_a_contest_with_a_champion_without_a_hit_has_no_figures_that_json_lacks(
+    shop: Shop, save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.write_config(learning_rate=1e-9, max_epochs=1)
+    shop.visit(60, now_ms() - HOUR)
+    champion = publish(save_bundle_with(), shop.bundles).bundle
+    gain = Interval(float("inf"), float("nan"), float("nan"))
+    monkeypatch.setattr(program, "relative_gain", lambda *_: gain)
+    run = retrain(shop)
+
+    assert run.decision == "published"
+    assert shop.active == run.bundle != champion
+    assert (run.difference, run.low, run.high, run.look) == (None, None, None, None)
+
+
+@pytest.mark.slow
 def test_a_model_is_published_to_an_address_and_read_from_there_as_the_champion(
     shop: Shop,
 ) -> None:

@@ -1,6 +1,8 @@
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
@@ -17,6 +19,7 @@ from export.contract.bundle import (
     load_bundle,
     save_bundle,
 )
+from tests.conftest import TIMEOUT_SECONDS
 from tests.export.contract.conftest import HISTORIES, ITEMS, save
 
 # Saves a bundle and dies, as by `kill -9`, before the given step that touches its folder.
@@ -189,6 +192,50 @@ def test_a_bundle_can_be_loaded_at_any_moment_of_its_replacement(folder: Path) -
         loads += 1
     saving.join()
     assert loads > 0
+
+
+def test_of_two_bundles_that_are_saved_in_one_place_at_once_none_has_a_file_of_the_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copyfile, copied, read = shutil.copyfile, Event(), Event()
+
+    def copy(source: Path, target: Path) -> None:
+        copyfile(source, target)
+        if source.name == "late.onnx":
+            copied.set()
+            read.wait(TIMEOUT_SECONDS)
+
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    facts: Any = {"student": "s", "max_history_length": 5, "metrics": {}}
+    facts |= {"parity_error": 0.0, "provenance": {}}
+    for name in ("early", "late"):
+        (folder.parent / f"{name}.onnx").write_bytes(name.encode())
+    late = Thread(
+        target=lambda: save_bundle(folder, folder.parent / "late.onnx", ITEMS, **facts),
+        daemon=True,
+    )
+
+    def items_of_early() -> Iterator[Item]:
+        late.start()
+        copied.wait(1)  # a late one that does not wait for its turn has copied its graph by then
+        yield from ITEMS
+
+    try:
+        save_bundle(folder, folder.parent / "early.onnx", items_of_early(), **facts)
+    finally:
+        read.set()
+        late.join(TIMEOUT_SECONDS)
+    assert load_bundle(folder).read_model() == b"late"
+
+
+def test_a_path_that_the_system_refuses_is_told_as_a_bundle_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(BundleError, match="File name too long"):
+        load_bundle(tmp_path / ("a" * 300))
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(BundleError, match=r"loop.*: "):
+        load_bundle(tmp_path / "loop")
 
 
 def test_nothing_is_left_beside_a_saved_bundle(folder: Path) -> None:

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from itertools import count
@@ -5,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from export.contract.bundle import BundleError, BundleLayout, Item, load_bundle
+from export.contract import bundles_folder
+from export.contract.addresses.place import place_of
+from export.contract.bundle import (
+    Bundle,
+    BundleError,
+    BundleLayout,
+    Item,
+    copy_bundle,
+    load_bundle,
+)
 from export.contract.bundles_folder import BundleLink, publish, publish_first
 from export.contract.publish import main
 from tests.export.contract.small_bundle import save_small_bundle
@@ -56,6 +66,49 @@ def test_processes_that_publish_a_first_bundle_at_once_leave_one_and_nothing_els
     printed = {each.communicate()[0].decode() for each in started}
     assert printed == {f"{bundles}/active is {version}\n"}
     assert {each.name for each in bundles.iterdir()} == {version, "active"}
+
+
+def test_processes_that_publish_one_bundle_at_once_all_succeed_and_leave_nothing_else(
+    tmp_path: Path, bundles: Path
+) -> None:
+    version = save_small_bundle(tmp_path / "bundle", "Up")
+    program = [sys.executable, "-m", "export.contract.publish"]
+    for _ in range(5):
+        started = [
+            subprocess.Popen([*program, tmp_path / "bundle", bundles], stdout=subprocess.DEVNULL)
+            for _ in range(4)
+        ]
+        assert [each.wait() for each in started] == [0, 0, 0, 0]
+        assert {each.name for each in bundles.iterdir()} == {version, "active"}
+        shutil.rmtree(bundles)
+
+
+def test_a_bundle_that_is_replaced_while_it_is_copied_is_not_published_under_its_old_name(
+    tmp_path: Path, bundles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_small_bundle(tmp_path / "bundle", "Up")
+
+    def replace_and_copy(bundle: Bundle, target: Path) -> None:
+        save_small_bundle(tmp_path / "bundle", "Down")
+        copy_bundle(bundle, target)
+
+    monkeypatch.setattr(bundles_folder, "copy_bundle", replace_and_copy)
+    with pytest.raises(BundleError, match="replaced while it was published; publish it again"):
+        publish(tmp_path / "bundle", bundles)
+    assert not list(bundles.iterdir())
+
+
+def test_a_rollback_to_a_bundle_that_was_removed_is_refused_and_the_link_stays(
+    tmp_path: Path, bundles: Path
+) -> None:
+    one = save_small_bundle(tmp_path / "one", "Up")
+    two = save_small_bundle(tmp_path / "two", "Down")
+    for bundle in ("one", "two"):
+        publish(tmp_path / bundle, bundles)
+    shutil.rmtree(bundles / one)
+    with pytest.raises(BundleError, match=rf"{one}/manifest\.json: missing"):
+        place_of(str(bundles)).roll_back()
+    assert BundleLink(bundles / "active").bundle == two
 
 
 def test_a_first_bundle_changes_nothing_where_another_is_active(

@@ -23,6 +23,8 @@ def test_a_free_width_needs_a_history_length_and_a_constant_width_is_one(tmp_pat
         read_encoder(constant, TABLE, 8)
     with pytest.raises(EncoderError, match="max_history_length 0: must be from 1 to 4096"):
         read_encoder(free, TABLE, 0)
+    with pytest.raises(EncoderError, match="max_history_length 0: must be from 1 to 7"):
+        read_encoder(constant, TABLE, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Publishing bundles to an address, and rolling back, on a real S3 protocol and on a disk."""
 
+import shutil
 from pathlib import Path
 from typing import Any, cast
 
@@ -86,6 +87,35 @@ def test_a_write_whose_first_answer_was_lost_is_no_lost_race(place: Place, one: 
 
     deaf = cast("ObjectStore", Deaf())
     assert publish_at(deaf, one).active.bundle == version(one)
+
+
+def test_a_bundle_that_is_replaced_while_it_is_uploaded_does_not_become_active(
+    place: Place, one: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = place.store.upload
+
+    def replace_and_upload(name: str, path: Path) -> None:
+        if name.endswith("manifest.json"):
+            shutil.copytree(other, one, dirs_exist_ok=True)
+        upload(name, path)
+
+    monkeypatch.setattr(place.store, "upload", replace_and_upload)
+    with pytest.raises(BundleError, match="replaced while it was published; publish it again"):
+        publish_at(place.store, one)
+    assert read_pointer(place.store) is None
+
+
+def test_a_rollback_to_a_bundle_that_was_removed_is_refused_and_the_pointer_stays(
+    place: Place, one: Path, other: Path
+) -> None:
+    for bundle in (one, other):
+        publish_at(place.store, bundle)
+    place.delete(f"{version(one)}/manifest.json")
+    with pytest.raises(BundleError, match="removed or changed since it was published"):
+        roll_back_at(place.store)
+    found = read_pointer(place.store)
+    assert found is not None
+    assert found.pointer.active.bundle == version(other)
 
 
 def test_a_torn_upload_changes_nothing_and_publishing_again_completes_it(

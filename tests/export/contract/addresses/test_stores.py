@@ -17,6 +17,7 @@ from export.contract.addresses import local_store, timed_requests
 from export.contract.addresses.mirror import Mirror
 from export.contract.addresses.object_store import StoreError
 from export.contract.addresses.opening import open_store
+from export.contract.addresses.place import place_of
 from export.contract.addresses.pointer import read_pointer
 from export.contract.addresses.publishing import publish_at
 from export.contract.bundle import BundleError
@@ -82,6 +83,17 @@ def test_an_address_of_a_folder_may_have_percent_codes(tmp_path: Path) -> None:
     found = open_store(f"file://{tmp_path}/my%20shop").read("active.json", 2)
     assert found is not None
     assert found.content == b"{}"
+
+
+@pytest.mark.parametrize("name", ["shop#1", "shop?1"])
+def test_an_address_of_a_folder_is_read_to_its_end(name: str, tmp_path: Path) -> None:
+    open_store(f"file://{tmp_path}/{name}").replace("active.json", b"{}", None)
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_the_case_of_a_scheme_does_not_matter(tmp_path: Path) -> None:
+    place = place_of(f"FILE://{tmp_path}/store")
+    assert place.name == f"file://{tmp_path}/store"
 
 
 def test_a_large_object_is_not_read(place: Place, one: Path) -> None:

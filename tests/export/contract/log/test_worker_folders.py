@@ -1,7 +1,10 @@
 """Folders of segments: what a collector may read, and what a living worker still writes."""
 
 import os
+import shutil
 from pathlib import Path
+
+import pytest
 
 from export.contract.log.segments import SegmentWriter
 from export.contract.log.worker_folders import (
@@ -33,3 +36,13 @@ def test_a_folder_of_an_ended_worker_goes_with_its_last_segment(tmp_path: Path) 
     os.close(lock)
     release(take_orphans(tmp_path))
     assert not folder.exists()
+
+
+def test_a_folder_that_another_process_has_removed_meanwhile_is_released(tmp_path: Path) -> None:
+    gone, lock = make_folder(tmp_path)
+    left, another_lock = make_folder(tmp_path)
+    shutil.rmtree(gone)
+    release({gone: lock, left: another_lock})
+    assert not left.exists()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(another_lock)
