@@ -122,6 +122,17 @@ def test_an_error_leaves_the_last_dataset_as_it_was(
     assert prepared(config).fingerprint == before
 
 
+def test_an_item_that_no_bundle_can_hold_is_refused_before_it_is_trained_on(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = config.with_name("items.csv")
+    header, *rows = items.read_text().splitlines()
+    about = [f"{header},about", *(f"{row},{'x' * 5_000}" for row in rows)]
+    items.write_text("\n".join(about))
+    assert run(config) == 2
+    assert "a value of 'about' has 5,000 characters" in capsys.readouterr().err
+
+
 LEAK = "ann,a,0,train\nann,b,3,test\nann,c,2,validation\nann,a,4,train\n"
 NO_HISTORY = "ann,a,0,train\nann,b,1,train\nbob,b,0,validation\nann,c,2,test\n"
 

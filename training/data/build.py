@@ -25,7 +25,8 @@ def build_dataset(
 
     Raises:
         ConfigError: the settings lack the paths of the tables, or give paths for MovieLens.
-        DataError: the source is missing, malformed or too small for three splits.
+        DataError: the source is missing, malformed or too small for three splits, or a bundle
+            cannot hold an item.
         LeakageError: training could see the next item of a held-out example.
     """
     raw = read_source(config, say)
@@ -33,6 +34,7 @@ def build_dataset(
         unfiltered, raw = raw, keep_core(raw, config.min_interactions)
         if say:
             say(_left_out(unfiltered, raw, config.min_interactions))
+    raw.catalog.check_servable()
     dataset = make_dataset(
         name=name,
         catalog=raw.catalog,

@@ -1,10 +1,18 @@
 """The catalog: an ordered set of items, which maps each `item_id` to an `item_index`."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
+
+from export.contract.items import Item, line_of
+from export.contract.records import ID, MAX_LINE_LENGTH, MAX_NUMBER, NAME, TITLE, Check, shown
+from training.errors import DataError
 
 PADDING_INDEX = 0
+_SURELY_FITS = 8_000  # characters and marks of an item, each at most six bytes of JSON
+_MARKS = 8  # at most, around a text: its quotes, brackets, commas and spaces
 
 Attributes = Mapping[str, tuple[str, ...]]
 """Attributes of one item: values by name, such as `{"genres": ("Comedy", "Drama")}`.
@@ -58,3 +66,39 @@ class Catalog:
     def title(self, item_index: int) -> str:
         """Returns the title of the item with this `item_index`, which must not be 0 (padding)."""
         return self.titles[item_index - 1]
+
+    def check_servable(self) -> None:
+        """Checks that a bundle can hold every item, so that no training ends in a refused export.
+
+        Raises:
+            DataError: an id, a title, the name or a value of an attribute, or an item as a whole is
+                too long; the message names the item.
+        """
+        for item in map(Item, self.item_ids, self.titles, repeat(MAX_NUMBER), self.attributes):
+            place, length = f"item {shown(item.item_id)!r}", 0
+            for name, text, check in _texts(item):
+                length += len(text) + _MARKS
+                if not check.passes(text):
+                    raise DataError(
+                        f"{place}: {name} has {len(text):,} characters; a bundle can hold "
+                        f"{check.expected}"
+                    )
+            if length > _SURELY_FITS and (size := len(_line(item))) > MAX_LINE_LENGTH:
+                raise DataError(
+                    f"{place}: its title and attributes are {size:,} bytes of JSON; a bundle can "
+                    f"hold {MAX_LINE_LENGTH:,}"
+                )
+
+
+def _texts(item: Item) -> Iterator[tuple[str, str, Check]]:
+    """Yields what each text of an item is, the text, and its check."""
+    yield "item_id", item.item_id, ID
+    yield "title", item.title, TITLE
+    for name, values in item.attributes.items():
+        yield "the name of an attribute", name, NAME
+        for value in values:
+            yield f"a value of {shown(name)!r}", value, TITLE
+
+
+def _line(item: Item) -> bytes:
+    return json.dumps(line_of(item), ensure_ascii=False).encode()
