@@ -172,7 +172,7 @@ lock-torch: $(LOCK)/ready  ## the hashes of torch's CPU build at TORCH_INDEX, to
 	echo torch | $(HASHED) --no-deps --default-index $(TORCH_INDEX) --output-file locks/torch-cpu.txt - >/dev/null
 
 audit: $(AUDIT)/ready  ## known vulnerabilities of what the images install, where a database is reached
-	docker/audit $(AUDIT)/bin/pip-audit locks/service-trace.txt locks/training.txt locks/torch.txt locks/sbom.txt
+	docker/audit $(AUDIT)/bin/pip-audit locks/service-trace.txt locks/training.txt locks/torch.txt locks/smollm2.txt locks/sbom.txt
 
 format: $(DEV)/ready  ## mend what a machine can mend
 	$(DEV)/bin/ruff check --fix .
