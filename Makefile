@@ -8,7 +8,7 @@ CONFIG ?= configs/movielens.toml
 # The folder of all results.
 WORK ?= work
 # The folder of the experiment within WORK: an experiment is named by its file, unless it sets `name`.
-NAME ?= $(or $(shell sed -n 's/^name *= *"\(.*\)".*/\1/p' $(wildcard $(CONFIG)) </dev/null),$(basename $(notdir $(CONFIG))))
+NAME ?= $(or $(shell sed -n 's/^name *= *"\([^"]*\)".*/\1/p' $(wildcard $(CONFIG)) </dev/null),$(basename $(notdir $(CONFIG))))
 # The students to refit: `plain` learned without a teacher.
 VARIANT ?= distilled
 # Where `make demo` and `make serve` listen.
