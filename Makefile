@@ -8,7 +8,7 @@ CONFIG ?= configs/movielens.toml
 # The folder of all results.
 WORK ?= work
 # The folder of the experiment within WORK: an experiment is named by its file, unless it sets `name`.
-NAME ?= $(or $(shell sed -n 's/^name *= *"\(.*\)".*/\1/p' $(wildcard $(CONFIG)) </dev/null),$(basename $(notdir $(CONFIG))))
+NAME ?= $(or $(shell sed -n 's/^name *= *"\([^"]*\)".*/\1/p' $(wildcard $(CONFIG)) </dev/null),$(basename $(notdir $(CONFIG))))
 # The students to refit: `plain` learned without a teacher.
 VARIANT ?= distilled
 # Where `make demo` and `make serve` listen.
@@ -172,7 +172,7 @@ lock-torch: $(LOCK)/ready  ## the hashes of torch's CPU build at TORCH_INDEX, to
 	echo torch | $(HASHED) --no-deps --default-index $(TORCH_INDEX) --output-file locks/torch-cpu.txt - >/dev/null
 
 audit: $(AUDIT)/ready  ## known vulnerabilities of what the images install, where a database is reached
-	docker/audit $(AUDIT)/bin/pip-audit locks/service-trace.txt locks/training.txt locks/torch.txt locks/sbom.txt
+	docker/audit $(AUDIT)/bin/pip-audit locks/service-trace.txt locks/training.txt locks/torch.txt locks/smollm2.txt locks/sbom.txt
 
 format: $(DEV)/ready  ## mend what a machine can mend
 	$(DEV)/bin/ruff check --fix .

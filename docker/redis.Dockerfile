@@ -32,7 +32,8 @@ USER redis
 WORKDIR /data
 EXPOSE 6379
 ENTRYPOINT ["start"]
-HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --start-interval=200ms --retries=3 \
+# Ten minutes to load a long file.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=600s --start-interval=200ms --retries=3 \
     CMD ["is-answering"]
 LABEL org.opencontainers.image.title="distilled-recommender redis" \
     org.opencontainers.image.description="Session histories and added items"

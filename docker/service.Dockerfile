@@ -62,7 +62,8 @@ USER 10001
 RUN python -m export.contract.publish /bundle /tmp/bundles && rm -r /tmp/bundles
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --start-interval=200ms --retries=3 \
+# As long as a start may take: LOAD_SECONDS (60) for the bundle, and the imports.
+HEALTHCHECK --interval=5s --timeout=4s --start-period=90s --start-interval=200ms --retries=3 \
     CMD ["python", "-I", "healthcheck.py", "8000", "/readyz"]
 # The container publishes the first bundle itself: Docker would copy it into an empty volume, which
 # fails where two replicas start at once. If publishing fails, the service reports the missing bundle.

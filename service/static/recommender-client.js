@@ -84,7 +84,8 @@ function errorOf(response, body) {
   if (!isProblem(response, body)) {
     return new UnexpectedAnswerError(response, "the answer is not a problem of the service (RFC 9457)");
   }
-  return new (KINDS.get(response.status) ?? ProblemError)(body, response.headers);
+  const problem = { ...body, status: body.status ?? response.status };
+  return new (KINDS.get(response.status) ?? ProblemError)(problem, response.headers);
 }
 function isProblem(response, body) {
   const mediaType = response.headers.get("Content-Type") ?? "";

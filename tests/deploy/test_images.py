@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -82,6 +83,15 @@ def test_without_an_answer_for_each_image_no_digest_is_written(checkout: Path, d
         "docker",
         "docker-compose.yml",
     }
+
+
+def test_other_lines_of_the_env_file_and_its_mode_stay(checkout: Path) -> None:
+    own = "SHOP_IMAGE=registry.example.com/shop:1\nREPLICAS=2\n"
+    (checkout / ".env").write_text(own, encoding="utf-8")
+    (checkout / ".env").chmod(0o600)
+    assert lock(checkout, ANSWER).returncode == 0
+    assert (checkout / ".env").read_text(encoding="utf-8").startswith(own)
+    assert stat.S_IMODE((checkout / ".env").stat().st_mode) == 0o600
 
 
 def test_every_base_image_is_an_argument_with_the_default_of_the_stack() -> None:

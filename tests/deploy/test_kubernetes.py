@@ -1,5 +1,6 @@
 """Tests of deploy/kubernetes: valid, hardened, and the same programs as in docker-compose.yml."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -199,3 +200,15 @@ def test_replicas_are_replaced_and_scaled_without_downtime() -> None:
     assert rolling["maxUnavailable"] == 0
     assert named("PodDisruptionBudget", "service")["spec"]["minAvailable"] == 1
     assert named("HorizontalPodAutoscaler", "service")["spec"]["minReplicas"] == 2
+
+
+def test_the_overlay_of_the_guide_keeps_on_what_each_apply_would_switch_off() -> None:
+    guide = (ROOT / "docs/how-to/kubernetes.md").read_text("utf-8")
+    (text,) = re.findall(r"^```yaml\n(replicas:.*?)^```$", guide, re.S | re.M)
+    overlay = yaml.safe_load(text)
+    (scaled,), (patched,) = overlay["replicas"], overlay["patches"]
+    assert named("Deployment", scaled["name"])["spec"]["replicas"] == 0 < scaled["count"]
+    (change,) = yaml.safe_load(patched["patch"])
+    assert (change["op"], change["path"]) == ("replace", "/spec/suspend")
+    target = named(patched["target"]["kind"], patched["target"]["name"])
+    assert target["spec"]["suspend"] is not change["value"]

@@ -129,3 +129,11 @@ def test_all_environments_have_the_same_versions(name: str) -> None:
 
     for package, pin in pins(name).items():
         assert dev[package] == str(pin.specifier), package
+
+
+def test_an_audit_checks_every_lock_that_an_image_installs() -> None:
+    images = "".join(each.read_text("utf-8") for each in (ROOT / "docker").glob("*.Dockerfile"))
+    installed = set(re.findall(r"locks/[a-z0-9-]+\.txt", images))
+    (checked,) = re.findall(r"pip-audit (locks/.*)", (ROOT / "Makefile").read_text("utf-8"))
+    # The lock with traces has all that the one without has; that for CPUs is made on demand.
+    assert installed - set(checked.split()) == {"locks/service.txt", "locks/torch-cpu.txt"}

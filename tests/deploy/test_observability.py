@@ -129,6 +129,15 @@ def test_every_alert_has_three_steps_in_the_operations_guide() -> None:
         assert re.findall(r"^(\d)\. ", text, re.M) == ["1", "2", "3"], name
 
 
+def test_the_operations_guide_names_panels_that_exist() -> None:
+    titles = {
+        panel["title"] for panel in json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+    }
+    named = set(re.findall(r'[Pp]anel "([^"]+)"', OPERATIONS.read_text(encoding="utf-8")))
+    assert len(named) >= 5
+    assert named <= titles
+
+
 @pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool (Debian: prometheus)")
 def test_every_alert_fires_on_its_condition_and_on_no_other() -> None:
     rules = yaml.safe_load((Path(__file__).parent / "alerts_fire.yml").read_text(encoding="utf-8"))

@@ -103,7 +103,9 @@ export function errorOf(response: Response, body: unknown): RecommenderError {
   if (!isProblem(response, body)) {
     return new UnexpectedAnswerError(response, "the answer is not a problem of the service (RFC 9457)");
   }
-  return new (KINDS.get(response.status) ?? ProblemError)(body, response.headers);
+  // A proxy's problem may lack the status, which is optional in RFC 9457.
+  const problem = { ...body, status: body.status ?? response.status };
+  return new (KINDS.get(response.status) ?? ProblemError)(problem, response.headers);
 }
 
 function isProblem(response: Response, body: unknown): body is Problem {

@@ -131,6 +131,16 @@ test("a refusal that no repeat can change is not repeated", async () => {
   }
 });
 
+test("a proxy's refusal that names no status is repeated as one that does", async () => {
+  const unnamed: Respond = (_, response) => {
+    response.writeHead(503, { "Content-Type": "application/problem+json" }).end('{"detail": "later"}');
+  };
+  const seen = await served([unnamed, json({ status: "ok" })], async (service) => {
+    assert.deepEqual(await new Client(service).get("/healthz"), { status: "ok" });
+  });
+  assert.equal(seen.length, 2);
+});
+
 test("a rollback is never repeated, since a second one undoes the first", async () => {
   const seen = await served([refused(503)], async (service) => {
     await assert.rejects(new Client(service).post("/v1/model/rollback", { body: {} }), UnavailableError);
