@@ -46,8 +46,8 @@ gc.disable()
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores, since tests often wait for processes that they start."""
-    return (os.cpu_count() or 1) + 2
+    """One more than there are cores, since tests often wait for processes that they start."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_finish() -> None:

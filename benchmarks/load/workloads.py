@@ -6,6 +6,7 @@ There are two workloads:
 - *regulars* are the hardest case: each has a full history before the measurement begins.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -40,6 +41,7 @@ K = 20
 NUM_REGULARS = 2_000
 NUM_TEMPLATES = 10
 HISTORY_LENGTH = 50
+FILL_ATTEMPTS = 3
 SEED = 0
 
 
@@ -116,10 +118,7 @@ def fill_regulars(redis_port: int, port: int, endpoint: Endpoint, item_ids: Sequ
     items = np.random.default_rng(SEED).choice(item_ids, NUM_TEMPLATES * HISTORY_LENGTH)
     clicks = list(map(Click, templates * HISTORY_LENGTH, items.tolist()))
     with Redis(port=redis_port) as redis:
-        redis.flushdb()
-        outcome = run_in_process(closed_loop(clicks, endpoint, port, seconds=60.0, connections=8))
-        if outcome.num_failed > len(clicks) / 10:  # a lost click only shortens one history
-            raise BenchmarkError(f"the server fails on its first clicks: {outcome.failures}")
+        _send_until_stored(clicks, endpoint, port, redis)
         key_of = endpoint.key_of
         # Releases without session refs name a session by its id.
         if key_of is None or not redis.exists(key_of(templates[0])):
@@ -130,6 +129,25 @@ def fill_regulars(redis_port: int, port: int, endpoint: Endpoint, item_ids: Sequ
             pipeline.copy(key_of(template), key_of(f"regular-{number}"))
         if sum(pipeline.execute()) < NUM_REGULARS:
             raise BenchmarkError(f"Redis has no key {key_of(templates[0])}, or not all like it")
+
+
+def _send_until_stored(
+    clicks: Sequence[Click], endpoint: Endpoint, port: int, redis: Redis
+) -> None:
+    """Empties Redis and sends `clicks`, again if more than a tenth are not answered well.
+
+    On a busy machine a service may find Redis too slow, and does without it for a while.
+
+    Raises:
+        BenchmarkError: too many clicks fail each time.
+    """
+    for attempt in range(FILL_ATTEMPTS):
+        time.sleep(attempt)
+        redis.flushdb()
+        outcome = run_in_process(closed_loop(clicks, endpoint, port, seconds=60.0, connections=8))
+        if outcome.num_failed <= len(clicks) / 10:  # a lost click only shortens one history
+            return
+    raise BenchmarkError(f"the server fails on its first clicks: {outcome.failures}")
 
 
 def open_loop(

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from benchmarks.load.connection import post
 from benchmarks.load.workloads import (
     HISTORY_LENGTH,
     NUM_REGULARS,
+    NUM_TEMPLATES,
     SERVICE,
     Endpoint,
     closed_loop,
@@ -73,3 +74,20 @@ def test_a_session_that_an_older_release_names_by_its_id_is_found(
 def test_a_server_that_fails_on_the_first_clicks_is_not_measured(serve: Callable[..., Any]) -> None:
     with running_redis() as redis, pytest.raises(BenchmarkError, match="503"):
         fill_regulars(redis.port, serve(status=503).port, ECHO, ITEMS)
+
+
+def test_histories_are_filled_anew_after_a_moment_without_redis(serve: Callable[..., Any]) -> None:
+    with running_redis() as redis, Redis(port=redis.port, decode_responses=True) as client:
+        server = serve(status=503)
+        clicks_of_a_round = HISTORY_LENGTH * NUM_TEMPLATES
+
+        def answer(body: Mapping[str, Any]) -> None:
+            server.status = 503 if len(server.bodies) <= clicks_of_a_round else 200
+            client.rpush(f"s:{body['session_id']}", body["item_id"])
+
+        server.on_body = answer
+        fill_regulars(
+            redis.port, server.port, replace(ECHO, key_of=lambda each: f"s:{each}"), ITEMS
+        )
+        assert len(server.bodies) == 2 * clicks_of_a_round
+        assert client.llen("s:regular-0") == HISTORY_LENGTH
