@@ -204,11 +204,8 @@ def save_bundle(
         if num_items >= max(1, columns_from):
             write_columns(layout.items, layout.item_columns)
         write_lines(layout.histories, map(list, histories))
-        for source, path in (
-            (common_case, layout.common_case),
-            (item_encoder, layout.item_encoder),
-            *((each, building / each.name) for each in tables),
-        ):
+        named = ((common_case, layout.common_case), (item_encoder, layout.item_encoder))
+        for source, path in (*named, *((each, building / each.name) for each in tables)):
             if source is not None:
                 shutil.copyfile(source, path)
         layout.manifest.write_bytes(render(_manifest(layout, num_items, facts)))

@@ -4,10 +4,18 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
 
 from export.contract.items import Item, line_of
-from export.contract.records import ID, MAX_LINE_LENGTH, MAX_NUMBER, NAME, TITLE, Check, shown
+from export.contract.records import (
+    ID,
+    MAX_ID_LENGTH,
+    MAX_LINE_LENGTH,
+    MAX_NUMBER,
+    NAME,
+    TITLE,
+    Check,
+    shown,
+)
 from training.errors import DataError
 
 PADDING_INDEX = 0
@@ -74,20 +82,31 @@ class Catalog:
             DataError: an id, a title, the name or a value of an attribute, or an item as a whole is
                 too long; the message names the item.
         """
-        for item in map(Item, self.item_ids, self.titles, repeat(MAX_NUMBER), self.attributes):
-            place, length = f"item {shown(item.item_id)!r}", 0
-            for name, text, check in _texts(item):
-                length += len(text) + _MARKS
-                if not check.passes(text):
-                    raise DataError(
-                        f"{place}: {name} has {len(text):,} characters; a bundle can hold "
-                        f"{check.expected}"
-                    )
-            if length > _SURELY_FITS and (size := len(_line(item))) > MAX_LINE_LENGTH:
-                raise DataError(
-                    f"{place}: its title and attributes are {size:,} bytes of JSON; a bundle can "
-                    f"hold {MAX_LINE_LENGTH:,}"
-                )
+        for texts in zip(self.item_ids, self.titles, self.attributes, strict=True):
+            if (length := _length(*texts)) > MAX_ID_LENGTH:  # else no text of it is too long
+                _check(Item(*texts[:2], MAX_NUMBER, texts[2]), length)
+
+
+def _length(item_id: str, title: str, attributes: Attributes) -> int:
+    """Returns the number of an item's characters and of the marks between them, at most."""
+    length = len(item_id) + len(title) + 2 * _MARKS
+    for name, values in attributes.items():
+        length += len(name) + sum(map(len, values)) + _MARKS * (1 + len(values))
+    return length
+
+
+def _check(item: Item, length: int) -> None:
+    place = f"item {shown(item.item_id)!r}"
+    for name, text, check in _texts(item):
+        if not check.passes(text):
+            raise DataError(
+                f"{place}: {name} has {len(text):,} characters; a bundle can hold {check.expected}"
+            )
+    if length > _SURELY_FITS and (size := len(_line(item))) > MAX_LINE_LENGTH:
+        raise DataError(
+            f"{place}: its title and attributes are {size:,} bytes of JSON; a bundle can hold "
+            f"{MAX_LINE_LENGTH:,}"
+        )
 
 
 def _texts(item: Item) -> Iterator[tuple[str, str, Check]]:

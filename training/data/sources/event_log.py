@@ -208,6 +208,8 @@ def _refs(events: pa.Table, name: str) -> NDArray[np.object_]:
     Refs of the service differ between tenants, but other programs may send equal ones. Such a ref
     stands for a person of each tenant, so it gets the tenant in front.
     """
+    if len(events["tenant"].unique()) <= 1:
+        return np.asarray(events[name].to_numpy(), dtype=object)
     refs, tenants = (events[each].to_pylist() for each in (name, "tenant"))
     pairs = [*zip(refs, tenants, strict=True)]
     num_tenants = Counter(ref for ref, _ in set(pairs))
