@@ -21,9 +21,10 @@ from distilled_recommender.recommend.live_items import (
     kept_or_present,
 )
 from distilled_recommender.recommend.parts import Parts
-from distilled_recommender.recommend.workers import Task, answered, usable_cores
+from distilled_recommender.recommend.workers import Task, answered
 from export.contract.records import MAX_LINES
 from training.cli import say
+from training.compute.processes import usable_cores
 from training.errors import ConfigError
 from training.progress import ProgressBar
 

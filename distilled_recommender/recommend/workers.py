@@ -1,7 +1,5 @@
 """Answers parts of a file of histories in worker processes, which end with the main process."""
 
-import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -9,13 +7,12 @@ from functools import cache
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from threading import Thread
 
 import pyarrow as pa
 
 from distilled_recommender.recommend.answers import Answering
 from distilled_recommender.recommend.parts import Parts
-from training.errors import WorkerError
+from training.compute.processes import end_with_parent, killed_worker
 
 Task = tuple[int, pa.Table]
 """Number of a part, and its histories."""
@@ -23,12 +20,6 @@ Task = tuple[int, pa.Table]
 _AHEAD = 2  # parts per worker that are read in advance, so that no worker waits
 
 _state: list[tuple[Callable[[], Answering], Parts]] = []
-
-
-def usable_cores() -> int:
-    """Returns the number of CPU cores that this process may use, at least 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return cores or 1
 
 
 def answered(
@@ -62,10 +53,7 @@ def answered(
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield sum(each.result() for each in done)
     except BrokenProcessPool:
-        raise WorkerError(
-            "a worker was killed (is memory short?); run the same command again to resume where it "
-            "stopped, with --workers 1 if a worker is killed again"
-        ) from None
+        raise killed_worker() from None
     finally:
         our_end.close()
         workers_end.close()
@@ -73,8 +61,7 @@ def answered(
 
 
 def _start(load: Callable[[], Answering], parts: Parts, pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which closes the pipe
-    Thread(target=_exit_with_parent, args=(pipe,), daemon=True).start()
+    end_with_parent(pipe)
     # Loaded by the first part, whose error reaches the parent; one in `_start` would not.
     _state.append((cache(load), parts))
 
@@ -84,11 +71,3 @@ def _answer(task: Task) -> int:
     load, parts = _state[0]
     parts.write(number, load()(histories))
     return len(histories)
-
-
-def _exit_with_parent(pipe: Connection) -> None:
-    """Ends this worker when the parent process closes the other end of `pipe` or ends."""
-    try:
-        pipe.recv()
-    except (EOFError, OSError):
-        os._exit(1)

@@ -5,42 +5,23 @@ one core each, are much faster than two runs one after the other with both cores
 larger still if other programs use the same cores.
 """
 
-import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from pathlib import Path
-from threading import Thread
 from typing import Any, TypeVar
 
 import torch
 
 from training.compute.allocator import keep_freed_memory
 from training.compute.kernels import keep_few_products
-from training.errors import WorkerError
+from training.compute.processes import end_with_parent, killed_worker, usable_cores
 from training.progress import share_terminal
-
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of CPU time per period, and period
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-
-def usable_cores() -> int:
-    """Returns the number of CPU cores that this process may use, at least 1.
-
-    CPU affinity and the CPU quota of a container are taken into account.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        quota, period = map(int, CPU_QUOTA.read_text(encoding="ascii").split())
-    except (OSError, ValueError):  # no cgroup, or "max": no quota
-        return cores or 1
-    return max(1, min(cores or 1, quota // period))
 
 
 def side_by_side(
@@ -72,10 +53,7 @@ def side_by_side(
             try:
                 yield result.result()
             except BrokenProcessPool:
-                raise WorkerError(
-                    "a worker was killed (is memory short?); run the same command again to resume "
-                    "where it stopped, with --workers 1 if a worker is killed again"
-                ) from None
+                raise killed_worker() from None
 
 
 @contextmanager
@@ -103,17 +81,8 @@ def _workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
 def _start_worker(
     positions: Any, lock: AbstractContextManager[Any], pipe: Connection, num_threads: int
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which closes the pipe
-    Thread(target=_exit_with_parent, args=(pipe,), daemon=True).start()
+    end_with_parent(pipe)
     torch.set_num_threads(num_threads)
     keep_freed_memory()
     keep_few_products()
     share_terminal(positions.get(), lock)
-
-
-def _exit_with_parent(pipe: Connection) -> None:
-    """Waits until the parent process closes its end of `pipe` or ends, then ends this worker."""
-    try:
-        pipe.recv()
-    except (EOFError, OSError):
-        os._exit(1)

@@ -19,9 +19,9 @@ from cyclopts import Group, Parameter
 from cyclopts.validators import mutually_exclusive
 
 from training.cli import run, say
+from training.compute.processes import usable_cores
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
-from training.distillation.process_pool import usable_cores
 from training.errors import ConfigError
 from training.evaluation.baselines.registry import BASELINES
 from training.evaluation.baselines.runs import BaselineRun

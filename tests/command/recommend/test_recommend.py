@@ -1,7 +1,6 @@
 """A whole base of histories on the ring: after `c` come d, e, f; a and e are vowels."""
 
 import errno
-import os
 import shutil
 import signal
 import subprocess
@@ -20,13 +19,11 @@ import pytest
 from distilled_recommender.app import main
 from distilled_recommender.recommend import program
 from distilled_recommender.recommend.parts import Parts
-from distilled_recommender.recommend.workers import usable_cores
 from export.contract.bundle import read_manifest
 from export.contract.manifest import render, with_version
 from service.app import create_app
 from service.settings import Settings
 from tests.conftest import TIMEOUT_SECONDS
-from training.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -186,49 +183,6 @@ def test_of_two_runs_for_one_file_the_second_is_refused(
     assert f"{out}: another run writes this file" in capsys.readouterr().err
 
 
-def test_a_run_does_not_overwrite_what_another_one_has_just_finished(tmp_path: Path) -> None:
-    parts = Parts(tmp_path / "out.parquet")
-    parts.out.touch()
-    with pytest.raises(ConfigError, match="another run"), parts.open("stamp"):
-        pass
-    assert not parts.folder.exists()
-
-
-def test_the_next_run_removes_what_a_killed_joining_left(tmp_path: Path) -> None:
-    parts = Parts(tmp_path / "out.parquet")
-    with parts.open("stamp"):
-        parts.write(0, pa.table({"user": [1]}))
-
-        def killed(_: float) -> None:
-            raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            parts.join([0], killed)
-    assert list(tmp_path.iterdir()) == [parts.folder]
-    with parts.open("stamp"):
-        parts.join([0])
-    assert list(tmp_path.iterdir()) == [parts.out]
-
-
-def test_no_part_outlives_the_stamp_that_says_what_it_is_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parts = Parts(tmp_path / "out.parquet")
-
-    def killed(folder: Path) -> None:
-        (folder / "stamp").unlink()  # folders are removed in any order
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(shutil, "rmtree", killed)
-    with parts.open("stamp"):
-        parts.write(0, pa.table({"user": [1]}))
-        with pytest.raises(KeyboardInterrupt):
-            parts.join([0])
-    parts.out.unlink()
-    with parts.open("the stamp of another run"):
-        assert not parts.path(0).exists()
-
-
 def test_a_full_disk_is_told_on_one_line_and_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,13 +198,6 @@ def test_a_full_disk_is_told_on_one_line_and_leaves_nothing_half_written(
     assert line.startswith(f"error: {out} is not finished: ")
     assert "No space left on device" in line
     assert [each.name for each in Parts(out).folder.iterdir()] == ["stamp"]
-
-
-def test_a_machine_without_affinities_has_as_many_workers_as_cores(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
-    assert usable_cores() == os.cpu_count()
 
 
 @pytest.mark.parametrize(
@@ -312,7 +259,8 @@ def test_lists_of_texts_are_histories_however_they_are_stored(
 
 
 def test_an_empty_file_gives_an_empty_file(tmp_path: Path) -> None:
-    assert run(BUNDLE, films(tmp_path / "in.parquet", 0), tmp_path / "out.parquet") == 0
+    paths = (str(films(tmp_path / "in.parquet", 0)), str(tmp_path / "out.parquet"))
+    assert main(["recommend", str(BUNDLE), *paths]) == 0, "with a worker per core"
     assert pq.read_table(tmp_path / "out.parquet").num_rows == 0
 
 

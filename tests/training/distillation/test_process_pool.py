@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TIMEOUT_SECONDS
-from training.distillation import process_pool
-from training.distillation.process_pool import side_by_side, usable_cores
+from training.compute.processes import usable_cores
+from training.distillation.process_pool import side_by_side
 from training.errors import ConfigError, WorkerError
 from training.settings.experiment import load_experiment
 
@@ -91,16 +91,3 @@ def is_running(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return status.rsplit(")", 1)[1].split()[0] != "Z"
-
-
-@pytest.mark.parametrize(
-    ("quota", "cores"), [("100000 100000", 1), ("max 100000", 8), ("300000 100000", 3), ("", 8)]
-)
-def test_usable_cores_respect_the_cpu_quota_of_a_container(
-    quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(process_pool, "CPU_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-
-    assert usable_cores() == cores

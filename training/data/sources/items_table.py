@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from export.contract.records import is_writable
 from training.data.catalog import Attributes, Catalog
 from training.data.sources.table_files import check_readable, file_stamp, table_stamps
 from training.data.sources.text_table import is_blank, read_with_origin
@@ -124,7 +125,7 @@ def _not_values(attributes: dict[str, Any]) -> str | None:
 def _unwritable(item_id: str, title: str, attributes: Attributes) -> str | None:
     """Returns the first text that UTF-8 cannot hold; None if there is none."""
     texts = (item_id, title, *attributes, *chain.from_iterable(attributes.values()))
-    return next((each for each in texts if each.encode(errors="ignore").decode() != each), None)
+    return next((each for each in texts if not is_writable(each)), None)
 
 
 def _readable(title: str) -> str:
