@@ -32,7 +32,7 @@ SHOWN = (("all", "NDCG@20"), ("all", "HR@20"), ("warm", "NDCG@20"), ("cold", "HR
 
 
 def as_report(
-    lines: Sequence[Measured], figures: Figures, origin: Mapping[str, object], picture: str
+    lines: Sequence[Measured], figures: Figures, origin: Mapping[str, object], name: str
 ) -> str:
     """Returns the whole report in Markdown.
 
@@ -41,18 +41,19 @@ def as_report(
             separate table then shows the lines that were fitted on training rows only.
         figures: computes the figures of `lines`.
         origin: names and values of the entries in the list at the end, the command first.
-        picture: prefix of the file names of the plots, which are in the folder of the report.
+        name: name of the experiment; the names of plots, which are in the folder of the report,
+            begin with it.
     """
     every_line, lines = lines, headlines(lines)
     before = trained_alone(every_line)
     sections = [
-        f"# The ladder on {figures.dataset.name}",
-        summary(lines, figures, picture),
+        f"# The ladder on {name}",
+        summary(lines, figures, name),
         _examples(figures, lines[0].protocol),
         REFITTED_NOTE if before else "",
         "## How well each ranks, refitted" if before else "## How well each ranks",
         *_rankers_tables(lines, figures),
-        parts(lines, figures, picture),
+        parts(lines, figures, name),
         papers_comparison(lines, figures),
         against_others(lines, figures),
         between_teachers(lines, figures),
@@ -65,7 +66,7 @@ def as_report(
         "## What was chosen",
         _choices_table(before or lines),
         "## How it was made",
-        "\n".join(f"- {name}: {value}" for name, value in origin.items()),
+        "\n".join(f"- {entry}: {value}" for entry, value in origin.items()),
     ]
     return "\n\n".join(filter(None, sections)) + "\n"
 
