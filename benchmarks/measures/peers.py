@@ -81,7 +81,7 @@ class Peer:
             "REDIS_URL": redis_url(redis),
             "PORT": str(port),
         }
-        command = [str(python), "-m", *(part.format(port=port) for part in self.module)]
+        command = [str(python.absolute()), "-m", *(part.format(port=port) for part in self.module)]
         return running(command, port, self.ready_path, environment)
 
 
