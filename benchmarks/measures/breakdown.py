@@ -26,6 +26,7 @@ from benchmarks.load.workloads import (
     closed_loop,
     fill_regulars,
     regulars,
+    require_answers,
 )
 from benchmarks.options import Options
 from benchmarks.results.figures import Figure, Findings, Report
@@ -92,7 +93,7 @@ class Servers:
             clicks, endpoint, server.port, seconds=self.seconds, connections=CONNECTIONS
         )
         before = server.cpu_seconds()
-        outcome = run_in_process(plan)
+        outcome = require_answers(run_in_process(plan))
         return (server.cpu_seconds() - before) / outcome.num_sent * 1e6
 
     def costs(self, ranking: Costs) -> Costs:

@@ -58,8 +58,8 @@ def measure(options: Options) -> Findings:
             for key in KEYS.values():
                 client.rpush(key, *["an-item"] * HISTORY_LENGTH)
             bare.append(_time_parts(parts, seconds))
-            paced.append(loaded_service.run_at(even(RATE, seconds)).service_us)
-            saturated.append(loaded_service.run_saturated(seconds).service_us)
+            paced.append(loaded_service.run_at(even(RATE, seconds)).cost())
+            saturated.append(loaded_service.run_saturated(seconds).cost())
     return Findings(
         figures=(
             *(_figure(name, [each[name] for each in bare]) for name in (*parts, TIGHT, PACED)),

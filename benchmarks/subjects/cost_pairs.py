@@ -84,6 +84,6 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 def _cost(service: LoadedService, seconds: float) -> Callable[[], float]:
     def measure() -> float:
         service.reset_histories()
-        return service.run_saturated(seconds).service_us
+        return service.run_saturated(seconds).cost()
 
     return measure

@@ -35,9 +35,9 @@ def measure(options: Options) -> Findings:
         plain = LoadedService(subject, service, redis)
         slow = LoadedService(subject, service, redis, replace(SERVICE, request_of=past_the_lane))
         ways = {
-            TOGETHER: lambda: plain.run_saturated(seconds).service_us,
-            THROUGH_FASTAPI: lambda: slow.run_saturated(seconds).service_us,
-            ONE_AT_A_TIME: lambda: plain.run_saturated(seconds, connections=1).service_us,
+            TOGETHER: lambda: plain.run_saturated(seconds).cost(),
+            THROUGH_FASTAPI: lambda: slow.run_saturated(seconds).cost(),
+            ONE_AT_A_TIME: lambda: plain.run_saturated(seconds, connections=1).cost(),
         }
         plain.reset_histories()
         costs = take_turns(ways, options.pick(9, quick=2))
