@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -29,7 +30,15 @@ from training.errors import TrainingError
 from training.settings.options import WORK, Work
 
 # What a benchmark meets if a file, a bundle, a measured program or its Redis cannot be used.
-CANNOT_RUN = (TrainingError, BundleError, OSError, HTTPError, RedisError, ProcessError)
+CANNOT_RUN = (
+    TrainingError,
+    BundleError,
+    OSError,
+    HTTPError,
+    RedisError,
+    ProcessError,
+    BrokenExecutor,
+)
 
 Names = Annotated[
     str, Parameter(choices=tuple(benchmark_names()), help="Benchmarks to run; by default all.")

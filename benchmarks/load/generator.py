@@ -15,6 +15,7 @@ import gc
 import select
 import time
 from collections import Counter, deque
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
@@ -27,11 +28,15 @@ IDLE_SECONDS = 1.0
 
 
 def run_in_process(plan: Plan) -> Outcome:
-    """Runs `plan` in a separate process, where no other Python code delays the generator."""
+    """Runs `plan` in a separate process, where no other Python code delays the generator.
+
+    Raises:
+        BrokenExecutor: the process was killed, for example for lack of memory.
+    """
     processes = get_context("forkserver")
     processes.set_forkserver_preload([__name__])  # saves half a second of imports per run
-    with processes.Pool(1) as pool:
-        return pool.apply(run, (plan,))
+    with ProcessPoolExecutor(1, processes) as executor:
+        return executor.submit(run, plan).result()
 
 
 def run(plan: Plan) -> Outcome:

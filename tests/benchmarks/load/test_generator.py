@@ -1,8 +1,10 @@
 """Tests of the load generator, against a server whose delays and failures are known."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 from typing import Any
 
 import numpy as np
@@ -123,6 +125,18 @@ def test_a_run_in_a_process_of_its_own_measures_the_same(serve: Serve) -> None:
     outcome = run_in_process(plan_for(serve(lambda _: 0.05).port, np.zeros(2)))
     assert (outcome.latencies >= 0.05).all()
     assert outcome.cpu_seconds > 0
+
+
+class _Deadly:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (1,)
+
+
+def test_a_generator_that_is_killed_is_an_error() -> None:
+    with pytest.raises(BrokenExecutor):
+        run_in_process(_Deadly())  # type: ignore[arg-type]
 
 
 def test_random_arrivals_are_as_many_as_evenly_spaced_ones() -> None:
