@@ -92,9 +92,10 @@ class _Generator:
     def _is_running(self) -> bool:
         if self._has_more:
             return True
-        is_waiting = bool(self._ready or self._busy)
+        if not self._ready and not self._busy:
+            return False
         end = self._plan.seconds if self._plan.due is None else self._due[-1]
-        return is_waiting and self._now() < end + self._plan.grace_seconds
+        return self._now() < end + self._plan.grace_seconds
 
     @property
     def _has_more(self) -> bool:
@@ -207,7 +208,7 @@ class _Generator:
         return Outcome(
             latencies=(answered - due)[counted],
             failures=dict(failures),
-            sent_late=_percentile_99((sent - due)[self._unblocked]),
+            sent_late=_percentile_99((sent - due)[self._unblocked][counted[self._unblocked]]),
             seconds=float(answered[counted].max() - due[counted].min()),
             cpu_seconds=cpu_seconds,
             num_sent=int(np.isfinite(sent).sum()),
