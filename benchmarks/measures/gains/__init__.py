@@ -7,10 +7,11 @@ The same service answers the same clicks in three ways, which take turns:
 - one at a time through the fast lane, so that no request shares an inference or a write to Redis.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.load.clicks import Click
+from benchmarks.load.turns import take_turns
 from benchmarks.load.workloads import HISTORY_LENGTH, SERVICE, K
 from benchmarks.options import Options
 from benchmarks.results.figures import Figure, Findings
@@ -50,15 +51,6 @@ def measure(options: Options) -> Findings:
 def past_the_lane(click: Click) -> bytes:
     """Encodes a click as a request that the fast lane leaves to FastAPI: its path has a `%2D`."""
     return SERVICE.request_of(click).replace(b"regular-", b"regular%2D", 1)
-
-
-def take_turns(ways: Mapping[str, Callable[[], float]], rounds: int) -> Costs:
-    """Measures each way once per round; every second round in the opposite order."""
-    costs: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds):
-        for name in list(ways)[:: -1 if number % 2 else 1]:
-            costs[name].append(ways[name]())
-    return costs
 
 
 def figures(costs: Costs) -> Iterator[Figure]:
