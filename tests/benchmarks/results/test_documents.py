@@ -36,7 +36,7 @@ def test_student_and_teacher_are_rows_of_one_table() -> None:
     ]
     compared = report("student_vs_teacher", figures, student={}, teacher={})
     text = comparison_section({"student_vs_teacher": compared})
-    assert "| student | 0.50 ms |  |  |  |  |  | 0.0574 |" in text
+    assert "| student | 0.500 ms |  |  |  |  |  | 0.0574 |" in text
     assert "| teacher | 231 ms |  |  |  |  |  |  |" in text
 
 

@@ -38,7 +38,14 @@ def test_a_bar_is_kept_or_not(bars: dict[str, float], verdict: bool | None) -> N
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (1234.5, "1,234"), (99.94, "99.9"), (2.345, "2.35"), (0.0123, "0.012")],
+    [
+        (0, "0"),
+        (1234.5, "1,234"),
+        (99.94, "99.9"),
+        (2.345, "2.35"),
+        (0.996, "0.996"),
+        (0.0123, "0.012"),
+    ],
 )
 def test_a_number_has_three_significant_digits(value: float, text: str) -> None:
     assert format_number(value) == text
