@@ -10,11 +10,14 @@ The same service answers the same clicks in three ways, which take turns:
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from matplotlib.axes import Axes
+
 from benchmarks.load.clicks import Click
 from benchmarks.load.turns import take_turns
 from benchmarks.load.workloads import HISTORY_LENGTH, SERVICE, K
 from benchmarks.options import Options
-from benchmarks.results.figures import Figure, Findings
+from benchmarks.results.figures import Figure, Findings, Report
+from benchmarks.results.plots import BLUE, GRAY, GREEN
 from benchmarks.subjects.loaded_service import LoadedService
 from benchmarks.subjects.processes import running_redis, running_service
 from benchmarks.subjects.subject import make_subject
@@ -46,6 +49,18 @@ def measure(options: Options) -> Findings:
         figures=tuple(figures(costs)),
         conditions={"history": HISTORY_LENGTH, "k": K, "bundle": subject.origin},
     )
+
+
+def draw(axes: Axes, report: Report) -> None:
+    """Draws a bar of CPU time for each way, with a mark for each run."""
+    figures = {each.name: each for each in report.figures}
+    names = (ONE_AT_A_TIME, THROUGH_FASTAPI, TOGETHER)
+    for place, name in enumerate(names):
+        axes.barh(place, figures[name].value, color=GREEN if name == TOGETHER else GRAY)
+        axes.plot(figures[name].runs, [place] * len(figures[name].runs), "|", color=BLUE)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="µs of CPU per request")
+    axes.set_title("what the fast lane and requests at once save")
 
 
 def past_the_lane(click: Click) -> bytes:
