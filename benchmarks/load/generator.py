@@ -15,6 +15,7 @@ import gc
 import select
 import time
 from collections import Counter, deque
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
@@ -27,11 +28,15 @@ IDLE_SECONDS = 1.0
 
 
 def run_in_process(plan: Plan) -> Outcome:
-    """Runs `plan` in a separate process, where no other Python code delays the generator."""
+    """Runs `plan` in a separate process, where no other Python code delays the generator.
+
+    Raises:
+        BrokenExecutor: the process was killed, for example for lack of memory.
+    """
     processes = get_context("forkserver")
     processes.set_forkserver_preload([__name__])  # saves half a second of imports per run
-    with processes.Pool(1) as pool:
-        return pool.apply(run, (plan,))
+    with ProcessPoolExecutor(1, processes) as executor:
+        return executor.submit(run, plan).result()
 
 
 def run(plan: Plan) -> Outcome:
@@ -87,9 +92,10 @@ class _Generator:
     def _is_running(self) -> bool:
         if self._has_more:
             return True
-        is_waiting = bool(self._ready or self._busy)
+        if not self._ready and not self._busy:
+            return False
         end = self._plan.seconds if self._plan.due is None else self._due[-1]
-        return is_waiting and self._now() < end + self._plan.grace_seconds
+        return self._now() < end + self._plan.grace_seconds
 
     @property
     def _has_more(self) -> bool:
@@ -202,7 +208,7 @@ class _Generator:
         return Outcome(
             latencies=(answered - due)[counted],
             failures=dict(failures),
-            sent_late=_percentile_99((sent - due)[self._unblocked]),
+            sent_late=_percentile_99((sent - due)[self._unblocked][counted[self._unblocked]]),
             seconds=float(answered[counted].max() - due[counted].min()),
             cpu_seconds=cpu_seconds,
             num_sent=int(np.isfinite(sent).sum()),

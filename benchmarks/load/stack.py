@@ -9,12 +9,13 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from http.client import HTTPConnection
 from itertools import islice
+from math import inf
 
 import numpy as np
 
 from benchmarks.load.clicks import Click, interleaved, power_law_sessions, predecessors_of
 from benchmarks.load.connection import post
-from benchmarks.load.generator import run
+from benchmarks.load.generator import OK, run
 from benchmarks.load.plan import Outcome, Plan, even
 
 # This program runs in the image of the service, which has no psutil, torch or matplotlib. So it may
@@ -26,18 +27,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program with `arguments`, and prints the outcome as JSON.
 
     Returns:
-        The exit code: 1 if a request failed, else 0.
+        The exit code: 1 if a request failed, 2 if the stack cannot be asked or an option has no
+        use, else 0.
     """
     parser = ArgumentParser(
         prog="python -m benchmarks.load.stack", description="Sends clicks to a running stack."
     )
     parser.add_argument("port", type=int, help="port of the balancer on this machine")
-    parser.add_argument("--rate", type=float, default=200, help="requests per second")
-    parser.add_argument("--seconds", type=float, default=20, help="duration of the run")
+    parser.add_argument("--rate", type=_positive, default=200, help="requests per second")
+    parser.add_argument("--seconds", type=_positive, default=20, help="duration of the run")
     options = parser.parse_args(arguments)
-    outcome = run(_plan(options.port, options.rate, WARM_UP_SECONDS + options.seconds))
+    try:
+        outcome = run(_plan(options.port, options.rate, WARM_UP_SECONDS + options.seconds))
+    except (OSError, ValueError) as error:
+        parser.exit(2, f"error: port {options.port}: {error}\n")
     sys.stdout.write(json.dumps(_summary(outcome)) + "\n")
     return bool(outcome.num_failed)
+
+
+def _positive(text: str) -> float:
+    if not 0 < (number := float(text)) < inf:
+        raise ValueError
+    return number
 
 
 def _plan(port: int, rate: float, seconds: float) -> Plan:
@@ -64,8 +75,11 @@ def _request(name: str, click: Click) -> bytes:
 
 def _popular_items(port: int) -> list[str]:
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", "/v1/items?limit=100")
-    items = json.loads(connection.getresponse().read())["items"]
+    connection.request("GET", path := "/v1/items?limit=100")
+    response = connection.getresponse()
+    if response.status != OK:
+        raise ConnectionError(f"{path} is answered {response.status}, not {OK}")
+    items = json.loads(response.read())["items"]
     connection.close()
     return [item["item_id"] for item in items]
 

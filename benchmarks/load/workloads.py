@@ -26,7 +26,7 @@ from benchmarks.load.clicks import (
 )
 from benchmarks.load.connection import post
 from benchmarks.load.generator import run_in_process
-from benchmarks.load.plan import Plan, Times
+from benchmarks.load.plan import Outcome, Plan, Times
 from service.access.principal import DEFAULT_TENANT
 from service.stores.history.redis_keys import keys_of
 from service.stores.session_refs import session_ref
@@ -42,6 +42,7 @@ NUM_REGULARS = 2_000
 NUM_TEMPLATES = 10
 HISTORY_LENGTH = 50
 FILL_ATTEMPTS = 3
+MAX_FAILED_SHARE = 0.01
 SEED = 0
 
 
@@ -148,6 +149,20 @@ def _send_until_stored(
         if outcome.num_failed <= len(clicks) / 10:  # a lost click only shortens one history
             return
     raise BenchmarkError(f"the server fails on its first clicks: {outcome.failures}")
+
+
+def require_answers(outcome: Outcome) -> Outcome:
+    """Returns `outcome`, if nearly all of its requests were answered well.
+
+    A refused request costs less than an answer, so a cost per request would be too low.
+
+    Raises:
+        BenchmarkError: more than `MAX_FAILED_SHARE` of the requests failed.
+    """
+    if outcome.num_failed > MAX_FAILED_SHARE * len(outcome.latencies):
+        count = f"{outcome.num_failed:,} of {len(outcome.latencies):,}"
+        raise BenchmarkError(f"{count} requests failed: {outcome.failures}")
+    return outcome
 
 
 def open_loop(

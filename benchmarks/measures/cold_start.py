@@ -1,7 +1,7 @@
 """Measures the start-up time of the service, and its memory after the start and under load."""
 
 from benchmarks.load.generator import run_in_process
-from benchmarks.load.workloads import SERVICE, closed_loop, visitors
+from benchmarks.load.workloads import SERVICE, closed_loop, require_answers, visitors
 from benchmarks.options import Options
 from benchmarks.results.figures import Figure, Findings
 from benchmarks.subjects.processes import running_redis, running_service
@@ -20,7 +20,8 @@ def measure(options: Options) -> Findings:
                 starts.append(service.seconds_to_ready)
                 fresh.append(service.resident_mib())
                 clicks = visitors(subject.item_ids, NUM_REQUESTS)
-                run_in_process(closed_loop(clicks, SERVICE, service.port, connections=8))
+                plan = closed_loop(clicks, SERVICE, service.port, connections=8)
+                require_answers(run_in_process(plan))
                 used.append(service.resident_mib())
     return Findings(
         figures=(

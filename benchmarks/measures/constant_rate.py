@@ -60,6 +60,7 @@ def measure(options: Options) -> Findings:
         conditions={
             "rate": RATE,
             "seconds": seconds,
+            "seconds of visitors and random moments": seconds / 4,
             "bundle": subject.origin,
             "regulars": "2,000 sessions of 50 items and more, filled before the run",
             "visitors": "power-law sessions, 1,000 open at once",

@@ -1,8 +1,8 @@
 """Compares the service with its peers: other servers that serve the same graph.
 
 All of them run on the same machine, with the same clicks and the same Redis. Each server has one
-worker, which a closed loop saturates. The servers take turns; answers per second and latency are
-compared.
+worker, which a closed loop saturates. The servers take turns, every second round in the opposite
+order; answers per second and latency are compared.
 """
 
 import statistics
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -20,6 +21,7 @@ from benchmarks.load.clicks import Click
 from benchmarks.load.connection import post
 from benchmarks.load.generator import run_in_process
 from benchmarks.load.plan import Outcome
+from benchmarks.load.turns import take_turns
 from benchmarks.load.workloads import SERVICE, Endpoint, K, closed_loop, fill_regulars, regulars
 from benchmarks.options import Options
 from benchmarks.results.figures import Figure, Findings, Report, sum_failures
@@ -81,7 +83,7 @@ class Peer:
             "REDIS_URL": redis_url(redis),
             "PORT": str(port),
         }
-        command = [str(python), "-m", *(part.format(port=port) for part in self.module)]
+        command = [str(python.absolute()), "-m", *(part.format(port=port) for part in self.module)]
         return running(command, port, self.ready_path, environment)
 
 
@@ -123,11 +125,14 @@ def measure(options: Options) -> Findings:
     """Measures answers per second and latency of each saturated server, in several rounds."""
     subject = make_subject(options)
     rounds, seconds = options.pick(3, quick=1), options.pick(4, quick=1)
-    outcomes: dict[str, list[Outcome]] = {name: [] for name in (OURS, *PEERS)}
     with running_redis() as redis:
-        for _ in range(rounds):
-            for name, of_name in outcomes.items():
-                of_name.append(_saturate(name, subject, redis, options, seconds))
+        outcomes = take_turns(
+            {
+                name: partial(_saturate, name, subject, redis, options, seconds)
+                for name in (OURS, *PEERS)
+            },
+            rounds,
+        )
     return Findings(
         figures=tuple(_figures(outcomes)),
         conditions={

@@ -27,6 +27,7 @@ from benchmarks.subjects.processes import RunningProgram, running_redis, running
 from benchmarks.subjects.redis_round_trip import redis_py_round_trip, socket_round_trip
 from benchmarks.subjects.subject import Subject, make_subject
 from export.contract.bundle import BundleLayout
+from training.provenance import commit
 
 GRAPH, REDIS_PY, SOCKET = "bare graph", "bare Redis, redis-py", "bare Redis, socket"
 TIGHT, PACED = "bare graph + bare Redis", f"bare graph + bare Redis, {RATE:,} a second"
@@ -57,8 +58,8 @@ def measure(options: Options) -> Findings:
             for key in KEYS.values():
                 client.rpush(key, *["an-item"] * HISTORY_LENGTH)
             bare.append(_time_parts(parts, seconds))
-            paced.append(loaded_service.run_at(even(RATE, seconds)).service_us)
-            saturated.append(loaded_service.run_saturated(seconds).service_us)
+            paced.append(loaded_service.run_at(even(RATE, seconds)).cost())
+            saturated.append(loaded_service.run_saturated(seconds).cost())
     return Findings(
         figures=(
             *(_figure(name, [each[name] for each in bare]) for name in (*parts, TIGHT, PACED)),
@@ -73,7 +74,7 @@ def measure(options: Options) -> Findings:
 
 
 def _against(options: Options, other_root: Path) -> Findings:
-    subject = make_subject(options)
+    subject, other_commit = make_subject(options), commit(other_root)
     seconds = options.pick(3.0, quick=1.0)
     pairs = measure_pairs(subject, other_root.resolve(), seconds)
     ratio = "service, saturated, over the other checkout"
@@ -91,7 +92,13 @@ def _against(options: Options, other_root: Path) -> Findings:
                 at_most=MAX_RATIO,
             ),
         ),
-        conditions={"pairs": NUM_PAIRS, "seconds": seconds, "k": K, "bundle": subject.origin},
+        conditions={
+            "other checkout": other_commit,
+            "pairs": NUM_PAIRS,
+            "seconds": seconds,
+            "k": K,
+            "bundle": subject.origin,
+        },
     )
 
 

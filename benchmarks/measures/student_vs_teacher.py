@@ -16,11 +16,10 @@ import orjson
 import psutil
 from matplotlib.axes import Axes
 
-from benchmarks.errors import BenchmarkError
 from benchmarks.load.connection import post
 from benchmarks.load.generator import run_in_process
 from benchmarks.load.plan import NO_PREDECESSOR, Outcome, Plan
-from benchmarks.load.workloads import HISTORY_LENGTH, K
+from benchmarks.load.workloads import HISTORY_LENGTH, K, require_answers
 from benchmarks.options import Options
 from benchmarks.results.figures import Figure, Findings, Report
 from benchmarks.results.plots import BLUE, GREEN, ORANGE
@@ -196,19 +195,15 @@ def _measure_one(
 def _run(
     recommender: Recommender, server: RunningProgram, requests: Sequence[bytes], concurrency: int
 ) -> Outcome:
-    outcome = run_in_process(
-        Plan(
-            port=server.port,
-            requests=requests,
-            predecessors=[NO_PREDECESSOR] * len(requests),
-            due=None,
-            connections=concurrency,
-            proofs=(recommender.proof,),
-        )
+    plan = Plan(
+        port=server.port,
+        requests=requests,
+        predecessors=[NO_PREDECESSOR] * len(requests),
+        due=None,
+        connections=concurrency,
+        proofs=(recommender.proof,),
     )
-    if outcome.num_failed:
-        raise BenchmarkError(f"requests to the {recommender.name} failed: {dict(outcome.failures)}")
-    return outcome
+    return require_answers(run_in_process(plan))
 
 
 def _milliseconds(outcome: Outcome) -> list[float]:
@@ -238,7 +233,7 @@ def _quality(workplace: Workplace) -> Mapping[str, float]:
 def _figures(
     measured: Mapping[str, Sequence[Measurement]], quality: Mapping[str, float], core_hour: float
 ) -> Iterator[Figure]:
-    for name in measured.keys() & AT_LEAST:
+    for name in (each for each in AT_LEAST if each in measured):
         pairs = zip(measured[STUDENT], measured[name], strict=True)
         yield Figure(
             name=f"throughput over the {name}'s",

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
+from benchmarks.options import Options
 from benchmarks.results.markdown import format_number, markdown_table
 from training.provenance import commit, hardware
 from training.stage import write_text
@@ -98,13 +99,13 @@ class Report(Findings):
     versions: Mapping[str, str]
 
 
-def make_report(name: str, findings: Findings, *, is_quick: bool) -> Report:
+def make_report(name: str, findings: Findings, options: Options) -> Report:
     """Makes a report of `findings` by adding the current commit, machine, time and versions."""
     return Report(
         **dict(findings),
         name=name,
-        command=f"python -m benchmarks {name}{' --quick' if is_quick else ''}",
-        is_quick=is_quick,
+        command=f"python -m benchmarks {name}{options.given}",
+        is_quick=options.is_quick,
         commit=commit(),
         hardware=hardware(),
         date=datetime.now(UTC).replace(microsecond=0),

@@ -14,6 +14,9 @@ def format_number(value: float) -> str:
 
     Thousands are separated by commas.
     """
-    if value == 0 or abs(value) >= 100:
+    size = abs(value)
+    if value == 0 or size >= 100:
         return f"{value:,.0f}"
-    return f"{value:.{2 if abs(value) < 10 else 1}f}" if abs(value) >= 0.1 else f"{value:.2g}"
+    if size < 0.1:
+        return f"{value:.2g}"
+    return f"{value:.{3 if size < 1 else 2 if size < 10 else 1}f}"

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from benchmarks.results.figures import Report
+from training.stage import whole_file
 
 BLUE, GRAY, GREEN, ORANGE = "#1d3557", "#a8b2c1", "#2a9d8f", "#e76f51"
 Draw = Callable[[Axes, Report], None]
@@ -28,7 +29,8 @@ def save_plot(report: Report, draw: Draw, folder: Path) -> Path:
             f"{report.command} · {report.commit} · {report.hardware}", fontsize=6, color="gray"
         )
         path = folder / f"{report.name}.png"
-        canvas.savefig(path, metadata={"Software": None})
+        with whole_file(path) as file:
+            canvas.savefig(file, format="png", metadata={"Software": None})
     return path
 
 

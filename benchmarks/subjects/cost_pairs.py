@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from benchmarks.load.turns import take_turns
 from benchmarks.load.workloads import with_key
 from benchmarks.subjects.loaded_service import LoadedService
 from benchmarks.subjects.processes import running_redis, running_service
@@ -57,21 +58,11 @@ def measure_pairs(subject: Subject, other_root: Path, seconds: float) -> CostPai
             running_service(subject.bundle, redis, KEYS_FILE=str(keys)) as ours,
             running_service(subject.bundle, redis, other_root, KEYS_FILE=str(keys)) as other,
         ):
-            return paired(
-                _cost(LoadedService(subject, ours, redis, endpoint), seconds),
-                _cost(LoadedService(subject, other, redis, endpoint), seconds),
-                NUM_PAIRS,
-            )
-
-
-def paired(ours: Callable[[], float], other: Callable[[], float], num_pairs: int) -> CostPairs:
-    """Calls both functions once per pair; every second pair begins with the other one."""
-    our_costs, other_costs = list[float](), list[float]()
-    for number in range(num_pairs):
-        turns = [(ours, our_costs), (other, other_costs)]
-        for measure, costs in turns if number % 2 == 0 else turns[::-1]:
-            costs.append(measure())
-    return CostPairs(our_costs, other_costs)
+            ways = {
+                name: _cost(LoadedService(subject, service, redis, endpoint), seconds)
+                for name, service in (("ours", ours), ("others", other))
+            }
+            return CostPairs(**take_turns(ways, NUM_PAIRS))
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -84,6 +75,6 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 def _cost(service: LoadedService, seconds: float) -> Callable[[], float]:
     def measure() -> float:
         service.reset_histories()
-        return service.run_saturated(seconds).service_us
+        return service.run_saturated(seconds).cost()
 
     return measure

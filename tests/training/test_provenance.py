@@ -53,6 +53,10 @@ def test_a_clean_working_copy_is_its_commit(project: Path) -> None:
     assert commit_in(project) == git(project, "rev-parse", "--short=12", "HEAD")
 
 
+def test_the_commit_of_another_working_copy_is_told(project: Path) -> None:
+    assert provenance.commit(project) == git(project, "rev-parse", "--short=12", "HEAD")
+
+
 @pytest.mark.parametrize(
     ("changed", "mark"),
     [

@@ -7,13 +7,17 @@ The same service answers the same clicks in three ways, which take turns:
 - one at a time through the fast lane, so that no request shares an inference or a write to Redis.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from matplotlib.axes import Axes
+
 from benchmarks.load.clicks import Click
+from benchmarks.load.turns import take_turns
 from benchmarks.load.workloads import HISTORY_LENGTH, SERVICE, K
 from benchmarks.options import Options
-from benchmarks.results.figures import Figure, Findings
+from benchmarks.results.figures import Figure, Findings, Report
+from benchmarks.results.plots import BLUE, GRAY, GREEN
 from benchmarks.subjects.loaded_service import LoadedService
 from benchmarks.subjects.processes import running_redis, running_service
 from benchmarks.subjects.subject import make_subject
@@ -35,9 +39,9 @@ def measure(options: Options) -> Findings:
         plain = LoadedService(subject, service, redis)
         slow = LoadedService(subject, service, redis, replace(SERVICE, request_of=past_the_lane))
         ways = {
-            TOGETHER: lambda: plain.run_saturated(seconds).service_us,
-            THROUGH_FASTAPI: lambda: slow.run_saturated(seconds).service_us,
-            ONE_AT_A_TIME: lambda: plain.run_saturated(seconds, connections=1).service_us,
+            TOGETHER: lambda: plain.run_saturated(seconds).cost(),
+            THROUGH_FASTAPI: lambda: slow.run_saturated(seconds).cost(),
+            ONE_AT_A_TIME: lambda: plain.run_saturated(seconds, connections=1).cost(),
         }
         plain.reset_histories()
         costs = take_turns(ways, options.pick(9, quick=2))
@@ -47,18 +51,21 @@ def measure(options: Options) -> Findings:
     )
 
 
+def draw(axes: Axes, report: Report) -> None:
+    """Draws a bar of CPU time for each way, with a mark for each run."""
+    figures = {each.name: each for each in report.figures}
+    names = (ONE_AT_A_TIME, THROUGH_FASTAPI, TOGETHER)
+    for place, name in enumerate(names):
+        axes.barh(place, figures[name].value, color=GREEN if name == TOGETHER else GRAY)
+        axes.plot(figures[name].runs, [place] * len(figures[name].runs), "|", color=BLUE)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="µs of CPU per request")
+    axes.set_title("what the fast lane and requests at once save")
+
+
 def past_the_lane(click: Click) -> bytes:
     """Encodes a click as a request that the fast lane leaves to FastAPI: its path has a `%2D`."""
     return SERVICE.request_of(click).replace(b"regular-", b"regular%2D", 1)
-
-
-def take_turns(ways: Mapping[str, Callable[[], float]], rounds: int) -> Costs:
-    """Measures each way once per round; every second round in the opposite order."""
-    costs: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds):
-        for name in list(ways)[:: -1 if number % 2 else 1]:
-            costs[name].append(ways[name]())
-    return costs
 
 
 def figures(costs: Costs) -> Iterator[Figure]:

@@ -1,14 +1,17 @@
 """Tests of the load generator, against a server whose delays and failures are known."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
 
+from benchmarks.load import generator
 from benchmarks.load.connection import post
 from benchmarks.load.generator import run, run_in_process
 from benchmarks.load.plan import NO_PREDECESSOR, Plan, Times, even, poisson
@@ -92,6 +95,28 @@ def test_the_warm_up_is_sent_and_not_counted(serve: Serve) -> None:
     assert len(outcome.latencies) == 10
 
 
+def test_the_delay_of_the_generator_within_the_warm_up_is_not_told(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = generator._Generator._connection
+
+    def slow_at_first(self: Any, now: float) -> Any:
+        time.sleep(0.3 if now < 0.2 else 0.0)
+        return connect(self, now)
+
+    monkeypatch.setattr(generator._Generator, "_connection", slow_at_first)
+    plan = plan_for(serve().port, np.array([0.0, 0.01, 1.0]), warm_up_seconds=0.5)
+    assert run(plan).sent_late < 0.2
+
+
+@pytest.mark.parametrize("due", [[], [0.0]])
+def test_a_run_without_a_request_after_the_warm_up_is_refused(
+    serve: Serve, due: list[float]
+) -> None:
+    with pytest.raises(ValueError, match="no request is due after the warm-up"):
+        run(plan_for(serve().port, np.array(due), warm_up_seconds=0.1))
+
+
 def test_a_closed_loop_keeps_its_connections_busy_until_time_is_up(serve: Serve) -> None:
     first = threading.Barrier(3, timeout=TIMEOUT_SECONDS)
 
@@ -123,6 +148,18 @@ def test_a_run_in_a_process_of_its_own_measures_the_same(serve: Serve) -> None:
     outcome = run_in_process(plan_for(serve(lambda _: 0.05).port, np.zeros(2)))
     assert (outcome.latencies >= 0.05).all()
     assert outcome.cpu_seconds > 0
+
+
+class _Deadly:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (1,)
+
+
+def test_a_generator_that_is_killed_is_an_error() -> None:
+    with pytest.raises(BrokenExecutor):
+        run_in_process(_Deadly())  # type: ignore[arg-type]
 
 
 def test_random_arrivals_are_as_many_as_evenly_spaced_ones() -> None:

@@ -1,14 +1,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import orjson
+import psutil
 import pytest
 from redis import Redis
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.load.clicks import Click
 from benchmarks.load.connection import post
+from benchmarks.load.plan import Outcome
 from benchmarks.load.workloads import (
     HISTORY_LENGTH,
     NUM_REGULARS,
@@ -18,10 +22,13 @@ from benchmarks.load.workloads import (
     closed_loop,
     fill_regulars,
     regulars,
+    require_answers,
     visitors,
     with_key,
 )
-from benchmarks.subjects.processes import running_redis
+from benchmarks.measures.breakdown import Servers
+from benchmarks.subjects.loaded_service import LoadedService
+from benchmarks.subjects.processes import RunningProgram, running_redis
 
 ITEMS = [f"item-{number}" for number in range(40)]
 ECHO = Endpoint(lambda click: post("/", orjson.dumps(vars(click))), (b"item",))
@@ -91,3 +98,30 @@ def test_histories_are_filled_anew_after_a_moment_without_redis(serve: Callable[
         )
         assert len(server.bodies) == 2 * clicks_of_a_round
         assert client.llen("s:regular-0") == HISTORY_LENGTH
+
+
+def test_the_cost_of_refused_requests_is_not_taken_for_that_of_answers(
+    serve: Callable[..., Any],
+) -> None:
+    program = RunningProgram(serve(status=503).port, 0.0, psutil.Process())
+    subject = SimpleNamespace(item_ids=ITEMS)
+    loaded: Any = LoadedService(subject, program, program)  # type: ignore[arg-type]
+    with pytest.raises(BenchmarkError, match="503"):
+        loaded.run_saturated(0.2).cost()
+    with pytest.raises(BenchmarkError, match="503"):
+        Servers(subject, program, program, program, 0.2).cost(program, SERVICE)  # type: ignore[arg-type]
+
+
+def test_one_lost_answer_of_a_hundred_does_not_end_a_benchmark() -> None:
+    outcome = Outcome(
+        latencies=np.ones(100),
+        failures={"503": 1},
+        sent_late=0.0,
+        seconds=1.0,
+        cpu_seconds=0.1,
+        num_sent=100,
+        due=np.zeros(100),
+    )
+    assert require_answers(outcome) is outcome
+    with pytest.raises(BenchmarkError, match="2 of 100 requests failed"):
+        require_answers(replace(outcome, failures={"503": 2}))

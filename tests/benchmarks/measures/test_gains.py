@@ -1,4 +1,5 @@
 from benchmarks.load.clicks import Click
+from benchmarks.load.turns import take_turns
 from benchmarks.load.workloads import SERVICE
 from benchmarks.measures.gains import (
     ONE_AT_A_TIME,
@@ -6,7 +7,6 @@ from benchmarks.measures.gains import (
     TOGETHER,
     figures,
     past_the_lane,
-    take_turns,
 )
 
 

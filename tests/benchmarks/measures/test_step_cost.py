@@ -28,7 +28,7 @@ def test_a_step_is_compared_with_the_one_that_was_measured_beside_it() -> None:
     )
     assert now.runs == (50, 40)
     assert ratio.runs == (0.45, 0.5)  # medians of .4, .45, .5 and of .5, .5, .25
-    assert (ratio.target, ratio.holds) == ("≤ 0.50", True)
+    assert (ratio.target, ratio.holds) == ("≤ 0.500", True)
 
 
 def test_a_request_takes_its_steps_and_begins_anew_after_the_last_batch(

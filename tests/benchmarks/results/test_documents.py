@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.options import Options
 from benchmarks.results.documents import (
     DATA,
     FINDINGS,
@@ -23,7 +24,8 @@ from benchmarks.results.findings_tables import ROWS, findings_table
 
 def report(name: str, figures: list[Figure], **series: object) -> Report:
     findings = Findings(figures=tuple(figures), conditions={}, series=series)
-    return make_report(name, findings, is_quick=False)
+    options = Options(Path("work"), is_quick=False, peers_python=Path("python"), core_hour=0.04)
+    return make_report(name, findings, options)
 
 
 def test_student_and_teacher_are_rows_of_one_table() -> None:
@@ -34,7 +36,7 @@ def test_student_and_teacher_are_rows_of_one_table() -> None:
     ]
     compared = report("student_vs_teacher", figures, student={}, teacher={})
     text = comparison_section({"student_vs_teacher": compared})
-    assert "| student | 0.50 ms |  |  |  |  |  | 0.0574 |" in text
+    assert "| student | 0.500 ms |  |  |  |  |  | 0.0574 |" in text
     assert "| teacher | 231 ms |  |  |  |  |  |  |" in text
 
 

@@ -1,24 +1,8 @@
-"""Two checkouts are compared in pairs that take turns, by the median of their ratios."""
+"""Two checkouts are compared in pairs, by the median of their ratios."""
 
 import pytest
 
-from benchmarks.subjects.cost_pairs import CostPairs, median_interval, paired
-
-
-def test_every_second_pair_begins_with_the_other_checkout() -> None:
-    calls: list[str] = []
-
-    def ours() -> float:
-        calls.append("ours")
-        return 3.0
-
-    def other() -> float:
-        calls.append("other")
-        return 2.0
-
-    pairs = paired(ours, other, num_pairs=3)
-    assert calls == ["ours", "other", "other", "ours", "ours", "other"]
-    assert pairs == CostPairs([3.0, 3.0, 3.0], [2.0, 2.0, 2.0])
+from benchmarks.subjects.cost_pairs import CostPairs, median_interval
 
 
 def test_each_ratio_is_that_of_one_pair() -> None:

@@ -1,16 +1,21 @@
 import sys
+from pathlib import Path
 
+import httpx
 import pytest
 from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.options import ROOT
 from benchmarks.subjects.processes import (
     free_port,
     redis_url,
     running,
     running_redis,
+    running_service,
 )
+from tests.service.conftest import RING, ring_graph, save_ring_bundle
 
 SERVE = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1"]
 
@@ -37,3 +42,53 @@ def test_a_real_redis_runs_until_the_block_ends() -> None:
         assert client.ping()
     with pytest.raises(RedisConnectionError), client:
         client.ping()
+
+
+def test_a_redis_that_does_not_start_is_an_error_with_its_last_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "redis-server"
+    program.write_text("#!/bin/sh\necho no memory\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with (
+        pytest.raises(BenchmarkError, match="last lines: no memory"),
+        running_redis(),
+    ):
+        pass
+
+
+def test_a_measured_program_gets_no_setting_of_the_service_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # LOG_REQUESTS costs time at every request; pydantic reads names in any case.
+    for name in ("LOG_REQUESTS", "redis_url", "SECRETS_PATH", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "from the environment")
+    shown = "import os, sys; sys.exit(str([*os.environ.values()]) + os.environ['MAX_K'])"
+    with (
+        pytest.raises(BenchmarkError, match=r"'7'.*7$") as raised,
+        running([sys.executable, "-c", shown], free_port(), "/", {"MAX_K": "7"}),
+    ):
+        pass
+    assert "from the environment" not in str(raised.value)
+
+
+@pytest.mark.slow
+def test_a_service_without_redis_keeps_added_items_out_of_the_checkout(tmp_path: Path) -> None:
+    (tmp_path / "service").symlink_to(ROOT / "service")
+    item = {"item_id": "posted", "title": "Posted", "embedding": [0, 0, 0, 2, 0, 0, 0, 0]}
+    bundle = save_ring_bundle(tmp_path / "bundle", ring_graph(len(RING)))
+    with running_service(bundle, root=tmp_path) as service:
+        address = f"http://127.0.0.1:{service.port}/v1/items"
+        httpx.post(address, json=item).raise_for_status()
+    assert not list(tmp_path.glob("*items*"))
+
+
+def test_a_folder_without_a_service_is_not_measured_in_the_place_of_a_checkout(
+    tmp_path: Path,
+) -> None:
+    with (
+        pytest.raises(BenchmarkError, match="no checkout of this project"),
+        running_service(tmp_path, root=tmp_path),
+    ):
+        pass
