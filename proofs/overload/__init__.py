@@ -22,7 +22,7 @@ from cyclopts import Parameter
 
 from proofs.fixtures.load.cores import one_core_each
 from proofs.fixtures.load.requests import HEALTH, KINDS, LIGHT, requests_of, teaching
-from proofs.fixtures.load.streams import OK, REFUSED, Stream, no_garbage_collection, p99, running
+from proofs.fixtures.load.streams import OK, Stream, no_garbage_collection, p99, running
 from proofs.fixtures.places import EXAMPLE
 from proofs.fixtures.processes.service import serving
 from proofs.overload.stage import (
@@ -32,6 +32,8 @@ from proofs.overload.stage import (
     RECOVERY_SECONDS,
     Stage,
     counts,
+    health_figures,
+    refusal_ms,
     sustainable_rate,
 )
 from proofs.overload.two_keys import TWO_KEYS, two_keys
@@ -68,6 +70,7 @@ async def overload(kind: str, stage: Stage, normal_seconds: float) -> list[Figur
     if kind == LIGHT:
         good += sum(each.status == OK for each in during)
         during += flood.answers
+    accepted = sum(each.status == OK for each in during) / max(1, len(during))
     everything = [*flood.answers, *light.answers]
     limit = 2 * min(normal, MAX_NORMAL_MS)
     name = f"{factor}x {kind}"
@@ -77,9 +80,10 @@ async def overload(kind: str, stage: Stage, normal_seconds: float) -> list[Figur
         Figure(f"{name}: sustainable rate", "requests/s", sustainable),
         Figure(f"{name}: offered, of that", "", sent / sustainable, at_least=0.9 * factor),
         Figure(f"{name}: goodput, of the sustainable rate", "", share, at_least=0.8),
+        Figure(f"{name}: accepted, of light ones", "", accepted),
         Figure(f"{name}: p99 of accepted light ones", "ms", p99(during, OK), at_most=limit),
-        Figure(f"{name}: p99 of refusals", "ms", p99(flood.answers, REFUSED), at_most=50),
-        Figure(f"{name}: p99 of /healthz", "ms", p99(health.answers, OK), at_most=50),
+        Figure(f"{name}: p99 of refusals", "ms", refusal_ms(flood.answers), at_most=50),
+        *health_figures(name, health.answers),
         Figure(f"{name}: memory grown", "MiB", grown, at_most=64),
         Figure(f"{name}: p99 from 2 s after the end", "ms", p99(after, OK), at_most=limit),
         *counts(name, everything),
