@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ CLUSTER_FAULT = "cluster primary killed"
 _MAX_EXTRA_MS = 50
 _MAX_NORMAL_MS = 20
 _MAX_RECOVERY_SECONDS = 2
+_MAX_TOLD_SECONDS = 2
+_NOT_TOLD = ("resets",)  # a connection that is reset is replaced at once, and loses no event
 
 
 def prove(
@@ -109,11 +112,15 @@ def _latency_figures(row: Row) -> Iterator[Figure]:
     yield Figure(f"{name}: 5xx and lost connections", "answers", errors, at_most=0)
     recovery = max((each.due - row.over for each in answers if each.is_degraded), default=0)
     yield Figure(f"{name}: recovery", "s", max(0.0, recovery), at_most=_MAX_RECOVERY_SECONDS)
-    told = [
-        at - row.began for at, is_degraded in row.load.readiness if is_degraded and at >= row.began
-    ]
-    if told:
-        yield Figure(f"{name}: /readyz degraded after", "s", min(told))
+    if name not in _NOT_TOLD:
+        told = _told_after(row)
+        yield Figure(f"{name}: /readyz degraded after", "s", told, at_most=_MAX_TOLD_SECONDS)
+
+
+def _told_after(row: Row) -> float:
+    """Returns the seconds from the begin of a fault until `/readyz` said degraded, or infinity."""
+    told = (at for at, is_degraded in row.load.readiness if is_degraded and at >= row.began)
+    return min(told, default=inf) - row.began
 
 
 def _p99(answers: Sequence[Answer]) -> float:
