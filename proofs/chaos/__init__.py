@@ -11,14 +11,17 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from math import inf
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from cyclopts import Parameter
 from redis import Redis, RedisCluster
 
 from proofs.chaos.cluster import primary_killed, running_cluster_stack
 from proofs.chaos.faults import FAULTS
 from proofs.chaos.plot import Row, save_plot
 from proofs.chaos.stack import running_stack
+from proofs.fixtures.choices import each_of
 from proofs.fixtures.load.streams import no_garbage_collection
 from proofs.fixtures.load.visitors import Answer, Load, event_figures
 from proofs.fixtures.places import EXAMPLE
@@ -26,6 +29,7 @@ from proofs.fixtures.processes.waiting import free_ports
 from proofs.record import FOLDER, Figure
 
 CLUSTER_FAULT = "cluster primary killed"
+ALL_FAULTS = (*FAULTS, CLUSTER_FAULT)
 _MAX_EXTRA_MS = 50
 _MAX_NORMAL_MS = 20
 _MAX_RECOVERY_SECONDS = 2
@@ -39,7 +43,7 @@ def prove(
     rate: float = 300,
     seconds: float = 10,
     before: float = 30,
-    fault: Sequence[str] = (),
+    fault: Annotated[Sequence[str], Parameter(validator=each_of(ALL_FAULTS))] = ALL_FAULTS,
     plot: Path = FOLDER / "chaos.png",
 ) -> Iterator[Figure]:
     """Measures each fault, one after the other, and plots latency over time.
@@ -53,20 +57,19 @@ def prove(
         plot: file of the plot.
     """
     rows: list[Row] = []
-    chosen = fault or (*FAULTS, CLUSTER_FAULT)
 
     def measure(name: str, faulty: AbstractContextManager[None], port: int) -> Row:
         rows.append(_measure(name, faulty, Load(port, rate, name), seconds, before))
         return rows[-1]
 
     with tempfile.TemporaryDirectory() as folder, no_garbage_collection():
-        on_one_node = [each for each in chosen if each in FAULTS]
+        on_one_node = [each for each in fault if each in FAULTS]
         if on_one_node:
             with running_stack(Path(folder), bundle, free_ports()) as stack:
                 for name in on_one_node:
                     row = measure(name, FAULTS[name](stack), stack.service_port)
                     yield from _figures(row, stack.primary.client)
-        if CLUSTER_FAULT in chosen:
+        if CLUSTER_FAULT in fault:
             with running_cluster_stack(Path(folder), bundle, free_ports()) as cluster:
                 row = measure(CLUSTER_FAULT, primary_killed(cluster), cluster.service_port)
                 rows[-1] = row = replace(row, over=cluster.promoted_at)

@@ -20,6 +20,7 @@ import httpx
 import uvloop
 from cyclopts import Parameter
 
+from proofs.fixtures.choices import each_of
 from proofs.fixtures.load.cores import one_core_each
 from proofs.fixtures.load.requests import HEALTH, KINDS, LIGHT, requests_of, teaching
 from proofs.fixtures.load.streams import OK, Stream, no_garbage_collection, p99, running
@@ -41,6 +42,7 @@ from proofs.record import Figure
 
 MIB = 2**20
 LEAVING = 100  # clients that leave
+ALL_KINDS = (*KINDS, TWO_KEYS)
 
 
 async def overload(kind: str, stage: Stage, normal_seconds: float) -> list[Figure]:
@@ -142,7 +144,9 @@ def prove(
     seconds: Annotated[float, Parameter(help="Seconds of overload, of all kinds together.")] = 60,
     normal_seconds: Annotated[float, Parameter(help="Seconds of normal load before each.")] = 30,
     bundle: Annotated[Path, Parameter(help="The served bundle.")] = EXAMPLE,
-    kind: Annotated[Sequence[str], Parameter(help="Kinds of overload.")] = (*KINDS, TWO_KEYS),
+    kind: Annotated[
+        Sequence[str], Parameter(help="Kinds of overload.", validator=each_of(ALL_KINDS))
+    ] = ALL_KINDS,
 ) -> Iterator[Figure]:
     """Overload a service with expensive and with light requests."""
     with (
