@@ -186,7 +186,7 @@ def crafted(whole: Path, folder: Path) -> Iterator[tuple[str, Path]]:
             yield f"{name} = {value!r:.40}", folder
     first, *others = (whole / "items.jsonl").read_text().splitlines()
     item = json.loads(first)
-    hostile = [{name: value} for name in item for value in _STRINGS]
+    hostile: list[dict[str, Any]] = [{name: value} for name in item for value in _STRINGS]
     hostile += [{"attributes": {value: [value]}} for value in _STRINGS]
     for change in hostile:
         _copy(whole, folder)
