@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-from training.cli import say
+from training.cli import USER_ERROR, say
 from training.stage import write_text
 
 COLUMNS = 168  # the table of `evaluate` has 167
@@ -31,7 +31,10 @@ _FONT_OF_A_HOST = re.compile(r"\s*@font-face \{\{.*?\}\}", re.DOTALL)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command after `--` and draws its terminal; returns the command's exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    path, command = Path(words[0]), words[words.index("--") + 1 :]
+    if len(words) < 3 or words[1] != "--":
+        sys.stderr.write("error: give a file and a command: FILE -- COMMAND\n")
+        return USER_ERROR
+    path, command = Path(words[0]), words[2:]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode == 0:
         shown = shlex.join([Path(command[0]).name, *command[1:]])

@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +27,7 @@ from cyclopts import Parameter
 
 from export.contract.bundle import Bundle, BundleError, BundleLayout
 from proofs.fixtures.data.rehashed import rehash
+from proofs.fixtures.data.ring_bundle import RING, ring_graph, save_ring_bundle
 from proofs.record import Figure
 from service.app import create_app
 from service.bundles.checking import BundleChecks
@@ -39,22 +39,14 @@ REASON_SECONDS = 5
 MAX_K = 20
 TEXT_FILES = ("manifest.json", "items.jsonl", "histories.jsonl")
 GRAPH_FILES = ("model.onnx", "item_encoder.onnx")
+_NUMBERS = (None, True, -1, 0, 1, 2**53, 2**53 + 1, 2**63, 2**64, -(2**64), 10**400, 1.5)
+_STRINGS = (
+    *("", "a", "h", "\ud800", "\udfff", "\0", "\n", "a/b", "%2F", "x" * 300, "x" * 70_000),
+    "é\u2028",
+)
 HOSTILE: tuple[Any, ...] = (
-    *(None, True, -1, 0, 1, 2**53, 2**53 + 1, 2**63, 2**64, -(2**64), 10**400, 1.5, 1e308, -1e308),
-    *(
-        "",
-        "a",
-        "h",
-        "\ud800",
-        "\udfff",
-        "\0",
-        "\n",
-        "a/b",
-        "%2F",
-        "x" * 300,
-        "x" * 70_000,
-        "é\u2028",
-    ),
+    *(*_NUMBERS, 1e308, -1e308),
+    *_STRINGS,
     *([], {}, [[]], [None], {"a": None}, {"": [""]}, {"\ud800": ["x"]}, [1e308] * 9),
 )
 """Values that damages put in the place of valid ones."""
@@ -165,8 +157,7 @@ def damaged(whole: Path, folder: Path, seed: int, names: Sequence[str]) -> Path:
     `seed` decides which file of `names` is damaged, and how.
     """
     chance = random.Random(seed)  # noqa: S311 - draws damages, no secrets
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(whole, folder)
+    _copy(whole, folder)
     path = folder / chance.choice(names)
     is_graph = path.suffix == ".onnx"
     damage: Damage = damage_bytes if is_graph or chance.random() < 0.5 else damage_value
@@ -179,23 +170,35 @@ def crafted(whole: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     """Yields more than 200 crafted bundles, each with a name that says what was changed.
 
     In some, a pipe, a device, a folder, a link, a huge file or an empty file replaces a file. In
-    the others, a field of the manifest has a hostile value.
+    the others, a field of the manifest has a hostile value, or one of an item a hostile string.
     """
     for name in (*TEXT_FILES, *GRAPH_FILES):
         for craft in (_pipe, _device, _sparse, _folder, _empty, _link):
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.copytree(whole, folder)
+            _copy(whole, folder)
             craft(folder / name)
             yield f"{craft.__name__} {name}", folder
     fields = json.loads(BundleLayout(whole).manifest.read_text())
     for name in ("max_history_length", "num_items", "metrics", "provenance", "student", *fields):
-        for value in HOSTILE[:12]:
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.copytree(whole, folder)
-            manifest = BundleLayout(folder).manifest
-            manifest.write_text(json.dumps(fields | {name: value}))
+        for value in _NUMBERS:
+            _copy(whole, folder)
+            BundleLayout(folder).manifest.write_text(json.dumps(fields | {name: value}))
             rehash(folder)
             yield f"{name} = {value!r:.40}", folder
+    first, *others = (whole / "items.jsonl").read_text().splitlines()
+    item = json.loads(first)
+    hostile: list[dict[str, Any]] = [{name: value} for name in item for value in _STRINGS]
+    hostile += [{"attributes": {value: [value]}} for value in _STRINGS]
+    for change in hostile:
+        _copy(whole, folder)
+        lines = [json.dumps(item | change), *others]
+        (folder / "items.jsonl").write_text("\n".join(lines) + "\n")
+        rehash(folder)
+        yield f"an item with {change!r:.60}", folder
+
+
+def _copy(whole: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(whole, folder)
 
 
 def _pipe(path: Path) -> None:
@@ -272,22 +275,9 @@ def _through_child(service: Service, stamps: Path) -> Load:
     return load
 
 
-def small_bundle(folder: Path) -> Path:
-    """Saves the small bundle of the service's tests to `folder`; returns its path."""
-    # By its path: a package of the environment may be called `tests` too.
-    path = Path(__file__).parents[1] / "tests" / "service" / "conftest.py"
-    spec = spec_from_file_location("proofs_ring", path)
-    assert spec is not None  # noqa: S101 - the file is a part of this repository
-    assert spec.loader is not None  # noqa: S101
-    ring = module_from_spec(spec)
-    spec.loader.exec_module(ring)
-    saved: Path = ring.save_ring_bundle(folder, ring.ring_graph(len(ring.RING)))
-    return saved
-
-
 async def run(damages: int, through_child: int, seed: int, folder: Path) -> list[Outcomes]:
     """Tries damaged texts, crafted bundles, then damaged graphs; returns the outcomes of each."""
-    whole = small_bundle(folder / "whole")
+    whole = save_ring_bundle(folder / "whole", ring_graph(len(RING)))
     settings = Settings(bundle_path=whole, items_path=folder / "items.jsonl", max_k=MAX_K)
     app, target = create_app(settings), folder / "damaged"
     transport = httpx.ASGITransport(app)

@@ -2,9 +2,9 @@
 
 A real service answers a client while thousands of hostile connections from other addresses are
 open. Another process opens them, so that the client waits for the service alone. The client's p99
-is measured before and during the attack. Other figures are the growth of the service's memory, and
-how long each kind of connection stays open. At last each of the dearest bodies that cannot be used
-is sent alone; its answer takes at least the time that it costs the event loop.
+is measured before and during the attack. Other figures are the growth of the service's memory, at
+most, and how long each kind of connection stays open. At last each of the dearest bodies that
+cannot be used is sent alone; its answer takes at least the time that it costs the event loop.
 
 python -m proofs hostile [--connections N] [--normal-seconds N] [--of-deadlines SHARE]
 """
@@ -20,9 +20,11 @@ from typing import Annotated
 
 import httpx
 import numpy as np
+import psutil
 from cyclopts import Parameter
 
 from proofs.fixtures.load.hostile_bodies import HOSTILE
+from proofs.fixtures.processes.program_cost import PeakMemory
 from proofs.fixtures.processes.service import serving
 from proofs.record import Figure
 from service.http.protocol import BODY_SECONDS, HEADER_SECONDS
@@ -143,26 +145,30 @@ async def _attack(port: int, connections: int) -> tuple[dict[str, float], Sequen
     return longest, floods
 
 
-async def dearest(port: int) -> float:
-    """Sends each hostile body alone; returns the longest time of an answer in milliseconds.
+async def dearest(port: int, process: psutil.Process) -> tuple[float, float]:
+    """Sends each hostile body alone.
 
-    Of several tries of a body the fastest counts, because a garbage collection may take longer.
+    Returns the longest time of an answer in milliseconds, and the most memory that the service took
+    for one, in MiB. Of several tries of a body the best counts: a garbage collection may take
+    longer, and what the first one leaves behind is used by the next.
 
     Raises:
         RuntimeError: a body is not refused with status 422.
     """
-    fastest = []
+    fastest, least = [], []
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         for name, (path, body) in HOSTILE.items():
-            times = []
+            times, grown = [], []
             for _ in range(TRIES):
-                started = time.perf_counter()
+                memory, started = PeakMemory(process.pid), time.perf_counter()
                 answer = await client.post(path, content=body, headers=JSON)
                 times.append((time.perf_counter() - started) * 1000)
+                grown.append(memory.grown_mib())
                 if answer.status_code != httpx.codes.UNPROCESSABLE_ENTITY:
                     raise RuntimeError(f"{name}: answered {answer.status_code}")
             fastest.append(min(times))
-    return max(fastest)
+            least.append(min(grown))
+    return max(fastest), max(least)
 
 
 async def _measure(
@@ -173,15 +179,15 @@ async def _measure(
         quiet, over = asyncio.Event(), asyncio.Event()
         asyncio.get_running_loop().call_later(normal_seconds, quiet.set)
         normal = float(np.percentile(await latencies(port, quiet), 99))
-        memory = process.memory_info().rss / MIB
+        memory = PeakMemory(process.pid)
         client = asyncio.create_task(latencies(port, over))
         longest, floods = await asyncio.get_running_loop().run_in_executor(
             attackers, attack, port, connections
         )
         over.set()
         meanwhile = float(np.percentile(await client, 99))
-        grown = process.memory_info().rss / MIB - memory
-        of_bodies = await dearest(port)
+        grown = memory.grown_mib()
+        of_bodies, grown_by_bodies = await dearest(port, process)
     figures = [
         Figure("p99 before", "ms", normal),
         Figure("p99 meanwhile", "ms", meanwhile, at_most=2 * min(normal, 20)),
@@ -193,8 +199,9 @@ async def _measure(
         limit = share * kind.seconds + LATE_SECONDS
         name = f"{connections} {kind.name} connections: longest"
         figures.append(Figure(name, "s", longest[kind.name], at_most=limit))
-    name = f"dearest of {len(HOSTILE)} bodies that cannot be used: answered in"
-    return [*figures, Figure(name, "ms", of_bodies, at_most=50)]
+    bodies = f"dearest of {len(HOSTILE)} bodies that cannot be used: "
+    figures.append(Figure(f"{bodies}memory grown", "MiB", grown_by_bodies, at_most=10))
+    return [*figures, Figure(f"{bodies}answered in", "ms", of_bodies, at_most=50)]
 
 
 def prove(

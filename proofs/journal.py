@@ -7,6 +7,7 @@ again. A visitor sends its next event only when the last one was stored or journ
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from proofs.fixtures.load.visitors import Load, event_figures
@@ -29,8 +30,10 @@ def prove(*, bundle: Path = EXAMPLE, rate: float = 300, seconds: float = 60) -> 
         seconds: how many seconds Redis is away.
     """
     ports = free_ports()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as parts:
         redis, journal = RedisNode(Path(folder) / "redis", next(ports)), Path(folder) / "journal"
+        parts.callback(redis.client.close)
+        parts.callback(redis.kill)
         service = ServiceProcess(
             bundle,
             f"redis://127.0.0.1:{redis.port}",
@@ -38,18 +41,15 @@ def prove(*, bundle: Path = EXAMPLE, rate: float = 300, seconds: float = 60) -> 
             STORE_OUTAGE="journal",
             JOURNAL_PATH=str(journal),
         )
-        try:
-            with Load(service.port, rate) as load:
-                _take_redis_away(redis, service, seconds)
-                back = time.monotonic()
-                time.sleep(_SECONDS_OF_NORMAL_LOAD)
-            wait_until(lambda: not _waiting(journal), _PATIENCE_SECONDS)
-            replayed = time.monotonic()
-            yield from _figures(load, replayed - back)
-            yield from event_figures("journal", load, redis.client)
-        finally:
-            service.kill()
-            redis.kill()
+        parts.callback(service.kill)
+        with Load(service.port, rate) as load:
+            _take_redis_away(redis, service, seconds)
+            back = time.monotonic()
+            time.sleep(_SECONDS_OF_NORMAL_LOAD)
+        wait_until(lambda: not _waiting(journal), _PATIENCE_SECONDS)
+        replayed = time.monotonic()
+        yield from _figures(load, replayed - back)
+        yield from event_figures("journal", load, redis.client)
 
 
 def _take_redis_away(redis: RedisNode, service: ServiceProcess, seconds: float) -> None:

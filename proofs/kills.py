@@ -24,6 +24,7 @@ import numpy as np
 from cyclopts import Parameter
 from numpy.typing import NDArray
 
+from proofs.fixtures.choices import each_of
 from proofs.fixtures.places import ROOT
 from proofs.record import Figure
 
@@ -216,7 +217,8 @@ def prove(
     kills: Annotated[int, Parameter(help="Kills of each stage.")] = 20,
     seed: Annotated[int, Parameter(help="Decides when the kills come.")] = 0,
     stages: Annotated[
-        tuple[str, ...], Parameter(consume_multiple=1, help="The stages to kill.")
+        tuple[str, ...],
+        Parameter(consume_multiple=1, help="The stages to kill.", validator=each_of(STAGES)),
     ] = STAGES,
 ) -> Iterator[Figure]:
     """Kill each stage at random times, run it once more, and compare its files."""

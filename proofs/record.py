@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from training.cli import say
+from training.errors import ConfigError
 from training.provenance import hardware
 from training.stage import write_text
 
@@ -79,7 +80,12 @@ def save_proof(path: Path, words: Sequence[str], proven: str, figures: Sequence[
 
     Returns:
         Whether all figures meet their targets.
+
+    Raises:
+        ConfigError: there are no figures, so the record of before stays.
     """
+    if not figures:
+        raise ConfigError(f"{shlex.join(words)}: these options leave nothing to measure")
     proof = {
         "command": f"python -m proofs {shlex.join(words)}",
         "commit": proven,

@@ -13,9 +13,8 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,8 @@ from proofs.fixtures.data.rehashed import rehash
 from proofs.fixtures.load.visitors import Load
 from proofs.fixtures.places import EXAMPLE
 from proofs.fixtures.processes.redis_node import RedisNode
-from proofs.fixtures.processes.waiting import free_port, wait_until
+from proofs.fixtures.processes.waiting import free_port, wait_until, wait_until_ready
+from proofs.fixtures.repeated import Repeated
 from proofs.record import Figure
 
 MIB = 2**20
@@ -56,11 +56,11 @@ class Sample:
 
 
 class Service:
-    """A process of `python -m service` with a folder of two bundles and a Redis of its own."""
+    """A process of `python -m service` with a folder of two bundles and a Redis."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, redis: RedisNode) -> None:
         self.port = free_port()
-        self.redis = RedisNode(folder / "redis", free_port())
+        self.redis = redis
         self.link = _two_bundles(folder / "bundles")
         self.log = folder / "log"
         settings = {
@@ -70,26 +70,25 @@ class Service:
             "SESSION_SECRET": token_hex(32),
         }
         with self.log.open("wb") as log:
-            self.process = psutil.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "service"], env=os.environ | settings, stderr=log
             )
-        wait_until(lambda: self._get("/readyz") != b"")
+        wait_until_ready(f"http://127.0.0.1:{self.port}", self._process)
+        self._usage = psutil.Process(self._process.pid)
 
     def close(self) -> None:
-        """Ends the service and Redis."""
-        self.process.terminate()
+        """Ends the service."""
+        self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(timeout=30)
-        self.redis.kill()
-        self.redis.client.close()
+            self._process.wait(timeout=30)
 
     def sample(self) -> Sample | None:
         """Measures what the service uses now; returns None while Redis is restarted."""
         with suppress(Exception):  # redis-py raises several kinds while Redis starts
             return Sample(
-                self.process.memory_info().rss / MIB,
-                self.process.num_fds(),
-                len(self.process.net_connections()),
+                self._usage.memory_info().rss / MIB,
+                self._usage.num_fds(),
+                len(self._usage.net_connections()),
                 self.redis.client.info("clients")["connected_clients"],
             )
         return None
@@ -134,30 +133,6 @@ def _two_bundles(folder: Path) -> BundleLink:
     return link
 
 
-class Repeated:
-    """Calls `work` every `seconds` in a thread, for the duration of a `with` block."""
-
-    def __init__(self, work: Callable[[], None], seconds: float) -> None:
-        self.num_done = 0
-        self._work = work
-        self._seconds = seconds
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> "Repeated":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._is_over.wait(self._seconds):
-            self._work()
-            self.num_done += 1
-
-
 def grown(samples: Sequence[Sample], name: str) -> float:
     """Returns how much the field `name` of the samples grew.
 
@@ -178,7 +153,10 @@ def prove(
     """Run load, bundle swaps and Redis restarts for half an hour."""
     samples: list[Sample] = []
     with TemporaryDirectory() as name, ExitStack() as parts:
-        service = Service(Path(name))
+        redis = RedisNode(Path(name) / "redis", free_port())
+        parts.callback(redis.client.close)
+        parts.callback(redis.kill)
+        service = Service(Path(name), redis)
         parts.callback(service.close)
         load = Load(service.port, rate, "soak")
         restarts = Repeated(service.restart_redis, restart_seconds)
@@ -189,7 +167,7 @@ def prove(
                 time.sleep(minutes * 60 / SAMPLES)
                 samples += [each for each in [service.sample()] if each]
         log_bytes = service.log.stat().st_size
-    yield from _load_figures(load, minutes)
+    yield from _load_figures(load, minutes, rate)
     yield Figure("swaps", "swaps", swaps.num_done, at_least=1)
     yield Figure("restarts of Redis", "restarts", restarts.num_done, at_least=1)
     yield from _usage_figures(samples)
@@ -197,8 +175,9 @@ def prove(
     yield Figure("log", "bytes a minute", log_rate, at_most=MAX_LOG_BYTES_A_MINUTE)
 
 
-def _load_figures(load: Load, minutes: float) -> Iterator[Figure]:
-    yield Figure("answers", "answers a second", len(load.answers) / minutes / 60)
+def _load_figures(load: Load, minutes: float, rate: float) -> Iterator[Figure]:
+    answered = len(load.answers) / minutes / 60
+    yield Figure("answers", "answers a second", answered, at_least=0.9 * rate)
     errors = sum(each.status >= 400 for each in load.answers)
     yield Figure("errors and lost connections", "answers", errors, at_most=0)
     degraded = sum(each.is_degraded for each in load.answers)

@@ -1,7 +1,6 @@
 """Defines the faults of Redis and its network: each lasts as long as a `with` block."""
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
@@ -9,6 +8,7 @@ from redis.exceptions import RedisError
 
 from proofs.chaos.stack import Stack
 from proofs.fixtures.processes.waiting import wait_until
+from proofs.fixtures.repeated import Repeated
 
 _FILLERS = 2_000
 _KEY_LOAD_MICROSECONDS = 10_000
@@ -46,26 +46,10 @@ def syns_dropped(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
-def repeated(action: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Calls `action` every `seconds` in a thread, for the duration of a `with` block."""
-    over = threading.Event()
-
-    def repeat() -> None:
-        while not over.wait(seconds):
-            action()
-
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def resets(stack: Stack) -> AbstractContextManager[None]:
+def resets(stack: Stack) -> Iterator[None]:
     """Resets all connections to Redis ten times a second."""
-    return repeated(stack.proxy.reset_connections, 0.1)
+    with Repeated(stack.proxy.reset_connections, 0.1):
+        yield
 
 
 @contextmanager
@@ -75,7 +59,7 @@ def stalls(stack: Stack) -> Iterator[None]:
     def toggle() -> None:
         stack.proxy.is_stalled = not stack.proxy.is_stalled
 
-    with repeated(toggle, _STALL_SECONDS):
+    with Repeated(toggle, _STALL_SECONDS):
         yield
     stack.proxy.is_stalled = False
 

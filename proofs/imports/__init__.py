@@ -36,6 +36,7 @@ from cyclopts import Parameter
 
 from export.imports.foreign import Library
 from proofs.fixtures.agreement import TIE, Agreement, TopList
+from proofs.fixtures.choices import each_of
 from proofs.fixtures.installed.wheel import environment
 from proofs.fixtures.processes.waiting import free_port, wait_until_ready
 from proofs.record import Figure
@@ -106,7 +107,12 @@ def prove(
         int | None, Parameter(help="Interactions of each user to train on, the last; or all.")
     ] = None,
     models: Annotated[
-        tuple[str, ...], Parameter(consume_multiple=1, help="Models to import; all by default.")
+        tuple[str, ...],
+        Parameter(
+            consume_multiple=1,
+            help="Models to import; all by default.",
+            validator=each_of(MODELS),
+        ),
     ] = tuple(MODELS),
 ) -> Iterator[Figure]:
     """Import models that other libraries trained, and compare served with original answers."""

@@ -76,7 +76,7 @@ async def showing(
     paths = {
         "session": f"/v1/sessions/{near}/recommendations?k={K}",
         "similar": f"/v1/items/{near}/similar?k={K}",
-        "search": f"/v1/items?query={httpx.QueryParams({'q': title})['q']}&limit=100",
+        "search": f"/v1/items?{httpx.QueryParams(query=title, limit=100)}",
         "item": f"/v1/items/{item_id}",
         "examples": "/v1/examples",
     }
@@ -110,15 +110,15 @@ def _ids_in(content: Any) -> Sequence[str]:
 async def gone_after(
     clients: Sequence[httpx.AsyncClient], item: Sequence[str], hidden_at: float, seconds: float
 ) -> float:
-    """Returns how long after `hidden_at` an item was last asked for and shown, in seconds.
+    """Returns how long after `hidden_at` an item was shown at most, in seconds.
 
-    Asks every route of every worker for `seconds`. `item`: the arguments of `showing` after the
+    Asks every route of every worker for `seconds`; an item counts as shown until the last of a
+    worker's routes has answered. `item`: the arguments of `showing` after the
     client. `hidden_at`: time by `time.monotonic` at which the change was answered.
     """
     last = 0.0
     while time.monotonic() < hidden_at + seconds:
         for client in clients:
-            asked = time.monotonic()
             if any((await showing(client, *item)).values()):
-                last = asked - hidden_at
+                last = time.monotonic() - hidden_at
     return last

@@ -14,7 +14,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
+from cyclopts import Parameter
+
+from proofs.fixtures.choices import each_of
 from proofs.fixtures.data.visits import compared, visits_of
 from proofs.fixtures.places import EXAMPLE
 from proofs.loop.replay import replay
@@ -28,7 +32,7 @@ def prove(
     kills: int = 5,
     clients: int = 20,
     bundle: Path = EXAMPLE,
-    store: Sequence[str] = STORES,
+    store: Annotated[Sequence[str], Parameter(validator=each_of(STORES))] = STORES,
 ) -> Iterator[Figure]:
     """Counts clicks that are lost, doubled or out of order, by the store of the events.
 

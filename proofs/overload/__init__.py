@@ -20,9 +20,10 @@ import httpx
 import uvloop
 from cyclopts import Parameter
 
+from proofs.fixtures.choices import each_of
 from proofs.fixtures.load.cores import one_core_each
 from proofs.fixtures.load.requests import HEALTH, KINDS, LIGHT, requests_of, teaching
-from proofs.fixtures.load.streams import OK, REFUSED, Stream, no_garbage_collection, p99, running
+from proofs.fixtures.load.streams import OK, Stream, no_garbage_collection, p99, running
 from proofs.fixtures.places import EXAMPLE
 from proofs.fixtures.processes.service import serving
 from proofs.overload.stage import (
@@ -32,6 +33,8 @@ from proofs.overload.stage import (
     RECOVERY_SECONDS,
     Stage,
     counts,
+    health_figures,
+    refusal_ms,
     sustainable_rate,
 )
 from proofs.overload.two_keys import TWO_KEYS, two_keys
@@ -39,6 +42,7 @@ from proofs.record import Figure
 
 MIB = 2**20
 LEAVING = 100  # clients that leave
+ALL_KINDS = (*KINDS, TWO_KEYS)
 
 
 async def overload(kind: str, stage: Stage, normal_seconds: float) -> list[Figure]:
@@ -68,6 +72,7 @@ async def overload(kind: str, stage: Stage, normal_seconds: float) -> list[Figur
     if kind == LIGHT:
         good += sum(each.status == OK for each in during)
         during += flood.answers
+    accepted = sum(each.status == OK for each in during) / max(1, len(during))
     everything = [*flood.answers, *light.answers]
     limit = 2 * min(normal, MAX_NORMAL_MS)
     name = f"{factor}x {kind}"
@@ -77,9 +82,10 @@ async def overload(kind: str, stage: Stage, normal_seconds: float) -> list[Figur
         Figure(f"{name}: sustainable rate", "requests/s", sustainable),
         Figure(f"{name}: offered, of that", "", sent / sustainable, at_least=0.9 * factor),
         Figure(f"{name}: goodput, of the sustainable rate", "", share, at_least=0.8),
+        Figure(f"{name}: accepted, of light ones", "", accepted),
         Figure(f"{name}: p99 of accepted light ones", "ms", p99(during, OK), at_most=limit),
-        Figure(f"{name}: p99 of refusals", "ms", p99(flood.answers, REFUSED), at_most=50),
-        Figure(f"{name}: p99 of /healthz", "ms", p99(health.answers, OK), at_most=50),
+        Figure(f"{name}: p99 of refusals", "ms", refusal_ms(flood.answers), at_most=50),
+        *health_figures(name, health.answers),
         Figure(f"{name}: memory grown", "MiB", grown, at_most=64),
         Figure(f"{name}: p99 from 2 s after the end", "ms", p99(after, OK), at_most=limit),
         *counts(name, everything),
@@ -138,7 +144,9 @@ def prove(
     seconds: Annotated[float, Parameter(help="Seconds of overload, of all kinds together.")] = 60,
     normal_seconds: Annotated[float, Parameter(help="Seconds of normal load before each.")] = 30,
     bundle: Annotated[Path, Parameter(help="The served bundle.")] = EXAMPLE,
-    kind: Annotated[Sequence[str], Parameter(help="Kinds of overload.")] = (*KINDS, TWO_KEYS),
+    kind: Annotated[
+        Sequence[str], Parameter(help="Kinds of overload.", validator=each_of(ALL_KINDS))
+    ] = ALL_KINDS,
 ) -> Iterator[Figure]:
     """Overload a service with expensive and with light requests."""
     with (

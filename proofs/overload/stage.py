@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psutil
 
 from proofs.fixtures.load.requests import LIGHT
-from proofs.fixtures.load.streams import NO_ANSWER, OK, REFUSED, Answer, Stream, running
+from proofs.fixtures.load.streams import NO_ANSWER, OK, REFUSED, Answer, Stream, p99, running
 from proofs.record import Figure
 
 NORMAL_SHARE = 0.3
@@ -67,6 +67,18 @@ async def sustainable_rate(kind: str, stage: Stage) -> float:
         async with stage.normal_load():
             rate = await stage.stream(kind).as_answered(_HEAVY_CONNECTIONS, seconds)
     return max(rate, 1.0)  # a busy machine may answer nothing in a short run
+
+
+def health_figures(name: str, answers: Sequence[Answer]) -> Iterator[Figure]:
+    """Yields the latency of health checks, and how many of them were not answered 200."""
+    failed = sum(each.status != OK for each in answers)
+    yield Figure(f"{name}: p99 of /healthz", "ms", p99(answers, OK), at_most=50)
+    yield Figure(f"{name}: /healthz not answered 200", "requests", failed, at_most=0)
+
+
+def refusal_ms(answers: Sequence[Answer]) -> float:
+    """Returns the p99 of refusals in milliseconds; 0 if nothing is refused."""
+    return p99(answers, REFUSED) if any(each.status == REFUSED for each in answers) else 0.0
 
 
 def counts(name: str, answers: Sequence[Answer]) -> Iterator[Figure]:

@@ -17,6 +17,8 @@ from proofs.overload.stage import (
     RECOVERY_SECONDS,
     Stage,
     counts,
+    health_figures,
+    refusal_ms,
     sustainable_rate,
 )
 from proofs.record import Figure
@@ -96,12 +98,12 @@ def _figures(
         Figure(f"{name}p99 of the modest one", "ms", p99(during, OK), at_most=limit),
         Figure(f"{name}refused, of the modest one's", "", refused, at_most=0.01),
         Figure(f"{name}answered, of the greedy one's", "requests", served),
-        Figure(f"{name}p99 of refusals", "ms", p99(timely, REFUSED), at_most=50),
+        Figure(f"{name}p99 of refusals", "ms", refusal_ms(timely), at_most=50),
         Figure(
             f"{name}p99 of refusals of requests sent before Retry-After",
             "ms",
-            p99(early, REFUSED),
+            refusal_ms(early),
             at_most=_MAX_HELD_MS,
         ),
-        Figure(f"{name}p99 of /healthz", "ms", p99(health, OK), at_most=50),
+        *health_figures(TWO_KEYS, health),
     ]

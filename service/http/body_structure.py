@@ -12,6 +12,7 @@ MAX_STRUCTURE = 5000
 MAX_VALUES = 135_000
 """Maximum number of commas in a body; a batch request of 64 times 2,000 ids has 128,127."""
 
+_BLOCK_BYTES = 1 << 16
 _QUOTE, _LINE_FEED = ord('"'), ord("\n")
 
 
@@ -33,12 +34,18 @@ def _outside_of_strings(text: bytes) -> bytes:
     """Returns the bytes of `text` that are in no JSON string; `text` has no escaped quotes.
 
     A line feed ends a string, since no parser takes one there. Otherwise a line of NDJSON with one
-    quote too many would hide all lines after it. Arrays, since lines may be as short as a byte.
+    quote too many would hide all lines after it. Arrays, since lines may be as short as a byte, and
+    of blocks, since those of a whole body take many times its length in memory.
     """
-    codes = np.frombuffer(text, np.uint8)
-    quotes = np.cumsum(codes == _QUOTE, dtype=np.int32)
-    before_line = np.maximum.accumulate(np.where(codes == _LINE_FEED, quotes, 0))
-    return bytes(codes[(quotes - before_line) & 1 == 0])
+    outside, is_inside = [], 0
+    for start in range(0, len(text), _BLOCK_BYTES):
+        codes = np.frombuffer(text[start : start + _BLOCK_BYTES], np.uint8)
+        quotes = np.cumsum(codes == _QUOTE, dtype=np.int32) + is_inside
+        before_line = np.maximum.accumulate(np.where(codes == _LINE_FEED, quotes, 0))
+        parity = (quotes - before_line) & 1
+        outside.append(bytes(codes[parity == 0]))
+        is_inside = parity[-1]
+    return b"".join(outside)
 
 
 def _marks(text: bytes) -> tuple[int, int]:

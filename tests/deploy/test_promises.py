@@ -6,6 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from handbook.pages import PAGES
+from service.admission.admission import _SHARE_UNDER_STRAIN
+from service.api.scopes import SCOPES
+from service.processes.server import _ACCEPTS_PER_TURN
+from service.settings import Settings
+from tests.service.access.test_matrix import COLUMNS
+
+LIGHT_REQUESTS = Settings.model_fields["light_requests"].default
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("SECURITY.md", "docs/reliability.md")
 NOTHING = "\N{EN DASH}"
@@ -48,6 +56,23 @@ def test_every_promise_has_a_figure_a_test_and_says_what_is_not_promised() -> No
         assert promise, cells
         assert figure, cells
         assert re.search(r"`(tests/|proofs/|python -m proofs|make )", test), cells
+
+
+@pytest.mark.parametrize(
+    ("pattern", "number"),
+    [
+        (r"\| (\d+) routes . \d+ kinds", len(SCOPES)),
+        (r"\| \d+ routes . (\d+) kinds", len(COLUMNS) + 1),  # and a service without keys
+        (r"\| all (\d+) routes, refusals", len(SCOPES)),
+        (r"\| (\d+) pages \|", len(PAGES)),
+        (r"\| (\d+) in each turn of the event loop \|", _ACCEPTS_PER_TURN),
+        (r"\| \d+; while they are refused (\d+),", LIGHT_REQUESTS // _SHARE_UNDER_STRAIN),
+    ],
+)
+def test_a_number_of_the_code_that_a_promise_states_is_that_of_today(
+    pattern: str, number: int
+) -> None:
+    assert re.findall(pattern, text("docs/reliability.md")) == [str(number)]
 
 
 def test_the_promises_are_sorted_by_room() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,6 @@ import pytest
 from proofs.imports import MODELS
 
 ROOT = Path(__file__).parents[2]
-GOODPUT = "5x batch: goodput, of the sustainable rate"
-MODEST = "two-keys: p99 of the modest one"
-KILLED_PRIMARY = "cluster primary killed: p99 in the fault"
 HOSTILE_BODY = "dearest of 12 bodies that cannot be used: answered in"
 REPLACED = "longest time until another worker ran in the place of a stopped one"
 ENDED = "longest time until the workers of a killed supervisor had ended"
@@ -42,10 +40,36 @@ QUOTED = [
     ("reliability.md", r"0 of ([\d,]+) of similar", "rules", "similar items: compared"),
     ("reliability.md", r"0 of ([\d,]+) of popular", "rules", "popular items: compared"),
     ("reliability.md", r"memory grew by ([\d.]+) MiB", "soak", "memory: growth"),
-    ("reliability.md", r"; p99 (\d+) to \d+ ms", "chaos", KILLED_PRIMARY),
-    ("reliability.md", r"; p99 \d+ to (\d+) ms", "chaos", "20 kB/s: p99 in the fault"),
+    ("reliability.md", r"promotion on: ([\d.]+) s", "chaos", "cluster primary killed: recovery"),
     ("reliability.md", r"p99 from [\d.]+ to ([\d.]+) ms, at", "hostile", "p99 meanwhile"),
     ("reliability.md", r"the dearest: ([\d.]+) ms", "hostile", HOSTILE_BODY),
+    ("reliability.md", r"of headers at most ([\d.]+) MiB", "hostile", "300 MB of headers: sent"),
+    ("reliability.md", r"sent, of URL ([\d.]+),", "hostile", "300 MB of URL: sent"),
+    *(
+        ("reliability.md", pattern, "hostile", f"1000 {kind} connections: longest")
+        for kind, pattern in (
+            ("silent", r"ended after ([\d.]+),"),
+            ("slow header", r"ended after [\d.]+, ([\d.]+) and"),
+            ("slow body", r"ended after [\d.]+, [\d.]+ and ([\d.]+) s"),
+        )
+    ),
+    ("reliability.md", r"in process took ([\d.]+) s", "bundles", "in process: slowest"),
+    ("reliability.md", r"crafted ones ([\d.]+) s", "bundles", "crafted: slowest"),
+    ("reliability.md", r"the child ([\d.]+) s", "bundles", "through the child: slowest"),
+    *(
+        (
+            "reliability.md",
+            rf"([\d.]+) times {where}",
+            "cluster",
+            f"cluster to one Redis, {arrival}",
+        )
+        for where, arrival in (
+            ("one after another", "1 at once"),
+            ("of 300 a second", "300 a second"),
+            ("of 2,000 a second", "2000 a second"),
+            ("of 32 at once", "32 at once"),
+        )
+    ),
     ("reliability.md", r"20 stopped workers: ([\d.]+) s", "supervision", REPLACED),
     ("reliability.md", r"DRAIN_SECONDS` of 1 s: ([\d.]+) s", "supervision", ENDED),
     ("reliability.md", r"titles and ([\d,]+) tokens", "retraining", "365 days: tokens read"),
@@ -71,19 +95,43 @@ QUOTED = [
     ),
 ]
 
+# Words before and after figures, record, part of the names of its figures, and which of these.
+OF_SEVERAL: list[tuple[str, str, str, Sequence[Callable[[Iterable[float]], float]]]] = [
+    (r"; p99 (\d+) to (\d+) ms", "chaos", ": p99 in the fault", (min, max)),
+    (r"`/readyz` told within ([\d.]+) s", "chaos", ": /readyz degraded after", (max,)),
+    (r"at most ([\d.]+) times that on three", "cluster", "cluster to three Redis, ", (max,)),
+]
+
 
 @pytest.mark.parametrize(("document", "pattern", "record", "name"), QUOTED)
 def test_a_quoted_figure_is_that_of_its_record_rounded(
     document: str, pattern: str, record: str, name: str
 ) -> None:
-    text = (ROOT / "docs" / document).read_text("utf-8")
-    quoted = re.findall(pattern, text)
-    assert len(quoted) == 1, f"{pattern}: {len(quoted)} places"
-    figures = json.loads((ROOT / "docs" / "proofs" / f"{record}.json").read_text("utf-8"))[
-        "figures"
-    ]
-    (value,) = (each["value"] for each in figures if each["name"] == name)
-    if "goodput" in name:
-        value *= 100
-    digits = len(quoted[0].partition(".")[2])
-    assert f"{value:,.{digits}f}" == quoted[0]
+    (quoted,) = quoted_in(document, pattern)
+    (value,) = (value for each, value in figures_of(record) if each == name)
+    assert rounded_as(quoted, 100 * value if "goodput" in name else value) == quoted
+
+
+@pytest.mark.parametrize(("pattern", "record", "part", "which"), OF_SEVERAL)
+def test_the_least_and_most_that_are_quoted_are_those_of_all_figures_of_the_kind(
+    pattern: str, record: str, part: str, which: Sequence[Callable[[Iterable[float]], float]]
+) -> None:
+    values = [value for name, value in figures_of(record) if part in name]
+    quoted = quoted_in("reliability.md", pattern)
+    for text, choose in zip(quoted, which, strict=True):
+        assert rounded_as(text, choose(values)) == text
+
+
+def quoted_in(document: str, pattern: str) -> Sequence[str]:
+    """Returns the groups of a pattern that a document has once."""
+    (found,) = re.finditer(pattern, (ROOT / "docs" / document).read_text("utf-8"))
+    return found.groups()
+
+
+def figures_of(record: str) -> list[tuple[str, float]]:
+    content = json.loads((ROOT / "docs" / "proofs" / f"{record}.json").read_text("utf-8"))
+    return [(each["name"], each["value"]) for each in content["figures"]]
+
+
+def rounded_as(quoted: str, value: float) -> str:
+    return f"{value:,.{len(quoted.partition('.')[2])}f}"

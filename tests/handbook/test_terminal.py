@@ -4,6 +4,8 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from handbook.terminal import COLUMNS, MAX_LINES, drawn, main, text_of
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +24,14 @@ def test_a_command_that_fails_leaves_no_drawing(tmp_path: Path) -> None:
     path = tmp_path / "drawing.svg"
     assert main([str(path), "--", sys.executable, "-c", "raise SystemExit(3)"]) == 3
     assert not path.exists()
+
+
+@pytest.mark.parametrize("words", [[], ["drawing.svg"], ["drawing.svg", "ls"], ["--", "ls"]])
+def test_a_program_without_a_file_or_a_command_is_told_what_it_lacks(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert "FILE -- COMMAND" in capsys.readouterr().err
 
 
 def test_a_drawing_loads_nothing() -> None:

@@ -1,5 +1,6 @@
 """A short form of `make chaos`: what holds on a machine of any speed."""
 
+import math
 import socket
 import time
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_a_fault_of_redis_costs_no_answer_and_no_acknowledged_event(
     )
     figure_of = {each.name.removeprefix(f"{fault}: "): each for each in figures}
     assert figure_of["acknowledged"].value > 0
-    assert "/readyz degraded after" in figure_of
+    assert figure_of["/readyz degraded after"].value < math.inf
     untimed = [each for name, each in figure_of.items() if not any(map(name.__contains__, TIMED))]
     assert [each.name for each in untimed if not each.holds] == []
     assert (tmp_path / "chaos.png").stat().st_size > 0

@@ -1,7 +1,9 @@
 """A short form of `python -m proofs hostile`: what holds on a machine of any speed."""
 
 import math
+import os
 
+from proofs.fixtures.processes.program_cost import PeakMemory
 from proofs.hostile import prove
 
 
@@ -12,6 +14,7 @@ def test_hostile_connections_are_bounded_and_all_end_and_hostile_bodies_are_refu
         "memory grown",
         "300 MB of headers: sent",
         "300 MB of URL: sent",
+        "dearest of 12 bodies that cannot be used: memory grown",
     ]
     assert [each.name for each in bounded if not each.holds] == []
     ended = [each for each in figures if each.name.endswith("connections: longest")]
@@ -19,3 +22,13 @@ def test_hostile_connections_are_bounded_and_all_end_and_hostile_bodies_are_refu
     assert all(math.isfinite(each.value) for each in ended)
     assert figures[-1].name == "dearest of 12 bodies that cannot be used: answered in"
     assert math.isfinite(figures[-1].value)
+
+
+def test_memory_that_is_given_back_counts() -> None:
+    memory = PeakMemory(os.getpid())
+    content = bytearray(64 << 20)
+    for page in range(0, len(content), 4_096):
+        content[page] = 1
+    del content
+    assert 60 < memory.grown_mib() < 80
+    assert PeakMemory(os.getpid()).grown_mib() < 60

@@ -59,3 +59,35 @@ def test_a_proof_that_there_is_not_is_exit_code_2(capsys: pytest.CaptureFixture[
     names = program.proof_names()
     assert {"chaos", "wheel"} <= set(names)
     assert f"no proof 'nothing': choose one of {', '.join(names)}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["chaos", "--fault", "rain"],
+        ["embeddings", "--encoders", "rain"],
+        ["imports", "--models", "rain"],
+        ["kills", "--stages", "rain"],
+        ["loop", "--store", "rain"],
+        ["overload", "--kind", "rain"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_proof_of_an_unknown_name_measures_nothing_and_leaves_the_record(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(words, tmp_path) == 2
+    assert "'rain': choose from " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_proof_without_figures_is_no_proof_and_leaves_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prove() -> list[Figure]:
+        return []
+
+    monkeypatch.setattr("proofs.wheel.prove", prove)
+    assert program.main(["wheel"], tmp_path) == 2
+    assert "nothing to measure" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

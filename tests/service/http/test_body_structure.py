@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -94,3 +95,25 @@ def test_a_broken_line_does_not_hide_the_structure_of_the_lines_after_it(first_l
     """A lone quote, and an escape at the end of its line, begin a string that ends with it."""
     lines = first_line + many(b'{"a":1}', 2_501)  # 5,002 keys and objects
     assert has_too_much_structure(lines)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_looking_at_a_body_takes_few_times_its_length_in_memory(name: str) -> None:
+    _, body = HOSTILE[name]
+    tracemalloc.start()
+    try:
+        has_too_much_structure(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * MAX_BODY_BYTES
+
+
+@pytest.mark.parametrize("text", [b"," * 200_000, b"," * 65_524 + b"\\n"])
+def test_a_string_that_is_longer_than_a_block_hides_what_is_in_it_and_nothing_after(
+    text: bytes,
+) -> None:
+    hidden = b'{"history":["' + text + b'"]'
+    commas = b"," * (MAX_VALUES - 10)
+    assert not has_too_much_structure(hidden + commas + b"}")
+    assert has_too_much_structure(hidden + commas + b"," * 11 + b"}")
