@@ -36,7 +36,10 @@ class StudentConfig(Section):
         default=2, ge=1, description="attention blocks of SASRec, recurrent layers of GRU4Rec"
     )
     num_heads: int = Field(
-        default=2, ge=1, description="attention heads of SASRec; must divide hidden_size"
+        default=2,
+        ge=1,
+        validate_default=True,
+        description="attention heads of SASRec; must divide hidden_size",
     )
     block: BlockKind = Field(
         default="original",
@@ -67,6 +70,6 @@ class StudentConfig(Section):
     @classmethod
     def _heads_share_the_hidden_size(cls, num_heads: int, others: ValidationInfo) -> int:
         hidden_size = others.data.get("hidden_size", num_heads)
-        if hidden_size % num_heads:
+        if others.data.get("kind") == "sasrec" and hidden_size % num_heads:
             raise ValueError(f"does not divide hidden_size = {hidden_size}")
         return num_heads

@@ -6,6 +6,7 @@ import pytest
 from training.errors import ConfigError
 from training.settings.endpoint import EndpointConfig
 from training.settings.experiment import load_experiment
+from training.settings.student import StudentConfig
 from training.settings.teacher import TeacherConfig
 from training.workplace import with_teacher
 
@@ -19,6 +20,7 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[student]\nsize = 3", "student.size"),
         ("[student]\nkind = 'bert4rec'", "student.kind = 'bert4rec'"),
         ("[student]\nnum_heads = 3", "does not divide hidden_size = 64"),
+        ("[student]\nhidden_size = 65", "num_heads = 2: .*does not divide hidden_size = 65"),
         (
             "[distillation]\nembeddings = false\noffset = false",
             "an item vector must have an embedding or an offset",
@@ -66,6 +68,10 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
             "[distillation]\nlist_length = 11",
             "must be at most 10, the value of teacher.list_length",
         ),
+        (
+            "[teacher]\nlist_length = 5",
+            "distillation: .*list_length = 10: must be at most 5, the value of teacher.list_length",
+        ),
         ("[distillation]\nlist_negative = true", "training.loss = 'binary', not 'cross-entropy'"),
         (
             "[training]\nloss = 'binary'\n[distillation]\nlist_loss = 'distribution'",
@@ -80,6 +86,13 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[ladder]\ntitle_layers = [6, 6]", "contains a value twice"),
         ("[ladder]\nseeds = [0, 0]", "contains a value twice"),
         ("[training]\nseeds = [0, 1, 0]", "contains a value twice"),
+        ("[training]\nseeds = []", r"training\.seeds = \[\]: .*at least 1 item"),
+        ("[training]\nseeds = [0, -1]", r"training\.seeds\.1 = -1: .*greater than or equal to 0"),
+        ("[training]\nseeds = [4294967296]", r"training\.seeds\.0 = 4294967296: .*less than"),
+        ("[ladder.grids]\nplain = { lr = [1] }", r"ladder\.grids\.plain: .*'lr': only settings of"),
+        ("[ladder.grids]\nplain = { 'data.split' = ['time'] }", "'data.split': only settings of"),
+        ("[ladder.grids]\nplain = { 'training.batch_size' = [] }", "at least 1 item"),
+        ("[ladder.grids]\nplain = { 'student.dropout' = [0.1, 0.1] }", "contains a value twice"),
         (
             "[training]\nscored_share = 0.5\nloss = 'binary'",
             "0.5: needs loss = 'cross-entropy', not 'binary'",
@@ -111,6 +124,20 @@ def test_an_unusable_setting_is_refused_by_name(
 
     with pytest.raises(ConfigError, match=problem):
         load_experiment(path)
+
+
+def test_an_error_about_a_section_does_not_repeat_the_section(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text("[training]\nmax_epochs = 7\n")
+
+    with pytest.raises(ConfigError) as raised:
+        load_experiment(path)
+
+    assert str(raised.value) == f"{path}: data: Field required"
+
+
+def test_a_student_without_heads_has_any_hidden_size() -> None:
+    assert StudentConfig(kind="gru4rec", hidden_size=65).hidden_size == 65
 
 
 def test_an_error_does_not_repeat_a_password_in_an_address(tmp_path: Path) -> None:
