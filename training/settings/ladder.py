@@ -20,7 +20,7 @@ def _of_students(grid: Mapping[str, Values]) -> Mapping[str, Values]:
         if section not in ("student", "training", "distillation") or not key:
             raise ValueError(
                 f"{name!r}: only settings of [student], [training] and [distillation] can be "
-                "such as 'training.learning_rate'"
+                "tried, such as 'training.learning_rate'"
             )
     return grid
 

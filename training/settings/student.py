@@ -10,6 +10,8 @@ from training.settings.section import Section
 StudentKind = Literal["sasrec", "gru4rec", "caser"]
 BlockKind = Literal["pre-norm", "original", "ligr"]
 
+MAX_HISTORY_LENGTH = 4_096  # that of a bundle, `export.contract.manifest`
+
 # Each kind is implemented in `training/students/<kind>.py` by a class with the name below.
 STUDENT_NAMES: Mapping[StudentKind, str] = {
     "sasrec": "SASRec",
@@ -29,7 +31,10 @@ class StudentConfig(Section):
 
     kind: StudentKind = Field(default="sasrec", description="architecture of the student")
     max_history_length: int = Field(
-        default=50, ge=1, description="number of newest items that the student reads"
+        default=50,
+        ge=1,
+        le=MAX_HISTORY_LENGTH,
+        description="number of newest items that the student reads",
     )
     hidden_size: int = Field(default=64, ge=2, description="length of item and query vectors")
     num_layers: int = Field(

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from export.contract import manifest
 from training.errors import ConfigError
 from training.settings.endpoint import EndpointConfig
 from training.settings.experiment import load_experiment
-from training.settings.student import StudentConfig
+from training.settings.student import MAX_HISTORY_LENGTH, StudentConfig
 from training.settings.teacher import TeacherConfig
 from training.workplace import with_teacher
 
@@ -72,6 +73,8 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
             "[teacher]\nlist_length = 5",
             "distillation: .*list_length = 10: must be at most 5, the value of teacher.list_length",
         ),
+        ("[student]\nmax_history_length = 4097", "= 4097: .*less than or equal to 4096"),
+        ("[distillation]\nposition_temperature = 0.01", "= 0.01: .*greater than or equal to 0.1"),
         ("[distillation]\nlist_negative = true", "training.loss = 'binary', not 'cross-entropy'"),
         (
             "[training]\nloss = 'binary'\n[distillation]\nlist_loss = 'distribution'",
@@ -138,6 +141,10 @@ def test_an_error_about_a_section_does_not_repeat_the_section(tmp_path: Path) ->
 
 def test_a_student_without_heads_has_any_hidden_size() -> None:
     assert StudentConfig(kind="gru4rec", hidden_size=65).hidden_size == 65
+
+
+def test_every_history_length_that_can_be_trained_can_be_exported() -> None:
+    assert MAX_HISTORY_LENGTH == manifest.MAX_HISTORY_LENGTH
 
 
 def test_an_error_does_not_repeat_a_password_in_an_address(tmp_path: Path) -> None:
