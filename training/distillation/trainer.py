@@ -253,7 +253,8 @@ class Trainer:
             return
         raise ConfigError(
             f"training.learning_rate = {self.config.learning_rate}: the student's weights are not "
-            f"finite after epoch {self.progress.epoch}; lower it"
+            f"finite after epoch {self.progress.epoch}; lower it, or a setting of [training] or "
+            "[distillation] that is far above its default"
         )
 
     def step(self, batch: Batch) -> None:

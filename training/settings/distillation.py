@@ -96,6 +96,7 @@ class DistillationConfig(Section):
     embedding_columns: int = Field(
         default=MAX_COLUMNS,
         ge=1,
+        le=65_536,
         description="number of principal columns of the LLM's embeddings that are read",
     )
     offset: bool = Field(default=True, description="item vectors contain a learned offset")
@@ -117,6 +118,7 @@ class DistillationConfig(Section):
     cold_steps: int = Field(
         default=15,
         ge=1,
+        le=10_000,
         description="number of steps on validation examples that fit what cold items share",
     )
     cold_offset_rate: float = Field(

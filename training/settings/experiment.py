@@ -52,6 +52,7 @@ class TrainingConfig(Section):
     num_negatives: int = Field(
         default=256,
         ge=1,
+        le=1_000_000,
         description="number of items sampled in a step, for `sampled-cross-entropy`",
     )
     negative_popularity: float = Field(

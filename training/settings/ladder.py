@@ -91,7 +91,10 @@ class LadderConfig(Section):
         "that many first layers of the titles teacher's LLM",
     )
     num_resamples: int = Field(
-        default=2_000, ge=100, description="number of bootstrap draws for every interval"
+        default=2_000,
+        ge=100,
+        le=100_000,
+        description="number of bootstrap draws for every interval",
     )
     grids: Grids = Grids()
 

@@ -36,9 +36,14 @@ class StudentConfig(Section):
         le=MAX_HISTORY_LENGTH,
         description="number of newest items that the student reads",
     )
-    hidden_size: int = Field(default=64, ge=2, description="length of item and query vectors")
+    hidden_size: int = Field(
+        default=64, ge=2, le=4_096, description="length of item and query vectors"
+    )
     num_layers: int = Field(
-        default=2, ge=1, description="attention blocks of SASRec, recurrent layers of GRU4Rec"
+        default=2,
+        ge=1,
+        le=64,
+        description="attention blocks of SASRec, recurrent layers of GRU4Rec",
     )
     num_heads: int = Field(
         default=2,
@@ -52,15 +57,18 @@ class StudentConfig(Section):
         "sooner, `ligr` has gated residuals and a SwiGLU",
     )
     feed_forward_factor: int = Field(
-        default=1, ge=1, description="inner size of SASRec's feed-forward layers / hidden_size"
+        default=1,
+        ge=1,
+        le=64,
+        description="inner size of SASRec's feed-forward layers / hidden_size",
     )
     convolution_window: int = Field(
-        default=5, ge=1, description="number of newest items that Caser's filters see"
+        default=5, ge=1, le=64, description="number of newest items that Caser's filters see"
     )
     horizontal_filters: int = Field(
-        default=16, ge=1, description="Caser's horizontal filters of each height"
+        default=16, ge=1, le=4_096, description="Caser's horizontal filters of each height"
     )
-    vertical_filters: int = Field(default=4, ge=1, description="Caser's vertical filters")
+    vertical_filters: int = Field(default=4, ge=1, le=4_096, description="Caser's vertical filters")
     dropout: float = Field(default=0.4, ge=0, lt=1, description="dropout rate in training")
 
     def fingerprint_content(self, exclude: Set[str] = frozenset()) -> dict[str, object]:

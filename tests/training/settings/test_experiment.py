@@ -147,6 +147,24 @@ def test_every_history_length_that_can_be_trained_can_be_exported() -> None:
     assert MAX_HISTORY_LENGTH == manifest.MAX_HISTORY_LENGTH
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *(f"student.{each}" for each in ("hidden_size", "num_layers", "feed_forward_factor")),
+        *("student.convolution_window", "student.horizontal_filters", "student.vertical_filters"),
+        *("training.num_negatives", "distillation.embedding_columns", "distillation.cold_steps"),
+        "ladder.num_resamples",
+    ],
+)
+def test_a_size_that_no_memory_holds_is_refused_by_name(tmp_path: Path, setting: str) -> None:
+    section, _, key = setting.partition(".")
+    path = tmp_path / "tiny.toml"
+    path.write_text(f"{START}[{section}]\n{key} = 1000000000\n")
+
+    with pytest.raises(ConfigError, match=f"{setting} = 1000000000: .*less than or equal to"):
+        load_experiment(path)
+
+
 def test_an_error_does_not_repeat_a_password_in_an_address(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(f"{START}[teacher.endpoint]\nbase_url = 'https://me:secret@llm.example/v1'\n")
