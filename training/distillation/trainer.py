@@ -286,7 +286,8 @@ class Trainer:
             after_batch()
             return rankings
 
-        ranks = evaluate(rank, self.dataset, self._validation_rows()).ranks
+        rows = self._validation_rows()  # none, if there are fewer examples than processes
+        ranks = evaluate(rank, self.dataset, rows).ranks if len(rows) else rows
         return Evaluation(self._validation, self.processes.collect(ranks)).metrics
 
     def _validation_rows(self) -> NDArray[np.int64]:

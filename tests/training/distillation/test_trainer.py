@@ -11,6 +11,7 @@ from torch import Tensor
 from tests.training.slow_log import LONGEST_SILENCE_SECONDS, slow_log
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch
+from training.distillation.distributed import SingleProcess
 from training.distillation.job import Job
 from training.distillation.losses.next_item import other_items
 from training.distillation.losses.objective import NUM_PANELS
@@ -264,6 +265,25 @@ def test_an_epoch_without_a_batch_ends(
     refit = job.refitted("refit", 2).trainer()
 
     assert refit.train(tmp_path / "state", "").epoch == 2
+
+
+class SecondOfTwo(SingleProcess):
+    """The second of two processes, of which the first ranks the only example first."""
+
+    rank, num_ranks = 1, 2
+
+    def collect(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The ranks of the first process before those of this one."""
+        return np.concatenate([[1], values])
+
+
+def test_a_process_without_a_validation_example_has_the_metrics_of_the_others(
+    experiment: Experiment, chain_dataset: Dataset
+) -> None:
+    training = experiment.training.model_copy(update={"validation_examples": 1})
+    job = Job(experiment.model_copy(update={"training": training}), chain_dataset, "plain", 0, None)
+
+    assert job.trainer(SecondOfTwo(torch.device("cpu"))).validate()["HR@1"] == 1
 
 
 def test_training_ends_after_max_epochs_or_patience(experiment: Experiment) -> None:
