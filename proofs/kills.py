@@ -56,6 +56,8 @@ num_layers = 1
 seeds = [0]
 batch_size = 8
 max_epochs = 2
+[distillation]
+list_length = 3
 """
 
 

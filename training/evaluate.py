@@ -28,7 +28,7 @@ from training.distillation.checkpoint import (
 from training.distillation.job import current_checkpoints, jobs_of
 from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, TEACHER_FREE, VARIANTS
 from training.evaluation.baselines.runs import BySplit, baseline_evaluations
-from training.evaluation.intervals import Interval
+from training.evaluation.intervals import Interval, percent
 from training.evaluation.rank_files import RankFile, split_key
 from training.evaluation.row_names import row_name
 from training.evaluation.shuffled import relative_change, with_shuffled_histories
@@ -113,7 +113,8 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool
     with whole_folder(workplace.results) as folder:
         if after is not None:
             after.save(folder / "shuffled", dataset)
-            rows, facts = [*rows, *after.rows], facts | {"changes": after.changes}
+            changes = {name: _bounds(each) for name, each in after.changes.items()}
+            rows, facts = [*rows, *after.rows], facts | {"changes": changes}
         save_results(rows, facts, folder, sentence)
     say(as_text(rows))
     say(f"\nto export: {describe_choice(chosen, checkpoints)}")
@@ -160,13 +161,12 @@ class AfterShuffled:
     Attributes:
         evaluations: ranks of the test examples, by name of the checkpoint.
         rows: one row of the table of results per method variant.
-        changes: by name of the row, the relative change of NDCG@20 by the shuffling: the fields
-            `mean`, `low` and `high` of an `Interval`.
+        changes: by name of the row, the relative change of NDCG@20 by the shuffling.
     """
 
     evaluations: Mapping[str, Evaluation]
     rows: Sequence[ResultRow]
-    changes: Mapping[str, Mapping[str, float]]
+    changes: Mapping[str, Interval]
 
     def save(self, folder: Path, dataset: Dataset) -> None:
         """Writes the ranks into `folder`, one file per checkpoint, and prints the changes."""
@@ -174,8 +174,7 @@ class AfterShuffled:
             file = RankFile(folder / f"{name}.npz", dataset)
             file.save({"name": name, "shuffled": True}, {split_key(Split.TEST): each.ranks})
         for name, change in self.changes.items():
-            mean, low, high = (change[each] for each in ("mean", "low", "high"))
-            say(f"{name}: {mean:+.1%} [{low:+.1%}, {high:+.1%}] of {METRIC}")
+            say(f"{name}: {percent(change)} of {METRIC}")
 
 
 def _after_shuffled(
@@ -197,7 +196,7 @@ def _after_shuffled(
     before, after = (list(student_rows(checkpoints, each, loss)) for each in (students, found))
     rows = [replace(row, name=f"{row.name}, shuffled histories") for row in after]
     changes = {
-        row.name: _bounds(relative_change(ordered.evaluations, row.evaluations, dataset, num_draws))
+        row.name: relative_change(ordered.evaluations, row.evaluations, dataset, num_draws)
         for ordered, row in zip(before, rows, strict=True)
     }
     return AfterShuffled(found, rows, changes)
@@ -296,8 +295,10 @@ def _differences(to_baselines: Mapping[str, Interval], effect: TeacherEffect) ->
     }
 
 
-def _bounds(interval: Interval) -> dict[str, float]:
-    return {name: getattr(interval, name) for name in ("mean", "low", "high")}
+def _bounds(interval: Interval) -> dict[str, float | None]:
+    """Returns mean, low and high end; None for one that is not finite, which JSON does not have."""
+    bounds = {name: float(getattr(interval, name)) for name in ("mean", "low", "high")}
+    return {name: each if np.isfinite(each) else None for name, each in bounds.items()}
 
 
 def _facts(

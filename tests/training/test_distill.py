@@ -42,6 +42,14 @@ def test_every_variant_is_trained_with_every_seed(trained: Path) -> None:
     assert checkpoints(trained) == ["distilled-0", "distilled-1", "plain-0", "plain-1"]
 
 
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+def test_a_seed_out_of_range_is_refused_by_its_option(
+    chain_config: Path, seed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_distill(chain_config, "--seed", "0", seed) == 2
+    assert "for --seed. Must be" in capsys.readouterr().err
+
+
 def test_options_narrow_what_is_trained(chain_config: Path) -> None:
     assert run_distill(chain_config, "--variant", "plain", "--seed", "7") == 0
 

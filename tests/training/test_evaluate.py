@@ -1,6 +1,7 @@
 """The program `evaluate`: the verdict below its table, and baselines that are tuned once."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.training.conftest import make_chain, write_chain
 from training import distill, evaluate
 from training.evaluation.baselines.registry import BASELINES
 from training.evaluation.baselines.runs import BaselineRun
+from training.evaluation.intervals import Interval
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +138,17 @@ def test_the_loss_after_shuffled_histories_is_told_and_its_ranks_are_kept(
     assert "SASRec DLLM2Rec, shuffled histories: " in capsys.readouterr().out
     kept = sorted(path.stem for path in (folder(trained) / "shuffled").glob("*.npz"))
     assert kept == sorted(results["students"])
+
+
+def test_results_are_json_though_a_student_without_a_hit_has_no_relative_change(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undefined = Interval(math.nan, math.nan, math.nan)
+    monkeypatch.setattr(evaluate, "relative_change", lambda *_: undefined)
+    work = trained.parent / "work"
+    assert evaluate.main([str(trained), "--work", str(work), "--shuffled"]) == 0
+
+    text = (folder(trained) / "results.json").read_text()
+    changes = json.loads(text, parse_constant=pytest.fail)["changes"].values()
+    assert {each["mean"] for each in changes} == {None}
+    assert "shuffled histories: undefined of NDCG@20" in capsys.readouterr().out

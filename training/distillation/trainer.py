@@ -219,7 +219,7 @@ class Trainer:
         torch.manual_seed(run + self.processes.rank * RANK_SEEDS)
         batches = self.windows.epoch(self.seed, self.progress.epoch)
         num_validation_batches = math.ceil(len(self._validation_rows()) / batch_size(self.dataset))
-        part = 1 / (len(batches) + num_validation_batches)
+        part = 1 / max(1, len(batches) + num_validation_batches)
         self.student.train()
         for number, batch in enumerate(batches, start=1):
             self.step(batch)
@@ -229,6 +229,7 @@ class Trainer:
             bar.advance(part)
         with self.average.in_place() if self.average else nullcontext():
             self._record(bar, part, began)
+        self._refuse_lost_weights()
         bar.move_to(self.progress.epoch)  # by rounding, the parts may not add up to 1
 
     def _record(self, bar: ProgressBar, part: float, began: float) -> None:
@@ -241,6 +242,19 @@ class Trainer:
         bar.show(
             **{SELECTION_METRIC: f"{metrics[SELECTION_METRIC]:.4f}"},
             best=f"{self.progress.best_metrics[SELECTION_METRIC]:.4f}",
+        )
+
+    def _refuse_lost_weights(self) -> None:
+        """Raises a ConfigError if the best student so far has weights that are not finite.
+
+        Validation cannot prefer such a student, unless no epoch before had a hit.
+        """
+        if all(bool(each.isfinite().all()) for each in self.progress.best_state.values()):
+            return
+        raise ConfigError(
+            f"training.learning_rate = {self.config.learning_rate}: the student's weights are not "
+            f"finite after epoch {self.progress.epoch}; lower it, or a setting of [training] or "
+            "[distillation] that is far above its default"
         )
 
     def step(self, batch: Batch) -> None:
@@ -272,7 +286,8 @@ class Trainer:
             after_batch()
             return rankings
 
-        ranks = evaluate(rank, self.dataset, self._validation_rows()).ranks
+        rows = self._validation_rows()  # none, if there are fewer examples than processes
+        ranks = evaluate(rank, self.dataset, rows).ranks if len(rows) else rows
         return Evaluation(self._validation, self.processes.collect(ranks)).metrics
 
     def _validation_rows(self) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from training.errors import ConfigError
 from training.settings.experiment import DistillationConfig, Experiment, TrainingConfig
+from training.settings.section import first_problem
 
 Part = Literal["position", "confidence", "consistency", "offset", "cold_bonus"]
 TrainingPart = Literal["trained_candidates", "item_dropout", "random_features", "smoothing"]
@@ -87,7 +88,7 @@ class MethodVariant:
         try:
             return TrainingConfig.model_validate(content)
         except ValidationError as error:
-            raise ConfigError(f"{experiment.name}: {error}") from None
+            raise ConfigError(f"{experiment.name}: training.{first_problem(error)}") from None
 
 
 TEACHER_FREE = "plain"

@@ -61,6 +61,16 @@ class Interval:
         return self.is_above_zero or self.is_below_zero
 
 
+def percent(relative: Interval) -> str:
+    """Formats a relative difference with its interval, as `+8.7% [+1.2%, +16.1%]`.
+
+    A difference from 0 has no relative value; it is `undefined`.
+    """
+    if not np.isfinite(relative.mean):
+        return "undefined"
+    return f"{relative.mean:+.1%} [{relative.low:+.1%}, {relative.high:+.1%}]"
+
+
 @dataclass(frozen=True)
 class Draws:
     """A figure, such as the mean NDCG@20 of a ranker, and its value in each bootstrap draw.

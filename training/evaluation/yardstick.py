@@ -96,6 +96,9 @@ def evaluate(ranker: Ranker, dataset: Dataset, rows: NDArray[np.int64]) -> Evalu
 def ranker_of(scorer: Scorer, dataset: Dataset, length: int = LIST_LENGTH) -> Ranker:
     """Returns a ranker that sorts items by `scorer` and leaves out padding and seen items.
 
+    An item whose score is not finite is not recommended: else a student whose weights overflowed
+    would have the figures of an arbitrary order.
+
     Args:
         scorer: scores all items; a higher score is better.
         dataset: dataset of the examples and their histories.
@@ -108,7 +111,7 @@ def ranker_of(scorer: Scorer, dataset: Dataset, length: int = LIST_LENGTH) -> Ra
         scores[:, PADDING_INDEX] = -torch.inf
         best = scores.topk(min(length, dataset.catalog.num_items), dim=1)
         rankings: NDArray[np.integer] = best.indices.numpy()
-        return np.where(best.values.isinf().numpy(), PADDING_INDEX, rankings)
+        return np.where(best.values.isfinite().numpy(), rankings, PADDING_INDEX)
 
     return rank
 

@@ -7,6 +7,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from training.settings.section import Section
 
+# Far below it, `exp(-rank / temperature)` is rounded to 0 for every rank, and no item has a weight.
+MIN_POSITION_TEMPERATURE = 0.1
 MAX_COLUMNS = 128  # default number of principal columns of an LLM's embeddings
 
 
@@ -60,7 +62,9 @@ class DistillationConfig(Section):
         default=0.1, gt=0, description="weight of `consistency` in eq. 10, if that is on"
     )
     position_temperature: float = Field(
-        default=3.0, gt=0, description="temperature beta of paper eq. 6"
+        default=3.0,
+        ge=MIN_POSITION_TEMPERATURE,
+        description="temperature beta of paper eq. 6",
     )
     confidence_temperature: float | None = Field(
         default=None,
@@ -92,6 +96,7 @@ class DistillationConfig(Section):
     embedding_columns: int = Field(
         default=MAX_COLUMNS,
         ge=1,
+        le=65_536,
         description="number of principal columns of the LLM's embeddings that are read",
     )
     offset: bool = Field(default=True, description="item vectors contain a learned offset")
@@ -113,6 +118,7 @@ class DistillationConfig(Section):
     cold_steps: int = Field(
         default=15,
         ge=1,
+        le=10_000,
         description="number of steps on validation examples that fit what cold items share",
     )
     cold_offset_rate: float = Field(

@@ -13,7 +13,7 @@ from training.settings.distillation import MAX_COLUMNS as MAX_COLUMNS
 from training.settings.distillation import DistillationConfig as DistillationConfig
 from training.settings.ladder import LadderConfig
 from training.settings.retrain import RetrainConfig
-from training.settings.section import Section, Seeds, without_passwords
+from training.settings.section import Section, Seeds, first_problem
 from training.settings.student import StudentConfig
 from training.settings.teacher import FIXED_SETTINGS, TeacherConfig, TeacherKind
 
@@ -52,6 +52,7 @@ class TrainingConfig(Section):
     num_negatives: int = Field(
         default=256,
         ge=1,
+        le=1_000_000,
         description="number of items sampled in a step, for `sampled-cross-entropy`",
     )
     negative_popularity: float = Field(
@@ -176,7 +177,7 @@ class Experiment(Section):
     )
     student: StudentConfig = StudentConfig()
     training: TrainingConfig = TrainingConfig()
-    distillation: DistillationConfig = DistillationConfig()
+    distillation: DistillationConfig = Field(default=DistillationConfig(), validate_default=True)
     ladder: LadderConfig = LadderConfig()
     retrain: RetrainConfig = RetrainConfig()
 
@@ -271,10 +272,4 @@ def load_experiment(path: Path) -> Experiment:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_problem(error)}") from None
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"])
-    return without_passwords(f"{key} = {problem['input']!r}: {problem['msg']}")
+        raise ConfigError(f"{path}: {first_problem(error)}") from None

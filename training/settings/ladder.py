@@ -11,7 +11,21 @@ from training.settings.student import StudentKind
 
 LayerCounts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AfterValidator(each_once)]
 Setting = float | int | str | bool
-Grid = Mapping[str, tuple[Setting, ...]]
+Values = Annotated[tuple[Setting, ...], Field(min_length=1), AfterValidator(each_once)]
+
+
+def _of_students(grid: Mapping[str, Values]) -> Mapping[str, Values]:
+    for name in grid:
+        section, _, key = name.partition(".")
+        if section not in ("student", "training", "distillation") or not key:
+            raise ValueError(
+                f"{name!r}: only settings of [student], [training] and [distillation] can be "
+                "tried, such as 'training.learning_rate'"
+            )
+    return grid
+
+
+Grid = Annotated[Mapping[str, Values], AfterValidator(_of_students)]
 """Maps settings, named `section.key`, to values to try; each combination of values is a trial."""
 
 LISTS_GRID: Grid = {
@@ -59,12 +73,9 @@ class LadderConfig(Section):
         min_length=1,
         description="kinds of student to train",
     )
-    seeds: Seeds = Field(
-        default=(0, 1, 2), min_length=1, description="seeds of the rows without headline_seeds"
-    )
+    seeds: Seeds = Field(default=(0, 1, 2), description="seeds of the rows without headline_seeds")
     headline_seeds: Seeds = Field(
         default=(0, 1, 2, 3, 4),
-        min_length=1,
         description="seeds of the rows BCE, CE, CE at its strongest and DLLM2Rec; must include "
         "`seeds`",
     )
@@ -80,7 +91,10 @@ class LadderConfig(Section):
         "that many first layers of the titles teacher's LLM",
     )
     num_resamples: int = Field(
-        default=2_000, ge=100, description="number of bootstrap draws for every interval"
+        default=2_000,
+        ge=100,
+        le=100_000,
+        description="number of bootstrap draws for every interval",
     )
     grids: Grids = Grids()
 

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from training.errors import ConfigError
-from training.settings.section import each_once
+from training.settings.section import MAX_SEED, each_once
 from training.settings.teacher import TeacherKind
 
 WORK = Path("work")
@@ -25,7 +25,9 @@ Workers = Annotated[
         validator=Number(gte=1),
     ),
 ]
-Seeds = Annotated[tuple[int, ...], Parameter(consume_multiple=1)]
+Seeds = Annotated[
+    tuple[int, ...], Parameter(consume_multiple=1, validator=Number(gte=0, lte=MAX_SEED))
+]
 """Type of an option with one or more seeds, as in `--seeds 0 1 2`; each program adds the help."""
 
 

@@ -2,9 +2,13 @@
 
 import re
 from collections.abc import Mapping, Set
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+Value = TypeVar("Value")
+# Seeds of random numbers are made from products of a seed, which torch takes up to 2^63 - 1.
+MAX_SEED = 2**32 - 1
 
 
 class Section(BaseModel):
@@ -41,7 +45,7 @@ class Section(BaseModel):
         return settings
 
 
-def each_once(values: tuple[int, ...]) -> tuple[int, ...]:
+def each_once(values: tuple[Value, ...]) -> tuple[Value, ...]:
     """Verifies that all values are distinct, and returns them.
 
     Raises:
@@ -52,7 +56,21 @@ def each_once(values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
-Seeds = Annotated[tuple[int, ...], AfterValidator(each_once)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(each_once)]
+
+
+def first_problem(error: ValidationError) -> str:
+    """Describes the first of the settings that `error` refuses: name, value and reason.
+
+    The value of a whole section is left out, and so are passwords in addresses.
+    """
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    given = problem["input"]
+    is_section = isinstance(given, Mapping | BaseModel)
+    setting = name if is_section else f"{name} = {given!r}"
+    return without_passwords(f"{setting}: {problem['msg']}")
 
 
 def without_passwords(text: str) -> str:

@@ -10,6 +10,8 @@ from training.settings.section import Section
 StudentKind = Literal["sasrec", "gru4rec", "caser"]
 BlockKind = Literal["pre-norm", "original", "ligr"]
 
+MAX_HISTORY_LENGTH = 4_096  # that of a bundle, `export.contract.manifest`
+
 # Each kind is implemented in `training/students/<kind>.py` by a class with the name below.
 STUDENT_NAMES: Mapping[StudentKind, str] = {
     "sasrec": "SASRec",
@@ -29,14 +31,25 @@ class StudentConfig(Section):
 
     kind: StudentKind = Field(default="sasrec", description="architecture of the student")
     max_history_length: int = Field(
-        default=50, ge=1, description="number of newest items that the student reads"
+        default=50,
+        ge=1,
+        le=MAX_HISTORY_LENGTH,
+        description="number of newest items that the student reads",
     )
-    hidden_size: int = Field(default=64, ge=2, description="length of item and query vectors")
+    hidden_size: int = Field(
+        default=64, ge=2, le=4_096, description="length of item and query vectors"
+    )
     num_layers: int = Field(
-        default=2, ge=1, description="attention blocks of SASRec, recurrent layers of GRU4Rec"
+        default=2,
+        ge=1,
+        le=64,
+        description="attention blocks of SASRec, recurrent layers of GRU4Rec",
     )
     num_heads: int = Field(
-        default=2, ge=1, description="attention heads of SASRec; must divide hidden_size"
+        default=2,
+        ge=1,
+        validate_default=True,
+        description="attention heads of SASRec; must divide hidden_size",
     )
     block: BlockKind = Field(
         default="original",
@@ -44,15 +57,18 @@ class StudentConfig(Section):
         "sooner, `ligr` has gated residuals and a SwiGLU",
     )
     feed_forward_factor: int = Field(
-        default=1, ge=1, description="inner size of SASRec's feed-forward layers / hidden_size"
+        default=1,
+        ge=1,
+        le=64,
+        description="inner size of SASRec's feed-forward layers / hidden_size",
     )
     convolution_window: int = Field(
-        default=5, ge=1, description="number of newest items that Caser's filters see"
+        default=5, ge=1, le=64, description="number of newest items that Caser's filters see"
     )
     horizontal_filters: int = Field(
-        default=16, ge=1, description="Caser's horizontal filters of each height"
+        default=16, ge=1, le=4_096, description="Caser's horizontal filters of each height"
     )
-    vertical_filters: int = Field(default=4, ge=1, description="Caser's vertical filters")
+    vertical_filters: int = Field(default=4, ge=1, le=4_096, description="Caser's vertical filters")
     dropout: float = Field(default=0.4, ge=0, lt=1, description="dropout rate in training")
 
     def fingerprint_content(self, exclude: Set[str] = frozenset()) -> dict[str, object]:
@@ -67,6 +83,6 @@ class StudentConfig(Section):
     @classmethod
     def _heads_share_the_hidden_size(cls, num_heads: int, others: ValidationInfo) -> int:
         hidden_size = others.data.get("hidden_size", num_heads)
-        if hidden_size % num_heads:
+        if others.data.get("kind") == "sasrec" and hidden_size % num_heads:
             raise ValueError(f"does not divide hidden_size = {hidden_size}")
         return num_heads

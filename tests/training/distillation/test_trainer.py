@@ -11,10 +11,12 @@ from torch import Tensor
 from tests.training.slow_log import LONGEST_SILENCE_SECONDS, slow_log
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch
+from training.distillation.distributed import SingleProcess
 from training.distillation.job import Job
 from training.distillation.losses.next_item import other_items
 from training.distillation.losses.objective import NUM_PANELS
 from training.distillation.trainer import Trainer, TrainingState
+from training.errors import ConfigError
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
 from training.knowledge import Knowledge
 from training.settings.experiment import Experiment
@@ -240,6 +242,48 @@ def test_epochs_without_any_hit_choose_nothing_and_end_nothing(experiment: Exper
     assert progress_after(0, 0, 0, 0).is_over(training)
     assert progress_after(0, 0.1, 0).best_epoch == 2
     assert progress_after(0, 0.1, 0, 0).is_over(training)
+
+
+@pytest.mark.parametrize("num_epochs", [None, 2])
+def test_a_student_whose_weights_overflow_is_refused_with_the_setting_to_change(
+    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, num_epochs: int | None
+) -> None:
+    training = experiment.training.model_copy(update={"learning_rate": 1e30})
+    job = Job(experiment.model_copy(update={"training": training}), chain_dataset, "plain", 0, None)
+    runs_away = (job.refitted("refit", num_epochs) if num_epochs else job).trainer()
+
+    with pytest.raises(ConfigError, match=r"training\.learning_rate = 1e\+30: .* after epoch 1"):
+        runs_away.train(tmp_path / "state", "")
+
+
+def test_an_epoch_without_a_batch_ends(
+    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path
+) -> None:
+    """All interactions of a small dataset may be left out of an epoch."""
+    training = experiment.training.model_copy(update={"item_dropout": 0.9999})
+    job = Job(experiment.model_copy(update={"training": training}), chain_dataset, "plain", 0, None)
+    refit = job.refitted("refit", 2).trainer()
+
+    assert refit.train(tmp_path / "state", "").epoch == 2
+
+
+class SecondOfTwo(SingleProcess):
+    """The second of two processes, of which the first ranks the only example first."""
+
+    rank, num_ranks = 1, 2
+
+    def collect(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The ranks of the first process before those of this one."""
+        return np.concatenate([[1], values])
+
+
+def test_a_process_without_a_validation_example_has_the_metrics_of_the_others(
+    experiment: Experiment, chain_dataset: Dataset
+) -> None:
+    training = experiment.training.model_copy(update={"validation_examples": 1})
+    job = Job(experiment.model_copy(update={"training": training}), chain_dataset, "plain", 0, None)
+
+    assert job.trainer(SecondOfTwo(torch.device("cpu"))).validate()["HR@1"] == 1
 
 
 def test_training_ends_after_max_epochs_or_patience(experiment: Experiment) -> None:

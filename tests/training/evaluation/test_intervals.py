@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.evaluation.intervals import Bootstrap, Draws, mean_of
+from training.evaluation.intervals import Bootstrap, Draws, mean_of, percent
 
 EVERY = np.array([True, True, True])
 
@@ -113,6 +113,15 @@ def test_a_relative_gain_is_taken_draw_by_draw() -> None:
     assert gain.figure == 0.5
     assert gain.drawn.tolist() == [0.5, 1]
     assert mean_of([gain, gain]).drawn.tolist() == [0.5, 1]
+
+
+def test_a_relative_gain_over_nothing_is_undefined() -> None:
+    nothing = Draws(0.0, np.zeros(2))
+
+    for figure in (0.0, 0.5):
+        gain = Draws(figure, np.full(2, figure)).relative_to(nothing)
+        assert percent(gain.interval()) == "undefined"
+    assert percent(Draws(0.5, np.full(2, 0.5)).interval()) == "+50.0% [+50.0%, +50.0%]"
 
 
 @pytest.mark.parametrize(("num_users", "is_shown"), [(1, False), (19, False), (20, True)])

@@ -26,6 +26,13 @@ def test_padding_and_seen_items_are_left_out_and_the_list_is_filled_with_padding
     assert rank(np.array([3, 7])).tolist() == [[5, 4, 0, 0, 0], [5, 4, 1, 0, 0]]
 
 
+def test_an_item_whose_score_is_not_finite_is_not_recommended(tiny_dataset: Dataset) -> None:
+    scores = np.array([0, 0, 0, 0, np.nan, np.nan], dtype=np.float32)
+    rank = ranker_of(lambda rows: np.tile(scores, (len(rows), 1)), tiny_dataset)
+
+    assert evaluate(rank, tiny_dataset, np.array([3, 7])).ranks.tolist() == [0, 0]
+
+
 def test_seen_items_are_those_of_the_same_user_before_the_row(tiny_dataset: Dataset) -> None:
     seen = seen_items(tiny_dataset, np.array([2, 6, 8]))
 

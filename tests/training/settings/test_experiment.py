@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from export.contract import manifest
 from training.errors import ConfigError
 from training.settings.endpoint import EndpointConfig
 from training.settings.experiment import load_experiment
+from training.settings.student import MAX_HISTORY_LENGTH, StudentConfig
 from training.settings.teacher import TeacherConfig
 from training.workplace import with_teacher
 
@@ -19,6 +21,7 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[student]\nsize = 3", "student.size"),
         ("[student]\nkind = 'bert4rec'", "student.kind = 'bert4rec'"),
         ("[student]\nnum_heads = 3", "does not divide hidden_size = 64"),
+        ("[student]\nhidden_size = 65", "num_heads = 2: .*does not divide hidden_size = 65"),
         (
             "[distillation]\nembeddings = false\noffset = false",
             "an item vector must have an embedding or an offset",
@@ -66,6 +69,12 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
             "[distillation]\nlist_length = 11",
             "must be at most 10, the value of teacher.list_length",
         ),
+        (
+            "[teacher]\nlist_length = 5",
+            "distillation: .*list_length = 10: must be at most 5, the value of teacher.list_length",
+        ),
+        ("[student]\nmax_history_length = 4097", "= 4097: .*less than or equal to 4096"),
+        ("[distillation]\nposition_temperature = 0.01", "= 0.01: .*greater than or equal to 0.1"),
         ("[distillation]\nlist_negative = true", "training.loss = 'binary', not 'cross-entropy'"),
         (
             "[training]\nloss = 'binary'\n[distillation]\nlist_loss = 'distribution'",
@@ -80,6 +89,13 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[ladder]\ntitle_layers = [6, 6]", "contains a value twice"),
         ("[ladder]\nseeds = [0, 0]", "contains a value twice"),
         ("[training]\nseeds = [0, 1, 0]", "contains a value twice"),
+        ("[training]\nseeds = []", r"training\.seeds = \[\]: .*at least 1 item"),
+        ("[training]\nseeds = [0, -1]", r"training\.seeds\.1 = -1: .*greater than or equal to 0"),
+        ("[training]\nseeds = [4294967296]", r"training\.seeds\.0 = 4294967296: .*less than"),
+        ("[ladder.grids]\nplain = { lr = [1] }", r"ladder\.grids\.plain: .*'lr': only settings of"),
+        ("[ladder.grids]\nplain = { 'data.split' = ['time'] }", "'data.split': only settings of"),
+        ("[ladder.grids]\nplain = { 'training.batch_size' = [] }", "at least 1 item"),
+        ("[ladder.grids]\nplain = { 'student.dropout' = [0.1, 0.1] }", "contains a value twice"),
         (
             "[training]\nscored_share = 0.5\nloss = 'binary'",
             "0.5: needs loss = 'cross-entropy', not 'binary'",
@@ -110,6 +126,42 @@ def test_an_unusable_setting_is_refused_by_name(
     path.write_text(f"{START}{settings}\n")
 
     with pytest.raises(ConfigError, match=problem):
+        load_experiment(path)
+
+
+def test_an_error_about_a_section_does_not_repeat_the_section(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text("[training]\nmax_epochs = 7\n")
+
+    with pytest.raises(ConfigError) as raised:
+        load_experiment(path)
+
+    assert str(raised.value) == f"{path}: data: Field required"
+
+
+def test_a_student_without_heads_has_any_hidden_size() -> None:
+    assert StudentConfig(kind="gru4rec", hidden_size=65).hidden_size == 65
+
+
+def test_every_history_length_that_can_be_trained_can_be_exported() -> None:
+    assert MAX_HISTORY_LENGTH == manifest.MAX_HISTORY_LENGTH
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *(f"student.{each}" for each in ("hidden_size", "num_layers", "feed_forward_factor")),
+        *("student.convolution_window", "student.horizontal_filters", "student.vertical_filters"),
+        *("training.num_negatives", "distillation.embedding_columns", "distillation.cold_steps"),
+        "ladder.num_resamples",
+    ],
+)
+def test_a_size_that_no_memory_holds_is_refused_by_name(tmp_path: Path, setting: str) -> None:
+    section, _, key = setting.partition(".")
+    path = tmp_path / "tiny.toml"
+    path.write_text(f"{START}[{section}]\n{key} = 1000000000\n")
+
+    with pytest.raises(ConfigError, match=f"{setting} = 1000000000: .*less than or equal to"):
         load_experiment(path)
 
 

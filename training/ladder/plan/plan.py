@@ -14,7 +14,7 @@ from training.distillation.job import Job
 from training.distillation.variants import VARIANTS
 from training.evaluation.row_names import DISTILLED_ROW, TITLE_LISTS_ROW
 from training.ladder.plan.references import Teacher
-from training.ladder.plan.rows import HEADLINES, ROWS, LadderRow, settings_of, with_settings
+from training.ladder.plan.rows import HEADLINES, ROWS, LadderRow, settings_of
 from training.settings.experiment import Experiment
 from training.settings.ladder import Setting
 from training.settings.student import STUDENT_NAMES, StudentKind
@@ -126,7 +126,7 @@ class Plan:
 
     def _job(self, cell: Cell, trial: Trial, seed: int) -> Job:
         row = ROWS[cell.row]
-        experiment = with_settings(settings_of(self.experiment, row, cell.student), trial)
+        experiment = settings_of(self.experiment, row, cell.student, trial)
         knowledge = cell.teacher.knowledge if cell.teacher else None
         return Job(experiment, self.dataset, row.variant, seed, knowledge)
 

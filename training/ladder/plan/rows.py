@@ -27,6 +27,7 @@ from training.evaluation.row_names import (
     RowTraining,
 )
 from training.settings.experiment import Experiment, TrainingConfig
+from training.settings.section import first_problem
 from training.settings.teacher import FUSION_KINDS
 
 GridName = Literal["plain", "ranking", "embeddings", "method"]
@@ -143,7 +144,9 @@ STEPS: Mapping[str, tuple[str, str]] = {
 """Maps the name of a part to the row with the part and the row without it."""
 
 
-def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experiment:
+def settings_of(
+    experiment: Experiment, row: LadderRow, student: str, trial: Mapping[str, object] | None = None
+) -> Experiment:
     """Returns the settings of a row's student, to which the row's variant is not yet applied.
 
     Sets the kind of student, the loss and the epochs, and switches on all parts of distillation.
@@ -151,26 +154,44 @@ def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experim
     so that two rows differ only in their variants. The cold bonus and the parts of training without
     a teacher (`TRAINING_PARTS`) are off. A variant that needs one of them switches it on. A row
     that `scores_all` has neither `training.scored_share` nor `training.touched_rows`.
+
+    Args:
+        experiment: settings of the ladder.
+        row: the row.
+        student: kind of the student.
+        trial: settings to try, by name, as in `with_settings`; None for none.
+
+    Raises:
+        ConfigError: `trial` has a setting that the row sets, one that does not exist, or a value
+            that is not allowed.
     """
+    of_row, tried = _settings_of_row(experiment, row, student), trial or {}
+    for name in tried:
+        if name in of_row:
+            raise ConfigError(
+                f"{experiment.name}: ladder.grids has {name}, which a row of the ladder sets "
+                "itself, so that it is what it is named for; remove it from the grids"
+            )
+    return with_settings(experiment, {**of_row, **tried})
+
+
+def _settings_of_row(experiment: Experiment, row: LadderRow, student: str) -> dict[str, object]:
     parts = ("position", "confidence", "consistency", "embeddings", "offset")
     ladder, training = experiment.ladder, experiment.training
     fields = TrainingConfig.model_fields
     max_epochs = ladder.max_epochs or training.max_epochs
     patience = ladder.patience or training.patience
     off = (*TRAINING_PARTS, *(("scored_share", "touched_rows") if row.scores_all else ()))
-    return with_settings(
-        experiment,
-        {
-            "student.kind": student,
-            "training.loss": row.loss or training.loss,
-            "training.max_epochs": row.times_the_epochs * max_epochs,
-            "training.patience": row.times_the_epochs * patience,
-            **{f"distillation.{part}": True for part in parts},
-            "distillation.cold_bonus": False,
-            "distillation.list_loss": "ranking",
-            **{f"training.{setting}": fields[setting].default for setting in off},
-        },
-    )
+    return {
+        "student.kind": student,
+        "training.loss": row.loss or training.loss,
+        "training.max_epochs": row.times_the_epochs * max_epochs,
+        "training.patience": row.times_the_epochs * patience,
+        **{f"distillation.{part}": True for part in parts},
+        "distillation.cold_bonus": False,
+        "distillation.list_loss": "ranking",
+        **{f"training.{setting}": fields[setting].default for setting in off},
+    }
 
 
 def with_settings(experiment: Experiment, settings: Mapping[str, object]) -> Experiment:
@@ -188,4 +209,4 @@ def with_settings(experiment: Experiment, settings: Mapping[str, object]) -> Exp
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{experiment.name}: {error}") from None
+        raise ConfigError(f"{experiment.name}: {first_problem(error)}") from None

@@ -6,10 +6,11 @@ The section also has the gains on warm targets.
 from collections.abc import Iterator, Sequence
 
 from training.data.dataset import Split
+from training.evaluation.intervals import percent
 from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW
 from training.evaluation.yardstick import SELECTION_METRIC as METRIC
 from training.ladder.plan.rows import HISTORY_TITLES_ROW, TITLES_ROW
-from training.ladder.report.tables import as_table, figure_of, percent, signed
+from training.ladder.report.tables import as_table, figure_of, signed
 from training.ladder.results.measured import NEW, Figures, Measured
 
 CUTOFFS = ("HR@1", "HR@5", "HR@10", "HR@20", "NDCG@20")

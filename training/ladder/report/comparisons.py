@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from training.data.dataset import Split
-from training.evaluation.intervals import Interval
+from training.evaluation.intervals import Interval, percent
 from training.evaluation.row_names import (
     CE_ROW,
     COLD_ROW,
@@ -13,7 +13,7 @@ from training.evaluation.row_names import (
     EMBEDDINGS_ROW,
 )
 from training.ladder.plan.rows import NEIGHBOURS_ROW, ORDERED_ROW
-from training.ladder.report.tables import as_table, outcome, percent, signed
+from training.ladder.report.tables import as_table, outcome, signed
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import METRIC
 

@@ -10,6 +10,8 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from training.ladder.plan.rows import STEPS
 from training.ladder.report.result_csv import interval_cells
 from training.ladder.results.measured import Figures, Measured
@@ -69,8 +71,9 @@ def _are_compared(line: Measured, other: Measured) -> bool:
 def _records(line: Measured, other: Measured, figures: Figures) -> Iterator[list[object]]:
     shared = set(line.seeds) & set(other.seeds) if other.seeds else line.seeds
     for split in (each for each in line.evaluations if each in other.evaluations):
+        compared = np.intersect1d(line.answered(split), other.answered(split))
         for targets in line.targets:
-            if not figures.is_among(targets, line.answered(split), line.protocol).any():
+            if not figures.is_among(targets, compared, line.protocol).any():
                 continue
             for metric in METRICS:
                 more, less = figures.pair(line, other, targets, metric, split)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from training.data.dataset import Split
-from training.evaluation.intervals import Draws, mean_of
+from training.evaluation.intervals import Draws, mean_of, percent
 from training.evaluation.row_names import BCE_ROW, DISTILLED_ROW
 from training.ladder.plan.rows import STEPS
 from training.ladder.report.comparisons import difference_of, pairs_of_teachers
-from training.ladder.report.tables import as_table, outcome, percent, signed
+from training.ladder.report.tables import as_table, outcome, signed
 from training.ladder.results.measured import Figures, Measured, students_of
 from training.ladder.results.part_gains import METRIC, PartGain, has_part_gains, part_gains
 

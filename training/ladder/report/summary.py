@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from training.data.dataset import Split
+from training.evaluation.intervals import percent
 from training.evaluation.row_names import CE_ROW, DISTILLED_ROW
 from training.ladder.report.comparisons import difference_of
-from training.ladder.report.tables import as_table, figure_of, outcome, percent, signed
+from training.ladder.report.tables import as_table, figure_of, outcome, signed
 from training.ladder.results.measured import Figures, Measured, students_of
 from training.ladder.results.part_gains import METRIC
 

@@ -1,6 +1,7 @@
 """Formats the figures and tables of a report in Markdown."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 from training.data.dataset import Split
 from training.evaluation.intervals import Interval
@@ -30,13 +31,13 @@ def bracketed(interval: Interval) -> str:
 
 
 def signed(interval: Interval) -> str:
-    """Formats a difference with its interval, as `+0.0087 [+0.0012, +0.0161]`."""
+    """Formats a difference with its interval, as `+0.0087 [+0.0012, +0.0161]`.
+
+    Returns "" if no example was compared.
+    """
+    if not isfinite(interval.mean):
+        return ""
     return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
-
-
-def percent(interval: Interval) -> str:
-    """Formats a relative difference with its interval, as `+8.7% [+1.2%, +16.1%]`."""
-    return f"{interval.mean:+.1%} [{interval.low:+.1%}, {interval.high:+.1%}]"
 
 
 def outcome(difference: Interval) -> str:

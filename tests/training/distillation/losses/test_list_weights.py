@@ -14,6 +14,7 @@ from training.distillation.losses.list_weights import (
     normalised,
     position_weights,
 )
+from training.settings.distillation import MIN_POSITION_TEMPERATURE
 from training.settings.experiment import DistillationConfig
 
 ALL = {"position_temperature": 1.0, "confidence": True, "consistency": True}
@@ -54,6 +55,17 @@ def test_the_papers_form_is_the_weighted_mean_of_the_parts_without_normalising()
         ]
         assert weights[: len(expected)] == pytest.approx(expected)
         assert not any(weights[len(expected) :])
+
+
+def test_a_list_keeps_its_position_weight_at_the_smallest_temperature_with_empty_places() -> None:
+    parts = {**NONE, "position_temperature": MIN_POSITION_TEMPERATURE}
+    rankings = torch.tensor([[0] * 7 + [4, 5, 6]])
+
+    weights = list_weighting(settings(parts)).before_training(
+        rankings, torch.ones(1, 10), torch.ones(1)
+    )
+
+    assert weights.sum().item() == pytest.approx(1)
 
 
 def test_the_reference_codes_form_uses_distances_of_listed_items_and_sums_to_one() -> None:

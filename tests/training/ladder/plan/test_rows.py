@@ -3,6 +3,7 @@
 import pytest
 
 from training.distillation.variants import TRAINING_PARTS, VARIANTS
+from training.errors import ConfigError
 from training.ladder.plan.rows import ROWS, settings_of
 from training.settings.experiment import (
     DataConfig,
@@ -66,6 +67,20 @@ def test_a_row_whose_loss_needs_all_candidates_scores_all_and_the_others_score_a
     whole = {name for name, each in trained.items() if each.scored_share == 1}
     assert whole == {"BCE", "CE with smoothing", "CE at its strongest"}
     assert all(each.touched_rows is (name not in whole) for name, each in trained.items())
+
+
+@pytest.mark.parametrize("name", ["student.kind", "training.loss", "training.item_dropout"])
+def test_a_trial_cannot_make_a_row_other_than_its_name(name: str) -> None:
+    experiment = Experiment(name="tiny", data=DataConfig(source="movielens"))
+    with pytest.raises(ConfigError, match=f"tiny: ladder.grids has {name}, which a row"):
+        settings_of(experiment, ROWS["CE"], "sasrec", {name: "gru4rec"})
+
+
+def test_a_trial_with_a_value_that_is_not_allowed_is_refused_in_one_line() -> None:
+    experiment = Experiment(name="tiny", data=DataConfig(source="movielens"))
+    with pytest.raises(ConfigError) as raised:
+        settings_of(experiment, ROWS["CE"], "sasrec", {"student.dropout": 2})
+    assert str(raised.value) == "tiny: student.dropout = 2: Input should be less than 1"
 
 
 def test_every_row_without_a_teacher_is_tuned_like_ce() -> None:

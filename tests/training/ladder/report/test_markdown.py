@@ -64,6 +64,19 @@ def test_gains_on_cold_targets_are_shown_beside_losses_on_warm_ones(tiny_dataset
     assert with_bonus[4:] == [*["1.0000", "+1.0000"] * 2, "+0.0%", "-50.0%"]
 
 
+def test_a_report_of_rankers_without_a_hit_has_no_number_that_is_none(
+    tiny_dataset: Dataset,
+) -> None:
+    rows = ((TITLES_ROW, ""), (CE_ROW, "SASRec"), (DISTILLED_ROW, "SASRec"))
+    lines = [line(row, tiny_dataset, 0, 0, student) for row, student in rows]
+    text = as_report(lines, Figures(tiny_dataset, num_draws=100), {}, "tiny")
+    assert "nan" not in text
+    assert (
+        "| the whole method | DLLM2Rec over CE |  | +0.0000 [+0.0000, +0.0000] | undefined |"
+        in text
+    )
+
+
 def test_a_cold_item_that_validation_holds_is_not_counted_as_new(
     tiny_dataset: Dataset,
 ) -> None:

@@ -94,3 +94,22 @@ def test_a_pair_has_its_difference_with_interval_on_the_seeds_that_both_have(
     assert float(found[CE_ROW, "warm"]["difference"]) == 0.75
     assert float(found[CE_ROW, "warm"]["low"]) < 0.75 < float(found[CE_ROW, "warm"]["high"])
     assert {each["protocol"] for each in pairs} == {"train"}
+
+
+def test_targets_of_which_no_example_is_compared_have_no_record(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """The teacher has answered the example of the warm target alone."""
+    warm = tiny_dataset.example_rows(Split.TEST)[:1]
+    answers = {Split.TEST: [Evaluation(warm, np.array([3]))]}
+    lines = [
+        line(CE_ROW, tiny_dataset, 1),
+        Measured("teacher tf-idf", answers, 1.0, teacher="tf-idf"),
+    ]
+    save_pairs(lines, Figures(tiny_dataset, num_draws=100), tmp_path / "pairs.csv")
+
+    with (tmp_path / "pairs.csv").open() as file:
+        found = {(each["targets"], each["difference"]) for each in csv.DictReader(file)}
+
+    assert {targets for targets, _ in found} == {"all", "warm"}
+    assert "nan" not in {difference for _, difference in found}
