@@ -19,18 +19,25 @@ def interrupt(folder: Path, script: str, sent: signal.Signals) -> int:
     """Runs a script, sends a signal to it and its child as Ctrl-C does; returns its exit code."""
     (folder / "docker").write_text(SLOW, encoding="utf-8")
     (folder / "docker").chmod(0o755)
+    before = signal.signal(sent, signal.SIG_DFL)  # a job in the background ignores Ctrl-C
     process = subprocess.Popen(
         [DOCKER / script, "sessions.tar"],
         cwd=folder,
         env={"PATH": f"{folder}:/usr/bin:/bin"},
         start_new_session=True,
     )
-    for _ in range(200):
-        if (folder / "begun").exists():
-            break
-        time.sleep(0.05)
-    os.killpg(process.pid, sent)
-    return process.wait(timeout=10)
+    signal.signal(sent, before)
+    try:
+        for _ in range(200):
+            if (folder / "begun").exists():
+                break
+            time.sleep(0.05)
+        os.killpg(process.pid, sent)
+        return process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
 
 
 @pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])

@@ -99,9 +99,14 @@ def teach_stage(request: pytest.FixtureRequest) -> Stage:
     folder: Path = request.getfixturevalue("tmp_path")
     dataset: Dataset = request.getfixturevalue("chain_dataset")
     model = saved(random_llama, folder / "llm")
-    config = prepare_chain(folder, dataset, str(model), 'kind = "titles"\nlist_length = 3')
+    config = prepare_chain(
+        folder,
+        dataset,
+        str(model),
+        'kind = "titles"\nlist_length = 3\n[distillation]\nlist_length = 3',
+    )
     run(teach.main, config)
-    replaced(config, "list_length = 3", "list_length = 4\ntokens_per_batch = 512")
+    replaced(config, "list_length = 3\n[", "list_length = 4\ntokens_per_batch = 512\n[")
     work = folder / "work"
     return Stage(
         work,
