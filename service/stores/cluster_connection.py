@@ -26,9 +26,8 @@ from redis.exceptions import ConnectionError as LostError
 from service.stores.redis_connection import SharedConnection, deadline
 from service.stores.redis_pools import address_of, pool_of_node
 
-_MAX_REDIRECTIONS = 5
 _PAUSES = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
-"""Times in seconds before a command whose keys are at two nodes is sent again."""
+"""Times in seconds before a command is sent again while nodes do not agree on its slot."""
 _SCRIPTS = ("EVALSHA", "EVAL")
 SECONDS_BETWEEN_REFRESHES = 0.5
 """Minimum time in seconds between two reads of a cluster's slots while a node is lost."""
@@ -167,10 +166,12 @@ class ClusterConnection:
 
         Raises:
             RedisError: a node refuses the command, is too slow, or cannot be reached; after
-                `_MAX_REDIRECTIONS`, the last redirection itself.
+                the last of `_PAUSES`, the last redirection itself.
         """
         async with deadline(self._timeout_seconds):
-            for _ in range(_MAX_REDIRECTIONS):
+            # Two at once: the slot has moved, and is on its way again. More mean that nodes disagree.
+            for pause in (0.0, 0.0, *_PAUSES):
+                await asyncio.sleep(pause)
                 # An empty host stands for that of the node that answers.
                 node = self._node_at((error.host or self._host_of(node), error.port))
                 try:
