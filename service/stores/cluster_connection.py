@@ -169,7 +169,7 @@ class ClusterConnection:
                 the last of `_PAUSES`, the last redirection itself.
         """
         async with deadline(self._timeout_seconds):
-            # Two at once: the slot has moved, and is on its way again. More mean that nodes disagree.
+            # Two come at once where a slot has moved and moves on; more mean that nodes disagree.
             for pause in (0.0, 0.0, *_PAUSES):
                 await asyncio.sleep(pause)
                 # An empty host stands for that of the node that answers.
