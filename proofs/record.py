@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class Figure:
     Attributes:
         name: name of the value in the record.
         unit: unit of the value.
-        value: the measured value.
+        value: the measured value; infinity if there was nothing to measure.
         low: lower end of the 95 % interval; None without an interval.
         high: upper end of the 95 % interval; None without an interval.
         at_most: largest value that meets the target; None if there is no such target.
@@ -64,8 +65,13 @@ class Figure:
         }
 
 
-def _rounded(value: float) -> float:
-    """Rounds to four decimals; a smaller value keeps two significant digits."""
+def _rounded(value: float) -> float | None:
+    """Rounds to four decimals; a smaller value keeps two significant digits.
+
+    Returns None for infinity, which JSON lacks.
+    """
+    if not isfinite(value):
+        return None
     return round(value, 4) if abs(value) >= _SMALL else float(f"{value:.2g}")
 
 

@@ -5,7 +5,7 @@ python -m benchmarks.load.stack PORT --rate 200 --seconds 20
 
 import json
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from http.client import HTTPConnection
 from itertools import islice
@@ -46,8 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _positive(text: str) -> float:
-    if not 0 < (number := float(text)) < inf:
-        raise ValueError
+    number = float(text)
+    if not 0 < number < inf:
+        raise ArgumentTypeError(f"{text!r}: must be above 0 and finite")
     return number
 
 

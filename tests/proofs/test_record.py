@@ -1,6 +1,7 @@
 """A proof writes its figures, and its exit code says whether they hold."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,13 @@ def test_a_record_rounds_to_four_decimals_but_no_small_value_to_nothing() -> Non
     assert Figure("ratio", "times", 1.23456).as_json()["value"] == 1.2346
     small = Figure("difference", "", 1.94e-6, at_most=1e-5).as_json()
     assert (small["value"], small["at_most"]) == (1.9e-6, 1e-5)
+
+
+def test_what_was_never_measured_misses_its_target_and_is_null_in_the_record() -> None:
+    never = Figure("p99", "ms", math.inf, at_most=20)
+    assert not never.holds
+    record = json.dumps(never.as_json(), allow_nan=False)
+    assert json.loads(record) == {"name": "p99", "unit": "ms", "value": None, "at_most": 20}
 
 
 def test_a_record_rounds_negative_values_as_positive_ones() -> None:

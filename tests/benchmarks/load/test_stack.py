@@ -30,4 +30,6 @@ def test_a_rate_or_a_duration_without_a_request_is_refused(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["1", *options])
-    assert "usage:" in capsys.readouterr().err
+    name, value = options
+    refusal = f"error: argument {name}: {value!r}: must be above 0 and finite\n"
+    assert capsys.readouterr().err.endswith(refusal)
