@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,38 +49,45 @@ class RunningProgram:
 
     def cpu_seconds(self) -> float:
         """Returns the CPU time of the program and its child processes so far, in seconds."""
-        return sum(cpu for cpu, _ in self._usage())
+        return self._total(_cpu_seconds)
 
     def resident_mib(self) -> float:
         """Returns the resident memory of the program and its child processes, in MiB."""
-        return sum(resident for _, resident in self._usage()) / 2**20
+        return self._total(_resident_mib)
 
     def proportional_mib(self) -> float:
         """Returns the proportional set size of the program and its child processes, in MiB.
 
         A page of memory that several processes share counts in equal parts for each. Linux only.
         """
-        return _proportional_mib(self._processes())
+        return self._total(_proportional_mib)
 
     def children_proportional_mib(self) -> float:
         """Returns that of the child processes alone, such as the workers of a supervisor."""
-        return _proportional_mib(self._process.children(recursive=True))
+        return self._total_of_children(_proportional_mib)
 
-    def _processes(self) -> list[psutil.Process]:
-        return [self._process, *self._process.children(recursive=True)]
+    def _total(self, measure: Callable[[psutil.Process], float]) -> float:
+        return measure(self._process) + self._total_of_children(measure)
 
-    def _usage(self) -> Iterator[tuple[float, int]]:
-        for each in self._processes():
-            times = each.cpu_times()
-            yield times.user + times.system, each.memory_info().rss
+    def _total_of_children(self, measure: Callable[[psutil.Process], float]) -> float:
+        total = 0.0
+        for each in self._process.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it has just ended
+                total += measure(each)
+        return total
 
 
-def _proportional_mib(processes: Iterable[psutil.Process]) -> float:
-    sizes = 0
-    for each in processes:
-        with suppress(psutil.NoSuchProcess):  # a child that has just ended
-            sizes += each.memory_full_info().pss
-    return sizes / 2**20
+def _cpu_seconds(process: psutil.Process) -> float:
+    """Returns the CPU time of a process and of those of its children that have ended."""
+    return float(sum(process.cpu_times()[:4]))  # user, system, and both of the children
+
+
+def _resident_mib(process: psutil.Process) -> float:
+    return float(process.memory_info().rss / 2**20)
+
+
+def _proportional_mib(process: psutil.Process) -> float:
+    return float(process.memory_full_info().pss / 2**20)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
+import subprocess
 import sys
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from redis import ConnectionError as RedisConnectionError
 from redis import Redis
@@ -9,6 +11,7 @@ from redis import Redis
 from benchmarks.errors import BenchmarkError
 from benchmarks.options import ROOT
 from benchmarks.subjects.processes import (
+    RunningProgram,
     free_port,
     redis_url,
     running,
@@ -18,6 +21,7 @@ from benchmarks.subjects.processes import (
 from tests.service.conftest import RING, ring_graph, save_ring_bundle
 
 SERVE = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1"]
+BUSY_FOR_A_FIFTH_OF_A_SECOND = "import time\nwhile time.process_time() < 0.2: pass"
 
 
 def test_cpu_time_and_memory_of_a_running_program_are_read() -> None:
@@ -25,6 +29,26 @@ def test_cpu_time_and_memory_of_a_running_program_are_read() -> None:
         assert server.seconds_to_ready > 0
         assert server.cpu_seconds() > 0
         assert server.resident_mib() > 1
+
+
+def test_a_child_that_ends_while_it_is_read_counts_as_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with psutil.Popen([sys.executable, "-c", ""]) as ended:
+        gone = psutil.Process(ended.pid)
+    monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [gone])
+    program = RunningProgram(0, 0.0, psutil.Process())
+    assert program.resident_mib() > 1
+    assert program.cpu_seconds() > 0
+    assert program.proportional_mib() > 1
+    assert program.children_proportional_mib() == 0
+
+
+def test_the_cpu_time_of_a_child_that_has_ended_still_counts() -> None:
+    program = RunningProgram(0, 0.0, psutil.Process())
+    before = program.cpu_seconds()
+    subprocess.run([sys.executable, "-c", BUSY_FOR_A_FIFTH_OF_A_SECOND], check=True)
+    assert program.cpu_seconds() - before > 0.2
 
 
 def test_the_error_of_a_program_that_ends_has_its_last_lines() -> None:
