@@ -13,15 +13,15 @@ class RankingFigures:
     """NDCG@20 over all targets, by row and student, of one `docs/results/NAME.csv`.
 
     A row with several teachers counts with its first one. If students were refitted, only the
-    refits and the teachers count; teachers are never refitted.
+    refits and the teachers count, unless `refits` is false; teachers are never refitted.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, refits: bool = True) -> None:
         self._path = path
         self._figures: dict[tuple[str, str, str], dict[str, str]] = {}
         with path.open(encoding="utf-8", newline="") as file:
             records = list(csv.DictReader(file))
-        self.has_refits = any(_is_refit(each) and each["student"] for each in records)
+        self.has_refits = refits and any(_is_refit(each) and each["student"] for each in records)
         for each in records:
             is_counted = _is_refit(each) == self.has_refits or each["row"].startswith(_TEACHER)
             if is_counted and (each["metric"], each["targets"]) == (SELECTION_METRIC, "all"):

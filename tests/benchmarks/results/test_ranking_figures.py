@@ -56,3 +56,6 @@ def test_figures_are_those_of_refits_where_students_were_refitted(tmp_path: Path
     assert figures.cell("CE", "SASRec") == "0.0400 [0.0300, 0.0500]"
     assert figures.cell("VMIS-kNN") == "0.0600 [0.0500, 0.0700]"
     assert figures.cell("teacher titles") == "0.0100 [0.0000, 0.0200]"
+    before = RankingFigures(path, refits=False)
+    assert before.cell("CE", "SASRec") == "0.0300 [0.0200, 0.0400]"
+    assert before.cell("VMIS-kNN") == "0.0500 [0.0400, 0.0600]"

@@ -48,7 +48,7 @@ def test_the_cpu_time_of_a_child_that_has_ended_still_counts() -> None:
     program = RunningProgram(0, 0.0, psutil.Process())
     before = program.cpu_seconds()
     subprocess.run([sys.executable, "-c", BUSY_FOR_A_FIFTH_OF_A_SECOND], check=True)
-    assert program.cpu_seconds() - before > 0.2
+    assert program.cpu_seconds() - before > 0.15  # it is counted in hundredths
 
 
 def test_the_error_of_a_program_that_ends_has_its_last_lines() -> None:
