@@ -34,6 +34,7 @@ max_epochs = 1
 matmul_precision = "medium"
 packed_windows = true
 scored_share = 0.005
+averaged_epochs = 0
 touched_rows = true
 validation_examples = 2_000
 """

@@ -22,7 +22,7 @@ class DistillationConfig(Section):
     }
 
     ranking_weight: float = Field(
-        default=0.3, ge=0, le=1, description="share of the list loss in the total; 0 = no lists"
+        default=0.1, ge=0, le=1, description="share of the list loss in the total; 0 = no lists"
     )
     list_length: int = Field(
         default=10, ge=1, description="K: number of items of a ranking list that are used"

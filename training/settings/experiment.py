@@ -29,13 +29,14 @@ class TrainingConfig(Section):
         *("packed_windows", "scored_share", "touched_rows", "validation_examples"),
         "averaged_epochs",
     }
+    FORMER_VALUES: ClassVar[Mapping[str, object]] = {"averaged_epochs": 0.0}
 
     seeds: Seeds = Field(default=(0, 1, 2), description="seeds; one student is trained per seed")
     batch_size: int = Field(default=64, ge=1, description="number of histories in a step")
     learning_rate: float = Field(default=2e-3, gt=0, description="learning rate of AdamW")
     weight_decay: float = Field(default=0.0, ge=0, description="weight decay of AdamW")
     averaged_epochs: float = Field(
-        default=0.0,
+        default=1.0,
         ge=0,
         le=100,
         description="number of epochs that a moving average of the weights spans, which is "

@@ -93,7 +93,12 @@ FORMER_DEFAULTS = {
     "data": {"source": "movielens"},
     "teacher": {"kind": "retrieval"},
     "student": {"dropout": 0.2, "block": "pre-norm"},
-    "training": {"learning_rate": 1e-3, "max_epochs": 30, "patience": 3},
+    "training": {
+        "learning_rate": 1e-3,
+        "max_epochs": 30,
+        "patience": 3,
+        "averaged_epochs": 0.0,
+    },
     "distillation": {
         "ranking_weight": 0.5,
         "position_temperature": 1.0,

@@ -58,7 +58,7 @@ def test_a_row_whose_loss_needs_all_candidates_scores_all_and_the_others_score_a
     experiment = Experiment(
         name="tiny",
         data=DataConfig(source="movielens"),
-        training=TrainingConfig(scored_share=0.4, touched_rows=True),
+        training=TrainingConfig(scored_share=0.4, touched_rows=True, averaged_epochs=0),
     )
     trained = {
         name: VARIANTS[row.variant].training_settings(settings_of(experiment, row, "sasrec"))
