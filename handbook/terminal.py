@@ -24,7 +24,7 @@ from training.cli import USER_ERROR, say
 from training.stage import write_text
 
 COLUMNS = 168  # the table of `evaluate` has 167
-MAX_LINES = 44
+MAX_LINES = 49
 _FONT_OF_A_HOST = re.compile(r"\s*@font-face \{\{.*?\}\}", re.DOTALL)
 
 

@@ -19,6 +19,15 @@ _OF_BOTH_TEACHERS: Sequence[Key] = tuple(
 ROWS: dict[str, Sequence[Key]] = {
     "movielens": (
         _KNN,
+        ("VMIS-kNN", "", ""),
+        ("teacher retrieval", "", "retrieval"),
+        ("CE", "SASRec", ""),
+        ("CE fused with kNN", "SASRec", ""),
+        ("DLLM2Rec", "SASRec", "retrieval"),
+        ("DLLM2Rec with cold bonus", "SASRec", "retrieval"),
+    ),
+    "movielens-pre-norm": (
+        _KNN,
         ("teacher retrieval", "", "retrieval"),
         ("RecTools SASRec", "", ""),
         *(
