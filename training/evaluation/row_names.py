@@ -19,6 +19,11 @@ DISTRIBUTIONS_ONLY_ROW = "distributions only"
 TITLE_LISTS_ROW = "control title-neighbour lists"
 
 
+def fused_row(row: str) -> str:
+    """Returns the name of the row whose students are those of `row`, fused with neighbours."""
+    return f"{row} fused with kNN"
+
+
 class RowTraining(NamedTuple):
     """The training of the student in a ladder row.
 

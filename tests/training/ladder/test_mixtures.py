@@ -62,6 +62,17 @@ def test_a_student_is_fused_with_neighbours_and_seeds_are_averaged(config: Path)
     assert f"| Caser | {FUSED} |  |  | method = " in report
 
 
+def test_what_the_method_is_worth_beside_neighbours_is_a_part_of_the_report(config: Path) -> None:
+    rows = ("--students", "caser", "--rows", "CE", "DLLM2Rec", "--seeds", "0")
+    assert run_ladder(config, *rows, "--mixtures") == 0
+
+    taught = "DLLM2Rec fused with kNN"
+    free = {line["row"]: line["teacher_free"] for line in records(config)}
+    assert (free[FUSED], free[taught]) == ("yes", "no")
+    report = (config.parent / "results" / "chain.md").read_text()
+    assert f"| the whole method, beside neighbours | {taught} over {FUSED} | " in report
+
+
 def test_mixtures_are_kept_like_any_run(config: Path, trained: list[int]) -> None:
     run_ladder(config, *NARROW, "--mixtures")
     first = figures(config)

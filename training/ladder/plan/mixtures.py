@@ -1,7 +1,8 @@
 """Plans mixtures: rows that fuse a student with a baseline, or average students of several seeds.
 
-A fused row shows the best that a shop can serve without a teacher. An ensemble is measured for
-comparison only: each of its answers costs several students, so it is not served.
+A fused row of a student without a teacher shows the best that a shop can have without one; that of
+the distilled student, what the teacher is worth beside neighbours. An ensemble is measured for
+comparison only. Each answer of a mixture costs several rankers, so none is served.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from training.data.dataset import Dataset
 from training.distillation.job import Job
 from training.evaluation.baselines.runs import BaselineRun
-from training.evaluation.row_names import CE_ROW, DISTILLED_ROW, STRONGEST_ROW
+from training.evaluation.row_names import CE_ROW, DISTILLED_ROW, STRONGEST_ROW, fused_row
 from training.ladder.plan.plan import Cell
 from training.ladder.plan.rows import ORDERED_ROW
 from training.stage import fingerprint
@@ -35,8 +36,7 @@ class Mixture:
 
 
 MIXTURES: Mapping[str, Mixture] = {
-    f"{CE_ROW} fused with kNN": Mixture(CE_ROW, ORDERED_ROW),
-    f"{STRONGEST_ROW} fused with kNN": Mixture(STRONGEST_ROW, ORDERED_ROW),
+    **{fused_row(row): Mixture(row, ORDERED_ROW) for row in (CE_ROW, STRONGEST_ROW, DISTILLED_ROW)},
     f"{CE_ROW}, three seeds": Mixture(CE_ROW),
     f"{DISTILLED_ROW}, three seeds": Mixture(DISTILLED_ROW),
 }

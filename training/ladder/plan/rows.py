@@ -25,6 +25,7 @@ from training.evaluation.row_names import (
     TITLE_LISTS_ROW,
     TRAINING_OF_ROW,
     RowTraining,
+    fused_row,
 )
 from training.settings.experiment import Experiment, TrainingConfig
 from training.settings.section import first_problem
@@ -140,6 +141,7 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "the whole method": (DISTILLED_ROW, CE_ROW),
     "the whole method, over the strongest CE": (DISTILLED_ROW, STRONGEST_ROW),
     "the whole method, over the binary loss": (DISTILLED_ROW, BCE_ROW),
+    "the whole method, beside neighbours": (fused_row(DISTILLED_ROW), fused_row(CE_ROW)),
 }
 """Maps the name of a part to the row with the part and the row without it."""
 
