@@ -154,6 +154,7 @@ def test_evaluate_prints_and_writes_a_row_for_everything_that_ranks(
         "last-item",
         "VMIS-kNN",
         "order-aware kNN",
+        "order-aware item kNN",
         "teacher retrieval",
         "SASRec CE",
         "SASRec DLLM2Rec",

@@ -36,6 +36,7 @@ def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
         "last-item",
         "VMIS-kNN",
         "order-aware kNN",
+        "order-aware item kNN",
         "teacher retrieval",
         "control title neighbours",
     }

@@ -9,6 +9,11 @@ from typing import Any, Protocol
 
 from training.data.dataset import Dataset
 from training.evaluation.baselines.counts import popularity, tuned_transitions
+from training.evaluation.baselines.item_neighbours import (
+    ItemNeighbours,
+    ItemSettings,
+    tuned_item_neighbours,
+)
 from training.evaluation.baselines.ordered_neighbours import (
     OrderedNeighbours,
     OrderedSettings,
@@ -41,6 +46,7 @@ BASELINES: Mapping[str, Tuning] = {
     "last-item": tuned_transitions,
     "VMIS-kNN": tuned_session_neighbours,
     "order-aware kNN": tuned_ordered_neighbours,
+    "order-aware item kNN": tuned_item_neighbours,
 }
 """Maps the name of a baseline to the function that tunes and fits it."""
 
@@ -49,6 +55,7 @@ FITTED: Mapping[str, Callable[[Dataset, Mapping[str, Any]], Scorer]] = {
     "order-aware kNN": lambda dataset, chosen: OrderedNeighbours(
         dataset, OrderedSettings(**chosen)
     ),
+    "order-aware item kNN": lambda dataset, chosen: ItemNeighbours(dataset, ItemSettings(**chosen)),
 }
 """Maps the name of a baseline to the function that fits it with given settings, without tuning."""
 
@@ -58,6 +65,7 @@ VERSIONS: Mapping[str, int] = {
     "last-item": 1,
     "VMIS-kNN": 2,
     "order-aware kNN": 1,
+    "order-aware item kNN": 1,
 }
 
-BASELINES_VERSION = 2  # increment when a baseline is added or its version changes
+BASELINES_VERSION = 3  # increment when a baseline is added or its version changes

@@ -32,10 +32,11 @@ from training.settings.section import first_problem
 from training.settings.teacher import FUSION_KINDS
 
 GridName = Literal["plain", "ranking", "embeddings", "method"]
-# Rows of rankers without a student: two baselines, titles near the last item's title, and titles
+# Rows of rankers without a student: three baselines, titles near the last item's title, and titles
 # near those of the whole history.
 NEIGHBOURS_ROW = "VMIS-kNN"
 ORDERED_ROW = "order-aware kNN"
+ITEM_ROW = "order-aware item kNN"
 TITLES_ROW = "control title neighbours"
 HISTORY_TITLES_ROW = "control title neighbours of the history"
 # Rows that are trained with `ladder.headline_seeds`.

@@ -12,7 +12,7 @@ from training.evaluation.row_names import (
     DISTRIBUTIONS_ROW,
     EMBEDDINGS_ROW,
 )
-from training.ladder.plan.rows import NEIGHBOURS_ROW, ORDERED_ROW
+from training.ladder.plan.rows import ITEM_ROW, NEIGHBOURS_ROW, ORDERED_ROW
 from training.ladder.report.tables import as_table, outcome, signed
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import METRIC
@@ -50,7 +50,7 @@ def _is_compared(line: Measured) -> bool:
 
 def _is_alternative(line: Measured) -> bool:
     """Returns whether `line` is a teacher or a kNN baseline, which a shop could serve instead."""
-    return line.is_teacher or line.row in (NEIGHBOURS_ROW, ORDERED_ROW)
+    return line.is_teacher or line.row in (NEIGHBOURS_ROW, ORDERED_ROW, ITEM_ROW)
 
 
 def _validation_difference(line: Measured, other: Measured, figures: Figures) -> str:

@@ -4,7 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from training.data.dataset import Split
 from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW, DISTRIBUTIONS_ROW
-from training.ladder.plan.rows import HISTORY_TITLES_ROW, NEIGHBOURS_ROW, ORDERED_ROW
+from training.ladder.plan.rows import (
+    HISTORY_TITLES_ROW,
+    ITEM_ROW,
+    NEIGHBOURS_ROW,
+    ORDERED_ROW,
+)
 from training.ladder.plan.witnesses import WITNESSES
 from training.ladder.report.tables import as_table, bracketed
 from training.ladder.results.measured import Figures, Measured
@@ -12,7 +17,7 @@ from training.ladder.results.part_gains import METRIC
 from training.ladder.results.strata import Division, divisions
 
 STUDENTS_ROWS = (CE_ROW, DISTILLED_ROW, COLD_ROW, DISTRIBUTIONS_ROW)
-ROWS = (NEIGHBOURS_ROW, ORDERED_ROW, HISTORY_TITLES_ROW, *STUDENTS_ROWS)
+ROWS = (NEIGHBOURS_ROW, ORDERED_ROW, ITEM_ROW, HISTORY_TITLES_ROW, *STUDENTS_ROWS)
 
 
 def by_stratum(lines: Sequence[Measured], figures: Figures) -> str:

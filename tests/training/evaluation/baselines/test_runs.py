@@ -33,7 +33,15 @@ def test_every_baseline_of_the_registry_is_measured_on_both_held_out_splits(
     found = baseline_evaluations(chain_dataset, tmp_path)
 
     assert (
-        list(found) == list(BASELINES) == ["popularity", "last-item", "VMIS-kNN", "order-aware kNN"]
+        list(found)
+        == list(BASELINES)
+        == [
+            "popularity",
+            "last-item",
+            "VMIS-kNN",
+            "order-aware kNN",
+            "order-aware item kNN",
+        ]
     )
     for split in (Split.VALIDATION, Split.TEST):
         rows = chain_dataset.example_rows(split)
