@@ -10,6 +10,7 @@ Key = tuple[str, str, str]
 """Row, student and teacher of a report, as named there."""
 
 _KNN: Key = ("order-aware kNN", "", "")
+_ITEM_KNN: Key = ("order-aware item kNN", "", "")
 _OF_BOTH_TEACHERS: Sequence[Key] = tuple(
     (row, "SASRec", teacher)
     for row in ("DLLM2Rec", "DLLM2Rec with cold bonus")
@@ -18,6 +19,7 @@ _OF_BOTH_TEACHERS: Sequence[Key] = tuple(
 
 ROWS: dict[str, Sequence[Key]] = {
     "movielens": (
+        _ITEM_KNN,
         _KNN,
         ("VMIS-kNN", "", ""),
         ("teacher retrieval", "", "retrieval"),
@@ -77,6 +79,7 @@ ROWS: dict[str, Sequence[Key]] = {
         ("control title neighbours of the history", "", "first 6 layers"),
     ),
     "amazon-games-original": (
+        _ITEM_KNN,
         _KNN,
         ("VMIS-kNN", "", ""),
         ("teacher titles", "", "titles"),

@@ -1,9 +1,10 @@
 """Reads NDCG@20 of each row from a report of the ladder, for the tables of documents."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from training.evaluation.baselines.registry import BASELINES
 from training.evaluation.yardstick import SELECTION_METRIC
 
 _TEACHER = "teacher "
@@ -19,14 +20,18 @@ class RankingFigures:
     def __init__(self, path: Path, *, refits: bool = True) -> None:
         self._path = path
         self._figures: dict[tuple[str, str, str], dict[str, str]] = {}
+        self._validation: dict[tuple[str, str, str], dict[str, str]] = {}
         with path.open(encoding="utf-8", newline="") as file:
             records = list(csv.DictReader(file))
         self.has_refits = refits and any(_is_refit(each) and each["student"] for each in records)
         for each in records:
-            is_counted = _is_refit(each) == self.has_refits or each["row"].startswith(_TEACHER)
-            if is_counted and (each["metric"], each["targets"]) == (SELECTION_METRIC, "all"):
-                key = each["split"], each["row"], each["student"]
+            if (each["metric"], each["targets"]) != (SELECTION_METRIC, "all"):
+                continue
+            key = each["split"], each["row"], each["student"]
+            if _is_refit(each) == self.has_refits or each["row"].startswith(_TEACHER):
                 self._figures.setdefault(key, each)
+            if each["split"] == "validation":  # refits have none
+                self._validation.setdefault(key, each)
 
     def cell(self, row: str, student: str = "") -> str:
         """Returns test NDCG@20 of a row with its 95 % interval, as `0.0586 [0.0499, 0.0686]`.
@@ -41,12 +46,19 @@ class RankingFigures:
 
     def best_teacher(self) -> str:
         """Returns the row of the teacher with the highest NDCG@20 on validation examples."""
-        of_teachers = {
+        return self._best(lambda row: row.startswith(_TEACHER))
+
+    def best_baseline(self) -> str:
+        """Returns the row of the baseline with the highest NDCG@20 on validation examples."""
+        return self._best(lambda row: row in BASELINES)
+
+    def _best(self, is_candidate: Callable[[str], bool]) -> str:
+        on_validation = {
             row: float(figure["mean"])
-            for (split, row, _), figure in self._figures.items()
-            if split == "validation" and row.startswith(_TEACHER)
+            for (_, row, _), figure in self._validation.items()
+            if is_candidate(row)
         }
-        return max(of_teachers, key=lambda row: of_teachers[row])
+        return max(on_validation, key=lambda row: on_validation[row])
 
 
 def _is_refit(record: Mapping[str, str]) -> bool:

@@ -32,6 +32,22 @@ def test_validation_chooses_the_best_teacher(figures: RankingFigures) -> None:
     assert figures.best_teacher() == "teacher titles"
 
 
+def test_validation_chooses_the_best_baseline_of_refits_too(tmp_path: Path) -> None:
+    lines = [
+        "row,student,protocol,split,targets,metric,mean,low,high",
+        "CE,SASRec,refit,test,all,NDCG@20,0.04,0.03,0.05",
+        "VMIS-kNN,,train,validation,all,NDCG@20,0.06,0.05,0.07",
+        "VMIS-kNN,,refit,test,all,NDCG@20,0.01,0.01,0.02",
+        "last-item,,train,validation,all,NDCG@20,0.05,0.04,0.06",
+        "last-item,,refit,test,all,NDCG@20,0.02,0.01,0.03",
+        "control title neighbours,,train,validation,all,NDCG@20,0.07,0.06,0.08",
+    ]
+    path = tmp_path / "data.csv"
+    path.write_text("\n".join(lines) + "\n")
+
+    assert RankingFigures(path).best_baseline() == "VMIS-kNN"
+
+
 def test_a_missing_row_is_named(figures: RankingFigures) -> None:
     with pytest.raises(ValueError, match="no row 'CE' of student 'SASRec'"):
         figures.cell("CE", "SASRec")
