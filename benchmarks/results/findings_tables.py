@@ -25,8 +25,11 @@ ROWS: dict[str, Sequence[Key]] = {
         ("teacher retrieval", "", "retrieval"),
         ("CE", "SASRec", ""),
         ("CE fused with kNN", "SASRec", ""),
+        ("embeddings only", "SASRec", "retrieval"),
         ("DLLM2Rec", "SASRec", "retrieval"),
         ("DLLM2Rec with cold bonus", "SASRec", "retrieval"),
+        ("DLLM2Rec fused with kNN", "SASRec", "retrieval"),
+        ("control shuffled embeddings", "SASRec", "retrieval"),
     ),
     "movielens-pre-norm": (
         _KNN,

@@ -143,4 +143,5 @@ def _summed(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Returns the distinct keys, ascending, and the sum of the weights of each."""
     distinct, places = np.unique(np.concatenate(keys), return_inverse=True)
-    return distinct, np.bincount(places, weights=np.concatenate(weights), minlength=len(distinct))
+    sums = np.bincount(places, weights=np.concatenate(weights), minlength=len(distinct))
+    return distinct, sums.astype(np.float64, copy=False)
