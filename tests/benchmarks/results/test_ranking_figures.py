@@ -1,9 +1,11 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from benchmarks.results.ranking_figures import RankingFigures
 
+REFITTED_HEAD = "row,student,protocol,split,targets,metric,mean,low,high"
 HEAD = "row,student,teacher,split,targets,metric,mean,low,high"
 LINES = (
     "teacher titles,,titles,validation,all,NDCG@20,0.0300,0.02,0.04",
@@ -15,11 +17,15 @@ LINES = (
 )
 
 
+def report_of(lines: Sequence[str], folder: Path) -> Path:
+    path = folder / "data.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
 @pytest.fixture
 def figures(tmp_path: Path) -> RankingFigures:
-    path = tmp_path / "data.csv"
-    path.write_text("\n".join([HEAD, *LINES]) + "\n")
-    return RankingFigures(path)
+    return RankingFigures(report_of([HEAD, *LINES], tmp_path))
 
 
 def test_a_cell_has_the_figure_over_all_targets_with_the_first_teacher(
@@ -34,7 +40,7 @@ def test_validation_chooses_the_best_teacher(figures: RankingFigures) -> None:
 
 def test_validation_chooses_the_best_baseline_of_refits_too(tmp_path: Path) -> None:
     lines = [
-        "row,student,protocol,split,targets,metric,mean,low,high",
+        REFITTED_HEAD,
         "CE,SASRec,refit,test,all,NDCG@20,0.04,0.03,0.05",
         "VMIS-kNN,,train,validation,all,NDCG@20,0.06,0.05,0.07",
         "VMIS-kNN,,refit,test,all,NDCG@20,0.01,0.01,0.02",
@@ -42,8 +48,7 @@ def test_validation_chooses_the_best_baseline_of_refits_too(tmp_path: Path) -> N
         "last-item,,refit,test,all,NDCG@20,0.02,0.01,0.03",
         "control title neighbours,,train,validation,all,NDCG@20,0.07,0.06,0.08",
     ]
-    path = tmp_path / "data.csv"
-    path.write_text("\n".join(lines) + "\n")
+    path = report_of(lines, tmp_path)
 
     assert RankingFigures(path).best_baseline() == "VMIS-kNN"
 
@@ -55,19 +60,17 @@ def test_a_missing_row_is_named(figures: RankingFigures) -> None:
 
 def test_figures_are_those_of_refits_where_students_were_refitted(tmp_path: Path) -> None:
     lines = [
-        "row,student,protocol,split,targets,metric,mean,low,high",
+        REFITTED_HEAD,
         "CE,SASRec,train,test,all,NDCG@20,0.03,0.02,0.04",
         "VMIS-kNN,,train,test,all,NDCG@20,0.05,0.04,0.06",
         "VMIS-kNN,,refit,test,all,NDCG@20,0.06,0.05,0.07",
         "teacher titles,,train,test,all,NDCG@20,0.01,0.0,0.02",
     ]
-    path = tmp_path / "data.csv"
-    path.write_text("\n".join(lines) + "\n")
+    path = report_of(lines, tmp_path)
     assert RankingFigures(path).cell("VMIS-kNN") == "0.0500 [0.0400, 0.0600]"
 
     lines.append("CE,SASRec,refit,test,all,NDCG@20,0.04,0.03,0.05")
-    path.write_text("\n".join(lines) + "\n")
-    figures = RankingFigures(path)
+    figures = RankingFigures(report_of(lines, tmp_path))
 
     assert figures.cell("CE", "SASRec") == "0.0400 [0.0300, 0.0500]"
     assert figures.cell("VMIS-kNN") == "0.0600 [0.0500, 0.0700]"

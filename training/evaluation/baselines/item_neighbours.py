@@ -1,4 +1,4 @@
-"""Order-aware item kNN: recommends items that occur near those of the history in other sessions.
+"""Order-aware item kNN: recommends items that occur near those of the history in sessions.
 
 Unlike kNN of sessions it compares no histories: it counts pairs of items once, weighted by their
 distance, and adds up the counts of a history's items. So it is a sparse matrix of items.
@@ -17,7 +17,7 @@ from training.evaluation.baselines.sessions import Sessions, distinct_latest
 from training.evaluation.baselines.tuning import tuned
 
 OPTIONS: Mapping[str, Sequence[float]] = {
-    "reach": (2.0, 4.0, 8.0, 16.0, 64.0),
+    "reach": (2.0, 4.0, 8.0, 16.0),
     "backward": (0.0, 0.3, 0.6, 1.0),
     "decay": (0.2, 0.4, 0.6, 0.8, 0.9),
     "rarity_of_read": (0.0, 0.25, 0.5, 0.75, 1.0),
@@ -26,6 +26,7 @@ OPTIONS: Mapping[str, Sequence[float]] = {
 }
 HISTORY_LENGTH = 50  # latest distinct items that are read; `decay` weighs them
 REACHES = 4  # pairs farther apart than so many times `reach` are not counted: they weigh below 2 %
+MAX_PAIRS = 50_000_000  # of a large dataset only the nearest pairs are counted, in some GiB
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ START = ItemSettings()
 class ItemPairs:
     """Weighted counts of the pairs of items that are near each other in training sessions.
 
+    Pairs of direct neighbours are always counted, those farther apart as far as `MAX_PAIRS` allows.
     The pairs `(a, b)` with `b` after `a` are ordered by `a`, then by `b`.
 
     Args:
@@ -69,7 +71,8 @@ class ItemPairs:
         num_rows = len(index.sessions_with)
         keys = np.empty(0, dtype=np.int64)
         weights = np.empty(0)
-        for distance in range(1, ceil(REACHES * reach) + 1):
+        farthest = min(ceil(REACHES * reach), max(1, MAX_PAIRS // max(1, len(index.items))))
+        for distance in range(1, farthest + 1):
             near = index.sessions[distance:] == index.sessions[:-distance]
             found = index.items[:-distance][near] * num_rows + index.items[distance:][near]
             weight = np.full(len(found), np.exp(-(distance - 1) / reach))

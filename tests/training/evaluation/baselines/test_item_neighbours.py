@@ -69,6 +69,15 @@ def test_pairs_that_are_far_apart_are_not_counted(visits: Dataset) -> None:
     assert near[4] == pytest.approx(NEXT / 2 + NEXT / 4, abs=1e-5)
 
 
+def test_of_a_large_dataset_only_the_nearest_pairs_are_counted(
+    visits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(item_neighbours, "MAX_PAIRS", 5)  # the sessions have more items than that
+    near = scores(visits, replace(PLAIN, reach=0.25))
+
+    assert scores(visits, PLAIN) == pytest.approx(near, abs=1e-6)
+
+
 def test_without_pairs_popularity_decides_the_order(tiny_dataset: Dataset) -> None:
     line = ItemNeighbours(tiny_dataset, replace(PLAIN, decay=0.0))(np.array([4]))[0]
 
