@@ -34,7 +34,8 @@ from training.distillation.checkpoint import (
     describe_choice,
     is_trained,
 )
-from training.distillation.job import Job, current_checkpoints, jobs_of
+from training.distillation.experiment_jobs import current_checkpoints, jobs_of
+from training.distillation.job import Job
 from training.distillation.variants import DISTILLED, TEACHER_FREE, VARIANTS
 from training.errors import ConfigError
 from training.evaluation.baselines.registry import BASELINES_VERSION

@@ -1,6 +1,6 @@
 """Chooses the search in the ranking graph of a large catalog, by measurement.
 
-The search with proof (`export.graphs.search`) is exact and reads the code of every item. For
+The search with proof (`export.graphs.proven.search`) is exact and reads the code of every item. For
 catalogs of at least `BLOCKS_FROM` rows, searches by blocks (`export.graphs.blocks`) are measured,
 too. The first of `OPTIONS` is chosen whose recall and NDCG are at least `MIN_RECALL` and whose
 median time is shorter than that of the search with proof. If none qualifies, the search with proof
@@ -114,9 +114,9 @@ def export_best_search(
 
     Returns:
         The field `scorer` of the manifest. None if only the search with proof is possible: the
-        catalog is too small, or `histories` is empty.
+        catalog is too small, the model has a pair bonus, or `histories` is empty.
     """
-    if len(encoder.table) < blocks_from or not len(histories):
+    if len(encoder.table) < blocks_from or encoder.pairs or not len(histories):
         export_ranking_graph(encoder, path)
         return None
     encoder = encoder.with_queries(queries_after(encoder, histories))

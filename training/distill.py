@@ -20,7 +20,8 @@ from training.data.storage import load_dataset
 from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import Checkpoint, is_trained, signs_in
 from training.distillation.distributed import is_distributed, leave_process_group
-from training.distillation.job import Job, jobs_of, refuse_untrained, run_job
+from training.distillation.experiment_jobs import jobs_of, refuse_untrained, run_job
+from training.distillation.job import Job
 from training.distillation.process_pool import side_by_side
 from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
 from training.evaluation.yardstick import SELECTION_METRIC

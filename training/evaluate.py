@@ -25,7 +25,7 @@ from training.distillation.checkpoint import (
     describe_choice,
     signs_in,
 )
-from training.distillation.job import current_checkpoints, jobs_of
+from training.distillation.experiment_jobs import current_checkpoints, jobs_of
 from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, TEACHER_FREE, VARIANTS
 from training.evaluation.baselines.runs import BySplit, baseline_evaluations
 from training.evaluation.intervals import Interval, percent

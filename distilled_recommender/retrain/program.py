@@ -34,7 +34,7 @@ from training.data.storage import load_dataset
 from training.distill import DistillOptions, distill
 from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import Checkpoint, load_checkpoint
-from training.distillation.job import jobs_of
+from training.distillation.experiment_jobs import jobs_of
 from training.distillation.variants import DISTILLED
 from training.errors import ConfigError, DataError
 from training.evaluation.yardstick import SELECTION_METRIC

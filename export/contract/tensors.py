@@ -21,8 +21,9 @@ class Tensors:
 
     Outputs:
         item_indices: int64 `[batch, min(k, items + added)]`, best first; items of equal score are
-            in index order, but for a search with proof (`export.graphs.search`), which keeps those
-            with equal vectors in it. If fewer items are allowed, zeros follow the last of them.
+            in index order, but for a search with proof (`export.graphs.proven.search`), which
+            keeps those with equal vectors in it. If fewer items are allowed, zeros follow the last
+            of them.
         scores: float32 of the shape of `item_indices`; -inf where `item_indices` is 0.
         table: float32 `[items + 1, hidden]`, item vectors; row 0 is padding. This output is a
             constant, so it costs no time unless a run requests it.

@@ -15,9 +15,9 @@ from onnx import parser
 from export.graphs.encoder import OPSET, inline
 from export.graphs.fusion import drop_unread
 from export.graphs.item_lookup import precompute_per_item
+from export.graphs.proven.search import common_case_search_text
 from export.graphs.query_encoder import QueryEncoder, encoder_of
 from export.graphs.saving import add_constants, save_graph
-from export.graphs.search import common_case_search_text, search_constants
 from training.students.student import Student
 
 # A catalog with more rows gets no common-case graph. The graph holds a second copy of the item
@@ -44,9 +44,11 @@ plain (int64[batch, length] history, int64[1] k) => (
     open_before = Expand(all_open, shape_of_open)
     open = ScatterElements<axis = 1>(open_before, history, is_closed)
 
+    $pair_window
     $search
 }
 """)
+PAIR_WINDOW = "pair_window = Identity(window)"
 
 
 def export_common_case(student: Student, path: Path) -> bool:
@@ -71,7 +73,8 @@ def export_common_case_graph(encoder: QueryEncoder, path: Path) -> bool:
             opset=OPSET,
             num_rows=len(table),
             max_history_length=encoder.max_history_length,
-            search=common_case_search_text(len(table)),
+            pair_window=PAIR_WINDOW if encoder.pairs else "",
+            search=common_case_search_text(len(table), has_pairs=encoder.pairs is not None),
         )
     )
     unpadded = encoder.unpadded()
@@ -80,7 +83,7 @@ def export_common_case_graph(encoder: QueryEncoder, path: Path) -> bool:
     constants = {
         "table": table,
         "all_open": np.ones((1, len(table)), dtype=np.bool_),
-        **search_constants(table, encoder.usual_query),
+        **encoder.search_constants,
     }
     add_constants(model.graph, constants, path)
     drop_unread(model.graph)

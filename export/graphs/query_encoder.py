@@ -12,6 +12,8 @@ from torch import Tensor
 
 from export.graphs.blocks.constants import Blocks
 from export.graphs.encoder import padded_encoder, unpadded_encoder
+from export.graphs.pairs import PairTable
+from export.graphs.proven.search import Constants, search_constants
 from training.students.student import Student
 
 NUM_USUAL_QUERIES = 4_096  # minimum number of query vectors for a stable mean
@@ -31,6 +33,7 @@ class QueryEncoder:
         padded: function that returns a new graph, the encoder of windows with or without padding on
             the left. The names of its inner values differ from those of `unpadded`.
         usual_queries: `[queries, hidden]`, typical query vectors.
+        pairs: the model's pair bonus; None if it has none.
     """
 
     table: NDArray[np.float32]
@@ -38,6 +41,7 @@ class QueryEncoder:
     unpadded: Callable[[], onnx.GraphProto]
     padded: Callable[[], onnx.GraphProto]
     usual_queries: NDArray[np.float32]
+    pairs: PairTable | None = None
 
     @property
     def usual_query(self) -> NDArray[np.float32]:
@@ -60,6 +64,11 @@ class QueryEncoder:
         return cache(partial(Blocks.of, self.table, self.usual_queries))
 
     @property
+    def search_constants(self) -> Constants:
+        """The constants of a search with proof, by name, but for the item table."""
+        return search_constants(self.table, self.usual_query, self.pairs, self.max_history_length)
+
+    @property
     def num_items(self) -> int:
         """Number of items in the table, without padding."""
         return len(self.table) - 1
@@ -80,6 +89,7 @@ def encoder_of(student: Student, table: Tensor | None = None) -> QueryEncoder:
         unpadded=_made_once(lambda: unpadded_encoder(student, table)),
         padded=_made_once(lambda: padded_encoder(student, table)),
         usual_queries=_usual_queries(student, table).numpy(),
+        pairs=PairTable.of(student.pair_bonus),
     )
 
 

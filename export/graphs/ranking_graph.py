@@ -21,9 +21,9 @@ from export.graphs.blocks.constants import block_constants, sizes_constants
 from export.graphs.blocks.search import BlockSizes, block_search_text
 from export.graphs.encoder import OPSET, inline
 from export.graphs.item_lookup import insert_lookups
+from export.graphs.proven.search import search_text
 from export.graphs.query_encoder import QueryEncoder, encoder_of
 from export.graphs.saving import add_constants, save_graph
-from export.graphs.search import search_constants, search_text
 from training.students.student import Student
 
 # A graph must stay under the two gigabytes of a message of Protocol Buffers, with the codes of the
@@ -57,12 +57,13 @@ ranking (
     is_of_table = Equal(history, of_table)
     lines_are_plain = ReduceMin(is_of_table, items_axis)
     is_plain = ReduceMin<keepdims = 0>(lines_are_plain)
-    query = If(is_plain) <
-        then_branch = plain () => (float[batch, $hidden_size] plain_query) {
+    query$pair_window = If(is_plain) <
+        then_branch = plain () => (float[batch, $hidden_size] plain_query$plain_pairs) {
             plain_window = Slice(history, window_start, past_last, items_axis)
             plain_query = student.EncodePlain(plain_window)
+            $plain_rows
         },
-        else_branch = any () => (float[batch, $hidden_size] any_query) {
+        else_branch = any () => (float[batch, $hidden_size] any_query$any_pairs) {
             known = Min(history, one)
             lengths = ReduceSum(known, items_axis)
             longest = ReduceMax<keepdims = 0>(lengths, batch_axis)
@@ -84,6 +85,7 @@ ranking (
             from_added = Gather(padded_added, rows_of_added)
             any_vectors = Add(from_table, from_added)
             any_query = student.EncodeAny(any_window, any_vectors)
+            $any_rows
         }
     >
     scores_of_added = Gemm<transB = 1>(query, added)
@@ -94,6 +96,15 @@ ranking (
     $search
 }
 """)
+# What is added to the graph of a student with a pair bonus: the rows of the window's items.
+PAIR_TEXTS = {
+    "pair_window": ", pair_window",
+    "plain_pairs": ", int64[batch, plain_width] plain_pairs",
+    "plain_rows": "plain_pairs = Identity(plain_window)",
+    "any_pairs": ", int64[batch, any_width] any_pairs",
+    "any_rows": "any_pairs = Identity(rows_of_table)",
+}
+NO_PAIR_TEXTS = dict.fromkeys(PAIR_TEXTS, "")
 
 
 def export_student(student: Student, path: Path) -> None:
@@ -123,12 +134,17 @@ def export_ranking_graph(
             hidden_size=table.shape[1],
             max_history_length=encoder.max_history_length,
             search=(
-                block_search_text(blocks) if blocks else search_text(len(table), is_shared=is_apart)
+                block_search_text(blocks)
+                if blocks
+                else search_text(
+                    len(table), is_shared=is_apart, has_pairs=encoder.pairs is not None
+                )
             ),
+            **(PAIR_TEXTS if encoder.pairs else NO_PAIR_TEXTS),
         )
     )
     if blocks is None:
-        constants = search_constants(table, encoder.usual_query)
+        constants = encoder.search_constants
     else:
         constants = block_constants(encoder.blocks(blocks.block_size), blocks)
     apart = SHARED_TABLES if is_apart else ()

@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import checker, helper, numpy_helper
 
-from export.graphs.search import Constants
+from export.graphs.proven.search import Constants
 
 
 def add_constants(

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from training.data.dataset import REFITS, Protocol
+from training.distillation.after_training.pair_fit import PairSettings
 from training.distillation.checkpoint import best_on_validation
-from training.distillation.job import Job, current_checkpoints
+from training.distillation.experiment_jobs import current_checkpoints
+from training.distillation.job import Job
 from training.distillation.variants import DISTILLED
 
 
@@ -29,7 +31,9 @@ def refits_of_best(
     by_name = {job.name: job for job in jobs}
     best = best_on_validation(current_checkpoints(by_name.values(), folder), variant)
     job, chosen = by_name[best.name], best.description
+    pairs = PairSettings(**chosen.pairs) if chosen.pairs else None
+    source = folder / best.name
     return {
-        protocol: job.refitted(protocol, chosen.best_epoch, chosen.cold_bonus, folder / best.name)
+        protocol: job.refitted(protocol, chosen.best_epoch, chosen.cold_bonus, source, pairs)
         for protocol in REFITS
     }

@@ -43,6 +43,7 @@ class Description(Section):
         best_epoch: number of the epoch that the weights are from; the first is 1.
         cold_bonus: mean amount that the fit of cold items adds to their scores; None if cold items
             were not placed.
+        pairs: settings of the pair bonus, by name; empty without one.
         validation: metrics on the validation examples, by name; empty for a refit.
         seconds: training time, validation included.
         protocol: the rows that the student was trained on: "train", "refit" or "refit-all".
@@ -55,6 +56,7 @@ class Description(Section):
     embedding_weight: float
     best_epoch: int
     cold_bonus: float | None = None
+    pairs: Mapping[str, float] = {}
     validation: Mapping[str, float]
     seconds: float
     protocol: Protocol = "train"

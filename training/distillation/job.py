@@ -1,20 +1,18 @@
 """Jobs: the training of one student, from settings and knowledge to a checkpoint."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from training.data.dataset import Dataset, Protocol
-from training.distillation import cold_start
+from training.distillation.after_training import cold_start, pair_fit
+from training.distillation.after_training.pair_fit import PairSettings
 from training.distillation.checkpoint import (
     Checkpoint,
     Description,
     checkpoint_name,
-    is_trained,
-    load_checkpoint,
     save_checkpoint,
 )
 from training.distillation.controls import LISTS, shuffled_embeddings
@@ -24,7 +22,7 @@ from training.distillation.losses.teacher_lists import RankingLists, ranking_lis
 from training.distillation.refit import Refit
 from training.distillation.trainer import Trainer, TrainingState
 from training.distillation.variants import VARIANTS
-from training.errors import DISTILL, DISTILL_REFIT, TEACH, CheckpointError, KnowledgeError
+from training.errors import TEACH, KnowledgeError
 from training.knowledge import Knowledge, Summary
 from training.settings.experiment import DistillationConfig, Experiment, TrainingConfig
 from training.stage import fingerprint
@@ -43,11 +41,13 @@ class TrainedStudent:
         student: the student. Its cold items are placed if `cold_bonus` is not None.
         progress: epochs, metrics and seconds of the training.
         cold_bonus: mean amount added to the scores of cold items; None if they were not placed.
+        pairs: settings of the pair bonus; None without one.
     """
 
     student: Student
     progress: TrainingState
     cold_bonus: float | None
+    pairs: PairSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ class Job:
         epochs: int,
         cold_bonus: float | None = None,
         source: Path | None = None,
+        pairs: PairSettings | None = None,
     ) -> "Job":
         """Returns the job that refits the student of this job.
 
@@ -95,8 +96,9 @@ class Job:
             epochs: number of epochs to train: the number of this job's best epoch.
             cold_bonus: the bonus that this job chose for cold items; None if they are not placed.
             source: folder of this job's checkpoint; required with a cold bonus.
+            pairs: settings of the pair bonus that this job chose; None without one.
         """
-        refit = Refit(protocol, self.dataset, epochs, cold_bonus, source)
+        refit = Refit(protocol, self.dataset, epochs, cold_bonus, source, pairs)
         knowledge = None if self.knowledge is None else self.knowledge.under(protocol)
         view = self.dataset.under(protocol)
         return replace(self, dataset=view, knowledge=knowledge, refit=refit)
@@ -114,20 +116,24 @@ class Job:
     @property
     def stamp(self) -> str:
         """Hash of everything that decides the trained student."""
-        return self._stamp(self.settings)
+        return self._stamp(self.settings, self.training)
 
     @property
     def training_stamp(self) -> str:
-        """Hash of everything that decides the trained weights before cold items are placed.
+        """Hash of everything that decides the trained weights, before what is fitted after them.
 
-        Jobs that differ only in the placing of cold items have the same training stamp.
+        Jobs that differ only in the placing of cold items and in the pair bonus have the same
+        training stamp.
         """
-        return self._stamp(self.settings.model_copy(update={"cold_bonus": False}))
+        return self._stamp(
+            self.settings.model_copy(update={"cold_bonus": False}),
+            self.training.model_copy(update={"pair_bonus": False}),
+        )
 
     @property
     def former_stamp(self) -> str:
         """Stamp of this job in earlier versions, in which every student read all items."""
-        return self._stamp(self.settings, reads_all=True)
+        return self._stamp(self.settings, self.training, reads_all=True)
 
     @property
     def reads_titles(self) -> bool:
@@ -145,11 +151,13 @@ class Job:
         has_features = self.reads_titles or self.has_random_features
         return has_features or self.training.trained_candidates
 
-    def _stamp(self, settings: DistillationConfig, *, reads_all: bool = False) -> str:
+    def _stamp(
+        self, settings: DistillationConfig, training: TrainingConfig, *, reads_all: bool = False
+    ) -> str:
         parts: list[object] = [
             RECIPE_VERSION,
             self.experiment.student.fingerprint_content(),
-            self.training.fingerprint_content(exclude={"seeds"}),
+            training.fingerprint_content(exclude={"seeds"}),
             self.dataset.fingerprint,
             self.seed,
         ]
@@ -165,8 +173,12 @@ class Job:
         if self.has_random_features:
             parts += [settings.embedding_weight, settings.embedding_columns]
             parts += [settings.offset_dropout]
+        if training.pair_bonus:
+            parts += ["pair bonus", pair_fit.PAIRS_VERSION]
         if self.refit is not None:
-            parts += self.refit.stamp_parts(places_cold=settings.cold_bonus)
+            parts += self.refit.stamp_parts(
+                places_cold=settings.cold_bonus, has_pairs=training.pair_bonus
+            )
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
@@ -186,9 +198,10 @@ class Job:
         return checkpoint
 
     def train(self, state_path: Path, label: str, processes: Processes) -> TrainedStudent:
-        """Trains the student, then places its cold items if `distillation.cold_bonus` is on.
+        """Trains the student, then fits what the settings ask for after training.
 
-        Without title embeddings, cold items are never placed.
+        Cold items are placed if `distillation.cold_bonus` is on and item vectors contain title
+        embeddings. Then the pairs of items are counted if `training.pair_bonus` is on.
 
         Args:
             state_path: file of the training state. It is written after every epoch; if it exists,
@@ -198,19 +211,27 @@ class Job:
         """
         trainer = self.trainer(processes)
         progress = trainer.train(state_path, label)
-        bonus = None
+        bonus, pairs = None, None
         if self.reads_titles and self.settings.cold_bonus:
             if self.refit:
                 bonus = self.refit.place_after_training(trainer)
             else:
                 bonus = cold_start.place_after_training(trainer, self.settings)
-        return TrainedStudent(trainer.student, progress, bonus)
+        if self.training.pair_bonus:
+            given = self.refit.chosen_pairs() if self.refit else None
+            pairs = pair_fit.place_after_training(trainer, given)
+        return TrainedStudent(trainer.student, progress, bonus, pairs)
 
     def trainer(self, processes: Processes | None = None) -> Trainer:
         """Makes the trainer of the job, with an untrained student.
 
         Each batch is divided among `processes`; None trains in this process on the CPU.
+
+        Raises:
+            ConfigError: the catalog is too large for a pair bonus.
         """
+        if self.training.pair_bonus:
+            pair_fit.refuse_large_catalog(self.dataset)
         return Trainer(
             self._initial_student(),
             self.dataset,
@@ -303,47 +324,9 @@ class Job:
             embedding_weight=self.settings.embedding_weight,
             best_epoch=progress.best_epoch,
             cold_bonus=trained.cold_bonus,
+            pairs=asdict(trained.pairs) if trained.pairs else {},
             validation=progress.best_metrics,
             seconds=progress.seconds,
             protocol=self.protocol,
         )
         return Checkpoint(description, progress.best_state)
-
-
-def run_job(job: Job, folder: Path) -> Checkpoint:
-    """Trains the student of `job` and stores it in `folder`; worker processes can import this."""
-    return job.run(folder)
-
-
-def jobs_of(
-    experiment: Experiment, dataset: Dataset, knowledge: Knowledge, variants: Iterable[str]
-) -> Iterator[Job]:
-    """Yields one job for each pair of a variant and a seed of the experiment."""
-    for variant in variants:
-        needed = knowledge if VARIANTS[variant].needs_teacher else None
-        for seed in experiment.training.seeds:
-            yield Job(experiment, dataset, variant, seed, needed)
-
-
-def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
-    """Loads the checkpoints of `jobs` from subfolders of `folder`, in the order of `jobs`.
-
-    Raises:
-        CheckpointError: a checkpoint is missing, damaged, or was trained with other settings.
-    """
-    jobs = list(jobs)
-    refuse_untrained(jobs, folder)
-    return [load_checkpoint(folder / job.name) for job in jobs]
-
-
-def refuse_untrained(jobs: Iterable[Job], folder: Path) -> None:
-    """Checks that `folder` has an up-to-date checkpoint of each of `jobs`, without loading it.
-
-    Raises:
-        CheckpointError: a checkpoint is missing, or was trained with other settings.
-    """
-    for job in jobs:
-        path = folder / job.name
-        if not is_trained(path, job.stamp):
-            program = DISTILL_REFIT if job.refit else DISTILL
-            raise CheckpointError(f"{path}: missing or trained with other settings; run {program}")

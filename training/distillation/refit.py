@@ -5,15 +5,15 @@ view (`Dataset.under`) without validation examples. Rows that were validation ex
 rows in it, but have no ranking lists: the teacher's answers to them are for evaluation only.
 
 The parameters of cold items are not fitted again, since no examples are left for that. The refit
-takes them from the validation run (`distillation/cold_fit.py`): the projection `C` from a title to
-the vector of a cold item, the offset `u` that all cold items share, and the cold bonus. The
+takes them from the validation run (`after_training/cold_fit.py`): the projection `C` from a title
+to the vector of a cold item, the offset `u` that all cold items share, and the cold bonus. The
 students of validation run and refit are trained independently, so their vector spaces differ.
 Therefore `C` and `u` are rotated, by the rotation that best maps the item vectors of one student to
 those of the other. Then `u` is changed so that the mean score of cold items rises by the bonus.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +21,21 @@ import torch
 from torch import Tensor
 
 from training.data.dataset import LEARNT, Dataset, Protocol, Split
-from training.distillation.batches import TrainingWindows
-from training.distillation.checkpoint import load_checkpoint
-from training.distillation.cold_fit import ColdFit, Rows, common_direction, place_by_donors
-from training.distillation.cold_start import (
+from training.distillation.after_training.cold_fit import (
+    ColdFit,
+    Rows,
+    common_direction,
+    place_by_donors,
+)
+from training.distillation.after_training.cold_start import (
     donors_among,
     first_examples,
     in_demand_before,
     untouched_items,
 )
+from training.distillation.after_training.pair_fit import PairSettings
+from training.distillation.batches import TrainingWindows
+from training.distillation.checkpoint import load_checkpoint
 from training.distillation.trainer import Trainer
 from training.students.item_table import ItemTable
 
@@ -49,6 +55,7 @@ class Refit:
             placed.
         source: folder of the validation run's checkpoint, from which the learned parameters for
             cold items are taken; required with a cold bonus.
+        pairs: settings of the pair bonus; None without one.
     """
 
     protocol: Protocol
@@ -56,15 +63,28 @@ class Refit:
     epochs: int
     cold_bonus: float | None = None
     source: Path | None = None
+    pairs: PairSettings | None = None
 
-    def stamp_parts(self, *, places_cold: bool) -> list[object]:
+    def stamp_parts(self, *, places_cold: bool, has_pairs: bool) -> list[object]:
         """Returns the values that a refit adds to a job's stamp (its hash).
 
-        The cold bonus is included if `places_cold` is true. The protocol is left out: every stamp
+        The cold bonus is included if `places_cold` is true, and the settings of the pair bonus if
+        `has_pairs` is true. The protocol is left out: every stamp
         contains the fingerprint of the view, which depends on the protocol.
         """
         cold_parts = [self.cold_bonus] if places_cold else []
-        return ["refit", REFIT_VERSION, self.epochs, *cold_parts]
+        pair_parts = [asdict(self.chosen_pairs())] if has_pairs else []
+        return ["refit", REFIT_VERSION, self.epochs, *cold_parts, *pair_parts]
+
+    def chosen_pairs(self) -> PairSettings:
+        """Returns the settings of the pair bonus that the validation run chose.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if self.pairs is None:
+            raise ValueError("a refit with a pair bonus needs the settings of its validation run")
+        return self.pairs
 
     def place_after_training(self, trainer: Trainer) -> float | None:
         """Places the cold items of the trainer's student with the validation run's fit and bonus.

@@ -11,8 +11,12 @@ from training.settings.experiment import DistillationConfig, Experiment, Trainin
 from training.settings.section import first_problem
 
 Part = Literal["position", "confidence", "consistency", "offset", "cold_bonus"]
-TrainingPart = Literal["trained_candidates", "item_dropout", "random_features", "smoothing"]
+TrainingPart = Literal[
+    "trained_candidates", "item_dropout", "random_features", "smoothing", "pair_bonus"
+]
 TRAINING_PARTS: tuple[TrainingPart, ...] = get_args(TrainingPart)
+# Counterparts, for a student without a teacher, of what distillation does besides teaching.
+COUNTERPARTS = tuple(part for part in TRAINING_PARTS if part != "pair_bonus")
 ListSource = Literal["teacher", "shuffled", "title-neighbours"]
 ListLoss = Literal["ranking", "distribution"]
 
@@ -82,6 +86,7 @@ class MethodVariant:
             "item_dropout": method.offset_dropout,
             "random_features": True,
             "smoothing": method.ranking_weight,
+            "pair_bonus": True,
         }
         off = [part for part in self.training if not getattr(experiment.training, part)]
         content = experiment.training.model_dump() | {part: strengths[part] for part in off}
@@ -106,7 +111,8 @@ VARIANTS: Mapping[str, MethodVariant] = {
         ranking=False, embeddings=False, training=("random_features",)
     ),
     "plain-smoothing": MethodVariant(ranking=False, embeddings=False, training=("smoothing",)),
-    "plain-strongest": MethodVariant(ranking=False, embeddings=False, training=TRAINING_PARTS),
+    "plain-strongest": MethodVariant(ranking=False, embeddings=False, training=COUNTERPARTS),
+    "plain-pair-bonus": MethodVariant(ranking=False, embeddings=False, training=("pair_bonus",)),
     "rd": MethodVariant(ranking=True, embeddings=False, without=("confidence", "consistency")),
     "rd-uniform": MethodVariant(
         ranking=True, embeddings=False, without=("position", "confidence", "consistency")
@@ -119,6 +125,10 @@ VARIANTS: Mapping[str, MethodVariant] = {
     "without-consistency": MethodVariant(ranking=True, embeddings=True, without=("consistency",)),
     "without-offset": MethodVariant(ranking=True, embeddings=True, without=("offset",)),
     "with-cold-bonus": MethodVariant(ranking=True, embeddings=True, plus=("cold_bonus",)),
+    "with-pair-bonus": MethodVariant(ranking=True, embeddings=True, training=("pair_bonus",)),
+    "with-both-bonuses": MethodVariant(
+        ranking=True, embeddings=True, plus=("cold_bonus",), training=("pair_bonus",)
+    ),
     "distributions": MethodVariant(ranking=True, embeddings=True, list_loss="distribution"),
     "distributions-only": MethodVariant(ranking=True, embeddings=False, list_loss="distribution"),
     "control-shuffled": MethodVariant(ranking=True, embeddings=True, lists="shuffled"),

@@ -14,6 +14,9 @@ RANKING_ROW = "ranking only"
 EMBEDDINGS_ROW = "embeddings only"
 DISTILLED_ROW = "DLLM2Rec"
 COLD_ROW = "DLLM2Rec with cold bonus"
+PLAIN_PAIRS_ROW = "CE with pair bonus"
+PAIRS_ROW = "DLLM2Rec with pair bonus"
+BONUSES_ROW = "DLLM2Rec with both bonuses"
 DISTRIBUTIONS_ROW = "DLLM2Rec with distributions"
 DISTRIBUTIONS_ONLY_ROW = "distributions only"
 TITLE_LISTS_ROW = "control title-neighbour lists"
@@ -44,6 +47,7 @@ TRAINING_OF_ROW: Mapping[str, RowTraining] = {
     "CE with random features": RowTraining("plain-random-features", "cross-entropy"),
     "CE with smoothing": RowTraining("plain-smoothing", "cross-entropy"),
     STRONGEST_ROW: RowTraining("plain-strongest", "cross-entropy"),
+    PLAIN_PAIRS_ROW: RowTraining("plain-pair-bonus", "cross-entropy"),
     RD_ROW: RowTraining("rd"),
     EMBEDDINGS_ROW: RowTraining("embeddings-only"),
     RANKING_ROW: RowTraining("ranking-only"),
@@ -53,6 +57,8 @@ TRAINING_OF_ROW: Mapping[str, RowTraining] = {
     "DLLM2Rec without consistency": RowTraining("without-consistency"),
     "DLLM2Rec without offset": RowTraining("without-offset"),
     COLD_ROW: RowTraining("with-cold-bonus"),
+    PAIRS_ROW: RowTraining("with-pair-bonus"),
+    BONUSES_ROW: RowTraining("with-both-bonuses"),
     DISTRIBUTIONS_ROW: RowTraining("distributions"),
     DISTRIBUTIONS_ONLY_ROW: RowTraining("distributions-only"),
     "control shuffled lists": RowTraining("control-shuffled"),

@@ -27,7 +27,7 @@ class TrainingConfig(Section):
     ADDED_LATER: ClassVar[Set[str]] = {
         *("trained_candidates", "item_dropout", "random_features", "smoothing"),
         *("packed_windows", "scored_share", "touched_rows", "validation_examples"),
-        "averaged_epochs",
+        *("averaged_epochs", "pair_bonus"),
     }
     FORMER_VALUES: ClassVar[Mapping[str, object]] = {"averaged_epochs": 0.0}
 
@@ -41,6 +41,12 @@ class TrainingConfig(Section):
         le=100,
         description="number of epochs that a moving average of the weights spans, which is "
         "validated and kept instead of the weights; 0 = no average",
+    )
+    pair_bonus: bool = Field(
+        default=False,
+        description="after training, count which items occur near each other, and add a bonus to "
+        "the scores of those near the items of a history; its settings are chosen on validation "
+        "examples",
     )
     matmul_precision: Literal["highest", "medium"] = Field(
         default="highest",

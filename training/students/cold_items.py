@@ -1,8 +1,9 @@
 """Computes vectors of cold items, from their titles and from trained items with similar titles.
 
 A cold item has a title and no trained offset. During training its vector is the projection of its
-title. After training, cold items are placed: `training/distillation/cold_start.py` fits `offset`
-and `projection`, and the vector of a cold item becomes
+title. After training, cold items are placed: `cold_start.py` in
+`training/distillation/after_training` fits `offset` and `projection`, and the vector of a cold item
+becomes
 
     shrinkage * (title + mean offset of its nearest donors) + projection @ columns + offset
 

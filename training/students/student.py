@@ -1,22 +1,26 @@
 """The `Student` interface: a sequential model that turns a history into a query vector."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from training.settings.student import StudentConfig
 from training.students.item_table import ItemTable
+from training.students.pair_bonus import STATE_PREFIX, PairBonus
 
 
 class Student(nn.Module):
     """Base class of all students; a subclass implements `encode`.
 
-    The scores of all items are `query_vector @ item_table().T`.
+    The scores of all items are `query_vector @ item_table().T`, plus the pair bonus if there is
+    one.
 
     Attributes:
         item_table: the item vectors, for input and for scoring.
         max_history_length: maximum number of newest items that the student reads.
+        pair_bonus: the table of item pairs; None during training, and without
+            `training.pair_bonus`.
         packs_windows: whether the student implements `encode_packed`.
     """
 
@@ -24,11 +28,14 @@ class Student(nn.Module):
 
     item_table: ItemTable
     max_history_length: int
+    pair_bonus: PairBonus | None
 
     def __init__(self, config: StudentConfig, item_table: ItemTable) -> None:
         super().__init__()
         self.item_table = item_table
         self.max_history_length = config.max_history_length
+        self.pair_bonus = None
+        self.register_load_state_dict_pre_hook(_create_pair_bonus)  # type: ignore[no-untyped-call]  # torch's
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
         """Maps histories to query vectors, `[batch, length, hidden]`.
@@ -86,5 +93,18 @@ class Student(nn.Module):
         """
         table = self.item_table() if table is None else table
         scores = self.encode_newest(histories, table) @ table.T
+        if self.pair_bonus is not None:
+            scores = scores + self.pair_bonus(histories)
         scores[:, 0] = -torch.inf
         return scores
+
+
+def _create_pair_bonus(student: Student, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Gives `student` a pair bonus if `state` has one, else none; torch calls it before loading.
+
+    torch loads values into existing tensors only. Names in `state` begin with `prefix`.
+    """
+    start = f"{prefix}{STATE_PREFIX}"
+    saved = {name.removeprefix(start): each for name, each in state.items() if start in name}
+    device = student.item_table.padding.device
+    student.pair_bonus = PairBonus.like(saved).to(device) if saved else None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from export.graphs.blocks.order import NUM_SPLIT, Axes, axes_of, block_order
 from export.graphs.blocks.search import TRUSTED_SHARE, BlockSizes
 from export.graphs.codes import SMALLEST, Table, codes_of, parts_of, step_of
-from export.graphs.search import Constants, never_padding
+from export.graphs.proven.search import Constants, never_padding
 from training.data.catalog import PADDING_INDEX
 
 # All items that may be answered are scored one by one if they are at most this share of all items;

@@ -24,7 +24,7 @@ from string import Template
 from export.contract.manifest import NUM_TRUSTED
 from export.graphs.blocks.candidates import candidates_text, numbers_of_members, use_text
 from export.graphs.blocks.wide import wide_search_text
-from export.graphs.search import OPEN, SCORES_OF_SHARED_TABLE, search_of_all_text
+from export.graphs.proven.search import OPEN, SCORES_OF_SHARED_TABLE, search_of_all_text
 
 # One of so many candidates is trusted. Items of lower ranks may lie in blocks that are unread.
 TRUSTED_SHARE = 2

@@ -8,7 +8,8 @@ import onnx
 import pytest
 
 from export.contract.tensors import COMMON_CASE_TENSORS
-from export.graphs import common_case_graph, search
+from export.graphs import common_case_graph
+from export.graphs.proven import search
 from export.graphs.common_case_graph import export_common_case
 from export.graphs.ranking_graph import export_student
 from export.sessions import CommonCaseSession, RankingSession

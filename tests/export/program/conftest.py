@@ -9,7 +9,7 @@ from export.__main__ import main
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset, save_dataset
 from training.distillation.checkpoint import Checkpoint, save_checkpoint
-from training.distillation.job import jobs_of
+from training.distillation.experiment_jobs import jobs_of
 from training.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
 from training.settings.experiment import load_experiment
 from training.stage import write_stage

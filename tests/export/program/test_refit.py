@@ -10,7 +10,7 @@ from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
 from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from training.distillation.job import jobs_of
+from training.distillation.experiment_jobs import jobs_of
 from training.evaluation.baselines.registry import BASELINES
 from training.evaluation.yardstick import evaluate, ranker_of
 from training.knowledge import load_knowledge

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from training.data.dataset import Dataset, Split
-from training.distillation import cold_start
+from training.distillation.after_training import cold_start
 from training.distillation.checkpoint import load_checkpoint
 from training.distillation.distributed import SingleProcess
 from training.distillation.job import Job

@@ -10,10 +10,10 @@ import torch
 from tests.training.distillation.conftest import COLD
 from training.data.dataset import Dataset, Protocol, Split
 from training.distillation import refit as refits
+from training.distillation.after_training.cold_fit import place_by_donors
+from training.distillation.after_training.cold_start import donors_among
 from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import Checkpoint, Description, save_checkpoint
-from training.distillation.cold_fit import place_by_donors
-from training.distillation.cold_start import donors_among
 from training.distillation.distributed import SingleProcess
 from training.distillation.job import Job
 from training.distillation.refit import Refit, rotation
@@ -194,7 +194,7 @@ def test_items_in_demand_are_those_of_the_last_rows_that_are_learnt(
     tiny_dataset: Dataset, protocol: Protocol, current: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before test, ann took c and d and bob took b and c; with test, ann d and a, bob c and e."""
-    monkeypatch.setattr("training.distillation.cold_start.MIN_HOLDERS", 1)
+    monkeypatch.setattr("training.distillation.after_training.cold_start.MIN_HOLDERS", 1)
     found = Refit(protocol, tiny_dataset, 1).current_items(tiny_dataset.under(protocol))
     assert found.tolist() == current
 

@@ -80,6 +80,24 @@ class ItemPairs:
         self.first, self.second = np.divmod(keys, num_rows)
         self.weights = weights
 
+    def weighted(
+        self, settings: ItemSettings
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Weighs all pairs of a read and a scored item by `settings`, in both directions.
+
+        Returns:
+            The read item, the scored item and the weight of each pair, ordered by read item. Two
+            items that occur in either order are two pairs.
+        """
+        sizes = np.maximum(self.sessions_with + settings.shrinkage, 1)
+        read = np.concatenate([self.first, self.second])
+        scored = np.concatenate([self.second, self.first])
+        weights = np.concatenate([self.weights, settings.backward * self.weights])
+        weights /= sizes[read] ** settings.rarity_of_read
+        weights /= sizes[scored] ** settings.rarity_of_scored
+        order = np.argsort(read, kind="stable")
+        return read[order], scored[order], weights[order]
+
 
 class ItemNeighbours:
     """Scores an item by the weighted counts of its pairs with the latest items of a history.
@@ -98,15 +116,8 @@ class ItemNeighbours:
         pairs = pairs or ItemPairs(Sessions(dataset), settings.reach)
         self.dataset, self.settings = dataset, settings
         self.fallback = pairs.popularity
-        sizes = np.maximum(pairs.sessions_with + settings.shrinkage, 1)
-        read = np.concatenate([pairs.first, pairs.second])
-        scored = np.concatenate([pairs.second, pairs.first])
-        weights = np.concatenate([pairs.weights, settings.backward * pairs.weights])
-        weights /= sizes[read] ** settings.rarity_of_read
-        weights /= sizes[scored] ** settings.rarity_of_scored
-        order = np.argsort(read, kind="stable")
-        self.scored, self.weights = scored[order], weights[order]
-        self.begins = np.searchsorted(read[order], np.arange(len(sizes) + 1))
+        read, self.scored, self.weights = pairs.weighted(settings)
+        self.begins = np.searchsorted(read, np.arange(dataset.catalog.num_rows + 1))
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Returns scores of all items for each dataset row in `rows`, `[rows, catalog rows]`."""

@@ -12,7 +12,7 @@ from itertools import product
 from training.data.dataset import Dataset
 from training.distillation.job import Job
 from training.distillation.variants import VARIANTS
-from training.evaluation.row_names import DISTILLED_ROW, TITLE_LISTS_ROW
+from training.evaluation.row_names import CE_ROW, DISTILLED_ROW, TITLE_LISTS_ROW
 from training.ladder.plan.references import Teacher
 from training.ladder.plan.rows import HEADLINES, ROWS, LadderRow, settings_of
 from training.settings.experiment import Experiment
@@ -105,8 +105,8 @@ class Plan:
     def trial_jobs(self, cell: Cell) -> list[Job]:
         """Returns one job per trial of a cell, all with the same seed.
 
-        A row without a grid takes the settings that validation chose for the row `DLLM2Rec`. So its
-        trial jobs are those of that row.
+        A row without a grid takes the settings that validation chose for the row `DLLM2Rec`, or
+        `CE` if it has no teacher. So its trial jobs are those of that row.
         """
         tuned = Cell(_tuned_row(cell), cell.student, cell.teacher)
         seed = self._configured_seeds(tuned)[0]
@@ -132,4 +132,7 @@ class Plan:
 
 
 def _tuned_row(cell: Cell) -> str:
-    return cell.row if ROWS[cell.row].grid else DISTILLED_ROW
+    row = ROWS[cell.row]
+    if row.grid:
+        return cell.row
+    return DISTILLED_ROW if row.needs_teacher else CE_ROW

@@ -13,12 +13,15 @@ from training.distillation.variants import TRAINING_PARTS, VARIANTS
 from training.errors import ConfigError
 from training.evaluation.row_names import (
     BCE_ROW,
+    BONUSES_ROW,
     CE_ROW,
     COLD_ROW,
     DISTILLED_ROW,
     DISTRIBUTIONS_ONLY_ROW,
     DISTRIBUTIONS_ROW,
     EMBEDDINGS_ROW,
+    PAIRS_ROW,
+    PLAIN_PAIRS_ROW,
     RANKING_ROW,
     RD_ROW,
     STRONGEST_ROW,
@@ -51,7 +54,7 @@ class LadderRow:
         variant: name of the method variant, a key of `VARIANTS`.
         loss: next-item loss, a value of `training.loss`; None stands for the experiment's loss.
         grid: name of the grid of settings to tune; None stands for the settings that validation
-            chose for the row DLLM2Rec.
+            chose for the row DLLM2Rec, or for the row CE if this row has no teacher.
         times_the_epochs: factor for the maximum number of epochs and the patience. It is above 1
             for the row BCE, whose student learns slowly from one negative per position. A training
             that stops too early would make this row too weak.
@@ -99,15 +102,15 @@ _SPECIAL_ROWS: Mapping[str, LadderRow] = {
     BCE_ROW: LadderRow(*TRAINING_OF_ROW[BCE_ROW], grid="plain", times_the_epochs=3),
     CE_ROW: LadderRow(*TRAINING_OF_ROW[CE_ROW], grid="plain"),
     RD_ROW: LadderRow(*TRAINING_OF_ROW[RD_ROW], grid="ranking"),
+    PLAIN_PAIRS_ROW: LadderRow(*TRAINING_OF_ROW[PLAIN_PAIRS_ROW]),
     EMBEDDINGS_ROW: LadderRow(
         *TRAINING_OF_ROW[EMBEDDINGS_ROW], grid="embeddings", every_teacher=True
     ),
     RANKING_ROW: LadderRow(*TRAINING_OF_ROW[RANKING_ROW], grid="ranking", every_teacher=True),
     DISTILLED_ROW: LadderRow(*TRAINING_OF_ROW[DISTILLED_ROW], grid="method", every_teacher=True),
-    COLD_ROW: LadderRow(*TRAINING_OF_ROW[COLD_ROW], every_teacher=True),
     **{
         row: LadderRow(*TRAINING_OF_ROW[row], every_teacher=True)
-        for row in (DISTRIBUTIONS_ROW, DISTRIBUTIONS_ONLY_ROW)
+        for row in (COLD_ROW, PAIRS_ROW, BONUSES_ROW, DISTRIBUTIONS_ROW, DISTRIBUTIONS_ONLY_ROW)
     },
 }
 ROWS: Mapping[str, LadderRow] = {
@@ -133,6 +136,9 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "the consistency weight": (DISTILLED_ROW, "DLLM2Rec without consistency"),
     "the offset": (DISTILLED_ROW, "DLLM2Rec without offset"),
     "the bonus of cold items": (COLD_ROW, DISTILLED_ROW),
+    "the bonus of item pairs": (PAIRS_ROW, DISTILLED_ROW),
+    "the bonus of item pairs, without a teacher": (PLAIN_PAIRS_ROW, CE_ROW),
+    "the bonus of cold items, beside that of item pairs": (BONUSES_ROW, PAIRS_ROW),
     "distributions, in place of ranking lists": (DISTRIBUTIONS_ROW, DISTILLED_ROW),
     "distributions, beside embeddings": (DISTRIBUTIONS_ROW, EMBEDDINGS_ROW),
     "distributions, without embeddings": (DISTRIBUTIONS_ONLY_ROW, CE_ROW),
@@ -142,6 +148,7 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "the whole method": (DISTILLED_ROW, CE_ROW),
     "the whole method, over the strongest CE": (DISTILLED_ROW, STRONGEST_ROW),
     "the whole method, over the binary loss": (DISTILLED_ROW, BCE_ROW),
+    "the whole method, beside item pairs": (PAIRS_ROW, PLAIN_PAIRS_ROW),
     "the whole method, beside neighbours": (fused_row(DISTILLED_ROW), fused_row(CE_ROW)),
 }
 """Maps the name of a part to the row with the part and the row without it."""

@@ -19,8 +19,8 @@ from training.students.scorer import StudentScorer
 def continues_another(run: Run) -> bool:
     """Returns whether `run` continues from the final training state of another run.
 
-    This holds for jobs that differ from the other run only in how cold items are placed. They must
-    be performed after that run.
+    This holds for jobs that differ from the other run only in what is fitted after training: cold
+    items and the pair bonus. They must be performed after that run.
     """
     return isinstance(run, Job) and run.training_stamp != run.stamp
 
@@ -96,6 +96,7 @@ def _train(job: Job, store: RunStore) -> None:
         progress.best_epoch,
         trained.cold_bonus,
         protocol=job.protocol,
+        settings=asdict(trained.pairs) if trained.pairs else {},
     )
     store.save(job, StudentScorer(trained.student, job.dataset), facts)
     if store.keeps_placed and trained.cold_bonus is not None and job.refit is None:

@@ -7,6 +7,7 @@ many epochs as validation chose in that run. So a job has a refit only when it i
 from collections.abc import Sequence
 from functools import partial
 
+from training.distillation.after_training.pair_fit import PairSettings
 from training.distillation.checkpoint import is_trained
 from training.distillation.job import Job
 from training.distillation.process_pool import side_by_side
@@ -20,7 +21,9 @@ from training.ladder.runs.store import RunStore
 def refit_of(job: Job, store: RunStore) -> Job:
     """Returns the refit of a measured job: the job that trains again, on validation rows too."""
     facts = store.facts(job)
-    return job.refitted("refit", facts.best_epoch, facts.cold_bonus, store.checkpoint_path(job))
+    pairs = PairSettings(**facts.settings) if facts.settings else None
+    source = store.checkpoint_path(job)
+    return job.refitted("refit", facts.best_epoch, facts.cold_bonus, source, pairs)
 
 
 def refit_jobs(cell: Cell, choices: Choices) -> list[Job]:

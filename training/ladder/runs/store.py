@@ -52,7 +52,8 @@ class RunFacts:
         best_epoch: number of the epoch whose student was measured; 0 for a baseline.
         cold_bonus: mean cold bonus that was added to the scores of cold items; None if cold items
             were left as trained.
-        settings: settings that a baseline or mixture was tuned to; empty for a student.
+        settings: settings that a baseline, a mixture or a student's pair bonus was tuned to; empty
+            for a student without one.
         is_former: whether an older version stored the run, see `RunStore.former`. Not saved.
         protocol: the rows that the run was fitted on; "train" in files older than refits.
     """

@@ -9,8 +9,8 @@ from export.graphs import codes, ranking_graph
 from export.graphs.blocks.constants import Blocks, block_constants
 from export.graphs.blocks.order import Axes
 from export.graphs.blocks.search import BlockSizes
+from export.graphs.proven.search import Constants, search_constants
 from export.graphs.ranking_graph import export_ranking_graph, set_num_blocks
-from export.graphs.search import Constants, search_constants
 from tests.export.graphs.searched import NUM_ITEMS, check_against_all_scores, summing_encoder
 from tests.export.graphs.searched import some_vectors as vectors
 
@@ -42,7 +42,7 @@ def test_constants_made_in_parts_of_seven_rows_equal_those_made_at_once(
 def test_constants_of_the_exact_search_do_not_depend_on_the_parts_either(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("export.graphs.search.ROUGH_FROM", 1)
+    monkeypatch.setattr("export.graphs.proven.search.ROUGH_FROM", 1)
     table = summing_encoder(vectors()).table
     at_once = search_constants(table, table[5])
     monkeypatch.setattr(codes, "ROWS_AT_ONCE", 7)
@@ -59,7 +59,7 @@ def test_a_table_that_a_graph_cannot_hold_lies_beside_an_exact_graph_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ranking_graph, "MAX_INSIDE", 100)
-    monkeypatch.setattr("export.graphs.search.ROUGH_FROM", 1)
+    monkeypatch.setattr("export.graphs.proven.search.ROUGH_FROM", 1)
     path = tmp_path / "model.onnx"
     encoder = summing_encoder(vectors())
     export_ranking_graph(encoder, path)

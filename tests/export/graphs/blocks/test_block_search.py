@@ -10,8 +10,8 @@ from export.graphs.blocks import constants, search
 from export.graphs.blocks.constants import Blocks
 from export.graphs.blocks.order import Axes
 from export.graphs.blocks.search import BlockSizes
+from export.graphs.proven.search import Constants
 from export.graphs.ranking_graph import export_ranking_graph
-from export.graphs.search import Constants
 from export.sessions import RankingSession
 from tests.export.graphs.searched import (
     HIDDEN_SIZE,

@@ -32,8 +32,8 @@ import torch
 from torch import Tensor
 
 from training.data.dataset import Dataset, Split
+from training.distillation.after_training.cold_fit import ColdFit, Rows, centred_fit
 from training.distillation.batches import TrainingWindows
-from training.distillation.cold_fit import ColdFit, Rows, centred_fit
 from training.distillation.trainer import Trainer
 from training.evaluation.yardstick import SELECTION_METRIC, Evaluation, evaluate, ranker_of
 from training.progress import ProgressBar

@@ -7,8 +7,13 @@ import torch
 from tests.training.distillation.conftest import COLD, UNTOUCHED
 from training.data.dataset import Dataset, Split
 from training.data.histories import pad_histories
-from training.distillation.cold_fit import ColdFit, centred_fit, common_direction, fit_from
-from training.distillation.cold_start import two_halves
+from training.distillation.after_training.cold_fit import (
+    ColdFit,
+    centred_fit,
+    common_direction,
+    fit_from,
+)
+from training.distillation.after_training.cold_start import two_halves
 from training.settings.distillation import DistillationConfig
 from training.settings.student import StudentConfig
 from training.students.registry import build_student

@@ -2,8 +2,8 @@
 
 They are fitted on validation examples, after training. The student's weights do not change. The
 projection is used for cold items only, in addition to the student's projection of title embeddings.
-The formula of a cold item's vector is in `students/cold_items.py`. `distillation/cold_start.py`
-calls this module, and chooses the bonus: the mean amount that is added to the scores of cold items.
+The formula of a cold item's vector is in `students/cold_items.py`. `cold_start.py` calls this
+module, and chooses the bonus: the mean amount that is added to the scores of cold items.
 """
 
 from collections.abc import Iterator

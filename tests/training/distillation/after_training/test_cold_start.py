@@ -7,10 +7,9 @@ import torch
 
 from tests.training.distillation.conftest import COLD, UNTOUCHED
 from training.data.dataset import Dataset, Split
-from training.distillation import cold_start
-from training.distillation.batches import TrainingWindows
-from training.distillation.cold_fit import ColdFit, Rows
-from training.distillation.cold_start import (
+from training.distillation.after_training import cold_start
+from training.distillation.after_training.cold_fit import ColdFit, Rows
+from training.distillation.after_training.cold_start import (
     COARSE_BONUSES,
     FINE_STEPS,
     BonusOutcome,
@@ -24,6 +23,7 @@ from training.distillation.cold_start import (
     two_halves,
     untouched_items,
 )
+from training.distillation.batches import TrainingWindows
 from training.distillation.trainer import Trainer
 from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
 from training.settings.experiment import DistillationConfig, TrainingConfig

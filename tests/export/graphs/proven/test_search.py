@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import helper, parser
 
 from export.contract.tensors import TENSORS
-from export.graphs import search
+from export.graphs.proven import search
 from export.graphs.ranking_graph import export_student
 from export.sessions import RankingSession
 from tests.export.graphs.searched import (

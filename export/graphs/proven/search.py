@@ -20,6 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.graphs.codes import Table, codes_of, parts_of, step_of
+from export.graphs.pairs import (
+    PAIR_SUMS,
+    ROUGH_WITH_PAIRS,
+    ROUNDED_UP,
+    PairTable,
+    with_bonus,
+)
 from training.data.catalog import PADDING_INDEX
 
 Constants = Mapping[str, NDArray[np.generic]]
@@ -36,6 +43,7 @@ MAX_CHOSEN = 4_096
 # Largest error of rounding to a whole step, in steps: a half, and a margin for float32.
 LOST = 0.501
 
+STEP = "step = Mul(code_step, item_step)"
 # Computes `open`, whether an item may be recommended, `[batch, items + added + 1]`.
 OPEN = """
     closed = Less(named, zero)
@@ -59,6 +67,17 @@ SEARCH_OF_ALL = Template("""
     $item_indices = Where(is_answer, ranking, zero)
 """)
 SCORES_OF_TABLE = "scores_of_table = Gemm<transB = 1>(query, table, never_padding)"
+TABLE_WITHOUT_PAIRS = "table_without_pairs = Gemm<transB = 1>(query, table, never_padding)"
+SCORES_OF_TABLE_AND_PAIRS = f"""
+    {TABLE_WITHOUT_PAIRS}
+    {with_bonus("table_without_pairs", "pair_sums", "scores_of_table")}
+"""
+# The same where sums of pairs are in the order of the codes.
+SCORES_OF_TABLE_AND_PLACED_PAIRS = f"""
+    {TABLE_WITHOUT_PAIRS}
+    sums_of_rows = Gather<axis = 1>(pair_sums, place_of_row)
+    {with_bonus("table_without_pairs", "sums_of_rows", "scores_of_table")}
+"""
 # The same for a table that processes share: onnxruntime copies the right factor, not the left one.
 SCORES_OF_SHARED_TABLE = """
     columns_of_queries = Transpose(query)
@@ -67,30 +86,42 @@ SCORES_OF_SHARED_TABLE = """
     scores_of_table = Add(scores_with_padding, never_padding)
 """
 # Reads `query` and `num_chosen`; chooses the candidates and scores them exactly.
-ROUGH = """
+ROUGH = Template("""
     code, code_step, code_zero = DynamicQuantizeLinear(query)
-    rough = MatMulInteger(code, item_codes, code_zero)
+    $rough_scores
     rough_of_chosen, places_of_chosen = TopK(rough, num_chosen)
     chosen = Gather(row_of_place, places_of_chosen)
 
     vectors_of_chosen = Gather(table, chosen)
     query_column = Unsqueeze(query, last)
     column_of_scores = MatMul(vectors_of_chosen, query_column)
-    scores_of_chosen = Squeeze(column_of_scores, last)
+    $scores_of_chosen
+""")
+ROUGH_OF_QUERY = "rough = MatMulInteger(code, item_codes, code_zero)"
+ROUGH_OF_QUERY_AND_PAIRS = f"""
+    {STEP}
+    rough_without_pairs = MatMulInteger(code, item_codes, code_zero)
+    {ROUGH_WITH_PAIRS}
+"""
+SCORES_OF_CHOSEN = "scores_of_chosen = Squeeze(column_of_scores, last)"
+SCORES_OF_CHOSEN_WITH_PAIRS = f"""
+    chosen_without_pairs = Squeeze(column_of_scores, last)
+    sums_of_chosen = GatherElements<axis = 1>(pair_sums, places_of_chosen)
+    {with_bonus("chosen_without_pairs", "sums_of_chosen", "scores_of_chosen")}
 """
 # Reads the values of `ROUGH`; computes the highest score that a non-candidate can have.
-BOUND = """
+BOUND = Template("""
     # |q t - q' t'| <= |q - q'| |t'| + |q| |t - t'|, where q' and t' are the values of the codes,
     # and q' differs from q by half a step in each place.
     least_chosen = ReduceMin(rough_of_chosen, last)
     least_steps = Cast<to = 1>(least_chosen)
     most_steps = Add(least_steps, steps_lost)
-    step = Mul(code_step, item_step)
+    $step
     most_of_codes = Mul(most_steps, step)
     length = ReduceL2(query, last)
     most_lost = Mul(length, longest_lost)
     most_elsewhere = Add(most_of_codes, most_lost)
-"""
+""")
 ROUGH_SEARCH_FIRST = Template("""
     num_wanted = Add(k, num_spare)
     num_chosen = Min(num_wanted, most_chosen)
@@ -127,11 +158,11 @@ ROUGH_SEARCH_FIRST = Template("""
 
 # The searches of the common-case graph read `query`, `open` and `k`. A score is -inf where the item
 # at its position is not proven to be correct.
-COMMON_CASE_SEARCH_OF_ALL = """
-    scores_of_table = Gemm<transB = 1>(query, table, never_padding)
+COMMON_CASE_SEARCH_OF_ALL = Template("""
+    $scores_of_table
     open_scores = Where(open, scores_of_table, never)
     scores, item_indices = TopK(open_scores, k)
-"""
+""")
 COMMON_CASE_ROUGH_SEARCH = Template("""
     num_chosen = Add(k, num_spare)
     $rough
@@ -159,43 +190,77 @@ def search_of_all_text(scores: str, item_indices: str, scores_of_table: str) -> 
     )
 
 
-def search_text(num_rows: int, *, is_shared: bool = False) -> str:
+def search_text(num_rows: int, *, is_shared: bool = False, has_pairs: bool = False) -> str:
     """Returns the ranking graph's search in ONNX's text form, for a table of `num_rows` rows.
 
     The text computes `scores` and `item_indices` from `query`, `allowed`, `named` and `k`. For
     fewer than `ROUGH_FROM` rows, it scores all items exactly, without codes.
 
-    `is_shared`: whether the table lies in a file of its own, which is mapped.
+    Args:
+        num_rows: number of rows of the item table.
+        is_shared: whether the table lies in a file of its own, which is mapped.
+        has_pairs: whether the student has a pair bonus; the text then reads `pair_window`, too.
     """
     of_table = SCORES_OF_SHARED_TABLE if is_shared else SCORES_OF_TABLE
     if num_rows < ROUGH_FROM:
-        return OPEN + search_of_all_text("scores", "item_indices", of_table)
+        of_table = SCORES_OF_TABLE_AND_PAIRS if has_pairs else of_table
+        return _sums(has_pairs) + OPEN + search_of_all_text("scores", "item_indices", of_table)
+    of_table = SCORES_OF_TABLE_AND_PLACED_PAIRS if has_pairs else of_table
     of_all = search_of_all_text("scores_in_all", "items_in_all", of_table)
-    return OPEN + ROUGH_SEARCH_FIRST.substitute(rough=ROUGH, bound=BOUND, search_of_all=of_all)
+    search = ROUGH_SEARCH_FIRST.substitute(
+        rough=_rough(has_pairs), bound=_bound(has_pairs), search_of_all=of_all
+    )
+    return _sums(has_pairs) + OPEN + search
 
 
-def common_case_search_text(num_rows: int) -> str:
+def common_case_search_text(num_rows: int, *, has_pairs: bool = False) -> str:
     """Returns the common-case graph's search in ONNX's text form, for a table of `num_rows` rows.
 
     For fewer than `ROUGH_FROM` rows, the search scores all items exactly. For more rows it scores
     candidates only, and returns -inf where it cannot prove the answer.
+
+    `has_pairs`: whether the student has a pair bonus; the text then reads `pair_window`, too.
     """
     if num_rows < ROUGH_FROM:
-        return COMMON_CASE_SEARCH_OF_ALL
-    return COMMON_CASE_ROUGH_SEARCH.substitute(rough=ROUGH, bound=BOUND)
+        of_table = SCORES_OF_TABLE_AND_PAIRS if has_pairs else SCORES_OF_TABLE
+        return _sums(has_pairs) + COMMON_CASE_SEARCH_OF_ALL.substitute(scores_of_table=of_table)
+    return _sums(has_pairs) + COMMON_CASE_ROUGH_SEARCH.substitute(
+        rough=_rough(has_pairs), bound=_bound(has_pairs)
+    )
 
 
-def search_constants(table: Table, usual_query: NDArray[np.float32]) -> Constants:
+def _sums(has_pairs: bool) -> str:
+    return PAIR_SUMS if has_pairs else ""
+
+
+def _rough(has_pairs: bool) -> str:
+    return ROUGH.substitute(
+        rough_scores=ROUGH_OF_QUERY_AND_PAIRS if has_pairs else ROUGH_OF_QUERY,
+        scores_of_chosen=SCORES_OF_CHOSEN_WITH_PAIRS if has_pairs else SCORES_OF_CHOSEN,
+    )
+
+
+def _bound(has_pairs: bool) -> str:
+    """Returns the text of the bound; with pairs, `ROUGH` has computed the step already."""
+    return BOUND.substitute(step="" if has_pairs else STEP)
+
+
+def search_constants(
+    table: Table, usual_query: NDArray[np.float32], pairs: PairTable | None = None, longest: int = 1
+) -> Constants:
     """Computes the constants that the search reads besides the item table, keyed by name.
 
     Args:
         table: `[rows, hidden]`, the item vectors; row 0 is padding.
         usual_query: `[hidden]`, an average query vector. The codes are sorted by their items'
             scores for this vector, which affects the speed but not the answers.
+        pairs: the student's pair bonus; None if it has none.
+        longest: maximum number of items in a window, for `pairs`.
     """
     num_rows, hidden_size = table.shape
     if num_rows < ROUGH_FROM:
-        return {"never_padding": never_padding(num_rows)}
+        of_pairs = pairs.constants(longest) if pairs else {}
+        return {"never_padding": never_padding(num_rows), **of_pairs}
     step = step_of(table)
     # The sort is stable, so items with equal vectors stay in index order.
     # einsum sums each row alike, so equal rows have equal scores and stay in index order; BLAS does
@@ -209,16 +274,25 @@ def search_constants(table: Table, usual_query: NDArray[np.float32]) -> Constant
     lost = _longest(table, lambda rows: rows - codes_of(rows, step) * np.float64(step))
     # Largest error of a float32 dot product with a query vector of length 1, in either search.
     off = 4 * hidden_size * np.finfo(np.float32).eps * _longest(table)
+    steps_lost = LOST * hidden_size**0.5 * longest_code + (ROUNDED_UP if pairs else 0)
     return {
+        **(_placed(pairs, row_of_place, longest) if pairs else {}),
         "never_padding": never_padding(num_rows),
         "item_codes": item_codes,
         "row_of_place": row_of_place,
         "item_step": np.array(step),
-        "steps_lost": np.array(LOST * hidden_size**0.5 * longest_code, dtype=np.float32),
+        "steps_lost": np.array(steps_lost, dtype=np.float32),
         "longest_lost": np.array(lost + off, dtype=np.float32),
         "most_chosen": np.array([min(MAX_CHOSEN, num_rows - 1)]),
         "num_spare": np.array([max(NUM_SPARE, num_rows // ROWS_PER_SPARE)]),
     }
+
+
+def _placed(pairs: PairTable, row_of_place: NDArray[np.int64], longest: int) -> Constants:
+    """Returns the constants of `pairs` in the order of the codes; padding gets the first place."""
+    place_of_row = np.zeros(len(row_of_place) + 1, dtype=np.int64)
+    place_of_row[row_of_place] = np.arange(len(row_of_place))
+    return {"place_of_row": place_of_row, **pairs.constants(longest, place_of_row)}
 
 
 def never_padding(num_rows: int) -> NDArray[np.float32]:

@@ -1,0 +1,114 @@
+"""Adds a student's pair bonus to its ONNX graphs.
+
+The formula is in `training/students/pair_bonus.py`. A graph sums the weights of the pairs of the
+window's items first, for all items. Then it computes logarithms, only where scores are read.
+
+The sums are in the order of the item table, or in that of the codes where a search has codes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Template
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.students.pair_bonus import PairBonus
+
+# Reads `pair_window`, the rows of the window's items, `[batch, width]`, 0 for padding and added
+# items. Computes `pair_sums`, `[batch, places]`, and `touched`, the places with a pair, which may
+# occur several times. The names of inner values are stored in the bundle's file: do not change
+# them.
+PAIR_SUMS = """
+    touched_by_item = Gather(places_of_pairs, pair_window)
+    weights_by_item = Gather(weights_of_pairs, pair_window)
+    pair_width = Shape<start = 1, end = 2>(pair_window)
+    newest_decays = Neg(pair_width)
+    window_decays = Slice(decays_of_pairs, newest_decays, past_last, pair_axis)
+    decayed_weights = Mul(weights_by_item, window_decays)
+    touched = Flatten(touched_by_item)
+    touched_weights = Flatten(decayed_weights)
+    num_windows = Shape<start = 0, end = 1>(pair_window)
+    shape_of_sums = Concat<axis = 0>(num_windows, num_pair_places)
+    no_sums = Expand(no_pair, shape_of_sums)
+    pair_sums = ScatterElements<axis = 1, reduction = "add">(no_sums, touched, touched_weights)
+"""
+# Adds the bonus to `$scores`, whose sums of pairs are `$sums`; names the result `$raised`.
+ADD_BONUS = Template("""
+    ${raised}_counted = Add($sums, one_pair)
+    ${raised}_logarithms = Log(${raised}_counted)
+    ${raised}_bonus = Mul(${raised}_logarithms, pair_strength)
+    $raised = Add($scores, ${raised}_bonus)
+""")
+# Adds the bonus, rounded up to whole steps, to the rough scores of the places with a pair. Reads
+# `rough_without_pairs` and `step`, the size of a step.
+ROUGH_WITH_PAIRS = """
+    sums_of_touched = GatherElements<axis = 1>(pair_sums, touched)
+    counted_of_touched = Add(sums_of_touched, one_pair)
+    logarithms_of_touched = Log(counted_of_touched)
+    bonus_of_touched = Mul(logarithms_of_touched, pair_strength)
+    bonus_in_steps = Div(bonus_of_touched, step)
+    bonus_up = Ceil(bonus_in_steps)
+    bonus_steps = Cast<to = 6>(bonus_up)
+    rough_of_touched = GatherElements<axis = 1>(rough_without_pairs, touched)
+    raised_of_touched = Add(rough_of_touched, bonus_steps)
+    rough = ScatterElements<axis = 1>(rough_without_pairs, touched, raised_of_touched)
+"""
+ROUNDED_UP = 1.0  # steps by which a rough score may exceed the bonus: they loosen the bound
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """The tensors of a pair bonus as arrays; `PairBonus` defines them.
+
+    Attributes:
+        items: `[rows, pairs]`, int32.
+        weights: `[rows, pairs]`.
+        decay: factor between the weights of an item of the window and the one after it.
+        strength: factor of the logarithm.
+    """
+
+    items: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    decay: float
+    strength: float
+
+    @classmethod
+    def of(cls, bonus: PairBonus | None) -> "PairTable | None":
+        """Returns the tensors of `bonus`; None if there is none."""
+        if bonus is None:
+            return None
+        items, weights = bonus.items.cpu().numpy(), bonus.weights.cpu().numpy()
+        return cls(items, weights, float(bonus.decay), float(bonus.strength))
+
+    def constants(
+        self, longest: int, place_of_row: NDArray[np.int64] | None = None
+    ) -> Mapping[str, NDArray[np.generic]]:
+        """Returns the constants that the texts of this module read, by name.
+
+        Args:
+            longest: maximum number of items in a window.
+            place_of_row: `[rows]`, place of each row of the item table among the codes; None: the
+                sums are in the order of the table.
+        """
+        places = self.items if place_of_row is None else place_of_row[self.items].astype(np.int32)
+        num_places = len(self.items) if place_of_row is None else len(place_of_row) - 1
+        ages = np.arange(longest - 1, -1, -1, dtype=np.float32)
+        return {
+            "places_of_pairs": places,
+            "weights_of_pairs": self.weights,
+            "decays_of_pairs": (np.float32(self.decay) ** ages)[:, None],
+            "pair_axis": np.array([0]),
+            "num_pair_places": np.array([num_places]),
+            "no_pair": np.zeros((1, 1), dtype=np.float32),
+            "one_pair": np.array(1, dtype=np.float32),
+            "pair_strength": np.array(self.strength, dtype=np.float32),
+        }
+
+
+def with_bonus(scores: str, sums: str, raised: str) -> str:
+    """Returns the text that adds the bonus to `scores` and names the result `raised`.
+
+    `sums`: name of the sums of pairs of the scored items, of the shape of `scores`.
+    """
+    return ADD_BONUS.substitute(scores=scores, sums=sums, raised=raised)

@@ -1,0 +1,88 @@
+"""The pair bonus in the graphs of a student, compared with torch and with hand-computed sums."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from export.graphs.common_case_graph import export_common_case
+from export.graphs.proven import search
+from export.graphs.ranking_graph import export_student
+from export.parity.check import ParityReport, check_parity, torch_reference
+from export.sessions import CommonCaseSession, RankingSession
+from tests.export.graphs.searched import HIDDEN_SIZE, NUM_ITEMS, some_vectors, student_of
+from training.students.pair_bonus import PairBonus
+from training.students.student import Student
+
+NUM_PAIRS = 8
+
+
+def student_with_pairs(strength: float = 0.7) -> Student:
+    """A student of `NUM_ITEMS` items, each with up to eight pairs of random weights."""
+    student, generator = student_of(some_vectors()), np.random.default_rng(3)
+    items = generator.integers(0, NUM_ITEMS + 1, (NUM_ITEMS + 1, NUM_PAIRS)).astype(np.int32)
+    weights = generator.exponential(20, items.shape).astype(np.float32)
+    items[0] = 0
+    weights[items == 0] = 0
+    student.pair_bonus = PairBonus(
+        torch.from_numpy(items), torch.from_numpy(weights), 0.6, strength
+    )
+    return student
+
+
+def parity_of(student: Student, folder: Path) -> ParityReport:
+    export_student(student, folder / "model.onnx")
+    assert export_common_case(student, folder / "plain.onnx")
+    return check_parity(
+        torch_reference(student, student.item_table().detach()),
+        RankingSession(folder / "model.onnx"),
+        CommonCaseSession(folder / "plain.onnx"),
+        num_random=60,
+    )
+
+
+@pytest.mark.parametrize("rough_from", [1, NUM_ITEMS + 2], ids=["with codes", "without codes"])
+def test_both_graphs_rank_with_the_bonus_as_torch_does(
+    rough_from: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "ROUGH_FROM", rough_from)
+    monkeypatch.setattr(search, "NUM_SPARE", 10)
+    assert parity_of(student_with_pairs(), tmp_path).max_score_error < 1e-4
+
+
+def test_an_item_whose_pairs_alone_recommend_it_is_a_candidate_of_the_rough_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After item 7, item 399 gets 1.0 * log(1 + 1e6) = 13.8 and all others what vectors tell."""
+    monkeypatch.setattr(search, "ROUGH_FROM", 1)
+    monkeypatch.setattr(search, "NUM_SPARE", 1)
+    lowest_first = np.sort(some_vectors()[:, 0])[::-1]
+    vectors = np.zeros((NUM_ITEMS, HIDDEN_SIZE), dtype=np.float32)
+    vectors[:, 0] = lowest_first  # item 400 has the lowest score of all
+    student = student_of(vectors, np.eye(HIDDEN_SIZE, dtype=np.float32)[0])
+    items = torch.zeros((NUM_ITEMS + 1, 1), dtype=torch.int32)
+    weights = torch.zeros((NUM_ITEMS + 1, 1))
+    items[7], weights[7] = NUM_ITEMS, 1e6
+    student.pair_bonus = PairBonus(items, weights, 0.5, 1.0)
+    export_student(student, tmp_path / "model.onnx")
+    ranked, scores = RankingSession(tmp_path / "model.onnx").rank(np.array([[7]]), 2, mask_seen=True)
+    assert ranked.tolist() == [[NUM_ITEMS, 1]]
+    expected = [np.log1p(1e6) + vectors[-1, 0], vectors[0, 0]]
+    np.testing.assert_allclose(scores[0], expected, rtol=1e-5)
+
+
+def test_items_added_to_the_catalog_have_no_bonus_and_give_none(tmp_path: Path) -> None:
+    student = student_with_pairs()
+    export_student(student, tmp_path / "model.onnx")
+    graph = RankingSession(tmp_path / "model.onnx")
+    added = np.zeros((1, HIDDEN_SIZE), dtype=np.float32)
+    everything = NUM_ITEMS + 1
+    ranked, scores = graph.rank(np.array([[everything]]), everything, mask_seen=False, added=added)
+    student.pair_bonus = None
+    export_student(student, tmp_path / "without.onnx")
+    others, expected = RankingSession(tmp_path / "without.onnx").rank(
+        np.array([[everything]]), everything, mask_seen=False, added=added
+    )
+    np.testing.assert_array_equal(ranked, others)
+    np.testing.assert_array_equal(scores, expected)
