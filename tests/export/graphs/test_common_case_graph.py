@@ -9,8 +9,8 @@ import pytest
 
 from export.contract.tensors import COMMON_CASE_TENSORS
 from export.graphs import common_case_graph
-from export.graphs.proven import search
 from export.graphs.common_case_graph import export_common_case
+from export.graphs.proven import search
 from export.graphs.ranking_graph import export_student
 from export.sessions import CommonCaseSession, RankingSession
 from tests.export.graphs.searched import (

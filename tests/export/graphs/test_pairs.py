@@ -66,7 +66,9 @@ def test_an_item_whose_pairs_alone_recommend_it_is_a_candidate_of_the_rough_sear
     items[7], weights[7] = NUM_ITEMS, 1e6
     student.pair_bonus = PairBonus(items, weights, 0.5, 1.0)
     export_student(student, tmp_path / "model.onnx")
-    ranked, scores = RankingSession(tmp_path / "model.onnx").rank(np.array([[7]]), 2, mask_seen=True)
+    ranked, scores = RankingSession(tmp_path / "model.onnx").rank(
+        np.array([[7]]), 2, mask_seen=True
+    )
     assert ranked.tolist() == [[NUM_ITEMS, 1]]
     expected = [np.log1p(1e6) + vectors[-1, 0], vectors[0, 0]]
     np.testing.assert_allclose(scores[0], expected, rtol=1e-5)
