@@ -85,7 +85,7 @@ def draw(axes: Axes, report: Report) -> None:
     axes.axhline(P99_MS, color=ORANGE, linewidth=0.8, linestyle=":")
     axes.set(yscale="log", xlabel="requests a second", ylabel="ms from the intended time")
     axes.set_title("append, read, infer, mask, answer: latency by constant rate")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="best")
 
 
 def _run_regulars(loaded_service: LoadedService, seconds: float) -> LoadRun:

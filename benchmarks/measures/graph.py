@@ -86,7 +86,7 @@ def draw(axes: Axes, report: Report) -> None:
         axes.plot(lengths, report.series[name], "o-", color=colour, label=name)
     axes.set(xlabel="items of history", ylabel="µs of CPU per answer", ylim=(0, None))
     axes.set_title("the shipped graph and a naive export of the same student")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="best")
 
 
 def is_same_ranking(ranking: Ranking, other: Ranking) -> bool:

@@ -20,7 +20,7 @@ def save_plot(path: Path, costs: Mapping[str, Mapping[int, Cost]]) -> None:
         time.plot(sizes, medians, "o-", label=name)
         building.plot(sizes, [each.build_seconds for each in by_size.values()], "o-")
     time.set_ylabel("median CPU of an answer [ms]")
-    time.legend()
+    time.legend(loc="best")
     building.set_ylabel("CPU to build [s]")
     for axes in (time, building):
         axes.set(xscale="log", yscale="log", xlabel="items")

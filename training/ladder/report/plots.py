@@ -42,7 +42,7 @@ def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> N
             if not student or line.row in LABELLED:
                 _annotate(axes, _label(line, figures), (x, y), left=line.key in others)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="best")
     axes.set_title(f"{figures.dataset.name}: quality against cost, test, 95 % intervals")
     _save(figure, path)
 
@@ -111,7 +111,7 @@ def _draw_panel(
     axes.set_xlabel(f"gain in test {METRIC}")
     axes.grid(alpha=0.3, axis="x")
     if any(by_teacher.values()):
-        axes.legend(title="teacher", fontsize="small")
+        axes.legend(title="teacher", fontsize="small", loc="best")
 
 
 def _draw_gains(
