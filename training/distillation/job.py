@@ -218,20 +218,17 @@ class Job:
             else:
                 bonus = cold_start.place_after_training(trainer, self.settings)
         if self.training.pair_bonus:
-            given = self.refit.chosen_pairs() if self.refit else None
-            pairs = pair_fit.place_after_training(trainer, given)
+            if self.refit:
+                pairs = self.refit.add_pairs_after_training(trainer)
+            else:
+                pairs = pair_fit.add_after_training(trainer)
         return TrainedStudent(trainer.student, progress, bonus, pairs)
 
     def trainer(self, processes: Processes | None = None) -> Trainer:
         """Makes the trainer of the job, with an untrained student.
 
         Each batch is divided among `processes`; None trains in this process on the CPU.
-
-        Raises:
-            ConfigError: the catalog is too large for a pair bonus.
         """
-        if self.training.pair_bonus:
-            pair_fit.refuse_large_catalog(self.dataset)
         return Trainer(
             self._initial_student(),
             self.dataset,

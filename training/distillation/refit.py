@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from training.data.dataset import LEARNT, Dataset, Protocol, Split
+from training.distillation.after_training import pair_fit
 from training.distillation.after_training.cold_fit import (
     ColdFit,
     Rows,
@@ -55,7 +56,7 @@ class Refit:
             placed.
         source: folder of the validation run's checkpoint, from which the learned parameters for
             cold items are taken; required with a cold bonus.
-        pairs: settings of the pair bonus; None without one.
+        pairs: settings of the pair bonus; None if the validation run has none.
     """
 
     protocol: Protocol
@@ -73,18 +74,8 @@ class Refit:
         contains the fingerprint of the view, which depends on the protocol.
         """
         cold_parts = [self.cold_bonus] if places_cold else []
-        pair_parts = [asdict(self.chosen_pairs())] if has_pairs else []
+        pair_parts = [self.pairs and asdict(self.pairs)] if has_pairs else []
         return ["refit", REFIT_VERSION, self.epochs, *cold_parts, *pair_parts]
-
-    def chosen_pairs(self) -> PairSettings:
-        """Returns the settings of the pair bonus that the validation run chose.
-
-        Raises:
-            ValueError: there are none.
-        """
-        if self.pairs is None:
-            raise ValueError("a refit with a pair bonus needs the settings of its validation run")
-        return self.pairs
 
     def place_after_training(self, trainer: Trainer) -> float | None:
         """Places the cold items of the trainer's student with the validation run's fit and bonus.
@@ -111,6 +102,15 @@ class Refit:
         trainer.progress.keep(trainer.student, {})
         trainer.progress.seconds += time.perf_counter() - began
         return self.cold_bonus
+
+    def add_pairs_after_training(self, trainer: Trainer) -> PairSettings | None:
+        """Gives the trainer's student a pair bonus with the settings of the validation run.
+
+        Returns the settings; None if the validation run has no pair bonus.
+        """
+        if self.pairs is not None:
+            pair_fit.add_with(self.pairs, trainer)
+        return self.pairs
 
     @torch.no_grad()
     def _place(self, trainer: Trainer, untouched: Tensor, bonus: float) -> None:

@@ -22,9 +22,9 @@ DISTRIBUTIONS_ONLY_ROW = "distributions only"
 TITLE_LISTS_ROW = "control title-neighbour lists"
 
 
-def fused_row(row: str) -> str:
-    """Returns the name of the row whose students are those of `row`, fused with neighbours."""
-    return f"{row} fused with kNN"
+def fused_row(row: str, neighbours: str = "kNN") -> str:
+    """Returns the name of the row whose students are those of `row`, fused with `neighbours`."""
+    return f"{row} fused with {neighbours}"
 
 
 class RowTraining(NamedTuple):

@@ -29,7 +29,7 @@ class TrainingConfig(Section):
         *("packed_windows", "scored_share", "touched_rows", "validation_examples"),
         *("averaged_epochs", "pair_bonus"),
     }
-    FORMER_VALUES: ClassVar[Mapping[str, object]] = {"averaged_epochs": 0.0}
+    FORMER_VALUES: ClassVar[Mapping[str, object]] = {"averaged_epochs": 0.0, "pair_bonus": False}
 
     seeds: Seeds = Field(default=(0, 1, 2), description="seeds; one student is trained per seed")
     batch_size: int = Field(default=64, ge=1, description="number of histories in a step")
@@ -43,10 +43,10 @@ class TrainingConfig(Section):
         "validated and kept instead of the weights; 0 = no average",
     )
     pair_bonus: bool = Field(
-        default=False,
+        default=True,
         description="after training, count which items occur near each other, and add a bonus to "
-        "the scores of those near the items of a history; its settings are chosen on validation "
-        "examples",
+        "the scores of those near the items of a history; validation chooses its settings; "
+        "catalogs of more than 250,000 items get none",
     )
     matmul_precision: Literal["highest", "medium"] = Field(
         default="highest",

@@ -26,7 +26,12 @@ def experiment() -> Experiment:
             max_history_length=4, hidden_size=16, num_layers=1, dropout=0.1, block="pre-norm"
         ),
         training=TrainingConfig(
-            batch_size=8, learning_rate=1e-2, max_epochs=8, patience=8, averaged_epochs=0.0
+            batch_size=8,
+            learning_rate=1e-2,
+            max_epochs=8,
+            patience=8,
+            averaged_epochs=0.0,
+            pair_bonus=False,
         ),
         distillation=DistillationConfig(
             ranking_weight=0.5,

@@ -98,6 +98,7 @@ FORMER_DEFAULTS = {
         "max_epochs": 30,
         "patience": 3,
         "averaged_epochs": 0.0,
+        "pair_bonus": False,
     },
     "distillation": {
         "ranking_weight": 0.5,

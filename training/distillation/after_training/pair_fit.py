@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
 from training.distillation.trainer import Trainer
-from training.errors import ConfigError
-from training.evaluation.baselines import item_neighbours
 from training.evaluation.baselines.item_neighbours import ItemPairs, ItemSettings
 from training.evaluation.baselines.sessions import Sessions
 from training.evaluation.baselines.tuning import tuned
@@ -29,10 +27,17 @@ from training.students.student import Student
 # Increment when a code change gives another bonus for unchanged settings.
 PAIRS_VERSION = 1
 NUM_PAIRS = 64  # pairs of an item in the table; a bundle has 8 bytes for each, twice
-MAX_ITEMS = 1_000_000  # the table of a larger catalog would take over half a GiB
+# Larger catalogs get no bonus: theirs are searched by blocks (`export.graphs.blocks`), which find
+# items by their vectors alone.
+MAX_ITEMS = 250_000
 
 OPTIONS: Mapping[str, Sequence[float]] = {
-    **item_neighbours.OPTIONS,
+    "reach": (4.0, 16.0),
+    "backward": (0.0, 0.3, 0.6, 1.0),
+    "decay": (0.2, 0.4, 0.6, 0.8, 0.9),
+    "rarity_of_read": (0.0, 0.5, 1.0),
+    "rarity_of_scored": (0.0, 0.25, 0.5),
+    "shrinkage": (0.0, 5.0),
     "sharpness": (3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0),
     "strength": (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0),
 }
@@ -57,39 +62,48 @@ START = PairSettings()
 """The settings that tuning starts from."""
 
 
-def place_after_training(trainer: Trainer, given: PairSettings | None) -> PairSettings:
-    """Gives the trained student of `trainer` a pair bonus; returns its settings.
+def add_after_training(trainer: Trainer) -> PairSettings | None:
+    """Gives the trained student of `trainer` the pair bonus that is best on validation.
 
     The student with the bonus becomes the best one of `trainer.progress`. The time that this takes
     is added to `trainer.progress.seconds`.
 
     Args:
         trainer: a trainer after its last epoch.
-        given: settings of the bonus, for a refit; None chooses them on validation examples.
+
+    Returns:
+        The settings of the bonus. None if the student gets none: the catalog has more than
+        `MAX_ITEMS` items, or no bonus is better than none.
     """
+    if trainer.dataset.catalog.num_items > MAX_ITEMS:
+        return None
     began = time.perf_counter()
-    student, dataset = trainer.student, trainer.dataset
-    settings = given or tuned_settings(student, dataset)
-    student.pair_bonus = bonus_of(dataset, settings).to(trainer.processes.device)
-    metrics = trainer.validate() if given is None else {}
-    trainer.progress.keep(student, metrics)
+    settings = tuned_settings(trainer.student, trainer.dataset, shown=trainer.processes.rank == 0)
     trainer.progress.seconds += time.perf_counter() - began
+    if not settings.strength:
+        trainer.student.pair_bonus = None
+        return None
+    add_with(settings, trainer, validated=True)
     return settings
 
 
-def refuse_large_catalog(dataset: Dataset) -> None:
-    """Raises a ConfigError if the catalog has more than `MAX_ITEMS` items."""
-    if dataset.catalog.num_items > MAX_ITEMS:
-        raise ConfigError(
-            f"training.pair_bonus: the catalog has {dataset.catalog.num_items:,} items, and a "
-            f"table of pairs can have {MAX_ITEMS:,}; switch it off"
-        )
+def add_with(settings: PairSettings, trainer: Trainer, *, validated: bool = False) -> None:
+    """Gives the trained student of `trainer` a pair bonus with the given settings.
+
+    The student with the bonus becomes the best one of `trainer.progress`, with metrics on the
+    validation examples if `validated` is true.
+    """
+    began = time.perf_counter()
+    bonus = bonus_of(trainer.dataset, settings).to(trainer.processes.device)
+    trainer.student.pair_bonus = bonus
+    trainer.progress.keep(trainer.student, trainer.validate() if validated else {})
+    trainer.progress.seconds += time.perf_counter() - began
 
 
-def tuned_settings(student: Student, dataset: Dataset) -> PairSettings:
+def tuned_settings(student: Student, dataset: Dataset, *, shown: bool = True) -> PairSettings:
     """Returns the settings of the pair bonus with which `student` is best on validation.
 
-    The pair bonus of `student` is replaced.
+    The pair bonus of `student` is replaced. `shown`: whether to show a progress bar.
     """
     index, device = Sessions(dataset), student.item_table.padding.device
 
@@ -110,7 +124,7 @@ def tuned_settings(student: Student, dataset: Dataset) -> PairSettings:
 
         return score
 
-    return tuned(START, OPTIONS, scorer_of, dataset, "choosing the pair bonus")
+    return tuned(START, OPTIONS, scorer_of, dataset, "choosing the pair bonus", shown=shown)
 
 
 def bonus_of(dataset: Dataset, settings: PairSettings) -> PairBonus:
@@ -133,22 +147,25 @@ def heaviest_pairs(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Returns the `number` heaviest pairs of each item, heaviest first; 0 fills up.
 
-    The weights of a pair's two directions are added up.
-
     Returns:
         The items and the weights of the pairs, `[catalog rows, number]` each.
     """
     num_rows = len(pairs.sessions_with)
-    read, scored, weights = pairs.weighted(settings)
-    keys, places = np.unique(read * num_rows + scored, return_inverse=True)
-    sums = np.bincount(places, weights=weights, minlength=len(keys))
-    read, scored = np.divmod(keys, num_rows)
-    order = np.lexsort((-sums, read))
-    read, scored, sums = read[order], scored[order], sums[order]
-    rank = np.arange(len(read)) - np.searchsorted(read, np.arange(num_rows))[read]
-    kept = (rank < number) & (sums > 0)
+    all_weights, begins = pairs.weights(settings), pairs.begins
     items = np.zeros((num_rows, number), dtype=np.int32)
-    values = np.zeros((num_rows, number), dtype=np.float32)
-    items[read[kept], rank[kept]] = scored[kept]
-    values[read[kept], rank[kept]] = sums[kept]
-    return items, values
+    weights = np.zeros((num_rows, number), dtype=np.float32)
+    for row in range(num_rows):
+        of_row = all_weights[begins[row] : begins[row + 1]]
+        heaviest = _heaviest(of_row, number)
+        items[row, : len(heaviest)] = pairs.scored[begins[row] + heaviest]
+        weights[row, : len(heaviest)] = of_row[heaviest]
+    return items, weights
+
+
+def _heaviest(weights: NDArray[np.float64], number: int) -> NDArray[np.int64]:
+    """Returns the places of the `number` largest weights above 0, largest first."""
+    places = np.arange(len(weights))
+    if len(weights) > number:
+        places = np.sort(np.argpartition(-weights, number)[:number])
+    order = np.argsort(-weights[places], kind="stable")
+    return places[order][: int((weights[places] > 0).sum())]

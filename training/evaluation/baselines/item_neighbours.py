@@ -26,6 +26,7 @@ OPTIONS: Mapping[str, Sequence[float]] = {
 }
 HISTORY_LENGTH = 50  # latest distinct items that are read; `decay` weighs them
 REACHES = 4  # pairs farther apart than so many times `reach` are not counted: they weigh below 2 %
+MERGED_AT = 8_000_000  # pairs that are held before equal ones are added up
 MAX_PAIRS = 50_000_000  # of a large dataset only the nearest pairs are counted, in some GiB
 
 
@@ -59,44 +60,44 @@ class ItemPairs:
     """Weighted counts of the pairs of items that are near each other in training sessions.
 
     Pairs of direct neighbours are always counted, those farther apart as far as `MAX_PAIRS` allows.
-    The pairs `(a, b)` with `b` after `a` are ordered by `a`, then by `b`.
+    Two items that occur near each other are two pairs: each of them can be read or scored.
 
     Args:
         index: the sessions.
         reach: distance over which the weight of a pair falls to `1 / e`.
+
+    Attributes:
+        read: `[pairs]`, the item of the history, ascending.
+        scored: `[pairs]`, the other item, ascending among the pairs of a read item.
+        ahead: `[pairs]`, sum of the weights where the scored item comes after the read one.
+        behind: `[pairs]`, the same where it comes before.
     """
 
     def __init__(self, index: Sessions, reach: float) -> None:
         self.sessions_with, self.popularity = index.sessions_with, index.popularity
         num_rows = len(index.sessions_with)
-        keys = np.empty(0, dtype=np.int64)
-        weights = np.empty(0)
-        farthest = min(ceil(REACHES * reach), max(1, MAX_PAIRS // max(1, len(index.items))))
-        for distance in range(1, farthest + 1):
-            near = index.sessions[distance:] == index.sessions[:-distance]
-            found = index.items[:-distance][near] * num_rows + index.items[distance:][near]
-            weight = np.full(len(found), np.exp(-(distance - 1) / reach))
-            keys, weights = _summed([keys, found], [weights, weight])
-        self.first, self.second = np.divmod(keys, num_rows)
-        self.weights = weights
+        keys, weights = _pairs_of_sessions(index, reach)
+        first, second = np.divmod(keys, num_rows)
+        nothing = np.zeros(len(weights))
+        both, (self.ahead, self.behind) = _summed(
+            np.concatenate([keys, second * num_rows + first]),
+            np.concatenate([weights, nothing]),
+            np.concatenate([nothing, weights]),
+        )
+        self.read, self.scored = np.divmod(both, num_rows)
 
-    def weighted(
-        self, settings: ItemSettings
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Weighs all pairs of a read and a scored item by `settings`, in both directions.
+    @property
+    def begins(self) -> NDArray[np.int64]:
+        """Number of the first pair of each read item, and of all pairs, `[catalog rows + 1]`."""
+        return np.searchsorted(self.read, np.arange(len(self.sessions_with) + 1))
 
-        Returns:
-            The read item, the scored item and the weight of each pair, ordered by read item. Two
-            items that occur in either order are two pairs.
-        """
+    def weights(self, settings: ItemSettings) -> NDArray[np.float64]:
+        """Returns the weights of the pairs by `settings`, `[pairs]`."""
         sizes = np.maximum(self.sessions_with + settings.shrinkage, 1)
-        read = np.concatenate([self.first, self.second])
-        scored = np.concatenate([self.second, self.first])
-        weights = np.concatenate([self.weights, settings.backward * self.weights])
-        weights /= sizes[read] ** settings.rarity_of_read
-        weights /= sizes[scored] ** settings.rarity_of_scored
-        order = np.argsort(read, kind="stable")
-        return read[order], scored[order], weights[order]
+        weights: NDArray[np.float64] = self.ahead + settings.backward * self.behind
+        weights /= (sizes**settings.rarity_of_read)[self.read]
+        weights /= (sizes**settings.rarity_of_scored)[self.scored]
+        return weights
 
 
 class ItemNeighbours:
@@ -116,8 +117,8 @@ class ItemNeighbours:
         pairs = pairs or ItemPairs(Sessions(dataset), settings.reach)
         self.dataset, self.settings = dataset, settings
         self.fallback = pairs.popularity
-        read, self.scored, self.weights = pairs.weighted(settings)
-        self.begins = np.searchsorted(read, np.arange(dataset.catalog.num_rows + 1))
+        self.scored, self.weights = pairs.scored, pairs.weights(settings)
+        self.begins = pairs.begins
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Returns scores of all items for each dataset row in `rows`, `[rows, catalog rows]`."""
@@ -152,10 +153,31 @@ def tuned_item_neighbours(dataset: Dataset, fitted_on: Dataset | None = None) ->
     return ItemNeighbours(fitted_on or dataset, settings)
 
 
-def _summed(
-    keys: Sequence[NDArray[np.int64]], weights: Sequence[NDArray[np.float64]]
+def _pairs_of_sessions(
+    index: Sessions, reach: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Returns the distinct keys, ascending, and the sum of the weights of each."""
-    distinct, places = np.unique(np.concatenate(keys), return_inverse=True)
-    sums = np.bincount(places, weights=np.concatenate(weights), minlength=len(distinct))
-    return distinct, sums.astype(np.float64, copy=False)
+    """Counts pairs of an item and one after it; returns their keys, ascending, and their weights.
+
+    The key of a pair is `first * catalog rows + second`.
+    """
+    num_rows = len(index.sessions_with)
+    farthest = min(ceil(REACHES * reach), max(1, MAX_PAIRS // max(1, len(index.items))))
+    keys, weights = [np.empty(0, dtype=np.int64)], [np.empty(0)]
+    for distance in range(1, farthest + 1):
+        near = index.sessions[distance:] == index.sessions[:-distance]
+        keys.append(index.items[:-distance][near] * num_rows + index.items[distance:][near])
+        weights.append(np.full(len(keys[-1]), np.exp(-(distance - 1) / reach)))
+        if sum(map(len, keys[1:])) > MERGED_AT:
+            merged, (sums,) = _summed(np.concatenate(keys), np.concatenate(weights))
+            keys, weights = [merged], [sums]
+    merged, (sums,) = _summed(np.concatenate(keys), np.concatenate(weights))
+    return merged, sums
+
+
+def _summed(
+    keys: NDArray[np.int64], *weights: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
+    """Returns the distinct keys, ascending, and for each of `weights` its sums, `[keys]`."""
+    distinct, places = np.unique(keys, return_inverse=True)
+    sums = [np.bincount(places, weights=each, minlength=len(distinct)) for each in weights]
+    return distinct, [each.astype(np.float64, copy=False) for each in sums]

@@ -13,7 +13,7 @@ from training.distillation.job import Job
 from training.evaluation.baselines.runs import BaselineRun
 from training.evaluation.row_names import CE_ROW, DISTILLED_ROW, STRONGEST_ROW, fused_row
 from training.ladder.plan.plan import Cell
-from training.ladder.plan.rows import ORDERED_ROW
+from training.ladder.plan.rows import ITEM_ROW, ORDERED_ROW
 from training.stage import fingerprint
 
 # Increment when a code change alters the ranks of a mixture with unchanged parts.
@@ -37,6 +37,7 @@ class Mixture:
 
 MIXTURES: Mapping[str, Mixture] = {
     **{fused_row(row): Mixture(row, ORDERED_ROW) for row in (CE_ROW, STRONGEST_ROW, DISTILLED_ROW)},
+    fused_row(CE_ROW, "item kNN"): Mixture(CE_ROW, ITEM_ROW),
     f"{CE_ROW}, three seeds": Mixture(CE_ROW),
     f"{DISTILLED_ROW}, three seeds": Mixture(DISTILLED_ROW),
 }

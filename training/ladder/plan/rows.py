@@ -201,6 +201,7 @@ def _settings_of_row(experiment: Experiment, row: LadderRow, student: str) -> di
         "distillation.cold_bonus": False,
         "distillation.list_loss": "ranking",
         **{f"training.{setting}": fields[setting].default for setting in off},
+        "training.pair_bonus": False,
     }
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from training.data.dataset import Split
 from training.evaluation.intervals import percent
-from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW
+from training.evaluation.row_names import BONUSES_ROW, CE_ROW, COLD_ROW, DISTILLED_ROW
 from training.evaluation.yardstick import SELECTION_METRIC as METRIC
 from training.ladder.plan.rows import HISTORY_TITLES_ROW, TITLES_ROW
 from training.ladder.report.tables import as_table, figure_of, signed
 from training.ladder.results.measured import NEW, Figures, Measured
 
+SHOWN_ROWS = (DISTILLED_ROW, COLD_ROW, BONUSES_ROW)
 CUTOFFS = ("HR@1", "HR@5", "HR@10", "HR@20", "NDCG@20")
 BY_TITLES = (TITLES_ROW, HISTORY_TITLES_ROW, "teacher titles")
 HEADINGS = (
@@ -45,7 +46,7 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
 def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[list[str]]:
     """Yields the rows of the section's first table as lists of cells, one for each DLLM2Rec line.
 
-    Lines with the cold bonus are included; lines without a CE line or a ranking by titles to
+    Lines with a cold bonus are included; lines without a CE line or a ranking by titles to
     compare with are left out. A row has HR@20 on cold targets and the difference from a ranking by
     the same teacher's title embeddings. It also has relative gains in NDCG@20 on warm targets.
     """
@@ -53,9 +54,9 @@ def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[lis
     for line in lines:
         baseline = by_key.get((CE_ROW, line.student, ""))
         titles = by_key.get((TITLES_ROW, "", line.teacher))
-        if baseline is None or titles is None or line.row not in (DISTILLED_ROW, COLD_ROW):
+        if baseline is None or titles is None or line.row not in SHOWN_ROWS:
             continue
-        has_bonus = line.row == COLD_ROW
+        has_bonus = line.row != DISTILLED_ROW
         without = by_key.get((DISTILLED_ROW, line.student, line.teacher)) if has_bonus else None
         yield [
             line.student,
@@ -85,7 +86,7 @@ def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str
         ]
         for line in lines
         for other in lines
-        if line.row in (DISTILLED_ROW, COLD_ROW) and other.row in BY_TITLES
+        if line.row in SHOWN_ROWS and other.row in BY_TITLES
     ]
     yield (
         "Cold targets again, at other cutoffs too: how far a student is above those who rank by "

@@ -5,19 +5,22 @@ from collections.abc import Iterator, Sequence
 from training.data.dataset import Split
 from training.evaluation.intervals import Interval, percent
 from training.evaluation.row_names import (
+    BONUSES_ROW,
     CE_ROW,
     COLD_ROW,
     DISTILLED_ROW,
     DISTRIBUTIONS_ONLY_ROW,
     DISTRIBUTIONS_ROW,
     EMBEDDINGS_ROW,
+    PAIRS_ROW,
+    PLAIN_PAIRS_ROW,
 )
 from training.ladder.plan.rows import ITEM_ROW, NEIGHBOURS_ROW, ORDERED_ROW
 from training.ladder.report.tables import as_table, outcome, signed
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import METRIC
 
-WHOLE_ROWS = (DISTILLED_ROW, COLD_ROW, DISTRIBUTIONS_ROW)
+WHOLE_ROWS = (DISTILLED_ROW, COLD_ROW, PAIRS_ROW, BONUSES_ROW, DISTRIBUTIONS_ROW)
 PAIRED_ROWS = (*WHOLE_ROWS, DISTRIBUTIONS_ONLY_ROW, EMBEDDINGS_ROW)
 
 
@@ -45,7 +48,7 @@ def against_others(lines: Sequence[Measured], figures: Figures) -> str:
 
 
 def _is_compared(line: Measured) -> bool:
-    return line.row in (CE_ROW, *WHOLE_ROWS) or line.is_teacher
+    return line.row in (CE_ROW, PLAIN_PAIRS_ROW, *WHOLE_ROWS) or line.is_teacher
 
 
 def _is_alternative(line: Measured) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from training.data.dataset import Protocol, Split
-from training.evaluation.row_names import COLD_ROW
+from training.evaluation.row_names import BONUSES_ROW, COLD_ROW, PAIRS_ROW, PLAIN_PAIRS_ROW
 from training.ladder.report.cold_targets import cold_targets
 from training.ladder.report.comparisons import against_others, between_teachers
 from training.ladder.report.parts import negative_results, papers_comparison, parts, parts_before
@@ -49,7 +49,7 @@ def as_report(
     sections = [
         f"# The ladder on {name}",
         summary(lines, figures, name),
-        _examples(figures, lines[0].protocol),
+        _examples(lines, figures, lines[0].protocol),
         REFITTED_NOTE if before else "",
         "## How well each ranks, refitted" if before else "## How well each ranks",
         *_rankers_tables(lines, figures),
@@ -71,7 +71,7 @@ def as_report(
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def _examples(figures: Figures, protocol: Protocol) -> str:
+def _examples(lines: Sequence[Measured], figures: Figures, protocol: Protocol) -> str:
     """Returns the report's paragraph on the test examples, the intervals and the measurements.
 
     `protocol` decides which next items count as cold.
@@ -86,10 +86,18 @@ def _examples(figures: Figures, protocol: Protocol) -> str:
         f"seen ones left out. In brackets: 95 % of {figures.num_draws:,} draws of users and, by "
         "Student's t, of the mean over seeds; so a lower end may be below 0. "
         f"Validation {METRIC} chose epochs, and settings where there were trials; test chose "
-        f"none of them. What validation tells of `{COLD_ROW}` is of examples that taught it, too. "
+        f"none of them. What validation tells of {_taught_by_validation(lines)} is of examples "
+        "that taught it, too. "
         "Seconds are a clock's: longer where runs shared a machine (`hardware`) or were stopped. "
         "What the method adds to an epoch is measured by `python -m benchmarks epoch_cost`."
     )
+
+
+def _taught_by_validation(lines: Sequence[Measured]) -> str:
+    """Names the rows that are fitted to validation examples after training."""
+    present = {line.row for line in lines}
+    rows = [COLD_ROW, *filter(present.__contains__, (PLAIN_PAIRS_ROW, PAIRS_ROW, BONUSES_ROW))]
+    return " and ".join(filter(None, (", ".join(f"`{row}`" for row in rows[:-1]), f"`{rows[-1]}`")))
 
 
 def _rankers_tables(lines: Sequence[Measured], figures: Figures) -> list[str]:
@@ -142,7 +150,7 @@ def _choices_table(lines: Sequence[Measured]) -> str:
 
 
 def _choice_cells(line: Measured) -> list[str]:
-    has_bonus = line.row == COLD_ROW
+    has_bonus = line.row in (COLD_ROW, BONUSES_ROW)
     return [
         line.student,
         line.row,

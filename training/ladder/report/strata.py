@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from training.data.dataset import Split
-from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW, DISTRIBUTIONS_ROW
+from training.evaluation.row_names import (
+    BONUSES_ROW,
+    CE_ROW,
+    COLD_ROW,
+    DISTILLED_ROW,
+    DISTRIBUTIONS_ROW,
+    PLAIN_PAIRS_ROW,
+)
 from training.ladder.plan.rows import (
     HISTORY_TITLES_ROW,
     ITEM_ROW,
@@ -16,7 +23,10 @@ from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import METRIC
 from training.ladder.results.strata import Division, divisions
 
-STUDENTS_ROWS = (CE_ROW, DISTILLED_ROW, COLD_ROW, DISTRIBUTIONS_ROW)
+STUDENTS_ROWS = (
+    *(CE_ROW, PLAIN_PAIRS_ROW),
+    *(DISTILLED_ROW, COLD_ROW, BONUSES_ROW, DISTRIBUTIONS_ROW),
+)
 ROWS = (NEIGHBOURS_ROW, ORDERED_ROW, ITEM_ROW, HISTORY_TITLES_ROW, *STUDENTS_ROWS)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from training.data.dataset import Split
 from training.evaluation.intervals import percent
-from training.evaluation.row_names import CE_ROW, DISTILLED_ROW
+from training.evaluation.row_names import CE_ROW, DISTILLED_ROW, PAIRS_ROW, PLAIN_PAIRS_ROW
 from training.ladder.report.comparisons import difference_of
 from training.ladder.report.tables import as_table, figure_of, outcome, signed
 from training.ladder.results.measured import Figures, Measured, students_of
@@ -16,6 +16,12 @@ NOTE = (
     f"student the table has `{CE_ROW}`, which has no teacher, and `{DISTILLED_ROW}`, the whole "
     "method."
 )
+PAIRS_NOTE = (
+    f" `{PAIRS_ROW}` adds to it what counts of item pairs tell, and is compared with "
+    f"`{PLAIN_PAIRS_ROW}`."
+)
+COUNTERPARTS = {DISTILLED_ROW: CE_ROW, PAIRS_ROW: PLAIN_PAIRS_ROW}
+"""Maps each row with a teacher to the row that it is compared with."""
 
 
 def summary(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
@@ -33,18 +39,22 @@ def summary(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
     shown = [*filter(None, (baseline, teacher)), *students]
     cells = [_cells(line, shown, baseline, figures) for line in shown]
     headings = [each.replace("%s", baseline.row if baseline else "") for each in HEADINGS]
+    has_pairs = any(line.row == PAIRS_ROW for line in students)
+    note = NOTE + PAIRS_NOTE if has_pairs else NOTE
     plot = f"![quality against cost]({picture}-cost.png)"
-    return f"## In short\n\n{as_table(headings, cells)}\n\n{NOTE}\n\n{plot}"
+    return f"## In short\n\n{as_table(headings, cells)}\n\n{note}\n\n{plot}"
 
 
 def _pair(student: str, lines: Sequence[Measured]) -> list[Measured]:
-    """Returns a student's lines of the rows CE and DLLM2Rec, the latter with its first teacher.
+    """Returns a student's lines with their counterparts, those with a teacher by its first teacher.
 
-    Returns an empty list if one of them is missing.
+    A line is left out if its counterpart is missing, and the other way round.
     """
     by_row = {line.row: line for line in reversed(lines) if line.student == student}
-    pair = [by_row[row] for row in (CE_ROW, DISTILLED_ROW) if row in by_row]
-    return pair if len(pair) == 2 else []
+    pairs = [
+        (alone, taught) for taught, alone in COUNTERPARTS.items() if {alone, taught} <= {*by_row}
+    ]
+    return [by_row[row] for pair in pairs for row in pair]
 
 
 def _best(lines: Sequence[Measured], figures: Figures) -> Measured | None:
@@ -61,7 +71,7 @@ def _cells(
 ) -> list[str]:
     name = f"{line.student} {line.row}".strip()
     return [
-        f"**{name}**" if line.row == DISTILLED_ROW else name,
+        f"**{name}**" if line.row in COUNTERPARTS else name,
         figure_of(line, figures, "all", METRIC),
         figure_of(line, figures, "all", "HR@20"),
         *_over_its_own_kind(line, shown, figures),
@@ -72,13 +82,14 @@ def _cells(
 def _over_its_own_kind(
     line: Measured, shown: Sequence[Measured], figures: Figures
 ) -> tuple[str, str]:
-    """Formats the relative gain of a DLLM2Rec line over the same student's CE line in `shown`.
+    """Formats the relative gain of a line over its counterpart of the same student in `shown`.
 
     Returns two strings: the gain in per cent with its interval, and `helps`, `**hurts**` or `not
-    shown`. Both are empty if `line` is not a DLLM2Rec line, or if the two lines share no seed.
+    shown`. Both are empty if `line` has no counterpart, or if the two lines share no seed.
     """
-    alone = [each for each in shown if (each.row, each.student) == (CE_ROW, line.student)]
-    if line.row != DISTILLED_ROW or not line.can_be_compared(alone[0]):
+    counterpart = COUNTERPARTS.get(line.row), line.student
+    alone = [each for each in shown if (each.row, each.student) == counterpart]
+    if not alone or not line.can_be_compared(alone[0]):
         return "", ""
     more, less = figures.pair(line, alone[0], "all", METRIC)
     return percent(more.relative_to(less).interval()), outcome(more.minus(less).interval())

@@ -79,7 +79,7 @@ def student_line(cell: Cell, choices: Choices, jobs: Sequence[Job]) -> Measured:
         teacher_tokens=cell.teacher.tokens if cell.teacher else 0,
         seeds=[job.seed for job in jobs],
         num_trials=len(choices.plan.trials(cell)),
-        settings=choices.choose(cell),
+        settings={**choices.choose(cell), **_joined([each.settings for each in runs])},
         runs=runs,
         protocol=jobs[0].protocol,
     )

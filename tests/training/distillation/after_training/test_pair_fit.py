@@ -20,7 +20,6 @@ from training.distillation.after_training.pair_fit import (
 from training.distillation.best_refits import refits_of_best
 from training.distillation.distributed import SingleProcess
 from training.distillation.job import Job
-from training.errors import ConfigError
 from training.evaluation.baselines.item_neighbours import ItemPairs, ItemSettings
 from training.evaluation.baselines.sessions import Sessions
 from training.evaluation.yardstick import evaluate, ranker_of
@@ -103,7 +102,7 @@ def test_a_job_stores_the_bonus_and_its_settings(job: Job, tmp_path: Path) -> No
 def test_a_refit_counts_its_own_rows_with_the_settings_of_its_validation_run(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pair_fit, "tuned_settings", lambda *_: CHOSEN)
+    monkeypatch.setattr(pair_fit, "tuned_settings", lambda *_, **__: CHOSEN)
     job.run(tmp_path)
     monkeypatch.delattr(pair_fit, "tuned_settings")
 
@@ -124,12 +123,24 @@ def test_the_bonus_changes_a_student_but_not_the_training_that_it_starts_from(jo
     assert job.training_stamp == without.training_stamp == without.stamp
 
 
-def test_a_catalog_too_large_for_a_table_of_pairs_is_refused_before_training(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+def test_a_catalog_too_large_for_a_table_of_pairs_gets_none(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pair_fit, "MAX_ITEMS", 3)
-    with pytest.raises(ConfigError, match=r"training\.pair_bonus: the catalog has 12 items"):
-        job.trainer()
+    monkeypatch.setattr(pair_fit, "MAX_ITEMS", 11)
+    trained = job.train(tmp_path / "state", "large", HERE)
+    assert trained.pairs is None
+    assert trained.student.pair_bonus is None
+
+
+def test_a_student_that_no_bonus_improves_gets_none_and_neither_does_its_refit(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    useless = replace(CHOSEN, strength=0.0)
+    monkeypatch.setattr(pair_fit, "tuned_settings", lambda *_, **__: useless)
+    checkpoint = job.run(tmp_path)
+    assert checkpoint.student().pair_bonus is None
+    refit = refits_of_best([job], tmp_path, "plain")["refit"]
+    assert refit.train(tmp_path / "state", "refit", HERE).student.pair_bonus is None
 
 
 def test_settings_of_a_bonus_survive_a_checkpoint(job: Job, tmp_path: Path) -> None:

@@ -33,6 +33,20 @@ def test_each_text_has_a_cell_with_its_embeddings_also_if_it_has_no_lists(
     ]
 
 
+def test_a_student_with_a_pair_bonus_takes_the_trial_that_is_chosen_without_it(
+    tiny_dataset: Dataset,
+) -> None:
+    experiment = Experiment(name="tiny", data=DataConfig(source="movielens"))
+    plan = Plan(experiment, tiny_dataset, [], ["CE", "CE with pair bonus"])
+    without, with_bonus = plan.cells("sasrec")
+
+    trials = plan.trial_jobs(without)
+    assert [job.stamp for job in plan.trial_jobs(with_bonus)] == [job.stamp for job in trials]
+    job = plan.jobs_with(with_bonus, plan.trials(with_bonus)[0])[0]
+    assert job.training.pair_bonus
+    assert job.training_stamp == trials[0].training_stamp
+
+
 def test_only_fusion_teachers_teach_rows_of_distributions(tiny_dataset: Dataset) -> None:
     def cells_of(*kinds: TeacherKind, row: str = "DLLM2Rec with distributions") -> list[str]:
         teachers = [
