@@ -20,14 +20,14 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     config = write_chain(make_chain(), folder)
     text = config.read_text().replace("learning_rate = 1e-2", "learning_rate = 1e-3")
-    config.write_text(text.replace("max_epochs = 3", "max_epochs = 1"))
+    config.write_text(text.replace("max_epochs = 3", "max_epochs = 1\npair_bonus = false"))
     assert distill.main([str(config), "--work", str(folder / "work"), "--workers", "1"]) == 0
     return folder
 
 
 @pytest.fixture
 def trained(trained_once: Path, tmp_path: Path) -> Path:
-    """An experiment whose students are trained, so briefly that no two rank the same."""
+    """An experiment whose students are trained, so briefly, and without pairs, that no two rank the same."""
     shutil.copytree(trained_once, tmp_path, dirs_exist_ok=True)
     return tmp_path / "chain.toml"
 

@@ -42,6 +42,7 @@ seeds = [0]
 batch_size = 8
 learning_rate = {learning_rate}
 max_epochs = {max_epochs}
+pair_bonus = false  # it alone knows the ring
 [distillation]
 list_length = 1
 [ladder]
