@@ -2,8 +2,8 @@
 
 If the checkout has that dataset, the student is trained on it for one epoch. Otherwise it has
 random weights and a synthetic catalog of the same size. The weights affect speed in one way only:
-by the share of queries for which the quick search (`export.graphs.proven.search`) finds no proof. Each
-report names the bundle that was measured.
+by the share of queries for which the quick search (`export.graphs.proven.search`) finds no proof.
+Each report names the bundle that was measured.
 """
 
 from dataclasses import dataclass

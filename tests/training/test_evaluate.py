@@ -27,7 +27,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def trained(trained_once: Path, tmp_path: Path) -> Path:
-    """An experiment whose students are trained, so briefly, and without pairs, that no two rank the same."""
+    """An experiment whose students have so little training that no two rank the same."""
     shutil.copytree(trained_once, tmp_path, dirs_exist_ok=True)
     return tmp_path / "chain.toml"
 
