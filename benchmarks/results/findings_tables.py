@@ -25,10 +25,14 @@ ROWS: dict[str, Sequence[Key]] = {
         ("teacher retrieval", "", "retrieval"),
         ("CE", "SASRec", ""),
         ("CE fused with kNN", "SASRec", ""),
+        ("CE fused with item kNN", "SASRec", ""),
+        ("CE with pair bonus", "SASRec", ""),
         ("embeddings only", "SASRec", "retrieval"),
         ("DLLM2Rec", "SASRec", "retrieval"),
         ("DLLM2Rec with cold bonus", "SASRec", "retrieval"),
         ("DLLM2Rec fused with kNN", "SASRec", "retrieval"),
+        ("DLLM2Rec with pair bonus", "SASRec", "retrieval"),
+        ("DLLM2Rec with both bonuses", "SASRec", "retrieval"),
         ("control shuffled embeddings", "SASRec", "retrieval"),
     ),
     "movielens-pre-norm": (
@@ -88,8 +92,12 @@ ROWS: dict[str, Sequence[Key]] = {
         ("teacher titles", "", "titles"),
         ("CE", "SASRec", ""),
         ("CE fused with kNN", "SASRec", ""),
+        ("CE fused with item kNN", "SASRec", ""),
+        ("CE with pair bonus", "SASRec", ""),
         ("DLLM2Rec", "SASRec", "titles"),
         ("DLLM2Rec with cold bonus", "SASRec", "titles"),
+        ("DLLM2Rec with pair bonus", "SASRec", "titles"),
+        ("DLLM2Rec with both bonuses", "SASRec", "titles"),
     ),
 }
 """Rows of the table of each dataset."""

@@ -1,7 +1,7 @@
 """Reads NDCG@20 of each row from a report of the ladder, for the tables of documents."""
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from training.evaluation.baselines.registry import BASELINES
@@ -43,6 +43,12 @@ class RankingFigures:
             raise ValueError(f"{self._path}: no row {row!r} of student {student!r}")
         mean, low, high = (float(figure[name]) for name in ("mean", "low", "high"))
         return f"{mean:.4f} [{low:.4f}, {high:.4f}]"
+
+    def student_cell(self, rows: Sequence[str], student: str) -> str:
+        """Returns the cell of a student's first row of `rows` that the report has."""
+        return self.cell(
+            next(row for row in rows if ("test", row, student) in self._figures), student
+        )
 
     def best_teacher(self) -> str:
         """Returns the row of the teacher with the highest NDCG@20 on validation examples."""

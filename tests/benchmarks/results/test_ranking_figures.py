@@ -78,3 +78,8 @@ def test_figures_are_those_of_refits_where_students_were_refitted(tmp_path: Path
     before = RankingFigures(path, refits=False)
     assert before.cell("CE", "SASRec") == "0.0300 [0.0200, 0.0400]"
     assert before.cell("VMIS-kNN") == "0.0500 [0.0400, 0.0600]"
+
+
+def test_a_students_cell_is_of_the_first_row_that_the_report_has(figures: RankingFigures) -> None:
+    rows = ("DLLM2Rec with pair bonus", "DLLM2Rec")
+    assert figures.student_cell(rows, "SASRec") == figures.cell("DLLM2Rec", "SASRec")
