@@ -59,7 +59,7 @@ DATA = {
     "amazon-games-paper": "[the paper's targets](docs/results/amazon-games-paper.md), not refitted",
 }
 
-# Rows of the students in README's tables: as the defaults train them, or as older reports have them.
+# Rows of the students in README, as the defaults train them; older reports have the second.
 ALONE = (PLAIN_PAIRS_ROW, CE_ROW)
 TAUGHT = (PAIRS_ROW, DISTILLED_ROW)
 
