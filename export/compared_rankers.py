@@ -86,7 +86,7 @@ def _measured(checkpoint: Checkpoint, dataset: Dataset, experiment: Experiment) 
 def _row_of(checkpoint: Checkpoint, experiment: Experiment, protocol: str = VALIDATION) -> RowName:
     description = checkpoint.description
     return RowName(
-        row_name(description.variant, experiment.training.loss),
+        row_name(description.variant, experiment.training.loss, has_pairs=bool(description.pairs)),
         STUDENT_NAMES[description.student.kind],
         teacher_free=not VARIANTS[description.variant].needs_teacher,
         protocol=protocol,

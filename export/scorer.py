@@ -29,10 +29,11 @@ from export.graphs.query_encoder import QueryEncoder
 from export.graphs.ranking_graph import MAX_INSIDE, export_ranking_graph, set_num_blocks
 from export.sessions import RankingSession
 from training.cli import say
+from training.students.pair_bonus import MAX_ITEMS
 
 # Number of rows from which searches by blocks are measured: the search with proof takes more than a
 # millisecond there.
-BLOCKS_FROM = 262_144
+BLOCKS_FROM = MAX_ITEMS + 2  # the first catalogs without a pair bonus; they have a row of padding
 OPTIONS = (
     *(BlockSizes(0, number, 16) for number in (768, 1_024, 1_280, 1_536, 2_048, 2_560, 4_096)),
     BlockSizes(24, 512, 32),

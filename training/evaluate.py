@@ -237,13 +237,15 @@ def student_rows(
         of_variant = [each for each in checkpoints if each.description.variant == variant]
         if of_variant:
             runs = tuple(evaluations[each.name] for each in of_variant)
-            yield ResultRow(display_name(of_variant[0], loss), runs)
+            named = max(of_variant, key=lambda each: bool(each.description.pairs))
+            yield ResultRow(display_name(named, loss), runs)
 
 
 def display_name(checkpoint: Checkpoint, loss: str) -> str:
     """Returns the kind of student and the ladder row of a checkpoint, such as `SASRec DLLM2Rec`."""
     description = checkpoint.description
-    return f"{STUDENT_NAMES[description.student.kind]} {row_name(description.variant, loss)}"
+    row = row_name(description.variant, loss, has_pairs=bool(description.pairs))
+    return f"{STUDENT_NAMES[description.student.kind]} {row}"
 
 
 def differences_to_baselines(

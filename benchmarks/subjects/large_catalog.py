@@ -52,6 +52,7 @@ def enlarged(checkpoint: Checkpoint, dataset: Dataset, num_items: int) -> LargeC
     vectors = enlarged_table(table[1:], num_items)
     student.item_table = ItemTable(2, vectors.shape[1])  # its vectors are replaced
     student.item_table.offsets.data = torch.from_numpy(vectors)
+    student.pair_bonus = None  # large catalogs have none
     return LargeCatalog(student.eval(), list(histories_of(dataset, read)))
 
 

@@ -34,7 +34,10 @@ class NaiveRanker(nn.Module):
         """
         table = self.student.item_table()
         queries = self.student.encode(windows, table)[:, -1]
-        scores = (queries @ table.T).scatter(1, windows, -torch.inf)
+        scores = queries @ table.T
+        if self.student.pair_bonus is not None:
+            scores = scores + self.student.pair_bonus(windows)
+        scores = scores.scatter(1, windows, -torch.inf)
         scores[:, 0] = -torch.inf
         best = torch.topk(scores, K)
         return best.values, best.indices

@@ -54,7 +54,8 @@ ROUGH_WITH_PAIRS = """
     raised_of_touched = Add(rough_of_touched, bonus_steps)
     rough = ScatterElements<axis = 1>(rough_without_pairs, touched, raised_of_touched)
 """
-ROUNDED_UP = 1.0  # steps by which a rough score may exceed the bonus: they loosen the bound
+# Added to the steps that rounding may lose, for errors of float32 in the bonus of a rough score.
+ROUNDED_UP = 1.0
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ def student_of(files: CatalogFiles, experiment: Path) -> Student:
     table = np.load(files.table, mmap_mode="c", allow_pickle=False)
     student.item_table = ItemTable(2, table.shape[1])  # its vectors are replaced
     student.item_table.offsets.data = torch.from_numpy(table[1:])
+    student.pair_bonus = None  # large catalogs have none
     return student.eval()
 
 

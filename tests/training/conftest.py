@@ -93,6 +93,7 @@ seeds = [0, 1]
 batch_size = 8
 learning_rate = 1e-2
 max_epochs = 3
+pair_bonus = false
 [distillation]
 list_length = 1
 """

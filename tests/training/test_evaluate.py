@@ -20,7 +20,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     config = write_chain(make_chain(), folder)
     text = config.read_text().replace("learning_rate = 1e-2", "learning_rate = 1e-3")
-    config.write_text(text.replace("max_epochs = 3", "max_epochs = 1\npair_bonus = false"))
+    config.write_text(text.replace("max_epochs = 3", "max_epochs = 1"))
     assert distill.main([str(config), "--work", str(folder / "work"), "--workers", "1"]) == 0
     return folder
 

@@ -31,7 +31,7 @@ def refits_of_best(
     by_name = {job.name: job for job in jobs}
     best = best_on_validation(current_checkpoints(by_name.values(), folder), variant)
     job, chosen = by_name[best.name], best.description
-    pairs = PairSettings(**chosen.pairs) if chosen.pairs else None
+    pairs = PairSettings.of(chosen.pairs)
     source = folder / best.name
     return {
         protocol: job.refitted(protocol, chosen.best_epoch, chosen.cold_bonus, source, pairs)

@@ -26,6 +26,7 @@ from training.errors import TEACH, KnowledgeError
 from training.knowledge import Knowledge, Summary
 from training.settings.experiment import DistillationConfig, Experiment, TrainingConfig
 from training.stage import fingerprint
+from training.students.pair_bonus import MAX_ITEMS
 from training.students.registry import build_student
 from training.students.student import Student
 
@@ -110,8 +111,14 @@ class Job:
 
     @property
     def training(self) -> TrainingConfig:
-        """The experiment's training settings with the variant's parts switched on."""
-        return VARIANTS[self.variant].training_settings(self.experiment)
+        """The experiment's training settings with the variant's parts switched on.
+
+        The pair bonus is off for a catalog that is too large for it.
+        """
+        settings = VARIANTS[self.variant].training_settings(self.experiment)
+        if self.dataset.catalog.num_items <= MAX_ITEMS:
+            return settings
+        return settings.model_copy(update={"pair_bonus": False})
 
     @property
     def stamp(self) -> str:
@@ -187,7 +194,7 @@ class Job:
         If an earlier run was killed, training resumes after the last finished epoch of that run.
         """
         processes = available_processes()
-        state_path = checkpoints / f".{self.name}.{self.stamp}.state"
+        state_path = checkpoints / f".{self.name}.{self.training_stamp}.state"
         trained = self.train(state_path, self.name, processes)
         checkpoint = self.checkpoint_of(trained)
         if processes.rank == 0:

@@ -67,11 +67,20 @@ TRAINING_OF_ROW: Mapping[str, RowTraining] = {
 }
 
 
-def row_name(variant: str, loss: str) -> str:
+WITH_PAIRS = {CE_ROW: PLAIN_PAIRS_ROW, DISTILLED_ROW: PAIRS_ROW, COLD_ROW: BONUSES_ROW}
+"""Maps the name of a row to that of the same row with a pair bonus, where the ladder has it."""
+
+
+def row_name(variant: str, loss: str, *, has_pairs: bool = False) -> str:
     """Returns the name of the ladder row for a method variant and its next-item loss.
 
-    The name is `<variant>, <loss>` if the ladder has no such row.
+    The name is `<variant>, <loss>` if the ladder has no such row. `has_pairs`: whether the student
+    has a pair bonus, which its settings may add to any variant.
     """
+    if has_pairs:
+        name = row_name(variant, loss)
+        is_named = "bonus" in name and name != COLD_ROW
+        return name if is_named else WITH_PAIRS.get(name, f"{name} with pair bonus")
     for name, training in TRAINING_OF_ROW.items():
         if training.variant == variant and training.loss in (None, loss):
             return name

@@ -46,7 +46,7 @@ class TrainingConfig(Section):
         default=True,
         description="after training, count which items occur near each other, and add a bonus to "
         "the scores of those near the items of a history; validation chooses its settings; "
-        "catalogs of more than 250,000 items get none",
+        "catalogs of more than 262,142 items get none",
     )
     matmul_precision: Literal["highest", "medium"] = Field(
         default="highest",

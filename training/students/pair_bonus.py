@@ -15,6 +15,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+# Maximum number of items of a catalog whose students get a bonus. Larger ones are searched by
+# blocks (`export.graphs.blocks`), which find items by their vectors alone.
+MAX_ITEMS = 262_142
 STATE_PREFIX = "pair_bonus."  # prefix of a `PairBonus` in a student's state dict
 
 

@@ -105,6 +105,8 @@ def _create_pair_bonus(student: Student, state: dict[str, Any], prefix: str, *_:
     torch loads values into existing tensors only. Names in `state` begin with `prefix`.
     """
     start = f"{prefix}{STATE_PREFIX}"
-    saved = {name.removeprefix(start): each for name, each in state.items() if start in name}
+    saved = {
+        name.removeprefix(start): each for name, each in state.items() if name.startswith(start)
+    }
     device = student.item_table.padding.device
     student.pair_bonus = PairBonus.like(saved).to(device) if saved else None

@@ -1,5 +1,1 @@
-"""The search of a large catalog by blocks of similar items.
-
-`order` puts items into blocks, `constants` computes what the search reads, and `search` is the
-search itself, in ONNX's text form.
-"""
+"""The search that proves its answer: rough scores of all items, exact scores of candidates."""

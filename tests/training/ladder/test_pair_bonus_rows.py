@@ -9,7 +9,12 @@ from tests.training.ladder.conftest import run_ladder
 from training.data.dataset import Dataset
 from training.distillation.after_training import pair_fit
 from training.distillation.after_training.pair_fit import PairSettings
+from training.distillation.job import Job
 from training.distillation.trainer import Trainer
+from training.ladder.results.from_runs import joined
+from training.ladder.runs.schedule import trained_once
+from training.settings.data import DataConfig
+from training.settings.experiment import Experiment
 from training.students.student import Student
 
 CHOSEN = PairSettings(reach=4.0, decay=0.2, sharpness=3.0, strength=0.25)
@@ -22,7 +27,7 @@ def tunings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of items of the datasets for which settings were chosen: always `CHOSEN`."""
     chosen: list[int] = []
 
-    def choose(_: Student, dataset: Dataset, **__: object) -> PairSettings:
+    def choose(_: Student, dataset: Dataset) -> PairSettings:
         chosen.append(dataset.catalog.num_items)
         return CHOSEN
 
@@ -67,3 +72,22 @@ def test_the_report_tells_what_the_bonus_is_worth_and_its_settings(
     assert part in report
     assert "sharpness = 3.0, strength = 0.25 |" in report
     assert "`DLLM2Rec with cold bonus` and `CE with pair bonus` is of examples" in report
+
+
+def test_a_seed_without_a_bonus_is_told_beside_those_that_have_one() -> None:
+    assert joined([{"reach": 4.0}, {}]) == {"reach": "4.0 or none"}
+    assert joined([{}, {"reach": 4.0}]) == {"reach": "none or 4.0"}
+
+
+def test_jobs_of_one_training_are_never_trained_side_by_side(
+    chain_dataset: Dataset,
+) -> None:
+    experiment = Experiment(name="chain", data=DataConfig(source="movielens"))
+
+    def job(variant: str, seed: int) -> Job:
+        return Job(experiment, chain_dataset, variant, seed, None)
+
+    jobs = [job("plain", 0), job("plain-pair-bonus", 0), job("plain-pair-bonus", 1)]
+    leaders, others = trained_once(jobs)
+    assert leaders == [jobs[0], jobs[2]]
+    assert others == [jobs[1]]

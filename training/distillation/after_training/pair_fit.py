@@ -7,19 +7,21 @@ refit takes over those of its validation run, and counts its own training intera
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
+from training.distillation.distributed import Processes
 from training.distillation.trainer import Trainer
 from training.evaluation.baselines.item_neighbours import ItemPairs, ItemSettings
 from training.evaluation.baselines.sessions import Sessions
 from training.evaluation.baselines.tuning import tuned
-from training.evaluation.yardstick import Scorer
+from training.evaluation.yardstick import SELECTION_METRIC, Scorer
 from training.students.pair_bonus import PairBonus
 from training.students.scorer import StudentScorer
 from training.students.student import Student
@@ -27,9 +29,8 @@ from training.students.student import Student
 # Increment when a code change gives another bonus for unchanged settings.
 PAIRS_VERSION = 1
 NUM_PAIRS = 64  # pairs of an item in the table; a bundle has 8 bytes for each, twice
-# Larger catalogs get no bonus: theirs are searched by blocks (`export.graphs.blocks`), which find
-# items by their vectors alone.
-MAX_ITEMS = 250_000
+PairTable = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""Items and weights of the pairs of each item, `[catalog rows, pairs]` each."""
 
 OPTIONS: Mapping[str, Sequence[float]] = {
     "reach": (4.0, 16.0),
@@ -57,6 +58,17 @@ class PairSettings(ItemSettings):
     sharpness: float = 100.0
     strength: float = 0.5
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "PairSettings | None":
+        """Returns settings of which `values` has all values by name; None if it is empty."""
+        return cls(**values) if values else None
+
+    @property
+    def table(self) -> "PairSettings":
+        """The settings that the table of pairs depends on; all others are those of `START`."""
+        others = {name: getattr(START, name) for name in ("decay", "sharpness", "strength")}
+        return replace(self, **others)
+
 
 START = PairSettings()
 """The settings that tuning starts from."""
@@ -66,44 +78,61 @@ def add_after_training(trainer: Trainer) -> PairSettings | None:
     """Gives the trained student of `trainer` the pair bonus that is best on validation.
 
     The student with the bonus becomes the best one of `trainer.progress`. The time that this takes
-    is added to `trainer.progress.seconds`.
+    is added to `trainer.progress.seconds`. Of several processes the first one chooses the settings.
 
     Args:
         trainer: a trainer after its last epoch.
 
     Returns:
-        The settings of the bonus. None if the student gets none: the catalog has more than
-        `MAX_ITEMS` items, or no bonus is better than none.
+        The settings of the bonus. None if the student gets none: no bonus is better than none on
+        all validation examples, or the student has learned nothing that the bonus could add to.
     """
-    if trainer.dataset.catalog.num_items > MAX_ITEMS:
+    before = trainer.progress.best_metrics[SELECTION_METRIC]
+    if not before:
         return None
     began = time.perf_counter()
-    settings = tuned_settings(trainer.student, trainer.dataset, shown=trainer.processes.rank == 0)
+    chosen = START
+    if trainer.processes.rank == 0:
+        chosen = tuned_settings(trainer.student, trainer.dataset)
+    settings = _of_first_process(chosen, trainer.processes)
+    trainer.student.pair_bonus = _on_device(bonus_of(trainer.dataset, settings), trainer)
+    metrics = trainer.validate()
     trainer.progress.seconds += time.perf_counter() - began
-    if not settings.strength:
+    if metrics[SELECTION_METRIC] <= before:
         trainer.student.pair_bonus = None
         return None
-    add_with(settings, trainer, validated=True)
+    trainer.progress.keep(trainer.student, metrics)
     return settings
 
 
-def add_with(settings: PairSettings, trainer: Trainer, *, validated: bool = False) -> None:
-    """Gives the trained student of `trainer` a pair bonus with the given settings.
+def add_with(settings: PairSettings, trainer: Trainer) -> None:
+    """Gives the refitted student of `trainer` a pair bonus with the given settings.
 
-    The student with the bonus becomes the best one of `trainer.progress`, with metrics on the
-    validation examples if `validated` is true.
+    The student with the bonus becomes the best one of `trainer.progress`.
     """
     began = time.perf_counter()
-    bonus = bonus_of(trainer.dataset, settings).to(trainer.processes.device)
-    trainer.student.pair_bonus = bonus
-    trainer.progress.keep(trainer.student, trainer.validate() if validated else {})
+    trainer.student.pair_bonus = _on_device(bonus_of(trainer.dataset, settings), trainer)
+    trainer.progress.keep(trainer.student, {})
     trainer.progress.seconds += time.perf_counter() - began
 
 
-def tuned_settings(student: Student, dataset: Dataset, *, shown: bool = True) -> PairSettings:
+def _on_device(bonus: PairBonus, trainer: Trainer) -> PairBonus:
+    return bonus.to(trainer.processes.device)
+
+
+def _of_first_process(settings: PairSettings, processes: Processes) -> PairSettings:
+    """Returns the settings that the first of `processes` passes; each process gets the same."""
+    values = np.array(astuple(settings), dtype=np.float64).view(
+        np.int64
+    )  # `collect` takes whole numbers
+    first = processes.collect(values)[: len(values)].view(np.float64)
+    return PairSettings(*first.tolist())
+
+
+def tuned_settings(student: Student, dataset: Dataset) -> PairSettings:
     """Returns the settings of the pair bonus with which `student` is best on validation.
 
-    The pair bonus of `student` is replaced. `shown`: whether to show a progress bar.
+    The pair bonus of `student` is replaced.
     """
     index, device = Sessions(dataset), student.item_table.padding.device
 
@@ -112,8 +141,12 @@ def tuned_settings(student: Student, dataset: Dataset, *, shown: bool = True) ->
         return ItemPairs(index, reach)
 
     @lru_cache(maxsize=1)
+    def table(settings: PairSettings) -> PairTable:
+        return heaviest_pairs(pairs(settings.reach), settings, NUM_PAIRS)
+
+    @lru_cache(maxsize=1)
     def bonus(settings: PairSettings) -> PairBonus:
-        return _bonus(pairs(settings.reach), settings).to(device)
+        return _bonus(table(settings.table), settings).to(device)
 
     ranked = StudentScorer(student, dataset)
 
@@ -124,27 +157,21 @@ def tuned_settings(student: Student, dataset: Dataset, *, shown: bool = True) ->
 
         return score
 
-    return tuned(START, OPTIONS, scorer_of, dataset, "choosing the pair bonus", shown=shown)
+    return tuned(START, OPTIONS, scorer_of, dataset, "choosing the pair bonus")
 
 
 def bonus_of(dataset: Dataset, settings: PairSettings) -> PairBonus:
     """Counts the pairs of the training sessions of `dataset`, and makes the bonus of them."""
-    return _bonus(ItemPairs(Sessions(dataset), settings.reach), settings)
+    pairs = ItemPairs(Sessions(dataset), settings.reach)
+    return _bonus(heaviest_pairs(pairs, settings, NUM_PAIRS), settings)
 
 
-def _bonus(pairs: ItemPairs, settings: PairSettings) -> PairBonus:
-    items, weights = heaviest_pairs(pairs, settings, NUM_PAIRS)
-    return PairBonus(
-        torch.from_numpy(items),
-        torch.from_numpy(weights) * settings.sharpness,
-        settings.decay,
-        settings.strength,
-    )
+def _bonus(table: PairTable, settings: PairSettings) -> PairBonus:
+    items, weights = map(torch.from_numpy, table)
+    return PairBonus(items, weights * settings.sharpness, settings.decay, settings.strength)
 
 
-def heaviest_pairs(
-    pairs: ItemPairs, settings: ItemSettings, number: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def heaviest_pairs(pairs: ItemPairs, settings: ItemSettings, number: int) -> PairTable:
     """Returns the `number` heaviest pairs of each item, heaviest first; 0 fills up.
 
     Returns:

@@ -27,7 +27,7 @@ OPTIONS: Mapping[str, Sequence[float]] = {
 HISTORY_LENGTH = 50  # latest distinct items that are read; `decay` weighs them
 REACHES = 4  # pairs farther apart than so many times `reach` are not counted: they weigh below 2 %
 MERGED_AT = 8_000_000  # pairs that are held before equal ones are added up
-MAX_PAIRS = 50_000_000  # of a large dataset only the nearest pairs are counted, in some GiB
+MAX_PAIRS = 20_000_000  # of a large dataset only the nearest pairs are counted, in some GiB
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,13 @@ class ItemPairs:
         keys, weights = _pairs_of_sessions(index, reach)
         first, second = np.divmod(keys, num_rows)
         nothing = np.zeros(len(weights))
-        both, (self.ahead, self.behind) = _summed(
+        both, sums = _summed(
             np.concatenate([keys, second * num_rows + first]),
             np.concatenate([weights, nothing]),
             np.concatenate([nothing, weights]),
         )
-        self.read, self.scored = np.divmod(both, num_rows)
+        self.ahead, self.behind = (each.astype(np.float32) for each in sums)
+        self.read, self.scored = (each.astype(np.int32) for each in np.divmod(both, num_rows))
 
     @property
     def begins(self) -> NDArray[np.int64]:
@@ -94,7 +95,7 @@ class ItemPairs:
     def weights(self, settings: ItemSettings) -> NDArray[np.float64]:
         """Returns the weights of the pairs by `settings`, `[pairs]`."""
         sizes = np.maximum(self.sessions_with + settings.shrinkage, 1)
-        weights: NDArray[np.float64] = self.ahead + settings.backward * self.behind
+        weights = self.ahead.astype(np.float64) + settings.backward * self.behind
         weights /= (sizes**settings.rarity_of_read)[self.read]
         weights /= (sizes**settings.rarity_of_scored)[self.scored]
         return weights

@@ -47,8 +47,6 @@ def tuned(
     scorer_of: Callable[[Candidate], Scorer],
     dataset: Dataset,
     label: str,
-    *,
-    shown: bool = True,
 ) -> Candidate:
     """Chooses settings by NDCG@20 on validation examples, one field at a time (coordinate search).
 
@@ -62,7 +60,6 @@ def tuned(
         scorer_of: function that makes the scorer of settings.
         dataset: dataset whose validation examples are ranked.
         label: name of the work on the progress bar.
-        shown: whether to show the progress bar.
 
     Returns:
         The best settings.
@@ -70,7 +67,7 @@ def tuned(
     rows = _some(dataset.example_rows(Split.VALIDATION))
     num_tries = ROUNDS * sum(len(values) - 1 for values in options.values()) + 1
     measured: dict[Candidate, float] = {}
-    with ProgressBar(label, num_tries * len(rows), "example", shown=shown) as bar:
+    with ProgressBar(label, num_tries * len(rows), "example") as bar:
 
         def figure(settings: Candidate) -> float:
             if settings not in measured:

@@ -149,6 +149,7 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "the whole method, over the strongest CE": (DISTILLED_ROW, STRONGEST_ROW),
     "the whole method, over the binary loss": (DISTILLED_ROW, BCE_ROW),
     "the whole method, beside item pairs": (PAIRS_ROW, PLAIN_PAIRS_ROW),
+    "the whole method and both bonuses, beside item pairs": (BONUSES_ROW, PLAIN_PAIRS_ROW),
     "the whole method, beside neighbours": (fused_row(DISTILLED_ROW), fused_row(CE_ROW)),
 }
 """Maps the name of a part to the row with the part and the row without it."""
@@ -161,9 +162,9 @@ def settings_of(
 
     Sets the kind of student, the loss and the epochs, and switches on all parts of distillation.
     The variant later switches some of these parts off. The experiment's own switches are ignored,
-    so that two rows differ only in their variants. The cold bonus and the parts of training without
-    a teacher (`TRAINING_PARTS`) are off. A variant that needs one of them switches it on. A row
-    that `scores_all` has neither `training.scored_share` nor `training.touched_rows`.
+    so that two rows differ only in their variants. The cold bonus and the parts of training that a
+    variant can switch on (`TRAINING_PARTS`) are off. A variant that needs one of them switches it
+    on. A row that `scores_all` has neither `training.scored_share` nor `training.touched_rows`.
 
     Args:
         experiment: settings of the ladder.
@@ -201,7 +202,7 @@ def _settings_of_row(experiment: Experiment, row: LadderRow, student: str) -> di
         "distillation.cold_bonus": False,
         "distillation.list_loss": "ranking",
         **{f"training.{setting}": fields[setting].default for setting in off},
-        "training.pair_bonus": False,
+        "training.pair_bonus": False,  # which is on by default
     }
 
 

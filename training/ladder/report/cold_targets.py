@@ -7,13 +7,25 @@ from collections.abc import Iterator, Sequence
 
 from training.data.dataset import Split
 from training.evaluation.intervals import percent
-from training.evaluation.row_names import BONUSES_ROW, CE_ROW, COLD_ROW, DISTILLED_ROW
+from training.evaluation.row_names import (
+    BONUSES_ROW,
+    CE_ROW,
+    COLD_ROW,
+    DISTILLED_ROW,
+    PAIRS_ROW,
+    PLAIN_PAIRS_ROW,
+)
 from training.evaluation.yardstick import SELECTION_METRIC as METRIC
 from training.ladder.plan.rows import HISTORY_TITLES_ROW, TITLES_ROW
 from training.ladder.report.tables import as_table, figure_of, signed
 from training.ladder.results.measured import NEW, Figures, Measured
 
-SHOWN_ROWS = (DISTILLED_ROW, COLD_ROW, BONUSES_ROW)
+SHOWN_ROWS = {
+    DISTILLED_ROW: (CE_ROW, ""),
+    COLD_ROW: (CE_ROW, DISTILLED_ROW),
+    BONUSES_ROW: (PLAIN_PAIRS_ROW, PAIRS_ROW),
+}
+"""Maps each row that is shown to the row without a teacher, and to the one without a cold bonus."""
 CUTOFFS = ("HR@1", "HR@5", "HR@10", "HR@20", "NDCG@20")
 BY_TITLES = (TITLES_ROW, HISTORY_TITLES_ROW, "teacher titles")
 HEADINGS = (
@@ -40,6 +52,8 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
         f"example, from which `{COLD_ROW}` learns, asks for them or has them in its history."
     )
     against = _against_titles(lines, figures)
+    if any(line.row == BONUSES_ROW for line in lines):
+        note += f" `{BONUSES_ROW}` is compared with rows that have the pair bonus, too."
     return "\n\n".join(["## Cold targets", note, as_table(HEADINGS, cells), *against])
 
 
@@ -52,12 +66,12 @@ def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[lis
     """
     by_key = {line.key: line for line in lines}
     for line in lines:
-        baseline = by_key.get((CE_ROW, line.student, ""))
+        alone, unplaced = SHOWN_ROWS.get(line.row, ("", ""))
+        baseline = by_key.get((alone, line.student, ""))
         titles = by_key.get((TITLES_ROW, "", line.teacher))
-        if baseline is None or titles is None or line.row not in SHOWN_ROWS:
+        if baseline is None or titles is None:
             continue
-        has_bonus = line.row != DISTILLED_ROW
-        without = by_key.get((DISTILLED_ROW, line.student, line.teacher)) if has_bonus else None
+        without = by_key.get((unplaced, line.student, line.teacher))
         yield [
             line.student,
             line.row,

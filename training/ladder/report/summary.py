@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 from training.data.dataset import Split
 from training.evaluation.intervals import percent
-from training.evaluation.row_names import CE_ROW, DISTILLED_ROW, PAIRS_ROW, PLAIN_PAIRS_ROW
+from training.evaluation.row_names import (
+    BONUSES_ROW,
+    CE_ROW,
+    DISTILLED_ROW,
+    PAIRS_ROW,
+    PLAIN_PAIRS_ROW,
+)
 from training.ladder.report.comparisons import difference_of
 from training.ladder.report.tables import as_table, figure_of, outcome, signed
 from training.ladder.results.measured import Figures, Measured, students_of
@@ -17,10 +23,14 @@ NOTE = (
     "method."
 )
 PAIRS_NOTE = (
-    f" `{PAIRS_ROW}` adds to it what counts of item pairs tell, and is compared with "
+    f" Rows with a pair bonus add to it what counts of item pairs tell, and are compared with "
     f"`{PLAIN_PAIRS_ROW}`."
 )
-COUNTERPARTS = {DISTILLED_ROW: CE_ROW, PAIRS_ROW: PLAIN_PAIRS_ROW}
+COUNTERPARTS = {
+    DISTILLED_ROW: CE_ROW,
+    PAIRS_ROW: PLAIN_PAIRS_ROW,
+    BONUSES_ROW: PLAIN_PAIRS_ROW,
+}
 """Maps each row with a teacher to the row that it is compared with."""
 
 
@@ -39,7 +49,7 @@ def summary(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
     shown = [*filter(None, (baseline, teacher)), *students]
     cells = [_cells(line, shown, baseline, figures) for line in shown]
     headings = [each.replace("%s", baseline.row if baseline else "") for each in HEADINGS]
-    has_pairs = any(line.row == PAIRS_ROW for line in students)
+    has_pairs = any(line.row == PLAIN_PAIRS_ROW for line in students)
     note = NOTE + PAIRS_NOTE if has_pairs else NOTE
     plot = f"![quality against cost]({picture}-cost.png)"
     return f"## In short\n\n{as_table(headings, cells)}\n\n{note}\n\n{plot}"
@@ -54,7 +64,7 @@ def _pair(student: str, lines: Sequence[Measured]) -> list[Measured]:
     pairs = [
         (alone, taught) for taught, alone in COUNTERPARTS.items() if {alone, taught} <= {*by_row}
     ]
-    return [by_row[row] for pair in pairs for row in pair]
+    return [by_row[row] for row in dict.fromkeys(row for pair in pairs for row in pair)]
 
 
 def _best(lines: Sequence[Measured], figures: Figures) -> Measured | None:

@@ -79,7 +79,7 @@ def student_line(cell: Cell, choices: Choices, jobs: Sequence[Job]) -> Measured:
         teacher_tokens=cell.teacher.tokens if cell.teacher else 0,
         seeds=[job.seed for job in jobs],
         num_trials=len(choices.plan.trials(cell)),
-        settings={**choices.choose(cell), **_joined([each.settings for each in runs])},
+        settings={**choices.choose(cell), **joined([each.settings for each in runs])},
         runs=runs,
         protocol=jobs[0].protocol,
     )
@@ -104,22 +104,23 @@ def mixed_lines(cell: Cell, every_run: Sequence[MixedRun], store: RunStore) -> I
             loss=runs[0].jobs[0].experiment.training.loss,
             teacher_tokens=cell.teacher.tokens if cell.teacher else 0,
             seeds=[run.jobs[0].seed for run in runs] if runs[0].baseline else (),
-            settings=_joined([each.settings for each in facts]),
+            settings=joined([each.settings for each in facts]),
             runs=facts,
             protocol=runs[0].jobs[0].protocol,
             mixture="fused" if runs[0].baseline else "ensemble",
         )
 
 
-def _joined(settings: Sequence[Mapping[str, object]]) -> dict[str, object]:
+def joined(settings: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """Joins the settings of several runs into one mapping.
 
-    The values of a setting are joined to text such as `0.1 or 0.3`; equal values are named once.
-    All runs have the same settings.
+    The values of a setting are joined to text such as `0.1 or 0.3`; equal values are named once. A
+    run without the setting, such as a student to which validation gave no pair bonus, has `none`.
     """
+    names = dict.fromkeys(name for each in settings for name in each)
     return {
-        name: " or ".join(dict.fromkeys(str(each[name]) for each in settings))
-        for name in settings[0]
+        name: " or ".join(dict.fromkeys(str(each.get(name, "none")) for each in settings))
+        for name in names
     }
 
 

@@ -14,14 +14,14 @@ from training.distillation.process_pool import side_by_side
 from training.ladder.plan.plan import Cell
 from training.ladder.runs.choices import Choices
 from training.ladder.runs.perform import train_again
-from training.ladder.runs.schedule import perform_all
+from training.ladder.runs.schedule import perform_all, trained_once
 from training.ladder.runs.store import RunStore
 
 
 def refit_of(job: Job, store: RunStore) -> Job:
     """Returns the refit of a measured job: the job that trains again, on validation rows too."""
     facts = store.facts(job)
-    pairs = PairSettings(**facts.settings) if facts.settings else None
+    pairs = PairSettings.of(facts.settings)
     source = store.checkpoint_path(job)
     return job.refitted("refit", facts.best_epoch, facts.cold_bonus, source, pairs)
 
@@ -54,8 +54,9 @@ def train_refits(
     jobs = [job for cell in cells for job in choices.measured_jobs(cell)]
     due = {job.stamp: job for job in jobs if not store.has(refit_of(job, store))}
     unplaced = [job for job in due.values() if _lacks_checkpoint(job, store)]
-    for _ in side_by_side(partial(train_again, store=store), unplaced, num_workers):
-        pass
+    for round_of_jobs in trained_once(unplaced):
+        for _ in side_by_side(partial(train_again, store=store), round_of_jobs, num_workers):
+            pass
     refits = [refit_of(job, store) for job in due.values()]
     perform_all(refits, store, num_workers)
     if not keep_states:

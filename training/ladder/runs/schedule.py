@@ -58,13 +58,25 @@ def perform_all(runs: Sequence[Run], store: RunStore, num_workers: int | None) -
 def _performed(due: Sequence[Run], store: RunStore, num_workers: int | None) -> Iterator[str]:
     """Performs the runs `due`, and yields the stamp of each run when it is done.
 
-    Runs that start from the training state of another run are performed last. `num_workers` is the
-    number of parallel processes; None for one per core.
+    Runs that start from the training state of another run are performed last. If that state is
+    gone, the first of them trains it again, before the others. `num_workers` is the number of
+    parallel processes; None for one per core.
     """
     work = partial(perform, store=store)
-    for is_second_round in (False, True):
-        runs = [each for each in due if continues_another(each) is is_second_round]
-        yield from side_by_side(work, runs, num_workers)
+    first = [each for each in due if not continues_another(each)]
+    later = [each for each in due if isinstance(each, Job) and continues_another(each)]
+    for round_of_runs in (first, *trained_once(later)):
+        yield from side_by_side(work, round_of_runs, num_workers)
+
+
+def trained_once(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+    """Divides `jobs` into those to perform first, one for each training, and all others.
+
+    Jobs with one training write one file of its state, so no two may train it at the same time.
+    """
+    first = {each.training_stamp: each for each in reversed(jobs)}
+    leaders = [each for each in jobs if first[each.training_stamp] is each]
+    return leaders, [each for each in jobs if first[each.training_stamp] is not each]
 
 
 def _every_seed(cells: Sequence[Cell], choices: Choices) -> list[Job]:

@@ -1,13 +1,14 @@
 """A student's pair bonus: counted in training, chosen on validation, taken over by a refit."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.distillation.after_training import pair_fit
@@ -20,6 +21,7 @@ from training.distillation.after_training.pair_fit import (
 from training.distillation.best_refits import refits_of_best
 from training.distillation.distributed import SingleProcess
 from training.distillation.job import Job
+from training.distillation.trainer import Trainer
 from training.evaluation.baselines.item_neighbours import ItemPairs, ItemSettings
 from training.evaluation.baselines.sessions import Sessions
 from training.evaluation.yardstick import evaluate, ranker_of
@@ -102,7 +104,7 @@ def test_a_job_stores_the_bonus_and_its_settings(job: Job, tmp_path: Path) -> No
 def test_a_refit_counts_its_own_rows_with_the_settings_of_its_validation_run(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pair_fit, "tuned_settings", lambda *_, **__: CHOSEN)
+    monkeypatch.setattr(pair_fit, "tuned_settings", lambda *_: CHOSEN)
     job.run(tmp_path)
     monkeypatch.delattr(pair_fit, "tuned_settings")
 
@@ -123,20 +125,73 @@ def test_the_bonus_changes_a_student_but_not_the_training_that_it_starts_from(jo
     assert job.training_stamp == without.training_stamp == without.stamp
 
 
-def test_a_catalog_too_large_for_a_table_of_pairs_gets_none(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_catalog_too_large_for_a_table_of_pairs_gets_none_and_keeps_its_stamp(
+    job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pair_fit, "MAX_ITEMS", 11)
-    trained = job.train(tmp_path / "state", "large", HERE)
-    assert trained.pairs is None
-    assert trained.student.pair_bonus is None
+    monkeypatch.setattr("training.distillation.job.MAX_ITEMS", 11)
+    assert not job.training.pair_bonus
+    assert job.stamp == job.training_stamp
 
 
-def test_a_student_that_no_bonus_improves_gets_none_and_neither_does_its_refit(
+def validated(trainer: Trainer, bonus_figure: float) -> Callable[..., Mapping[str, float]]:
+    """Validation by which each student has 0.5, and one with a bonus `bonus_figure`."""
+
+    def validate(*_: object) -> Mapping[str, float]:
+        has_bonus = trainer.student.pair_bonus is not None
+        return {"NDCG@20": bonus_figure if has_bonus else 0.5}
+
+    return validate
+
+
+@pytest.mark.parametrize(("figure", "is_kept"), [(0.6, True), (0.5, False), (0.4, False)])
+def test_a_bonus_stays_only_if_all_validation_examples_together_gain(
+    figure: float, is_kept: bool, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pair_fit, "tuned_settings", lambda *_: CHOSEN)
+    trainer = job.trainer()
+    trainer.progress.keep(trainer.student, {"NDCG@20": 0.5})
+    monkeypatch.setattr(trainer, "validate", validated(trainer, figure))
+
+    settings = pair_fit.add_after_training(trainer)
+
+    assert settings == (CHOSEN if is_kept else None)
+    assert (trainer.student.pair_bonus is not None) is is_kept
+    assert trainer.progress.best_metrics["NDCG@20"] == (figure if is_kept else 0.5)
+
+
+def test_a_student_that_has_learned_nothing_gets_no_bonus_that_would_hide_it(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(pair_fit, "tuned_settings")
+    trainer = job.trainer()
+    trainer.progress.keep(trainer.student, {"NDCG@20": 0.0})
+    assert pair_fit.add_after_training(trainer) is None
+
+
+def test_the_first_of_several_processes_chooses_for_all(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen_there = replace(CHOSEN, strength=1.5)
+
+    class Second(SingleProcess):
+        rank, num_ranks = 1, 2
+
+        def collect(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+            there = np.array(astuple(chosen_there)).view(np.int64)
+            return np.concatenate([there, values])
+
+    monkeypatch.delattr(pair_fit, "tuned_settings")
+    trainer = job.trainer()
+    trainer.processes = Second(torch.device("cpu"))
+    trainer.progress.keep(trainer.student, {"NDCG@20": 0.5})
+    monkeypatch.setattr(trainer, "validate", validated(trainer, 0.6))
+    assert pair_fit.add_after_training(trainer) == chosen_there
+
+
+def test_the_refit_of_a_student_without_a_bonus_gets_none(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    useless = replace(CHOSEN, strength=0.0)
-    monkeypatch.setattr(pair_fit, "tuned_settings", lambda *_, **__: useless)
+    monkeypatch.setattr(pair_fit, "tuned_settings", lambda *_: replace(CHOSEN, strength=0.0))
     checkpoint = job.run(tmp_path)
     assert checkpoint.student().pair_bonus is None
     refit = refits_of_best([job], tmp_path, "plain")["refit"]

@@ -19,7 +19,7 @@ class RecordedBar(ProgressBar):
 
     bars: list["RecordedBar"] = []  # noqa: RUF012, reset by the fixture
 
-    def __init__(self, label: str, total: float, unit: str, **_: object) -> None:
+    def __init__(self, label: str, total: float, unit: str) -> None:
         super().__init__(label, total, unit, shown=False)
         self.total = total
         self.advances: list[float] = []
