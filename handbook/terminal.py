@@ -23,7 +23,7 @@ from rich.text import Text
 from training.cli import USER_ERROR, say
 from training.stage import write_text
 
-COLUMNS = 168  # the table of `evaluate` has 167
+COLUMNS = 179  # the table of `evaluate` has 178
 MAX_LINES = 49
 _FONT_OF_A_HOST = re.compile(r"\s*@font-face \{\{.*?\}\}", re.DOTALL)
 

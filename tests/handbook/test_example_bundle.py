@@ -23,7 +23,7 @@ def test_the_baselines_of_the_example_are_those_that_the_demo_prints() -> None:
     columns = [re.split(r"  +", line.strip()) for line in RECORDING.splitlines()]
     printed = {name: cells[-1] for name, *cells in columns if len(cells) == 9}
     students = {name for name, mean in printed.items() if "±" in mean}
-    assert students == {"SASRec CE", "SASRec DLLM2Rec"}
+    assert students == {"SASRec CE with pair bonus", "SASRec DLLM2Rec with pair bonus"}
     assert shipped == {name: printed[name] for name in printed.keys() - students}
 
 
@@ -37,7 +37,7 @@ def test_the_verdict_of_the_example_is_the_one_that_the_demo_prints() -> None:
 
 def test_the_example_bundle_has_a_row_of_the_student_without_a_teacher() -> None:
     rows = {(each["row"], each["student"]) for each in MANIFEST["figures"]}
-    assert rows >= {("CE", "SASRec"), ("DLLM2Rec", "SASRec")}
+    assert rows >= {("CE with pair bonus", "SASRec"), ("DLLM2Rec with pair bonus", "SASRec")}
 
 
 def test_the_answer_in_the_readme_is_one_of_the_example_bundle() -> None:
