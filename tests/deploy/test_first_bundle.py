@@ -16,4 +16,5 @@ def test_the_first_bundle_is_complete_answers_and_names_its_origin() -> None:
     provenance = recommender.manifest.provenance
     assert provenance["dataset"]["name"] == "movielens"
     assert not provenance["commit"].endswith("+")  # a clean tree
-    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 3_000_000
+    # 3,496 items: 3.6 MB are pairs, 512 bytes an item in each of two graphs.
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 7_000_000
