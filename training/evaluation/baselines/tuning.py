@@ -12,7 +12,7 @@ from training.evaluation.yardstick import SELECTION_METRIC, Scorer, evaluate, ra
 from training.progress import ProgressBar, counting
 
 Candidate = TypeVar("Candidate")
-# Maximum number of examples that `tuned` ranks per candidate; limits the cost of a search.
+# Number of examples that `tuned` ranks per candidate, unless told otherwise, at most.
 MAX_EXAMPLES = 2_000
 ROUNDS = 2
 
@@ -47,12 +47,13 @@ def tuned(
     scorer_of: Callable[[Candidate], Scorer],
     dataset: Dataset,
     label: str,
+    max_examples: int = MAX_EXAMPLES,
 ) -> Candidate:
     """Chooses settings by NDCG@20 on validation examples, one field at a time (coordinate search).
 
     Each field of `options` in turn takes its best value while the other fields are fixed; it keeps
     its value in case of a tie. All fields are searched `ROUNDS` times. Each combination of values
-    is measured only once, on at most `MAX_EXAMPLES` validation examples, evenly spaced.
+    is measured only once.
 
     Args:
         start: settings to start from, a frozen dataclass; each value is one of `options`.
@@ -60,11 +61,13 @@ def tuned(
         scorer_of: function that makes the scorer of settings.
         dataset: dataset whose validation examples are ranked.
         label: name of the work on the progress bar.
+        max_examples: maximum number of validation examples to rank per candidate, evenly spaced;
+            limits the cost of the search.
 
     Returns:
         The best settings.
     """
-    rows = _some(dataset.example_rows(Split.VALIDATION))
+    rows = _some(dataset.example_rows(Split.VALIDATION), max_examples)
     num_tries = ROUNDS * sum(len(values) - 1 for values in options.values()) + 1
     measured: dict[Candidate, float] = {}
     with ProgressBar(label, num_tries * len(rows), "example") as bar:
@@ -83,6 +86,6 @@ def tuned(
     return best  # type: ignore[no-any-return]
 
 
-def _some(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Selects at most `MAX_EXAMPLES` of `rows`, evenly spaced."""
-    return rows[:: -(-len(rows) // MAX_EXAMPLES)]
+def _some(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Selects at most `most` of `rows`, evenly spaced."""
+    return rows[:: -(-len(rows) // most)]
