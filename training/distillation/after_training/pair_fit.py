@@ -77,8 +77,8 @@ class PairSettings(ItemSettings):
 
 
 START = PairSettings()
-"""The settings that the search starts from. Those that it does not try were near the best for students
-of two configs, movielens.toml and amazon-games-paper-original.toml, by validation."""
+"""The settings that the search starts from. Those that it does not try were near the best, by
+validation, for students of two configs, movielens.toml and amazon-games-paper-original.toml."""
 
 
 def add_after_training(trainer: Trainer) -> PairSettings | None:

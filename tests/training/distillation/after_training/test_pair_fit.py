@@ -92,6 +92,12 @@ def test_an_untrained_student_ranks_the_chain_by_its_pairs(chain_dataset: Datase
     assert ndcg() > before
 
 
+def test_the_search_starts_from_one_of_the_values_that_it_tries() -> None:
+    for name, values in pair_fit.OPTIONS.items():
+        assert getattr(pair_fit.START, name) in values
+    assert 0.0 in pair_fit.OPTIONS["strength"]  # so that no bonus is among the candidates
+
+
 def test_a_job_stores_the_bonus_and_its_settings(job: Job, tmp_path: Path) -> None:
     checkpoint = job.run(tmp_path)
 

@@ -85,7 +85,7 @@ class Steps:
     errors: int = 0
 
 
-def tuned_steps(dataset: Dataset) -> tuple[Steps, list[Steps]]:
+def tuned_steps(dataset: Dataset, max_examples: int = 2_000) -> tuple[Steps, list[Steps]]:
     """Tunes `Steps`; returns what was chosen, and what was measured."""
     measured: list[Steps] = []
 
@@ -94,7 +94,7 @@ def tuned_steps(dataset: Dataset) -> tuple[Steps, list[Steps]]:
         return steps_ahead(dataset, steps.ahead + steps.errors)
 
     options = {"ahead": (1, 3), "errors": (0, 2)}
-    return tuned(Steps(), options, scorer_of, dataset, "steps"), measured
+    return tuned(Steps(), options, scorer_of, dataset, "steps", max_examples), measured
 
 
 def test_settings_are_searched_one_field_at_a_time_and_measured_once(
@@ -107,10 +107,8 @@ def test_settings_are_searched_one_field_at_a_time_and_measured_once(
 
 
 def test_a_search_ranks_a_bounded_part_of_the_examples(
-    chain_dataset: Dataset, bars: list[RecordedBar], monkeypatch: pytest.MonkeyPatch
+    chain_dataset: Dataset, bars: list[RecordedBar]
 ) -> None:
-    monkeypatch.setattr(tuning, "MAX_EXAMPLES", 11)
-
-    tuned_steps(chain_dataset)
+    tuned_steps(chain_dataset, max_examples=11)
 
     assert bars[0].total == (1 + 2 * 2) * 10  # every third of 30 examples
