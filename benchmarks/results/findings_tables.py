@@ -99,6 +99,19 @@ ROWS: dict[str, Sequence[Key]] = {
         ("DLLM2Rec with pair bonus", "SASRec", "titles"),
         ("DLLM2Rec with both bonuses", "SASRec", "titles"),
     ),
+    "amazon-games-paper-original": (
+        _ITEM_KNN,
+        _KNN,
+        ("VMIS-kNN", "", ""),
+        ("teacher titles", "", "titles"),
+        ("CE", "SASRec", ""),
+        ("CE fused with kNN", "SASRec", ""),
+        ("CE fused with item kNN", "SASRec", ""),
+        ("CE with pair bonus", "SASRec", ""),
+        ("DLLM2Rec", "SASRec", "titles"),
+        ("DLLM2Rec with pair bonus", "SASRec", "titles"),
+        ("DLLM2Rec with both bonuses", "SASRec", "titles"),
+    ),
 }
 """Rows of the table of each dataset."""
 
