@@ -26,6 +26,7 @@ from tests.run_folder import run_folder
 from training.students.student import Student
 
 NUM_RANDOM_HISTORIES = 20
+APART = {"item_table", "pair_bonus"}
 ON_LOADING = "_load_state_dict_pre_hooks"
 
 Export = Callable[[Student, Tensor], onnx.GraphProto]
@@ -58,10 +59,11 @@ def _content_hash(*things: object) -> str:
     return hashlib.sha256(file.getvalue()).hexdigest()
 
 
-def _without_item_table(student: Student) -> Student:
-    """A copy that has no item table, so that its encoder cannot depend on one."""
+def _encoder_alone(student: Student) -> Student:
+    """A copy without the parts `APART`, so that its encoder cannot depend on them."""
     bare = copy(student)
-    modules = {name: each for name, each in student.named_children() if name != "item_table"}
+    bare.__dict__.pop("pair_bonus", None)  # where it is None, it is no module
+    modules = {name: each for name, each in student.named_children() if name not in APART}
     bare.__dict__["_modules"] = modules
     return bare
 
@@ -70,7 +72,7 @@ def stored(folder: Path, name: str, make: Export) -> Export:
     """Returns `make`, which reads from `folder` what it has made of an equal student before."""
 
     def export(student: Student, table: Tensor) -> onnx.GraphProto:
-        bare = _without_item_table(student.eval())
+        bare = _encoder_alone(student.eval())
         path = folder / f"{name}-{_content_hash(bare, table.shape)}.graph"
         with path.with_suffix(".lock").open("w") as lock:
             flock(lock, LOCK_EX)  # of several processes, one makes it and the others wait

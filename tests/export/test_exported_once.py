@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import onnx
+import torch
 from onnx import parser
 from torch import Tensor
 
-from tests.export.graphs.searched import some_vectors, student_of
+from tests.export.graphs.searched import NUM_ITEMS, some_vectors, student_of
 from tests.exported_once import Export, stored
+from training.students.pair_bonus import PairBonus
 from training.students.student import Student
 
 
@@ -28,6 +30,20 @@ def test_of_equal_students_made_one_after_the_other_one_is_exported(tmp_path: Pa
     first, again = (export(each, each.item_table()) for each in students)
     assert len(exported) == 1
     assert first == again
+
+
+def test_of_students_that_differ_in_their_pair_bonus_alone_one_is_exported(
+    tmp_path: Path,
+) -> None:
+    exported: list[Student] = []
+    export = stored(tmp_path, "encoder", counted(exported))
+    for strength in (0.5, 0.7, None):
+        student = student_of(some_vectors())
+        if strength:
+            pairs = torch.zeros((NUM_ITEMS + 1, 1), dtype=torch.int32)
+            student.pair_bonus = PairBonus(pairs, torch.zeros(pairs.shape), 0.5, strength)
+        export(student, student.item_table())
+    assert len(exported) == 1
 
 
 def test_students_whose_weights_differ_are_exported_each(tmp_path: Path) -> None:
