@@ -5,6 +5,7 @@ compare its graphs with it after a thousand random histories takes as long, so h
 tests/export/parity/test_check.py compares after all of them.
 """
 
+import copyreg
 import hashlib
 import pickle
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import Any
 import onnx
 import pytest
 from torch import Tensor
+from torch.nn import Module
 
 from export.freeze import export_graphs
 from export.graphs import encoder, query_encoder
@@ -24,6 +26,8 @@ from tests.run_folder import run_folder
 from training.students.student import Student
 
 NUM_RANDOM_HISTORIES = 20
+APART = {"item_table", "pair_bonus"}
+ON_LOADING = "_load_state_dict_pre_hooks"
 
 Export = Callable[[Student, Tensor], onnx.GraphProto]
 EXPORTS: dict[str, Export] = {
@@ -33,13 +37,20 @@ EXPORTS: dict[str, Export] = {
 
 
 class _ContentPickler(pickle.Pickler):
-    """Pickles tensors by their content, so that equal students have equal pickles."""
+    """Pickles students by their content, so that equal ones have equal pickles.
+
+    What a module does when its weights are loaded is left out: no encoder depends on it, and torch
+    numbers it anew in each module.
+    """
 
     def reducer_override(self, thing: object) -> Any:
-        if not isinstance(thing, Tensor):
-            return NotImplemented
-        content = thing.detach().contiguous().numpy()
-        return tuple, ((str(thing.dtype), content.shape, content.tobytes()),)
+        if isinstance(thing, Tensor):
+            content = thing.detach().contiguous().numpy()
+            return tuple, ((str(thing.dtype), content.shape, content.tobytes()),)
+        if isinstance(thing, Module):
+            parts = {name: each for name, each in vars(thing).items() if name != ON_LOADING}
+            return copyreg.__newobj__, (type(thing),), parts  # type: ignore[attr-defined]
+        return NotImplemented
 
 
 def _content_hash(*things: object) -> str:
@@ -48,17 +59,20 @@ def _content_hash(*things: object) -> str:
     return hashlib.sha256(file.getvalue()).hexdigest()
 
 
-def _without_item_table(student: Student) -> Student:
-    """A copy that has no item table, so that its encoder cannot depend on one."""
+def _encoder_alone(student: Student) -> Student:
+    """A copy without the parts `APART`, so that its encoder cannot depend on them."""
     bare = copy(student)
-    modules = {name: each for name, each in student.named_children() if name != "item_table"}
+    bare.__dict__.pop("pair_bonus", None)  # where it is None, it is no module
+    modules = {name: each for name, each in student.named_children() if name not in APART}
     bare.__dict__["_modules"] = modules
     return bare
 
 
-def _stored(folder: Path, name: str, make: Export) -> Export:
+def stored(folder: Path, name: str, make: Export) -> Export:
+    """Returns `make`, which reads from `folder` what it has made of an equal student before."""
+
     def export(student: Student, table: Tensor) -> onnx.GraphProto:
-        bare = _without_item_table(student.eval())
+        bare = _encoder_alone(student.eval())
         path = folder / f"{name}-{_content_hash(bare, table.shape)}.graph"
         with path.with_suffix(".lock").open("w") as lock:
             flock(lock, LOCK_EX)  # of several processes, one makes it and the others wait
@@ -81,7 +95,7 @@ def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         for name, make in EXPORTS.items():
-            patch.setattr(query_encoder, name, _stored(folder, name, make))
+            patch.setattr(query_encoder, name, stored(folder, name, make))
         defaults = {**(export_graphs.__kwdefaults__ or {}), "num_random": NUM_RANDOM_HISTORIES}
         patch.setattr(export_graphs, "__kwdefaults__", defaults)
         yield

@@ -47,6 +47,7 @@ class Stack:
             "GRAFANA_LISTEN": f"127.0.0.1:{GRAFANA_PORT}",
             **wheels,
         }
+        self._built: set[str] = set()
         self.run(HERE / "base-images")
 
     def run(self, *command: str | Path) -> str:
@@ -62,12 +63,24 @@ class Stack:
         return self.run("docker", "compose", *arguments)
 
     def up(self, *services: str, scale: int = 1, profile: str = "") -> None:
-        """Starts the containers that are not running, and waits until they are healthy."""
+        """Starts the containers that are not running, and waits until they are healthy.
+
+        Images that this run has not built yet are built. What they are made of does not change.
+        """
+        new = set(services or ["service", "redis"]) - self._built
         self.compose(
             *(["--profile", profile] if profile else []),
-            *("up", "--build", "--wait", *services),
+            *("up", *(["--build"] if new else []), "--wait", *services),
             *([] if services else ["--scale", f"service={scale}"]),
         )
+        self._built |= new
+
+    def build(self, *services: str) -> None:
+        """Builds the images of services that this run has not built yet."""
+        new = [each for each in services if each not in self._built]
+        if new:
+            self.compose("--profile", "*", "build", *new)
+            self._built |= set(new)
 
     def remove(self) -> None:
         """Removes all containers and volumes of the stack, and images that have lost their name."""

@@ -33,7 +33,7 @@ def test_a_newly_trained_student_takes_over_without_a_failed_request(
     stack: "Stack", client: httpx.Client, small_config: Path
 ) -> None:
     before = client.get("/v1/model").json()["model_version"]
-    stack.compose("--profile", "train", "build", "train")
+    stack.build("train")
     options = ["--rm", "--volume", f"{small_config}:/app/configs/small.toml:ro"]
     options += ["--env", "CONFIG=configs/small.toml"]
     with load(stack.url, "train") as record:

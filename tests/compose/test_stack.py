@@ -101,7 +101,7 @@ def test_every_log_line_of_a_replica_is_a_json_object(stack: "Stack") -> None:
 
 
 def test_no_secret_is_in_any_layer_of_any_image(stack: "Stack") -> None:
-    stack.compose("--profile", "*", "build", "train", "teacher")
+    stack.build("train", "teacher")
     images = [f"distilled-recommender/{name}:test" for name in BASES]
     found = files_of_own_layers(stack, images)
     expected = {"app/service/app.py", "app/serve-teacher", "app/train", "usr/local/bin/start"}

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.training.conftest import make_chain, write_chain
 from tests.training.ladder.stored_arrays import stored_arrays
 from training.knowledge import DESCRIPTION_NAME
 from training.ladder import __main__ as ladder
@@ -29,12 +31,40 @@ method = { "distillation.ranking_weight" = [0.3] }
 """
 
 
+NARROW = ("--students", "caser", "--seeds", "0", "--rows", "CE", "DLLM2Rec")
+
+
 @pytest.fixture
 def config(chain_config: Path) -> Path:
+    return with_ladder(chain_config)
+
+
+def with_ladder(chain_config: Path) -> Path:
+    """Adds a ladder to an experiment file."""
     chain_config.write_text(chain_config.read_text().replace("max_epochs = 3", "max_epochs = 1"))
     with chain_config.open("a") as file:
         file.write(LADDER)
     return chain_config
+
+
+@pytest.fixture(scope="module")
+def reported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of an experiment whose narrow ladder has run."""
+    config = with_ladder(write_chain(make_chain(), tmp_path_factory.mktemp("reported")))
+    command = ["training.ladder", str(config), *NARROW]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", command)  # the report names it
+        assert run_ladder(config, *NARROW) == 0
+    return config.parent
+
+
+@pytest.fixture
+def reported(reported_once: Path, tmp_path: Path) -> Path:
+    """An experiment file whose narrow ladder has run; each test gets a copy of all its files."""
+    shutil.copytree(reported_once, tmp_path, dirs_exist_ok=True)
+    report = tmp_path / "results" / "chain.md"
+    report.write_text(report.read_text().replace(str(reported_once), str(tmp_path)))
+    return tmp_path / "chain.toml"
 
 
 def run_ladder(config: Path, *options: str, out: str = "results") -> int:

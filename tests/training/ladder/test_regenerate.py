@@ -1,25 +1,19 @@
 """The program `training.ladder.regenerate`: makes reports from stored ranks and compares them."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.training.ladder.conftest import run_ladder
 from training.ladder import regenerate
-
-NARROW = ("--students", "caser", "--seeds", "0", "--rows", "CE", "DLLM2Rec")
 
 
 @pytest.fixture
-def results(config: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def results(reported: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a report, whose knowledge has been deleted."""
-    monkeypatch.setattr(sys, "argv", ["training.ladder", str(config), *NARROW])
     monkeypatch.setattr(regenerate, "prepare", lambda *_: None)
-    run_ladder(config, *NARROW)
-    shutil.rmtree(config.parent / "work" / "chain" / "knowledge")
-    return config.parent / "results"
+    shutil.rmtree(reported.parent / "work" / "chain" / "knowledge")
+    return reported.parent / "results"
 
 
 def regenerate_all(results: Path) -> int:
@@ -85,9 +79,9 @@ def test_a_report_whose_runs_are_gone_cannot_be_made(
     ],
 )
 def test_a_report_without_a_working_command_is_named_and_the_others_are_made(
-    results: Path, config: Path, capsys: pytest.CaptureFixture[str], command: str, problem: str
+    results: Path, reported: Path, capsys: pytest.CaptureFixture[str], command: str, problem: str
 ) -> None:
-    (results / "a.md").write_text(command.format(config=config))
+    (results / "a.md").write_text(command.format(config=reported))
 
     assert regenerate_all(results) == 1
 
@@ -98,12 +92,12 @@ def test_a_report_without_a_working_command_is_named_and_the_others_are_made(
 
 
 def test_options_of_a_command_may_come_before_its_experiment(
-    results: Path, config: Path, capsys: pytest.CaptureFixture[str]
+    results: Path, reported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = results / "chain.md"
     text = report.read_text()
-    named = f"training.ladder {config}"
-    report.write_text(text.replace(named, f"training.ladder --kept {config}"))
+    named = f"training.ladder {reported}"
+    report.write_text(text.replace(named, f"training.ladder --kept {reported}"))
 
     assert regenerate_all(results) == 0
 
@@ -111,10 +105,10 @@ def test_options_of_a_command_may_come_before_its_experiment(
 
 
 def test_a_report_whose_data_are_missing_is_left_out_and_is_no_success_by_itself(
-    results: Path, config: Path, capsys: pytest.CaptureFixture[str]
+    results: Path, reported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = 'source = "tables"\ninteractions = "elsewhere.csv"\nitems = "items.csv"'
-    config.write_text(config.read_text().replace('source = "movielens"', source))
+    reported.write_text(reported.read_text().replace('source = "movielens"', source))
 
     assert regenerate_all(results) == 1
 

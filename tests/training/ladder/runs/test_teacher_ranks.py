@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.ladder.conftest import knowledge_of_titles, records, rewrite, run_ladder
+from tests.training.ladder.conftest import (
+    NARROW,
+    knowledge_of_titles,
+    records,
+    rewrite,
+    run_ladder,
+)
 from tests.training.ladder.stored_arrays import stored_arrays
 from training.distillation.trainer import Trainer
 from training.knowledge import DESCRIPTION_NAME
 from training.ladder.runs import measure_references
 from training.ladder.runs.teacher_ranks import NOT_ASKED
-
-NARROW = ("--students", "caser", "--seeds", "0", "--rows", "CE", "DLLM2Rec")
 
 
 def test_all_stored_runs_of_a_ladder_made_in_parts_are_reported_without_training(
@@ -83,36 +87,34 @@ def report(config: Path) -> list[str]:
 
 
 def test_stored_ranks_of_a_teacher_are_not_replaced_by_other_answers_until_their_file_is_removed(
-    config: Path, capsys: pytest.CaptureFixture[str]
+    reported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_ladder(config, *NARROW)
-    forget_the_answers(config.parent / "work" / "chain" / "knowledge")
+    forget_the_answers(reported.parent / "work" / "chain" / "knowledge")
 
-    assert run_ladder(config, *NARROW) == 2
+    assert run_ladder(reported, *NARROW) == 2
 
     output = capsys.readouterr().err
     stored = Path(next(word for word in output.split() if ".npz:" in word).rstrip(":"))
     assert "a retrieval teacher with other answers" in output
-    assert run_ladder(config, *NARROW, "--kept") == 0
-    assert figure(config, "teacher retrieval") == 1
+    assert run_ladder(reported, *NARROW, "--kept") == 0
+    assert figure(reported, "teacher retrieval") == 1
     stored.unlink()
-    assert run_ladder(config, *NARROW) == 0
-    assert figure(config, "teacher retrieval") == 0
+    assert run_ladder(reported, *NARROW) == 0
+    assert figure(reported, "teacher retrieval") == 0
 
 
 def test_runs_of_a_teacher_that_was_made_again_on_another_machine_are_not_trained_again(
-    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    reported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_ladder(config, *NARROW)
-    made = records(config)
-    round_otherwise(config.parent / "work" / "chain" / "knowledge")
+    made = records(reported)
+    round_otherwise(reported.parent / "work" / "chain" / "knowledge")
     monkeypatch.delattr(Trainer, "train")
     capsys.readouterr()
 
-    assert run_ladder(config, *NARROW) == 0
+    assert run_ladder(reported, *NARROW) == 0
 
     assert "0.00% of its held-out ranks differ from the stored ones" in capsys.readouterr().out
-    assert records(config) == made
+    assert records(reported) == made
 
 
 def round_otherwise(knowledge: Path) -> None:
@@ -141,25 +143,23 @@ def figure(config: Path, row: str) -> float:
 
 
 def test_stored_answers_are_not_measured_again(
-    config: Path, monkeypatch: pytest.MonkeyPatch
+    reported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_ladder(config, *NARROW)
-    made = records(config)
+    made = records(reported)
     monkeypatch.delattr(measure_references, "evaluate")
 
-    assert run_ladder(config, *NARROW) == 0
+    assert run_ladder(reported, *NARROW) == 0
 
-    assert records(config) == made
+    assert records(reported) == made
 
 
 def test_stored_ranks_of_a_teacher_with_other_settings_are_not_used(
-    config: Path, capsys: pytest.CaptureFixture[str]
+    reported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_ladder(config, *NARROW)
-    shutil.rmtree(config.parent / "work" / "chain" / "knowledge")
-    config.write_text(config.read_text().replace("[teacher]", "[teacher]\nmax_titles = 70"))
+    shutil.rmtree(reported.parent / "work" / "chain" / "knowledge")
+    reported.write_text(reported.read_text().replace("[teacher]", "[teacher]\nmax_titles = 70"))
 
-    assert run_ladder(config, *NARROW, "--kept") == 2
+    assert run_ladder(reported, *NARROW, "--kept") == 2
 
     assert "knowledge.json: missing" in capsys.readouterr().err
 
@@ -181,13 +181,12 @@ def test_a_teacher_that_answered_a_part_of_the_examples_is_loaded_with_that_part
 
 
 def test_a_damaged_file_of_a_teacher_is_named(
-    config: Path, capsys: pytest.CaptureFixture[str]
+    reported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_ladder(config, *NARROW)
-    runs = config.parent / "results" / "runs" / "chain"
+    runs = reported.parent / "results" / "runs" / "chain"
     [stored] = [path for path in runs.iterdir() if "test-0" in stored_arrays(path)]
     stored.write_bytes(stored.read_bytes()[:100])
 
-    assert run_ladder(config, *NARROW, "--kept") == 2
+    assert run_ladder(reported, *NARROW, "--kept") == 2
 
     assert f"{stored.name}: damaged, or not made for dataset 'chain'" in capsys.readouterr().err
