@@ -1,6 +1,7 @@
 """Makes Redis clients for this service: with few connections, short timeouts and no retries."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
@@ -195,8 +196,8 @@ class redis_errors_as:  # noqa: N801 - a context manager is named as a function
 class RedisCommands(Protocol):
     """Protocol of the Redis clients: sends commands to a single Redis or to a cluster."""
 
-    async def execute_command(self, *parts: str | int) -> Any:
-        """Sends one command and returns Redis' reply, with strings decoded.
+    def execute_command(self, *parts: str | int) -> Awaitable[Any]:
+        """Sends one command; returns what awaits Redis' reply, with strings decoded.
 
         `parts`: the name of the command, then its arguments.
 

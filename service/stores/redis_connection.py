@@ -19,7 +19,7 @@ from redis.exceptions import TimeoutError as LateError
 from service.stores.redis_replies import another_node_may_answer, reply_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 # A new connection takes up to four round trips, a command one. A request waits for one deadline
 # only; connecting goes on after it, for the requests that follow.
@@ -50,19 +50,21 @@ class SharedConnection:
         self._connecting: asyncio.Task[_Pipeline] | None = None
         self._may_replace_at = 0.0
 
-    async def execute_command(self, *parts: str | int) -> Any:
-        """Sends one command and returns Redis' reply, with strings decoded.
+    def execute_command(self, *parts: str | int) -> "Awaitable[Any]":
+        """Sends one command; returns what awaits Redis' reply, with strings decoded.
 
-        `parts`: the name of the command, then its arguments.
+        It is no coroutine, so that a command costs one less. `parts`: the name of the command, then
+        its arguments.
 
         Raises:
-            RedisError: Redis refuses the command, is too slow, or cannot be reached.
+            RedisError: Redis refuses the command, is too slow, or cannot be reached; raised to the
+                caller that awaits the reply.
         """
         command = hiredis.pack_command(parts)  # type: ignore[arg-type] # the stub has one part only
         pipeline = self._pipeline
         if pipeline is not None and not pipeline.is_retired:
-            return await pipeline.send(command)
-        return await self._send_on_new_connection(command)
+            return pipeline.send(command)
+        return self._send_on_new_connection(command)
 
     async def execute_asking(self, *parts: str | int) -> Any:
         """Sends ASKING and then a command; returns Redis' reply to the command.

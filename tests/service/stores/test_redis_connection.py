@@ -62,6 +62,15 @@ async def test_each_command_gets_its_own_reply(shared: SharedConnection) -> None
     assert await asyncio.gather(*commands) == [f"{number} ä\n" for number in range(500)]
 
 
+async def test_commands_are_sent_in_the_order_of_their_calls_whichever_reply_is_awaited_first(
+    shared: SharedConnection,
+) -> None:
+    await shared.execute_command("PING")
+    replies = [shared.execute_command("APPEND", "key", each) for each in "abc"]
+    assert [await each for each in reversed(replies)] == [3, 2, 1]
+    assert await shared.execute_command("GET", "key") == "abc"
+
+
 async def test_all_requests_share_one_connection(
     shared: SharedConnection, mortal_redis: "RedisServer"
 ) -> None:
@@ -81,7 +90,7 @@ async def test_a_cancelled_command_does_not_shift_the_replies_of_the_others(
     shared: SharedConnection,
 ) -> None:
     await shared.execute_command("PING")
-    leaving = asyncio.create_task(shared.execute_command("ECHO", "unheard"))
+    leaving = asyncio.ensure_future(shared.execute_command("ECHO", "unheard"))
     await asyncio.sleep(0)
     leaving.cancel()
     assert await shared.execute_command("ECHO", "heard") == "heard"
