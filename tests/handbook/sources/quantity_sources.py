@@ -42,6 +42,7 @@ from tests.handbook.sources.measured import (
     train_seconds,
     value,
 )
+from training.distillation.after_training import pair_fit
 
 README, PERFORMANCE = "README.md", "docs/performance.md"
 FINDINGS, SCALE = "docs/findings.md", "docs/scale.md"
@@ -155,10 +156,9 @@ STATED: Mapping[Place, Mapping[str, float]] = {
     (README, "Status"): {"1.0": 1.0},
     (PERFORMANCE, "Student and teachers"): {
         "0.04 $": BenchOptions().core_hour,
-        "0.0686": of_demo("SASRec DLLM2Rec with pair bonus"),
-        "0.0670": of_demo("SASRec CE with pair bonus"),
+        "0.0703": of_demo("SASRec DLLM2Rec with pair bonus"),
+        "0.0687": of_demo("SASRec CE with pair bonus"),  # the report has the same
         "0.0696": ndcg("movielens", "DLLM2Rec with pair bonus"),
-        "0.0687": ndcg("movielens", "CE with pair bonus"),
     },
     (PERFORMANCE, "Targets"): {"17,332": NUM_ITEMS},
     (PERFORMANCE, "How far to trust it"): {"1,000": RATE},
@@ -171,6 +171,10 @@ STATED: Mapping[Place, Mapping[str, float]] = {
     (FINDINGS, "The method beside the paper's claim"): {"47.97 %": 0.4797},
     (FINDINGS, "The paper's Amazon video games"): {"0.0331": 0.0331, "0.0751": 0.0751},
     (FINDINGS, "Its cold items"): {"2 %": 0.02},  # within the interval beside it
+    (FINDINGS, "The paper's targets, refitted"): {
+        "5,000": pair_fit.MAX_EXAMPLES,
+        "0.057": 0.057,  # the goal
+    },
     # `scored_share` there, and the goal.
     (FINDINGS, "With the blocks of SASRec's authors"): {"40 %": 0.4, "0.060": 0.06},
     (FINDINGS, "The cost of a training step"): {
