@@ -139,7 +139,14 @@ class Job:
 
     @property
     def former_stamp(self) -> str:
-        """Stamp of this job in earlier versions, in which every student read all items."""
+        """Stamp of this job in an earlier version.
+
+        There a pair bonus had another search, and a student without one read all items.
+        """
+        if self.training.pair_bonus:
+            return self._stamp(
+                self.settings, self.training, pairs_version=pair_fit.FORMER_PAIRS_VERSION
+            )
         return self._stamp(self.settings, self.training, reads_all=True)
 
     @property
@@ -159,7 +166,12 @@ class Job:
         return has_features or self.training.trained_candidates
 
     def _stamp(
-        self, settings: DistillationConfig, training: TrainingConfig, *, reads_all: bool = False
+        self,
+        settings: DistillationConfig,
+        training: TrainingConfig,
+        *,
+        reads_all: bool = False,
+        pairs_version: int = pair_fit.PAIRS_VERSION,
     ) -> str:
         parts: list[object] = [
             RECIPE_VERSION,
@@ -181,7 +193,7 @@ class Job:
             parts += [settings.embedding_weight, settings.embedding_columns]
             parts += [settings.offset_dropout]
         if training.pair_bonus:
-            parts += ["pair bonus", pair_fit.PAIRS_VERSION]
+            parts += ["pair bonus", pairs_version]
         if self.refit is not None:
             parts += self.refit.stamp_parts(
                 places_cold=settings.cold_bonus, has_pairs=training.pair_bonus

@@ -28,6 +28,7 @@ from training.students.student import Student
 
 # Increment when a code change gives another bonus for unchanged settings.
 PAIRS_VERSION = 2
+FORMER_PAIRS_VERSION = 1  # eight settings were searched, on 2,000 examples
 # More than a baseline's search ranks, for fewer settings: the best of many settings on few examples
 # is often the best by chance.
 MAX_EXAMPLES = 5_000

@@ -12,12 +12,18 @@ from training.ladder.plan.plan import Plan
 from training.ladder.plan.references import Teacher
 from training.ladder.plan.rows import HEADLINES, ROWS
 from training.ladder.results.measured import Measured
+from training.ladder.runs.store import RunFacts
 from training.provenance import commit
 from training.settings.teacher import FUSION_KINDS, TITLELESS_KIND
 
 FORMER_RULE = (
     "these students without titles also read the items of a history that no training interaction "
     "has, whose vectors are not trained; without `--kept` they are trained anew and skip such items"
+)
+
+FORMER_SEARCH = (
+    "their pair bonus is the best of more settings on fewer validation examples; without `--kept` "
+    "it is searched anew"
 )
 
 
@@ -30,8 +36,7 @@ def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, obje
     runs = [run for line in lines for run in line.runs]
     yield "commits of the runs", _distinct(each for run in runs for each in run.commits)
     yield "hardware", _distinct(run.machine for run in runs)
-    if former := sum(run.is_former for run in runs):
-        yield "runs of a former rule", f"{former} of {len(runs)}; {FORMER_RULE}"
+    yield from _former_runs(runs)
     kept = f"ranks of students and teachers in `runs/{plan.experiment.name}`"
     yield "kept", f"{kept}; trained anew with another `--out` and no `--kept`"
     *first, last = HEADLINES
@@ -48,6 +53,16 @@ def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, obje
     for teacher in plan.teachers:
         described = _described(teacher, answered.get(teacher.kind, 0), num_examples)
         yield f"teacher {teacher.kind}", described
+
+
+def _former_runs(runs: Sequence[RunFacts]) -> Iterator[tuple[str, object]]:
+    """Yields how many runs an older version stored, and what was different in it."""
+    former = [run for run in runs if run.is_former]
+    searched = sum("strength" in run.settings for run in former)
+    if ruled := len(former) - searched:
+        yield "runs of a former rule", f"{ruled} of {len(runs)}; {FORMER_RULE}"
+    if searched:
+        yield "runs of a former search", f"{searched} of {len(runs)}; {FORMER_SEARCH}"
 
 
 def _arguments() -> list[str]:

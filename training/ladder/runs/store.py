@@ -79,7 +79,8 @@ class RunStore:
             other jobs start from.
         machine: the hardware, and the number of parallel runs, saved with every run.
         former: whether a job without a stored run takes the run that an older version stored. In
-            that version, students without titles read every item (`Job.former_stamp`).
+            that version students without titles read every item, or a pair bonus had another
+            search (`Job.former_stamp`).
         keeps_placed: whether the checkpoints of students with placed cold items are kept in
             `states`. The refits of these students read them.
     """

@@ -98,11 +98,12 @@ def test_the_stamp_of_a_baseline_depends_on_its_name_and_dataset(run: BaselineRu
     assert replace(run, dataset=other).stamp != run.stamp
 
 
-def test_a_store_of_kept_runs_takes_a_run_of_the_former_rule_and_says_so(
-    tiny_dataset: Dataset, store: RunStore
+@pytest.mark.parametrize("variant", ["plain", "plain-pair-bonus"])
+def test_a_store_of_kept_runs_takes_a_run_of_an_older_version_and_says_so(
+    tiny_dataset: Dataset, store: RunStore, variant: str
 ) -> None:
     experiment = Experiment(name="tiny", data=DataConfig(source="movielens"))
-    job = Job(experiment, tiny_dataset, "plain", 0, None)
+    job = Job(experiment, tiny_dataset, variant, 0, None)
     store.save(job, by_alphabet, FACTS)
     stored = store.file(job).path
     former = stored.rename(stored.with_stem(job.former_stamp))
