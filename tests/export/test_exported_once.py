@@ -1,4 +1,4 @@
-"""What the tests store of torch's exporter is found again for an equal student, for no other."""
+"""The store of exported encoders that tests share (`tests/exported_once.py`)."""
 
 from pathlib import Path
 

@@ -36,7 +36,7 @@ def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, obje
     runs = [run for line in lines for run in line.runs]
     yield "commits of the runs", _distinct(each for run in runs for each in run.commits)
     yield "hardware", _distinct(run.machine for run in runs)
-    yield from _former_runs(runs)
+    yield from former_runs(runs)
     kept = f"ranks of students and teachers in `runs/{plan.experiment.name}`"
     yield "kept", f"{kept}; trained anew with another `--out` and no `--kept`"
     *first, last = HEADLINES
@@ -55,7 +55,7 @@ def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, obje
         yield f"teacher {teacher.kind}", described
 
 
-def _former_runs(runs: Sequence[RunFacts]) -> Iterator[tuple[str, object]]:
+def former_runs(runs: Sequence[RunFacts]) -> Iterator[tuple[str, object]]:
     """Yields how many runs an older version stored, and what was different in it."""
     former = [run for run in runs if run.is_former]
     searched = sum("strength" in run.settings for run in former)
