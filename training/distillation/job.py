@@ -155,6 +155,14 @@ class Job:
         return self.knowledge is not None and self.settings.embeddings
 
     @property
+    def places_cold_items(self) -> bool:
+        """Whether cold items are placed after training, by their titles."""
+        return self._places(self.settings)
+
+    def _places(self, settings: DistillationConfig) -> bool:
+        return self.reads_titles and settings.cold_bonus
+
+    @property
     def has_random_features(self) -> bool:
         """Whether item vectors contain projected random features in place of title embeddings."""
         return self.training.random_features and not self.reads_titles
@@ -194,6 +202,8 @@ class Job:
             parts += [settings.offset_dropout]
         if training.pair_bonus:
             parts += ["pair bonus", pairs_version]
+            is_first = pairs_version > pair_fit.FORMER_PAIRS_VERSION
+            parts += ["before cold items"] if is_first and self._places(settings) else []
         if self.refit is not None:
             parts += self.refit.stamp_parts(
                 places_cold=settings.cold_bonus, has_pairs=training.pair_bonus
@@ -219,8 +229,8 @@ class Job:
     def train(self, state_path: Path, label: str, processes: Processes) -> TrainedStudent:
         """Trains the student, then fits what the settings ask for after training.
 
-        Cold items are placed if `distillation.cold_bonus` is on and item vectors contain title
-        embeddings. Then the pairs of items are counted if `training.pair_bonus` is on.
+        The pairs of items are counted if `training.pair_bonus` is on. Then cold items, which have
+        no pairs, are placed among the raised scores: see `places_cold_items`.
 
         Args:
             state_path: file of the training state. It is written after every epoch; if it exists,
@@ -230,18 +240,19 @@ class Job:
         """
         trainer = self.trainer(processes)
         progress = trainer.train(state_path, label)
-        bonus, pairs = None, None
-        if self.reads_titles and self.settings.cold_bonus:
-            if self.refit:
-                bonus = self.refit.place_after_training(trainer)
-            else:
-                bonus = cold_start.place_after_training(trainer, self.settings)
-        if self.training.pair_bonus:
-            if self.refit:
-                pairs = self.refit.add_pairs_after_training(trainer)
-            else:
-                pairs = pair_fit.add_after_training(trainer)
+        pairs = self._add_pairs(trainer) if self.training.pair_bonus else None
+        bonus = self._place_cold_items(trainer) if self.places_cold_items else None
         return TrainedStudent(trainer.student, progress, bonus, pairs)
+
+    def _add_pairs(self, trainer: Trainer) -> PairSettings | None:
+        if self.refit:
+            return self.refit.add_pairs_after_training(trainer)
+        return pair_fit.add_after_training(trainer)
+
+    def _place_cold_items(self, trainer: Trainer) -> float | None:
+        if self.refit:
+            return self.refit.place_after_training(trainer)
+        return cold_start.place_after_training(trainer, self.settings)
 
     def trainer(self, processes: Processes | None = None) -> Trainer:
         """Makes the trainer of the job, with an untrained student.

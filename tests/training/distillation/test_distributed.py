@@ -60,7 +60,8 @@ def test_two_processes_train_the_same_student_as_one(chain_config: Path) -> None
 def one_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> Iterator[SynchronizedProcesses]:
     """The only process of a group, as torchrun starts it."""
     variables = {"LOCAL_RANK": "0", "RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
-    for name, value in (variables | {"MASTER_PORT": str(free_port())}).items():
+    variables |= {"MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     yield SynchronizedProcesses()
     leave_process_group()

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from training.data.dataset import Dataset, Split
-from training.distillation.after_training import cold_start
+from training.distillation.after_training import cold_start, pair_fit
+from training.distillation.after_training.pair_fit import PairSettings
 from training.distillation.checkpoint import load_checkpoint
 from training.distillation.distributed import SingleProcess
 from training.distillation.job import Job
@@ -268,6 +269,28 @@ def test_cold_items_are_placed_once_after_training_if_that_is_on_and_titles_are_
 
     assert placed == ([(2, 0.125)] if places else [])
     assert trained.cold_bonus == (0.25 if places else None)
+
+
+def test_cold_items_are_placed_among_scores_that_the_pair_bonus_has_raised(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    had_bonus: list[bool] = []
+
+    def place(trainer: Trainer, _: DistillationConfig) -> None:
+        had_bonus.append(trainer.student.pair_bonus is not None)
+
+    def add(trainer: Trainer) -> PairSettings:
+        trainer.student.pair_bonus = pair_fit.bonus_of(trainer.dataset, pair_fit.START)
+        return pair_fit.START
+
+    monkeypatch.setattr(cold_start, "place_after_training", place)
+    monkeypatch.setattr(pair_fit, "add_after_training", add)
+    experiment = with_training(job.experiment, pair_bonus=True)
+    both = replace(job, experiment=experiment, variant="with-cold-bonus")
+
+    both.train(tmp_path / "state", both.name, SingleProcess(torch.device("cpu")))
+
+    assert had_bonus == [True]
 
 
 @pytest.mark.parametrize(

@@ -149,8 +149,8 @@ def fit_from(
 ) -> ColdFit:
     """Fits the projection and the offset to the next items of the examples `rows`.
 
-    Takes `settings.cold_steps` steps of Adam on the full-softmax cross-entropy. `student` is not
-    changed.
+    Takes `settings.cold_steps` steps of Adam on the full-softmax cross-entropy of the student's
+    scores, which contain its pair bonus. `student` is not changed.
 
     Args:
         start: initial projection and offset.
@@ -172,9 +172,9 @@ def fit_from(
         moved = table.index_add(0, cold, offset + columns @ projection.T)
         # `eval()` switches dropout off. cuDNN has no backward pass of a GRU in `eval()`.
         with making_on(device), torch.backends.cudnn.flags(enabled=False):
-            query_vectors = student.encode_newest(_histories(student, dataset, batch), moved)
+            scores = student.score(_histories(student, dataset, batch), moved)
         next_items = torch.from_numpy(dataset.item_indices[batch].astype(np.int64)).to(device)
-        loss = functional.cross_entropy(query_vectors @ moved[1:].T, next_items - 1)
+        loss = functional.cross_entropy(scores, next_items)
         offset.grad, projection.grad = torch.autograd.grad(loss, [offset, projection])
         optimiser.step()
     return ColdFit(projection.detach(), offset.detach(), start.direction)
