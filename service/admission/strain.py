@@ -1,6 +1,7 @@
 """Strain: a flag that remembers for a moment that a worker has refused requests."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 _SECONDS = 0.25
@@ -22,16 +23,18 @@ class Strain:
     def refused(self, pause_seconds: float = 0.0) -> None:
         """Sets `is_on` until `_SECONDS` after now; must be called while an event loop runs.
 
-        `pause_seconds`: time from now after which the client can send on, which adds to `_SECONDS`.
+        Does not ask for the loop if `is_on`, since this is a system call, and refusals come by the
+        thousand. `pause_seconds`: time from now after which the client can send on, which adds to
+        `_SECONDS`.
         """
-        loop = asyncio.get_running_loop()
-        self._refused_at = max(self._refused_at, loop.time() + pause_seconds)
+        self._refused_at = max(self._refused_at, time.monotonic() + pause_seconds)
         if not self.is_on:
             self._switch(is_on=True)
+            loop = asyncio.get_running_loop()
             loop.call_later(_SECONDS, self._end, loop)
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
-        left = self._refused_at + _SECONDS - loop.time()
+        left = self._refused_at + _SECONDS - time.monotonic()
         if left > 0:
             loop.call_later(left, self._end, loop)
         else:
