@@ -21,6 +21,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from proofs.fixtures.processes.redis_cluster import running_nodes
 from proofs.fixtures.processes.redis_node import RedisNode
 from proofs.fixtures.processes.waiting import free_ports
@@ -58,10 +60,19 @@ def prove(*, rounds: int = 15, commands: int = 4_000) -> Iterator[Figure]:
             middle = statistics.median(each[kind] for each in runs)
             yield Figure(f"{kind}, {arrival}", "µs CPU", middle)
         for kind in _KINDS[:2]:
-            ratio = statistics.median(each["cluster"] / each[kind] for each in runs)
+            ratios = [each["cluster"] / each[kind] for each in runs]
             is_limited = kind == "three Redis" or arrival in _LIMITED
-            target = 1.5 if is_limited else None
-            yield Figure(f"cluster to {kind}, {arrival}", "times", ratio, at_most=target)
+            yield from _ratio_figures(
+                f"cluster to {kind}, {arrival}", ratios, 1.5 if is_limited else None
+            )
+
+
+def _ratio_figures(name: str, ratios: Sequence[float], at_most: float | None) -> Iterator[Figure]:
+    """Yields the median of `ratios`, which `at_most` bounds, and the quartiles beside it."""
+    lower, median, upper = map(float, np.percentile(ratios, [25, 50, 75]))
+    yield Figure(name, "times", median, at_most=at_most)
+    yield Figure(f"{name}: lower quartile", "times", lower)
+    yield Figure(f"{name}: upper quartile", "times", upper)
 
 
 async def _measure_all(

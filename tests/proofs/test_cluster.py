@@ -10,6 +10,8 @@ def test_the_cpu_time_of_a_command_is_measured_on_a_cluster_and_on_redis_without
     same_number = {f"cluster to three Redis, {each}" for each in arrivals}
     single = {f"cluster to one Redis, {each}" for each in ("300 a second", "1 at once")}
     assert limited == same_number | single
-    assert len(figures) == 5 * len(arrivals)
+    assert len(figures) == 9 * len(arrivals)
+    ends = ("cluster to one Redis, 1 at once: lower quartile", "cluster to one Redis, 1 at once")
+    assert figures[ends[0]].value == figures[ends[1]].value  # there is one round
     # At a rate, what waiting costs is subtracted: of 64 commands, little may be left.
     assert all(each.value > 0 for name, each in figures.items() if "at once" in name)
