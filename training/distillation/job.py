@@ -141,7 +141,7 @@ class Job:
     def former_stamp(self) -> str:
         """Stamp of this job in an earlier version.
 
-        There a pair bonus had another search, and a student without one read all items.
+        There a pair bonus had another search, and a student without titles read all items.
         """
         if self.training.pair_bonus:
             return self._stamp(
@@ -202,8 +202,8 @@ class Job:
             parts += [settings.offset_dropout]
         if training.pair_bonus:
             parts += ["pair bonus", pairs_version]
-            is_first = pairs_version > pair_fit.FORMER_PAIRS_VERSION
-            parts += ["before cold items"] if is_first and self._places(settings) else []
+            precedes = pairs_version > pair_fit.FORMER_PAIRS_VERSION
+            parts += ["before cold items"] if precedes and self._places(settings) else []
         if self.refit is not None:
             parts += self.refit.stamp_parts(
                 places_cold=settings.cold_bonus, has_pairs=training.pair_bonus

@@ -19,8 +19,8 @@ class Student(nn.Module):
     Attributes:
         item_table: the item vectors, for input and for scoring.
         max_history_length: maximum number of newest items that the student reads.
-        pair_bonus: the table of item pairs; None during training, and without
-            `training.pair_bonus`.
+        pair_bonus: the table of item pairs; None during training, and for a student without a
+            bonus.
         packs_windows: whether the student implements `encode_packed`.
     """
 

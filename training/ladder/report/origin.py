@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,11 +58,10 @@ def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, obje
 
 def former_runs(runs: Sequence[RunFacts]) -> Iterator[tuple[str, object]]:
     """Yields how many runs an older version stored, and what was different in it."""
-    former = [run for run in runs if run.is_former]
-    searched = sum("strength" in run.settings for run in former)
-    if ruled := len(former) - searched:
+    count = Counter(run.former for run in runs)
+    if ruled := count["rule"]:
         yield "runs of a former rule", f"{ruled} of {len(runs)}; {FORMER_RULE}"
-    if searched:
+    if searched := count["search"]:
         yield "runs of a former search", f"{searched} of {len(runs)}; {FORMER_SEARCH}"
 
 

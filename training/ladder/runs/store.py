@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from training.evaluation.yardstick import Evaluation, Scorer
 from training.ladder.plan.mixtures import MixedRun
 
 Run = BaselineRun | Job | MixedRun
+Former = Literal["", "rule", "search"]
+"""What was different in an older version: by which rule a student without titles reads items, how a
+pair bonus was searched, or nothing."""
 
 
 class HasStamp(Protocol):
@@ -54,7 +57,8 @@ class RunFacts:
             were left as trained.
         settings: settings that a baseline, a mixture or a student's pair bonus was tuned to; empty
             for a student without one.
-        is_former: whether an older version stored the run, see `RunStore.former`. Not saved.
+        former: what was different in the older version that stored the run, see `RunStore.former`;
+            empty if none did. Not saved.
         protocol: the rows that the run was fitted on; "train" in files older than refits.
     """
 
@@ -65,7 +69,7 @@ class RunFacts:
     best_epoch: int = 0
     cold_bonus: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    is_former: bool = False
+    former: Former = ""
     protocol: FittedOn = "train"
 
 
@@ -110,7 +114,7 @@ class RunStore:
         """
         file = self.file(run)
         try:
-            return replace(RunFacts(**file.facts()), is_former=self._former(run) is not None)
+            return replace(RunFacts(**file.facts()), former=self._difference(run))
         except TypeError as error:
             raise file.damaged() from error
 
@@ -135,13 +139,13 @@ class RunStore:
 
         `ranks` maps the name of a split to the ranks of its examples, `[examples]`.
         """
-        saved = {name: value for name, value in asdict(facts).items() if name != "is_former"}
+        saved = {name: value for name, value in asdict(facts).items() if name != "former"}
         RankFile(self._path(run.stamp), run.dataset).save(saved, ranks)
 
     def state_path(self, job: Job) -> Path:
         """Returns the path of the training state that a job resumes from.
 
-        Jobs that differ only in how cold items are placed after training have the same path.
+        Jobs that differ only in what is fitted after training have the same path.
         """
         return self.states / f"{job.training_stamp}.state"
 
@@ -168,6 +172,11 @@ class RunStore:
 
     def _path(self, stamp: str) -> Path:
         return self.results / f"{stamp}.npz"
+
+    def _difference(self, run: HasStamp) -> Former:
+        if not isinstance(run, Job) or self._former(run) is None:
+            return ""
+        return "search" if run.training.pair_bonus else "rule"
 
     def _former(self, run: HasStamp) -> Path | None:
         """Returns the path of the file of ranks that an older version stored for `run`.

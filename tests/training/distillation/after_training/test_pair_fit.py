@@ -10,7 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from training.data.dataset import Dataset, Split
+from training.data.catalog import Catalog
+from training.data.dataset import Dataset, Split, make_dataset
 from training.distillation.after_training import pair_fit
 from training.distillation.after_training.pair_fit import (
     PairSettings,
@@ -95,7 +96,47 @@ def test_an_untrained_student_ranks_the_chain_by_its_pairs(chain_dataset: Datase
 def test_the_search_starts_from_one_of_the_values_that_it_tries() -> None:
     for name, values in pair_fit.OPTIONS.items():
         assert getattr(pair_fit.START, name) in values
-    assert 0.0 in pair_fit.OPTIONS["strength"]  # so that no bonus is among the candidates
+
+
+@pytest.fixture
+def walk_that_turns() -> Dataset:
+    """In training 40 users walk on five items of a ring of 40; then each jumps and walks back."""
+    around, splits = 40, [Split.TRAIN] * 5 + [Split.VALIDATION] * 2 + [Split.TEST]
+    steps = [0, 1, 2, 3, 4, 20, 19, 18]
+    walks = [[(start + step) % around + 1 for step in steps] for start in range(around)]
+    return make_dataset(
+        name="ring",
+        catalog=Catalog(
+            item_ids=tuple(map(str, range(around))),
+            titles=tuple(map(str, range(around))),
+            attributes=({},) * around,
+        ),
+        user_ids=tuple(map(str, range(around))),
+        item_indices=np.array(walks).flatten(),
+        user_offsets=np.arange(around + 1) * len(steps),
+        splits=np.tile(splits, around),
+    )
+
+
+def test_a_bonus_of_pairs_in_the_other_direction_is_found_from_one_that_harms(
+    walk_that_turns: Dataset,
+) -> None:
+    torch.manual_seed(0)
+    config = StudentConfig(max_history_length=8, hidden_size=8, num_layers=1, num_heads=1)
+    student = build_student(config, walk_that_turns.catalog.num_rows)
+
+    def figure() -> float:
+        ranker = ranker_of(StudentScorer(student, walk_that_turns), walk_that_turns)
+        rows = walk_that_turns.example_rows(Split.VALIDATION)
+        return evaluate(ranker, walk_that_turns, rows).metrics["NDCG@20"]
+
+    without = figure()
+    student.pair_bonus = bonus_of(walk_that_turns, pair_fit.START)
+    assert figure() < without
+    chosen = tuned_settings(student, walk_that_turns)
+    student.pair_bonus = bonus_of(walk_that_turns, chosen)
+    assert chosen.backward == 1.0
+    assert figure() > 1.5 * without
 
 
 def test_a_job_stores_the_bonus_and_its_settings(job: Job, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from training.ladder.report.origin import FORMER_RULE, FORMER_SEARCH, former_run
 from training.ladder.runs.store import RunFacts
 
 NEW = RunFacts(name="CE", seconds=1.0, machine="one", commits=("c0ffee",))
-RULED = replace(NEW, is_former=True)
-SEARCHED = replace(RULED, settings={"strength": 1.0, "sharpness": 10.0})
+RULED = replace(NEW, former="rule")
+SEARCHED = replace(NEW, former="search")
 
 
 def test_a_report_tells_apart_what_older_versions_did_otherwise() -> None:

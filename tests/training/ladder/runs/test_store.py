@@ -11,8 +11,8 @@ from training.data.dataset import Dataset, Split
 from training.distillation.job import Job
 from training.errors import ResultError
 from training.evaluation.baselines.runs import BaselineRun
-from training.ladder.runs.store import RunFacts, RunStore
-from training.settings.experiment import DataConfig, Experiment
+from training.ladder.runs.store import Former, RunFacts, RunStore
+from training.settings.experiment import DataConfig, Experiment, TrainingConfig
 
 FACTS = RunFacts("popularity", 1.5, "a machine, 2 cores", ["abc", "def"], best_epoch=3)
 
@@ -98,11 +98,15 @@ def test_the_stamp_of_a_baseline_depends_on_its_name_and_dataset(run: BaselineRu
     assert replace(run, dataset=other).stamp != run.stamp
 
 
-@pytest.mark.parametrize("variant", ["plain", "plain-pair-bonus"])
+@pytest.mark.parametrize(
+    ("variant", "difference"), [("plain", "rule"), ("plain-pair-bonus", "search")]
+)
 def test_a_store_of_kept_runs_takes_a_run_of_an_older_version_and_says_so(
-    tiny_dataset: Dataset, store: RunStore, variant: str
+    tiny_dataset: Dataset, store: RunStore, variant: str, difference: Former
 ) -> None:
-    experiment = Experiment(name="tiny", data=DataConfig(source="movielens"))
+    data = DataConfig(source="movielens")
+    training = TrainingConfig(pair_bonus=False)
+    experiment = Experiment(name="tiny", data=data, training=training)
     job = Job(experiment, tiny_dataset, variant, 0, None)
     store.save(job, by_alphabet, FACTS)
     stored = store.file(job).path
@@ -111,7 +115,7 @@ def test_a_store_of_kept_runs_takes_a_run_of_an_older_version_and_says_so(
 
     assert not store.has(job)
     assert kept.has(job)
-    assert kept.facts(job) == replace(FACTS, is_former=True)
+    assert kept.facts(job) == replace(FACTS, former=difference)
     assert kept.evaluation(job, Split.TEST).ranks.tolist() == [0, 3]
 
     kept.save(job, by_alphabet, FACTS)
