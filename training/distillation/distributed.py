@@ -8,6 +8,7 @@ process with whole batches. A GPU is used if there is one.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.errors import WorkerError
+
+PATIENCE = timedelta(hours=2)
+"""Time that processes wait for one that works alone, as the first does to choose a pair bonus.
+
+torch's own is 10 minutes with NCCL. It is not needed to notice a lost process: torchrun ends all.
+"""
 
 
 class Processes(Protocol):
@@ -88,9 +95,13 @@ class SynchronizedProcesses:
 
     def __init__(self) -> None:
         # Imported here, since one process, as in the demo, needs no installed accelerate.
-        from accelerate import Accelerator
+        from accelerate import Accelerator, InitProcessGroupKwargs
 
-        self.accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
+        self.accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(),
+            mixed_precision="no",
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        )
         self.device = self.accelerator.device
         self.rank = self.accelerator.process_index
         self.num_ranks = self.accelerator.num_processes

@@ -17,6 +17,7 @@ from training import distill
 from training.distillation.batches import Batch
 from training.distillation.checkpoint import Checkpoint, load_checkpoint
 from training.distillation.distributed import (
+    PATIENCE,
     SingleProcess,
     SynchronizedProcesses,
     is_distributed,
@@ -77,6 +78,16 @@ def test_no_step_sends_buffers_and_torch_warns_of_nothing(
     assert isinstance(prepared, DistributedDataParallel)
     assert [name for name, _ in prepared.module.named_buffers()] != []
     assert not prepared.forward_sync_buffers
+
+
+def test_processes_wait_for_hours_for_one_that_works_alone(
+    one_of_torchrun: SynchronizedProcesses,
+) -> None:
+    assert one_of_torchrun.num_ranks == 1
+    group = torch.distributed.group.WORLD
+    assert group is not None
+    backend = group._get_backend(torch.device("cpu"))
+    assert backend.options._timeout == PATIENCE
 
 
 def test_the_parts_of_a_batch_hold_each_window_once() -> None:
