@@ -5,6 +5,7 @@ FOLDER and writes the bundle, and what it took, beside them.
 """
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -20,10 +21,12 @@ from export.contract.bundle import Item, save_bundle
 from export.freeze import export_graphs
 from proofs.search_cost.files import CatalogFiles
 from proofs.search_cost.subject import student_of
+from training.provenance import commit
 
 
 def build(experiment: Path, files: CatalogFiles) -> None:
     """Exports and checks the student's graphs as `export` does, and saves the bundle."""
+    shutil.rmtree(files.bundle, ignore_errors=True)  # of another commit, or not complete
     began = time.process_time()
     student = student_of(files, experiment)
     table = torch.from_numpy(np.load(files.table, mmap_mode="c", allow_pickle=False))
@@ -45,6 +48,7 @@ def build(experiment: Path, files: CatalogFiles) -> None:
             scorer=graphs.scorer,
         )
     took = {
+        "commit": commit(),
         "graphs_seconds": graphs_seconds,
         "seconds": time.process_time() - began,
         **memory_mib(),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.errors import BenchmarkError
 from proofs.search_cost.files import CatalogFiles, K
+from training.provenance import commit
 
 OURS = "this project"
 
@@ -37,8 +38,9 @@ class Cost:
 
 
 def build_ours(files: CatalogFiles, experiment: Path) -> None:
-    """Builds the bundle of `files`, unless it is there; `experiment`: the student's folder."""
-    if not files.built.exists():
+    """Builds the bundle of `files`, unless this commit has; `experiment`: the student's folder."""
+    built = json.loads(files.built.read_text()) if files.built.exists() else {}
+    if built.get("commit") != commit():
         _run("proofs.search_cost.bundle", experiment, files.folder)
 
 

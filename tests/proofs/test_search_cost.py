@@ -14,6 +14,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.rivals import vector_index
 from proofs.record import FOLDER
 from proofs.search_cost import HNSW, IVF, SIZES, search, searches_of
+from proofs.search_cost.files import CatalogFiles
 from proofs.search_cost.rival_cost import rival_cost
 from proofs.search_cost.search import OURS, ndcg, recall
 
@@ -100,3 +101,18 @@ def test_the_end_of_a_failed_programs_errors_is_quoted(tmp_path: Path) -> None:
     write_files(tmp_path)
     with pytest.raises(BenchmarkError, match=r"(?s)no index: .*KeyError"):
         rival_cost(Path(sys.executable), "no index", tmp_path, 0.99)
+
+
+@pytest.mark.parametrize(("commit", "times"), [("now", 0), ("before", 1)])
+def test_a_bundle_that_another_commit_built_is_built_again(
+    commit: str, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[object] = []
+    monkeypatch.setattr(search, "commit", lambda: "now")
+    monkeypatch.setattr(search, "_run", lambda *arguments: built.append(arguments))
+    files = CatalogFiles(tmp_path)
+    files.built.write_text(json.dumps({"commit": commit}))
+
+    search.build_ours(files, tmp_path)
+
+    assert len(built) == times
