@@ -26,6 +26,7 @@ from training.provenance import commit
 
 def build(experiment: Path, files: CatalogFiles) -> None:
     """Exports and checks the student's graphs as `export` does, and saves the bundle."""
+    files.built.unlink(missing_ok=True)
     shutil.rmtree(files.bundle, ignore_errors=True)  # of another commit, or not complete
     began = time.process_time()
     student = student_of(files, experiment)

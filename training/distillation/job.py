@@ -143,11 +143,7 @@ class Job:
 
         There a pair bonus had another search, and a student without titles read all items.
         """
-        if self.training.pair_bonus:
-            return self._stamp(
-                self.settings, self.training, pairs_version=pair_fit.FORMER_PAIRS_VERSION
-            )
-        return self._stamp(self.settings, self.training, reads_all=True)
+        return self._stamp(self.settings, self.training, is_former=True)
 
     @property
     def reads_titles(self) -> bool:
@@ -157,10 +153,7 @@ class Job:
     @property
     def places_cold_items(self) -> bool:
         """Whether cold items are placed after training, by their titles."""
-        return self._places(self.settings)
-
-    def _places(self, settings: DistillationConfig) -> bool:
-        return self.reads_titles and settings.cold_bonus
+        return self.reads_titles and self.settings.cold_bonus
 
     @property
     def has_random_features(self) -> bool:
@@ -174,12 +167,7 @@ class Job:
         return has_features or self.training.trained_candidates
 
     def _stamp(
-        self,
-        settings: DistillationConfig,
-        training: TrainingConfig,
-        *,
-        reads_all: bool = False,
-        pairs_version: int = pair_fit.PAIRS_VERSION,
+        self, settings: DistillationConfig, training: TrainingConfig, *, is_former: bool = False
     ) -> str:
         parts: list[object] = [
             RECIPE_VERSION,
@@ -195,15 +183,15 @@ class Job:
             parts += [self.knowledge.taught_hash]
             parts += cold_start.stamp_parts(settings)
             parts += ["shuffled embeddings"] if variant.shuffled_embeddings else []
-        if not self.reads_titles and not reads_all:
+        if not self.reads_titles and (training.pair_bonus or not is_former):
             parts.append("reads warm items")
         if self.has_random_features:
             parts += [settings.embedding_weight, settings.embedding_columns]
             parts += [settings.offset_dropout]
         if training.pair_bonus:
-            parts += ["pair bonus", pairs_version]
-            precedes = pairs_version > pair_fit.FORMER_PAIRS_VERSION
-            parts += ["before cold items"] if precedes and self._places(settings) else []
+            parts += pair_fit.stamp_parts(
+                precedes_cold_items=self.places_cold_items, is_former=is_former
+            )
         if self.refit is not None:
             parts += self.refit.stamp_parts(
                 places_cold=settings.cold_bonus, has_pairs=training.pair_bonus

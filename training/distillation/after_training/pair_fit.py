@@ -83,6 +83,18 @@ START = PairSettings()
 validation, for students of two configs, movielens.toml and amazon-games-paper-original.toml."""
 
 
+def stamp_parts(*, precedes_cold_items: bool, is_former: bool) -> list[object]:
+    """Returns the values that a pair bonus adds to the stamp (hash) of a training run.
+
+    Args:
+        precedes_cold_items: whether cold items are placed after it.
+        is_former: whether the stamp is that of the former version, which placed cold items first.
+    """
+    if is_former:
+        return ["pair bonus", FORMER_PAIRS_VERSION]
+    return ["pair bonus", PAIRS_VERSION, *["before cold items"] * precedes_cold_items]
+
+
 def add_after_training(trainer: Trainer) -> PairSettings | None:
     """Gives the trained student of `trainer` the pair bonus that is best on validation.
 
