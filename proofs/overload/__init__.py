@@ -3,17 +3,19 @@
 A real service has one core and the load generator another. The normal load is light requests. Four
 kinds of request are expensive: batch, explain, filters over the catalog, and compare. Of each, the
 service gets five times as many as it can answer beside the normal load. Then it gets twice as many
-light requests as it can answer. What it can answer is measured before and after each overload, and
-the mean counts, since the speed of a shared machine changes meanwhile. Measured are goodput,
-latency of light requests, refusals, health checks and memory. Latencies are compared with the p99
-of light requests under the normal load right before.
+light requests as it can answer. The speed of a shared machine changes meanwhile, so the overload
+comes in turns: in each, what it can answer is measured, then normal load, then overload. Measured
+are goodput, latency of light requests, refusals, health checks and memory. Latencies are compared
+with the p99 of light requests under the normal load right before.
 
 python -m proofs overload [--seconds N] [--normal-seconds N] [--bundle FOLDER] [--kind KIND]
 """
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import Annotated
 
 import httpx
@@ -22,70 +24,77 @@ from cyclopts import Parameter
 
 from proofs.fixtures.choices import each_of
 from proofs.fixtures.load.cores import one_core_each
-from proofs.fixtures.load.requests import HEALTH, KINDS, LIGHT, requests_of, teaching
-from proofs.fixtures.load.streams import OK, Stream, no_garbage_collection, p99, running
+from proofs.fixtures.load.requests import KINDS, LIGHT, requests_of, teaching
+from proofs.fixtures.load.streams import OK, Stream, no_garbage_collection, p99
 from proofs.fixtures.places import EXAMPLE
 from proofs.fixtures.processes.service import serving
 from proofs.overload.stage import (
     CONNECTIONS,
     MAX_NORMAL_MS,
     NORMAL_SHARE,
-    RECOVERY_SECONDS,
     Stage,
     counts,
     health_figures,
     refusal_ms,
     sustainable_rate,
 )
+from proofs.overload.turns import MIB, Turn, overloaded
 from proofs.overload.two_keys import TWO_KEYS, two_keys
 from proofs.record import Figure
 
-MIB = 2**20
 LEAVING = 100  # clients that leave
 ALL_KINDS = (*KINDS, TWO_KEYS)
 
 
-async def overload(kind: str, stage: Stage, normal_seconds: float) -> list[Figure]:
-    """Sends more requests of a kind than the service can answer; returns the figures.
+async def overload(kind: str, stage: Stage, normal_seconds: float, turns: int) -> list[Figure]:
+    """Sends more requests of a kind than the service can answer, in turns; returns the figures.
 
     They are measured before the overload, during it and after it. `normal_seconds`: time of normal
-    load before it, whose p99 of light requests is the normal one.
+    load before it, whose p99 of light requests is the normal one; `stage.seconds`: of overload.
     """
     factor = 2 if kind == LIGHT else 5
-    before = await sustainable_rate(kind, stage)
-    besides = stage.light_rate if kind == LIGHT else 0.0  # what the normal load has of this kind
     memory = stage.process.memory_info().rss / MIB
-    health = Stream(stage.port, [HEALTH])
-    async with stage.normal_load() as light, running(health, 10):
-        await asyncio.sleep(normal_seconds)
-        normal, first = p99(light.answers, OK), len(light.answers)
-        async with running(stage.stream(kind), factor * before - besides) as flood:
-            await asyncio.sleep(stage.seconds)
-            grown = stage.process.memory_info().rss / MIB - memory
-            sent = (len(flood.answers) + flood.unsent) / stage.seconds + besides
-            during, good = light.answers[first:], sum(each.status == OK for each in flood.answers)
-        await asyncio.sleep(RECOVERY_SECONDS)
-        answered = len(light.answers)
-        await asyncio.sleep(RECOVERY_SECONDS)
-        after = light.answers[answered:]
-    sustainable = (before + await sustainable_rate(kind, stage)) / 2
-    if kind == LIGHT:
-        good += sum(each.status == OK for each in during)
-        during += flood.answers
-    accepted = sum(each.status == OK for each in during) / max(1, len(during))
-    everything = [*flood.answers, *light.answers]
+    shown: list[Turn] = []
+    for _ in range(turns):
+        each = replace(stage, seconds=stage.seconds / turns)
+        shown.append(await overloaded(kind, each, factor, normal_seconds / turns, shown))
+    rates = [*(each.sustainable for each in shown), await sustainable_rate(kind, each)]
+    return _figures(f"{factor}x {kind}", factor, stage.seconds * mean(rates), memory, shown)
+
+
+def _figures(
+    name: str, factor: int, could: float, memory: float, turns: Sequence[Turn]
+) -> list[Figure]:
+    """Returns what the turns have shown.
+
+    Args:
+        name: beginning of the names of the figures.
+        factor: requests that were to be sent, as a multiple of `could`.
+        could: number of requests that the service could have answered in the time of overload.
+        memory: memory of the service before the first turn, in MiB.
+        turns: what each turn has shown.
+    """
+    during = [answer for each in turns for answer in each.during]
+    flood = [answer for each in turns for answer in each.flood]
+    health = [answer for each in turns for answer in each.health]
+    after = [answer for each in turns for answer in each.after]
+    everything = [*flood, *(answer for each in turns for answer in each.light)]
+    normal = p99([answer for each in turns for answer in each.normal], OK)
     limit = 2 * min(normal, MAX_NORMAL_MS)
-    name = f"{factor}x {kind}"
-    share = good / stage.seconds / sustainable
+    sent, share = sum(each.sent for each in turns), sum(each.good for each in turns) / could
+    accepted = sum(each.status == OK for each in during) / max(1, len(during))
+    grown = max(each.memory for each in turns) - memory
+    lowest, highest = (end(each.sustainable for each in turns) for end in (min, max))
     return [
         Figure(f"{name}: normal p99 of light ones", "ms", normal),
-        Figure(f"{name}: sustainable rate", "requests/s", sustainable),
-        Figure(f"{name}: offered, of that", "", sent / sustainable, at_least=0.9 * factor),
+        Figure(f"{name}: sustainable rate, lowest", "requests/s", lowest),
+        Figure(f"{name}: sustainable rate, highest", "requests/s", highest),
+        Figure(f"{name}: offered, of that", "", sent / could, at_least=0.9 * factor),
         Figure(f"{name}: goodput, of the sustainable rate", "", share, at_least=0.8),
         Figure(f"{name}: accepted, of light ones", "", accepted),
         Figure(f"{name}: p99 of accepted light ones", "ms", p99(during, OK), at_most=limit),
-        Figure(f"{name}: p99 of refusals", "ms", refusal_ms(flood.answers), at_most=50),
-        *health_figures(name, health.answers),
+        Figure(f"{name}: p99 of refusals", "ms", refusal_ms(flood), at_most=50),
+        *health_figures(name, health),
         Figure(f"{name}: memory grown", "MiB", grown, at_most=64),
         Figure(f"{name}: p99 from 2 s after the end", "ms", p99(after, OK), at_most=limit),
         *counts(name, everything),
@@ -119,7 +128,7 @@ async def _computed_lists(port: int) -> float:
 
 
 async def _measure(
-    bundle: Path, seconds: float, normal_seconds: float, kinds: Sequence[str]
+    bundle: Path, seconds: float, normal_seconds: float, kinds: Sequence[str], turns: int
 ) -> list[Figure]:
     requests = requests_of(bundle)
     async with (
@@ -135,14 +144,15 @@ async def _measure(
             stage = Stage(port, process, requests, NORMAL_SHARE * rate, seconds)
             figures: list[Figure] = []
             for kind in [each for each in kinds if each != TWO_KEYS]:
-                figures += await overload(kind, stage, normal_seconds)
+                figures += await overload(kind, stage, normal_seconds, turns)
             return [*figures, await left(stage)]
 
 
 def prove(
     *,
-    seconds: Annotated[float, Parameter(help="Seconds of overload, of all kinds together.")] = 60,
+    seconds: Annotated[float, Parameter(help="Seconds of overload of each kind.")] = 60,
     normal_seconds: Annotated[float, Parameter(help="Seconds of normal load before each.")] = 30,
+    turns: Annotated[int, Parameter(help="Number of turns of both, for each kind.")] = 6,
     bundle: Annotated[Path, Parameter(help="The served bundle.")] = EXAMPLE,
     kind: Annotated[
         Sequence[str], Parameter(help="Kinds of overload.", validator=each_of(ALL_KINDS))
@@ -153,8 +163,7 @@ def prove(
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,  # for its speed
         no_garbage_collection(),
     ):
-        share = seconds / len(kind)
         if set(kind) & set(KINDS):
-            yield from runner.run(_measure(bundle, share, normal_seconds, kind))
+            yield from runner.run(_measure(bundle, seconds, normal_seconds, kind, turns))
         if TWO_KEYS in kind:
-            yield from runner.run(two_keys(bundle, share, normal_seconds))
+            yield from runner.run(two_keys(bundle, seconds, normal_seconds, turns))

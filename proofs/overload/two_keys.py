@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,12 +34,13 @@ _MAX_HELD_MS = 1_100  # a pause of a second, and the refusal
 _GREEDY = {"batch": 5, LIGHT: 2}  # how many times as much as the service can answer
 
 
-async def two_keys(bundle: Path, seconds: float, normal_seconds: float) -> list[Figure]:
+async def two_keys(bundle: Path, seconds: float, normal_seconds: float, turns: int) -> list[Figure]:
     """Measures the light requests of a modest key before and while another one is greedy.
 
-    The modest key sends the normal load. For `seconds`, the greedy key sends five times as many
-    batches and twice as many light requests as the service can answer. It ignores `Retry-After`, so
-    the service reads its connections late; the refusals that follow are measured apart.
+    The modest key sends the normal load. For `seconds`, in turns, the greedy key sends five times
+    as many batches and twice as many light requests as the service can answer. It ignores
+    `Retry-After`, so the service reads its connections late; the refusals that follow are measured
+    apart.
     """
     with TemporaryDirectory() as folder:
         keys_path = Path(folder) / "keys.json"
@@ -49,7 +51,7 @@ async def two_keys(bundle: Path, seconds: float, normal_seconds: float) -> list[
                 trial = Stream(port, with_key(greedy, requests)[LIGHT])
                 rate = NORMAL_SHARE * await trial.as_answered(CONNECTIONS, normal_seconds / 6)
                 stage = Stage(port, process, with_key(modest, requests), rate, seconds)
-                return await _measure(stage, with_key(greedy, requests), normal_seconds)
+                return await _measure(stage, with_key(greedy, requests), normal_seconds, turns)
 
 
 def with_key(key: str, requests: Mapping[str, Sequence[bytes]]) -> Mapping[str, Sequence[bytes]]:
@@ -62,26 +64,32 @@ def with_key(key: str, requests: Mapping[str, Sequence[bytes]]) -> Mapping[str, 
 
 
 async def _measure(
-    stage: Stage, greedy: Mapping[str, Sequence[bytes]], normal_seconds: float
+    stage: Stage, greedy: Mapping[str, Sequence[bytes]], normal_seconds: float, turns: int
 ) -> list[Figure]:
-    rates = {kind: factor * await sustainable_rate(kind, stage) for kind, factor in _GREEDY.items()}
-    health = Stream(stage.port, [HEALTH])
-    async with stage.normal_load() as modest, running(health, 10):
-        await asyncio.sleep(normal_seconds)
-        normal = p99(modest.answers, OK)
-        before = len(modest.answers)
-        async with AsyncExitStack() as floods:
-            flooding = [
-                await floods.enter_async_context(
-                    running(Stream(stage.port, greedy[kind]), rates[kind])
-                )
-                for kind in _GREEDY
-            ]
-            await asyncio.sleep(stage.seconds)
-            during = modest.answers[before:]
-        flood = [answer for each in flooding for answer in each.answers]
-        await asyncio.sleep(RECOVERY_SECONDS)
-    return [*_figures(normal, during, flood, health.answers), *counts(TWO_KEYS, flood)]
+    health, flood = Stream(stage.port, [HEALTH]), list[Answer]()
+    normal, during = list[Answer](), list[Answer]()
+    each = replace(stage, seconds=stage.seconds / turns)
+    for _ in range(turns):
+        rates = {
+            kind: factor * await sustainable_rate(kind, each) for kind, factor in _GREEDY.items()
+        }
+        async with stage.normal_load() as modest, running(health, 10):
+            await asyncio.sleep(normal_seconds / turns)
+            first = len(modest.answers)
+            async with AsyncExitStack() as floods:
+                flooding = [
+                    await floods.enter_async_context(
+                        running(Stream(stage.port, greedy[kind]), rates[kind])
+                    )
+                    for kind in _GREEDY
+                ]
+                await asyncio.sleep(each.seconds)
+                last = len(modest.answers)
+            await asyncio.sleep(RECOVERY_SECONDS)
+        normal += modest.answers[:first]
+        during += modest.answers[first:last]
+        flood += [answer for each in flooding for answer in each.answers]
+    return [*_figures(p99(normal, OK), during, flood, health.answers), *counts(TWO_KEYS, flood)]
 
 
 def _figures(
