@@ -9,7 +9,7 @@ import torch
 from export.graphs.common_case_graph import export_common_case
 from export.graphs.proven import search
 from export.graphs.ranking_graph import export_student
-from export.parity.check import ParityReport, check_parity, torch_reference
+from export.parity.check import ParityError, ParityReport, check_parity, torch_reference
 from export.sessions import CommonCaseSession, RankingSession
 from tests.export.graphs.searched import HIDDEN_SIZE, NUM_ITEMS, some_vectors, student_of
 from training.students.pair_bonus import PairBonus
@@ -88,3 +88,17 @@ def test_items_added_to_the_catalog_have_no_bonus_and_give_none(tmp_path: Path) 
     )
     np.testing.assert_array_equal(ranked, others)
     np.testing.assert_array_equal(scores, expected)
+
+
+def test_a_student_whose_bonus_is_too_large_for_whole_steps_of_its_scores_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rough scores are int32; where bonuses are 10^10 steps, they overflow."""
+    monkeypatch.setattr(search, "ROUGH_FROM", 1)
+    monkeypatch.setattr(search, "NUM_SPARE", 10)
+    student = student_with_pairs(strength=4.5)
+    with torch.no_grad():
+        for each in student.parameters():
+            each.mul_(1e-6)
+    with pytest.raises(ParityError, match="scores of swapped items in the top 20"):
+        parity_of(student, tmp_path)
