@@ -3,7 +3,7 @@
 `python -m benchmarks.load.served_bundle BUNDLE HISTORIES K` reads histories of item indices from
 the file HISTORIES, in JSON. It writes one line of JSON: the item indices and the CPU milliseconds
 of each answer, and the memory of the process after `MORE_ANSWERS` to random histories and a search
-of all titles.
+of all titles, and at most from the moment when the bundle was loaded.
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.load.memory import memory_mib
+from benchmarks.load.memory import forget_peak, memory_mib
 from service.bundles.loading import load_recommender
 from service.ranking.recommender import Recommender
 from service.ranking.types import IndexQuery
@@ -24,6 +24,7 @@ MORE_ANSWERS = 2_000
 def answer(folder: Path, histories: list[list[int]], k: int) -> None:
     """Opens and checks the bundle as the service does, answers each history twice."""
     recommender = load_recommender(folder, k)
+    forget_peak()
     student = recommender.student
     for history in histories:  # warms up
         student.rank(IndexQuery(history, k))

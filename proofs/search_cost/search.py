@@ -63,6 +63,7 @@ def our_cost(files: CatalogFiles) -> Cost:
     memory = {
         "resident": told["resident_mib"],
         "of it anonymous": told["anonymous_mib"],
+        "most resident while it answers": told["peak_mib"],
         "peak of the export": built["peak_mib"],
     }
     return Cost(told["milliseconds"], recall(are_best), ndcg(are_best), built["seconds"], memory)
