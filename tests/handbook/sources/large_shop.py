@@ -1,5 +1,7 @@
 """The arithmetic of a large shop in `scale.md`: a billion events a day, a hundred million items."""
 
+from math import log
+
 from benchmarks.subjects.subject import NUM_ITEMS
 from export.contract.layout import MAX_GRAPH_SIZE, MAX_LINES_SIZE
 from export.contract.records import MAX_LINES
@@ -93,6 +95,7 @@ def _large_training() -> dict[str, float]:
         "3.8 s": prepare,
         "36 bytes": on_disk,
         "32 hours": HISTORY / 1e6 * prepare,
+        "168 hours": _grown("processor time", of_a_catalog, EPOCH),
         "1.1 TB": HISTORY * on_disk,
         "340 bytes": private,
         "68 GB": private * 200e6,
@@ -105,3 +108,9 @@ def _large_training() -> dict[str, float]:
         "2.6 GiB": rows * of_a_catalog / 100,
         "9.5 GiB": vectors,
     }
+
+
+def _grown(name: str, millions: float, record: str = PREPARE) -> float:
+    """Returns a figure for so many interactions if it grows on as from 10 to 50 million."""
+    ten, fifty = (value(record, f"{each} million interactions: {name}") for each in (10, 50))
+    return fifty * (millions / 50) ** log(fifty / ten, 5)

@@ -43,6 +43,7 @@ from tests.handbook.sources.measured import (
     value,
 )
 from training.distillation.after_training import pair_fit
+from training.students.pair_bonus import MAX_ITEMS
 
 README, PERFORMANCE = "README.md", "docs/performance.md"
 FINDINGS, SCALE = "docs/findings.md", "docs/scale.md"
@@ -192,6 +193,7 @@ STATED: Mapping[Place, Mapping[str, float]] = {
     },
     (SCALE, "Prepare"): {"262,144": 262_144},
     (SCALE, "Train"): {
+        "262,142": MAX_ITEMS,
         **_table(EPOCH, "predicted interactions a second of one core", 1, 2),
         "2,000": 2_000,  # `validation_examples`, as proofs/epoch has it
         "0.005": 0.005,  # `scored_share` there
