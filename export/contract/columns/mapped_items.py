@@ -75,13 +75,21 @@ def _index_of(lines: OpenFile, columns: Columns, item_id: str) -> int | None:
         wanted = hash_of(item_id)
     except UnicodeEncodeError:  # no item has such an id
         return None
-    starts, hashes, by_hash = (columns[each] for each in ("starts", "hashes", "items_by_hash"))
+    starts, hashes, by_hash = columns["starts"], columns["hashes"], columns["items_by_hash"]
     place = bisect_left(hashes, wanted)
     while place < len(hashes) and hashes[place] == wanted:
         index = by_hash[place]
         if not 1 <= index < len(starts):
             raise BundleError(f"the columns of the items name item {index}")
-        if json.loads(lines[starts[index - 1] : starts[index]])["item_id"] == item_id:
+        if _has_id(lines[starts[index - 1] : starts[index]], item_id):
             return index
         place += 1
     return None
+
+
+def _has_id(line: bytes, item_id: str) -> bool:
+    """Returns whether a line is that of the item; parses none that begins as export writes it."""
+    is_plain = '"' not in item_id and "\\" not in item_id
+    if is_plain and line.startswith(f'{{"item_id": "{item_id}"'.encode()):
+        return True
+    return bool(json.loads(line)["item_id"] == item_id)

@@ -8,7 +8,7 @@ import pytest
 
 from export.contract.bundle import Bundle, BundleError, BundleLayout, Item, load_bundle, save_bundle
 from export.contract.columns.layout import hash_of, open_columns, release
-from export.contract.columns.mapped_items import MappedItems
+from export.contract.columns.mapped_items import MappedItems, _has_id
 from export.contract.columns.writing import check_columns, write_columns
 from export.contract.items import line_of
 from export.contract.reading import open_verified, sha256_of
@@ -90,6 +90,16 @@ def test_ids_of_one_hash_are_told_apart(tmp_path: Path) -> None:
     assert hash_of(ALIKE[0]) == hash_of(ALIKE[1])
     items = mapped(tmp_path, [Item(ALIKE[0], "one"), Item("x", "two"), Item(ALIKE[1], "three")])
     assert [items.index_of(each) for each in ALIKE] == [1, 3]
+
+
+def test_an_id_is_found_however_its_line_is_written(tmp_path: Path) -> None:
+    ids = 'a"b', "a\\b", "ü", "a"
+    items = mapped(tmp_path, [Item(each, "Heat", 1) for each in ids])
+    assert [items.index_of(each) for each in ids] == [1, 2, 3, 4]
+    assert _has_id(b'{"title": "Heat", "item_id": "a"}', "a")
+    assert not _has_id(b'{"item_id": "ab", "title": "Heat"}', "a")
+    # The beginning of this line is also that of an item whose id is `a`.
+    assert not _has_id(b'{"item_id": "a", "title": "Heat"}', 'a", "title": "Heat')
 
 
 def test_an_id_that_occurs_twice_is_refused(tmp_path: Path) -> None:
