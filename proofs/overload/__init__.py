@@ -54,11 +54,11 @@ async def overload(kind: str, stage: Stage, normal_seconds: float, turns: int) -
     """
     factor = 2 if kind == LIGHT else 5
     memory = stage.process.memory_info().rss / MIB
+    of_a_turn = replace(stage, seconds=stage.seconds / turns)
     shown: list[Turn] = []
     for _ in range(turns):
-        each = replace(stage, seconds=stage.seconds / turns)
-        shown.append(await overloaded(kind, each, factor, normal_seconds / turns, shown))
-    rates = [*(each.sustainable for each in shown), await sustainable_rate(kind, each)]
+        shown.append(await overloaded(kind, of_a_turn, factor, normal_seconds / turns, shown))
+    rates = [*(each.sustainable for each in shown), await sustainable_rate(kind, of_a_turn)]
     return _figures(f"{factor}x {kind}", factor, stage.seconds * mean(rates), memory, shown)
 
 

@@ -18,7 +18,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Turn:
-    """What a turn has shown.
+    """The answers, rates and memory of one turn of normal load, overload and rest.
 
     Attributes:
         sustainable: requests a second of the kind that the service could answer right before.
@@ -27,7 +27,8 @@ class Turn:
         light: all light requests of the normal load.
         flood: requests of the overload.
         health: health checks of the whole turn.
-        sent: number of requests of the kind that were sent, or found no free connection.
+        sent: number of requests of the kind that were to be sent during the overload, those of the
+            normal load among them.
         good: number of those that were answered before the overload ended.
         memory: memory of the service at the end of the overload, in MiB.
     """

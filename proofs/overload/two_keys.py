@@ -68,10 +68,11 @@ async def _measure(
 ) -> list[Figure]:
     health, flood = Stream(stage.port, [HEALTH]), list[Answer]()
     normal, during = list[Answer](), list[Answer]()
-    each = replace(stage, seconds=stage.seconds / turns)
+    of_a_turn = replace(stage, seconds=stage.seconds / turns)
     for _ in range(turns):
         rates = {
-            kind: factor * await sustainable_rate(kind, each) for kind, factor in _GREEDY.items()
+            kind: factor * await sustainable_rate(kind, of_a_turn)
+            for kind, factor in _GREEDY.items()
         }
         async with stage.normal_load() as modest, running(health, 10):
             await asyncio.sleep(normal_seconds / turns)
@@ -83,7 +84,7 @@ async def _measure(
                     )
                     for kind in _GREEDY
                 ]
-                await asyncio.sleep(each.seconds)
+                await asyncio.sleep(of_a_turn.seconds)
                 last = len(modest.answers)
             await asyncio.sleep(RECOVERY_SECONDS)
         normal += modest.answers[:first]

@@ -89,6 +89,7 @@ def _index_of(lines: OpenFile, columns: Columns, item_id: str) -> int | None:
 
 def _has_id(line: bytes, item_id: str) -> bool:
     """Returns whether a line is that of the item; parses none that begins as export writes it."""
+    # A line that repeats the key, with another id last, only gets a second id, of the same hash.
     is_plain = '"' not in item_id and "\\" not in item_id
     if is_plain and line.startswith(f'{{"item_id": "{item_id}"'.encode()):
         return True

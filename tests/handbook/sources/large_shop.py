@@ -95,6 +95,7 @@ def _large_training() -> dict[str, float]:
         "3.8 s": prepare,
         "36 bytes": on_disk,
         "32 hours": HISTORY / 1e6 * prepare,
+        "64 hours": NUM_CATALOGS * _grown("processor time", of_a_catalog),
         "168 hours": _grown("processor time", of_a_catalog, EPOCH),
         "1.1 TB": HISTORY * on_disk,
         "340 bytes": private,
