@@ -114,4 +114,5 @@ def _large_training() -> dict[str, float]:
 def _grown(name: str, millions: float, record: str = PREPARE) -> float:
     """Returns a figure for so many interactions if it grows on as from 10 to 50 million."""
     ten, fifty = (value(record, f"{each} million interactions: {name}") for each in (10, 50))
-    return fifty * (millions / 50) ** log(fifty / ten, 5)
+    growth: float = (millions / 50) ** log(fifty / ten, 5)
+    return fifty * growth
