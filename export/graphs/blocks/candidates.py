@@ -1,20 +1,26 @@
-"""Defines how the items of chosen blocks become a list, for both searches by blocks.
+"""Defines how blocks are chosen and their items become a list, for both searches by blocks.
 
-They become candidates, the best of those are trusted, and the list is made of the trusted ones if
-enough of them may be recommended.
+All items of the chosen blocks are scored from codes. The best become candidates, the best of those
+are trusted, and the list is made of the trusted ones if enough of them may be recommended.
 """
 
 from string import Template
 
-# Reads `chosen_blocks` and the query's codes; computes `best_scores` and `best_items`, the trusted
-# candidates with the added items among them, best first. All names end in the search's suffix.
-_CANDIDATES = Template("""
+# Reads the blocks' estimates and the query's codes; computes the best blocks, `chosen_blocks`, and
+# the scores of their items from codes, `fine`. All names end in the search's suffix.
+_FINE = Template("""
+    best_estimates$s, places_of_blocks$s = TopK<sorted = 0>($estimates, num_chosen_blocks$s)
+    $blocks_of_places
     # A block's codes lie coordinate by coordinate, and the query is the left factor: onnxruntime
     # takes twice as long for a matrix times a column.
     codes_of_blocks$s = Gather(item_codes_by_block, chosen_blocks$s)
     codes_of_chosen$s = Reshape(codes_of_blocks$s, in_coordinates)
     fine_by_block$s = MatMulInteger(code_of_each, codes_of_chosen$s, code_zero)
     fine$s = Reshape(fine_by_block$s, in_rows)
+""")
+# Reads `chosen_blocks` and `fine`; computes `best_scores` and `best_items`, the trusted candidates
+# with the added items among them, best first. All names end in the search's suffix.
+_CANDIDATES = Template("""
     best_fine$s, places_of_fine$s = TopK<sorted = 0>(fine$s, num_candidates$s)
     $places_of_items
     unordered$s = Gather(items_by_block, places_of_items$s)
@@ -37,6 +43,23 @@ _USE = Template("""
     num_open$s = ReduceMin<keepdims = 0>(num_open_by_line$s)
     are_used$s = GreaterOrEqual(num_open$s, k)
 """)
+
+
+def fine_text(estimates: str, suffix: str = "", *, by_heads: bool) -> str:
+    """Returns the text that chooses blocks and scores their items from codes.
+
+    Args:
+        estimates: name of the blocks' estimates, `[batch, estimated blocks]`.
+        suffix: end of all names that it computes.
+        by_heads: whether all blocks are estimated, else those of the chosen groups.
+    """
+    chosen, places = f"chosen_blocks{suffix}", f"places_of_blocks{suffix}"
+    blocks_of_places = (
+        f"{chosen} = Identity({places})"
+        if by_heads
+        else numbers_of_members(chosen, places, "chosen_groups", "group_size")
+    )
+    return _FINE.substitute(s=suffix, estimates=estimates, blocks_of_places=blocks_of_places)
 
 
 def candidates_text(suffix: str = "") -> str:

@@ -22,7 +22,7 @@ from math import ceil
 from string import Template
 
 from export.contract.manifest import NUM_TRUSTED
-from export.graphs.blocks.candidates import candidates_text, numbers_of_members, use_text
+from export.graphs.blocks.candidates import candidates_text, fine_text, use_text
 from export.graphs.blocks.wide import wide_search_text
 from export.graphs.proven.search import OPEN, SCORES_OF_SHARED_TABLE, search_of_all_text
 
@@ -32,8 +32,8 @@ NUM_CANDIDATES = TRUSTED_SHARE * NUM_TRUSTED
 # Groups whose blocks' summaries are read, for each block whose items are read. With half a group a
 # block, 1 or 2 in 1,000 of the best of a million items are lost more.
 GROUPS_A_BLOCK = 0.75
-# Blocks and candidates of the wider search, for each of the usual one.
-WIDER_BLOCKS, WIDER_CANDIDATES = 2, 5
+# Further blocks and all candidates of the wider search, for each of the usual one.
+MORE_BLOCKS, WIDER_CANDIDATES = 1.0, 5
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,21 @@ class BlockSizes:
         """Number of items that are scored exactly, in a catalog of `num_items` items."""
         return min(NUM_CANDIDATES, self.num_chosen(num_items) * self.block_size)
 
-    def num_wide(self, num_items: int) -> int:
-        """Number of blocks that the wider search reads, of those that step 1 has estimated."""
+    def num_more(self, num_items: int) -> int:
+        """Number of further blocks that the wider search reads, of those that have an estimate."""
         groups = 0 if self.num_codes else self.num_chosen_groups(num_items)
         estimated = groups * self.group_size or self.num_all(num_items)
-        return min(WIDER_BLOCKS * self.num_chosen(num_items), estimated)
+        chosen = self.num_chosen(num_items)
+        return min(ceil(MORE_BLOCKS * chosen), estimated - chosen)
 
     def num_wide_candidates(self, num_items: int) -> int:
         """Number of items that the wider search scores exactly."""
         most = WIDER_CANDIDATES * NUM_CANDIDATES
-        return min(most, self.num_wide(num_items) * self.block_size)
+        num_blocks = self.num_chosen(num_items) + self.num_more(num_items)
+        return min(most, num_blocks * self.block_size)
 
 
-# Step 1 by the items' heads. Both texts compute `chosen_blocks` from `query`.
+# Step 1 by the items' heads. Both texts compute `estimates` of blocks from `query`.
 BY_HEADS = """
     head_of_query = MatMul(query, to_head)
     tail_of_query = MatMul(query, to_tail)
@@ -91,10 +93,9 @@ BY_HEADS = """
     tail_weight = Mul(tail_length, tail_factor)
     short_query = Concat<axis = 1>(head_of_query, tail_weight)
     short_code, short_step, short_zero = DynamicQuantizeLinear(short_query)
-    estimates = MatMulInteger(short_code, short_item_codes, short_zero)
-    estimates_by_block = Reshape(estimates, in_blocks)
-    best_of_blocks = ReduceMax<keepdims = 0>(estimates_by_block, last)
-    best_estimates, chosen_blocks = TopK<sorted = 0>(best_of_blocks, num_chosen_blocks)
+    estimates_of_items = MatMulInteger(short_code, short_item_codes, short_zero)
+    estimates_by_block = Reshape(estimates_of_items, in_blocks)
+    estimates = ReduceMax<keepdims = 0>(estimates_by_block, last)
 """
 # Step 1 by summaries of the blocks, which have the first coordinates only: those carry most of a
 # score. An item's score is about normally distributed in its block: its mean is the product of
@@ -120,8 +121,7 @@ BY_SUMMARIES = """
     short_code_of_each = Unsqueeze(short_code, after_batch)
     estimates_by_group = MatMulInteger(short_code_of_each, codes_in_groups, short_zero)
     estimates = Reshape(estimates_by_group, in_rows)
-    best_estimates, places_of_blocks = TopK<sorted = 0>(estimates, num_chosen_blocks)
-""" + numbers_of_members("chosen_blocks", "places_of_blocks", "chosen_groups", "group_size")
+"""
 BLOCK_SEARCH = Template("""
     $step_1
 
@@ -132,6 +132,7 @@ BLOCK_SEARCH = Template("""
     one_each = ConstantOfShape<value = int64[1] {1}>(shape_of_added)
     places_of_added = CumSum(one_each, one)
     added_items = Add(places_of_added, last_row)
+    $fine
     $candidates
     # Whether an item may be answered is looked up for these alone: to close the history's items in
     # a copy of `allowed` would take longer than all the rest in a catalog of ten million items.
@@ -245,12 +246,12 @@ def block_search_text(sizes: BlockSizes) -> str:
     The text computes `scores` and `item_indices` from `query`, as `search.search_text` does.
     """
     of_every = search_of_all_text("scores_of_every", "items_of_every", SCORES_OF_SHARED_TABLE)
-    wide = wide_search_text(of_every, by_heads=bool(sizes.num_codes))
-    step_1 = BY_HEADS if sizes.num_codes else BY_SUMMARIES
+    by_heads = bool(sizes.num_codes)
     return BLOCK_SEARCH.substitute(
-        step_1=step_1,
+        step_1=BY_HEADS if by_heads else BY_SUMMARIES,
+        fine=fine_text("estimates", by_heads=by_heads),
         candidates=candidates_text(),
         use=use_text(),
         open=OPEN,
-        wide_search=wide,
+        wide_search=wide_search_text(of_every, by_heads=by_heads),
     )

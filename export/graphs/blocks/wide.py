@@ -1,19 +1,23 @@
 """Defines the wider search by blocks, for queries whose best items may not be recommended.
 
 A user may have seen the best items, or a request may exclude them, so that fewer than `k` of the
-trusted ones are open. Then more blocks are read, by the same estimates, and more candidates are
-scored exactly and trusted. Only if these are too few as well, all items are scored, which takes 35
+trusted ones are open. Then more blocks are read, the next by the same estimates, and more candidates
+are scored exactly and trusted. Only if these are too few as well, all items are scored, which takes 35
 times as long as the usual search in a million.
 """
 
 from string import Template
 
-from export.graphs.blocks.candidates import candidates_text, numbers_of_members, use_text
+from export.graphs.blocks.candidates import candidates_text, fine_text, use_text
 
-_BY_HEADS = "best_of_more, chosen_blocks_wide = TopK<sorted = 0>(best_of_blocks, num_blocks_wide)"
-_BY_SUMMARIES = "best_of_more, places_of_more = TopK<sorted = 0>(estimates, num_blocks_wide)"
 _WIDE_SEARCH = Template("""
-    $blocks
+    # Blocks that have been read get the least estimate: none is read or answered twice.
+    shape_of_places = Shape(places_of_blocks)
+    least_estimates = Expand(least_estimate, shape_of_places)
+    estimates_of_rest = ScatterElements<axis = 1>(estimates, places_of_blocks, least_estimates)
+    $fine
+    chosen_blocks_wide = Concat<axis = 1>(chosen_blocks, chosen_blocks_more)
+    fine_wide = Concat<axis = 1>(fine, fine_more)
     $candidates
     are_allowed_wide = GatherElements<axis = 1>(open, best_items_wide)
     are_real_wide = Greater(best_items_wide, zero)
@@ -43,12 +47,8 @@ def wide_search_text(of_every: str, *, by_heads: bool) -> str:
         of_every: the search of all items, which computes `scores_of_every` and `items_of_every`.
         by_heads: whether blocks were estimated by their items' heads, else by summaries.
     """
-    numbers = numbers_of_members(
-        "chosen_blocks_wide", "places_of_more", "chosen_groups", "group_size"
-    )
-    blocks = _BY_HEADS if by_heads else _BY_SUMMARIES + numbers
     return _WIDE_SEARCH.substitute(
-        blocks=blocks,
+        fine=fine_text("estimates_of_rest", "_more", by_heads=by_heads),
         candidates=candidates_text("_wide"),
         use=use_text("_wide"),
         search_of_every=of_every,
