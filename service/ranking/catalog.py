@@ -109,6 +109,7 @@ class Catalog:
         """Makes the catalog of the bundle's items, without added items and edits."""
         self._bundle_items = bundle_items
         self._index_in_bundle = bundle_items.index_of
+        self._indices_in_bundle = bundle_items.indices_of
         self.unread, self.unread_indices = bundle_items.unread, bundle_items.unread_indices
         self._items: Sequence[Item] = bundle_items.items
         self._titles = bundle_items.titles
@@ -199,9 +200,11 @@ class Catalog:
 
     def known_indices(self, item_ids: Iterable[str]) -> list[int]:
         """Returns the item index of each known id, in the order of `item_ids`; skips the others."""
-        if self.added.items:
-            return [index for item_id in item_ids if (index := self.index(item_id))]
-        return list(filter(None, map(self._index_in_bundle, item_ids)))
+        if not self.added.items:
+            return list(filter(None, self._indices_in_bundle(item_ids)))
+        ids = list(item_ids)
+        pairs = zip(ids, self._indices_in_bundle(ids), strict=True)
+        return [index for each, place in pairs if (index := place or self.added.index(each))]
 
     def mask_of(self, item_ids: Iterable[str]) -> Mask:
         """Returns a mask `[catalog rows]` that is true for the items with these ids.

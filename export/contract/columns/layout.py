@@ -9,9 +9,9 @@ import mmap
 import struct
 import sys
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
-from zlib import crc32
 
 from export.contract.records import BundleError
 
@@ -21,7 +21,8 @@ COLUMNS_FROM = 262_144
 COLUMNS: Mapping[str, str] = {
     "starts": "U64",  # [items + 1], place in items.jsonl at which the line of each item begins
     "title_starts": "U64",  # [items + 1], place in `titles` at which each title begins
-    "hashes": "U32",  # [items], CRC-32 of the ids, ascending
+    "checks": "U64",  # [items], further bytes of the ids' hashes, in the order of `hashes`
+    "hashes": "U32",  # [items], first bytes of the ids' hashes, ascending
     "items_by_hash": "U32",  # [items], item indices in the order of `hashes`, then ascending
     "by_popularity": "U32",  # [items], item indices, most popular first, then ascending
     "unread": "U32",  # item indices of the items that the student does not read, ascending
@@ -42,9 +43,17 @@ Columns = Mapping[str, memoryview]
 """The columns by name."""
 
 
-def hash_of(item_id: str) -> int:
-    """Returns the hash of an item id in the column `hashes`."""
-    return crc32(item_id.encode())
+HASH_PARTS = struct.Struct("<IQ")
+"""Parts of the hash of an item id, in the columns `hashes` and `checks`."""
+
+
+def hash_of(item_id: str) -> bytes:
+    """Returns the hash of an item id, 96 bits of BLAKE2b. No two ids are expected to share one.
+
+    Raises:
+        UnicodeEncodeError: the id has a lone surrogate, which no item's id has.
+    """
+    return blake2b(item_id.encode(), digest_size=HASH_PARTS.size).digest()
 
 
 def write_header(file: BinaryIO, sizes: Mapping[str, int]) -> None:
@@ -94,7 +103,7 @@ def release(column: memoryview) -> None:
 
 
 def _lengths(num_items: int) -> Mapping[str, int]:
-    each = dict.fromkeys(("hashes", "items_by_hash", "by_popularity"), num_items)
+    each = dict.fromkeys(("checks", "hashes", "items_by_hash", "by_popularity"), num_items)
     return each | dict.fromkeys(("starts", "title_starts"), num_items + 1)
 
 

@@ -1,13 +1,12 @@
 """`MappedItems`: the items of a large catalog, read from files when they are asked for."""
 
-import json
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import overload
 
-from export.contract.columns.layout import Columns, hash_of
+from export.contract.columns.layout import HASH_PARTS, Columns, hash_of
 from export.contract.items import Item, parse_item
 from export.contract.reading import OpenFile
 from export.contract.records import BundleError
@@ -40,10 +39,10 @@ class MappedItems(Sequence[Item]):
         # The caches must not refer to this object: a cycle would keep the files mapped.
         self._parse = partial(_parse, path, lines, columns["starts"])
         self._parsed = lru_cache(_MAX_PARSED)(self._parse)
-        self._index_of = lru_cache(_MAX_INDICES)(partial(_index_of, lines, columns))
+        self._index_of = lru_cache(_MAX_INDICES)(partial(_index_of, columns))
 
     def index_of(self, item_id: str) -> int | None:
-        """Returns the item index of an id, from 1; None if no item has it."""
+        """Returns the item index of an id, from 1; None if no item has it. Reads no line."""
         return self._index_of(item_id)
 
     def __len__(self) -> int:
@@ -70,27 +69,18 @@ def _parse(path: Path, lines: OpenFile, starts: memoryview, row: int) -> Item:
     return parse_item(f"{path}: line {row + 1}", line.removesuffix(b"\n"))
 
 
-def _index_of(lines: OpenFile, columns: Columns, item_id: str) -> int | None:
+def _index_of(columns: Columns, item_id: str) -> int | None:
     try:
-        wanted = hash_of(item_id)
+        first, check = HASH_PARTS.unpack(hash_of(item_id))
     except UnicodeEncodeError:  # no item has such an id
         return None
-    starts, hashes, by_hash = columns["starts"], columns["hashes"], columns["items_by_hash"]
-    place = bisect_left(hashes, wanted)
-    while place < len(hashes) and hashes[place] == wanted:
-        index = by_hash[place]
-        if not 1 <= index < len(starts):
-            raise BundleError(f"the columns of the items name item {index}")
-        if _has_id(lines[starts[index - 1] : starts[index]], item_id):
+    hashes, checks, by_hash = columns["hashes"], columns["checks"], columns["items_by_hash"]
+    place = bisect_left(hashes, first)
+    while place < len(hashes) and hashes[place] == first:
+        if checks[place] == check:
+            index = by_hash[place]
+            if not 1 <= index <= len(hashes):
+                raise BundleError(f"the columns of the items name item {index}")
             return index
         place += 1
     return None
-
-
-def _has_id(line: bytes, item_id: str) -> bool:
-    """Returns whether a line is that of the item; parses none that begins as export writes it."""
-    # A line that repeats the key, with another id last, only gets a second id, of the same hash.
-    is_plain = '"' not in item_id and "\\" not in item_id
-    if is_plain and line.startswith(f'{{"item_id": "{item_id}"'.encode()):
-        return True
-    return bool(json.loads(line)["item_id"] == item_id)

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
-from export.contract.columns.layout import COLUMNS, hash_of, write_header
+from export.contract.columns.layout import COLUMNS, HASH_PARTS, hash_of, write_header
 from export.contract.items import Item, parse_item
 from export.contract.records import MAX_LINE_LENGTH, MAX_LINES, BundleError
 
@@ -20,6 +20,7 @@ class _Found:
 
     starts: "array[int]" = field(default_factory=lambda: array("Q", [0]))
     hashes: "array[int]" = field(default_factory=lambda: array("I"))
+    checks: "array[int]" = field(default_factory=lambda: array("Q"))
     popularity: "array[int]" = field(default_factory=lambda: array("q"))
     unread: "array[int]" = field(default_factory=lambda: array("I"))
     postings: "dict[tuple[str, str], array[int]]" = field(default_factory=dict)
@@ -27,7 +28,9 @@ class _Found:
     def add(self, item: Item, length: int) -> None:
         """Adds the next item, whose line has so many bytes."""
         self.starts.append(self.starts[-1] + length)
-        self.hashes.append(hash_of(item.item_id))
+        first, check = HASH_PARTS.unpack(hash_of(item.item_id))
+        self.hashes.append(first)
+        self.checks.append(check)
         self.popularity.append(item.popularity)
         if not item.is_read:
             self.unread.append(len(self.hashes))
@@ -85,6 +88,7 @@ def write_columns(items: Path, path: Path) -> None:
             columns = {
                 "starts": found.starts,
                 "title_starts": _write_titles(titles, lines, found, by_popularity),
+                "checks": array("Q", map(found.checks.__getitem__, by_hash)),
                 "hashes": array("I", map(found.hashes.__getitem__, by_hash)),
                 "items_by_hash": array("I", (row + 1 for row in by_hash)),
                 "by_popularity": array("I", (row + 1 for row in by_popularity)),
@@ -118,12 +122,12 @@ def _check_ids(lines: _Lines, found: _Found, by_hash: Sequence[int]) -> None:
         rows = list(same)
         if len(rows) == 1:
             continue
-        ids = set[str]()
+        checks = set[int]()
         for row in rows:
-            item_id = lines.value(found, row, "item_id")
-            if item_id in ids:
+            if found.checks[row] in checks:
+                item_id = lines.value(found, row, "item_id")
                 raise BundleError(f"{lines.path}: line {row + 1}: item_id {item_id!r} occurs twice")
-            ids.add(item_id)
+            checks.add(found.checks[row])
 
 
 def _write_titles(

@@ -112,6 +112,7 @@ def block_constants(blocks: Blocks, sizes: BlockSizes) -> Constants:
         "after_batch": np.array([1, 2]),
         "in_coordinates": np.array([0, 0, table.shape[1], sizes.block_size]),
         "in_rows": np.array([0, -1]),
+        "in_items": np.array([0, -1, sizes.block_size]),
         "least_estimate": np.array([np.iinfo(np.int32).min], dtype=np.int32),
         "sample_start": np.array([0]),
         "sample_step": np.array([sample_step]),
@@ -132,6 +133,7 @@ def sizes_constants(sizes: BlockSizes, num_items: int) -> Constants:
         "num_candidates": np.array([num_candidates]),
         "num_trusted": np.array([num_candidates // TRUSTED_SHARE]),
         "num_chosen_blocks_more": np.array([sizes.num_more(num_items)]),
+        "num_blocks_wide": np.array([sizes.num_wide_blocks(num_items)]),
         "num_candidates_wide": np.array([num_wide]),
         "num_trusted_wide": np.array([num_wide // TRUSTED_SHARE]),
     }

@@ -33,7 +33,7 @@ NUM_CANDIDATES = TRUSTED_SHARE * NUM_TRUSTED
 # block, 1 or 2 in 1,000 of the best of a million items are lost more.
 GROUPS_A_BLOCK = 0.75
 # Further blocks and all candidates of the wider search, for each of the usual one.
-MORE_BLOCKS, WIDER_CANDIDATES = 1.0, 5
+MORE_BLOCKS, WIDER_CANDIDATES = 1, 5
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,17 @@ class BlockSizes:
         groups = 0 if self.num_codes else self.num_chosen_groups(num_items)
         estimated = groups * self.group_size or self.num_all(num_items)
         chosen = self.num_chosen(num_items)
-        return min(ceil(MORE_BLOCKS * chosen), estimated - chosen)
+        return min(MORE_BLOCKS * chosen, estimated - chosen)
 
     def num_wide_candidates(self, num_items: int) -> int:
         """Number of items that the wider search scores exactly."""
-        most = WIDER_CANDIDATES * NUM_CANDIDATES
         num_blocks = self.num_chosen(num_items) + self.num_more(num_items)
-        return min(most, num_blocks * self.block_size)
+        return min(WIDER_CANDIDATES * NUM_CANDIDATES, num_blocks * self.block_size)
+
+    def num_wide_blocks(self, num_items: int) -> int:
+        """Number of blocks, of those that were read, in which the wider search's candidates lie."""
+        num_blocks = self.num_chosen(num_items) + self.num_more(num_items)
+        return min(self.num_wide_candidates(num_items), num_blocks)
 
 
 # Step 1 by the items' heads. Both texts compute `estimates` of blocks from `query`.

@@ -1,9 +1,9 @@
 """Defines the wider search by blocks, for queries whose best items may not be recommended.
 
 A user may have seen the best items, or a request may exclude them, so that fewer than `k` of the
-trusted ones are open. Then more blocks are read, the next by the same estimates, and more candidates
-are scored exactly and trusted. Only if these are too few as well, all items are scored, which takes 35
-times as long as the usual search in a million.
+trusted ones are open. Then further blocks are read, the next by the same estimates, and more
+candidates are scored exactly and trusted. Only if these are too few as well, all items are scored,
+which takes 35 times as long as the usual search in a million.
 """
 
 from string import Template
@@ -16,8 +16,17 @@ _WIDE_SEARCH = Template("""
     least_estimates = Expand(least_estimate, shape_of_places)
     estimates_of_rest = ScatterElements<axis = 1>(estimates, places_of_blocks, least_estimates)
     $fine
-    chosen_blocks_wide = Concat<axis = 1>(chosen_blocks, chosen_blocks_more)
-    fine_wide = Concat<axis = 1>(fine, fine_more)
+    chosen_blocks_read = Concat<axis = 1>(chosen_blocks, chosen_blocks_more)
+    fine_read = Concat<axis = 1>(fine, fine_more)
+    # All candidates lie in as many blocks, those with the best items: to choose among the items of
+    # all blocks would take four times as long.
+    fine_in_blocks = Reshape(fine_read, in_items)
+    best_in_blocks = ReduceMax<keepdims = 0>(fine_in_blocks, last)
+    best_of_blocks_read, best_places_read = TopK<sorted = 0>(best_in_blocks, num_blocks_wide)
+    chosen_blocks_wide = GatherElements<axis = 1>(chosen_blocks_read, best_places_read)
+    column_of_places_read = Unsqueeze(best_places_read, last)
+    fine_of_best_blocks = GatherND<batch_dims = 1>(fine_in_blocks, column_of_places_read)
+    fine_wide = Reshape(fine_of_best_blocks, in_rows)
     $candidates
     are_allowed_wide = GatherElements<axis = 1>(open, best_items_wide)
     are_real_wide = Greater(best_items_wide, zero)

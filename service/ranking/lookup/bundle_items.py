@@ -1,6 +1,7 @@
 """Look-up tables of a bundle's items, which all catalogs of the bundle share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from export.contract.columns.layout import Columns
 from export.contract.columns.mapped_items import MappedItems
 from export.contract.records import parse
 from service.ranking.filters import AttributeIndex
+from service.ranking.lookup.ids import MappedIds
 from service.ranking.lookup.places import Places
 from service.ranking.lookup.titles import ListedTitles, MappedTitles, Titles
 
@@ -20,6 +22,7 @@ class BundleItems:
     Attributes:
         items: the items in the order of their item indices; the first has index 1.
         index_of: function that returns the item index of an item id, or None.
+        indices_of: the same for several ids, in their order.
         by_popularity: `[items]`, item indices, most popular first.
         titles: titles for search.
         attributes: item indices by attribute name and value.
@@ -29,6 +32,7 @@ class BundleItems:
 
     items: Sequence[Item]
     index_of: Callable[[str], int | None]
+    indices_of: Callable[[Iterable[str]], Iterable[int | None]]
     by_popularity: NDArray[np.integer]
     titles: Titles
     attributes: AttributeIndex
@@ -49,6 +53,7 @@ class BundleItems:
     def _make(self, items: Sequence[Item]) -> None:
         self.items = items
         self.index_of = {item.item_id: index for index, item in enumerate(items, start=1)}.get
+        self.indices_of = partial(map, self.index_of)
         counts = np.array([item.popularity for item in items])
         self.by_popularity = np.argsort(-counts, kind="stable") + 1
         titles = [item.title.casefold() for item in items]
@@ -60,6 +65,7 @@ class BundleItems:
         columns = items.columns
         self.items = Places(items)
         self.index_of = items.index_of
+        self.indices_of = MappedIds(items).indices
         self.by_popularity = _indices(columns, "by_popularity", len(items))
         self.titles = MappedTitles(columns, items)
         self.attributes = AttributeIndex(_by_value(columns, len(items)))

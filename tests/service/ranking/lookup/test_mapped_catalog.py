@@ -52,6 +52,7 @@ def answers(catalog: Catalog) -> dict[str, object]:
     return {
         "items": [catalog.item(index) for index in range(1, len(catalog) + 1)],
         "indices": catalog.known_indices(["i9", "new", "i3", "none", "i59"]),
+        "many indices": catalog.known_indices([*(f"i{each}" for each in range(90)), "new"]),
         "popular": catalog.popular(40, everything),
         "search": {each: [*catalog.search(each, limit=50)] for each in QUERIES},
         "filters": [None if each is None else each.tolist() for each in masks],

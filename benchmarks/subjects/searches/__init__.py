@@ -2,7 +2,8 @@
 
 The student is the demo's trained one with more items (`benchmarks.subjects.large_catalog`). Each
 size is exported as `export` does, which measures the search with proof and the searches by blocks
-that it tries, and chooses one.
+that it tries, and chooses one. Then a recommender is asked in item ids, as a service asks it
+(`benchmarks.subjects.searches.shop`).
 """
 
 import time
@@ -21,10 +22,13 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.options import Options
 from benchmarks.results.figures import Figure
 from benchmarks.subjects.large_catalog import LargeCatalog, enlarged
+from benchmarks.subjects.searches.shop import Asked, asked, in_a_group, shop_of, with_added
 from benchmarks.subjects.subject import demo_workplace
+from export.contract.bundle import load_bundle
 from export.graphs.query_encoder import encoder_of
 from export.scorer import NUM_QUERIES, export_best_search
 from service.ranking.onnx_session import GraphFile
+from service.ranking.recommender import Recommender
 from service.ranking.student import Student
 from service.ranking.types import IndexQuery
 from training.data.storage import load_dataset
@@ -40,12 +44,10 @@ MAX_RATIO = 3.0  # of the CPU time of any other query to that of a plain one
 K, NUM_TIMED, NUM_ADDED = 20, 100, 500
 NUMS_EXCLUDED = (200, 300, 1_000)  # of a query: within those that are trusted, and beyond
 ROUNDING = 1e-5  # relative, between scores of torch and of onnxruntime
-FILTERED_SHARE = 0.001
 SEED = 0
 
 
 Queries = Sequence[IndexQuery]
-_Asked = tuple[Student, Queries]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Measured:
 
     Attributes:
         scorer: the field `scorer` of a manifest.
-        costs: median CPU milliseconds of an answer, by the kind of a query.
+        costs: median CPU milliseconds of an answer in item ids, by the kind of a query.
         recalls: share of the best `K` items that an answer may have which it has, mean of the
             queries, by their kind.
     """
@@ -86,16 +88,17 @@ def _measured(workplace: Workplace, num_items: int) -> Measured:
         if scorer is None:
             raise BenchmarkError(f"{num_items:,} items are too few for a choice of the search")
         student = Student(GraphFile.read(path), num_items=num_items, max_history_length=longest)
+        shop = shop_of(student, num_items, load_bundle(workplace.bundle), Path(folder))
     queries = [IndexQuery(each, K) for each in catalog.histories[:NUM_TIMED]]
     vectors = _query_vectors(catalog)
-    costs, recalls = {}, {}
     best = [
         _best(student.table() @ vector, each) for vector, each in zip(vectors, queries, strict=True)
     ]
-    for name, (asked, of_kind) in _kinds(student, queries, best).items():
-        costs[name], rankings = _answers(asked, of_kind)
-        table = np.concatenate([asked.table(), asked.added])
-        recalls[name] = _recall(table, vectors, of_kind, rankings)
+    kinds, recalls = _kinds(shop, queries, best), {}
+    costs, rankings = _answers(kinds)
+    for name, each in kinds.items():
+        table = np.concatenate([student.table(), each.recommender.student.added])
+        recalls[name] = _recall(table, vectors, each.index_queries, rankings[name])
     return Measured(scorer, costs, recalls)
 
 
@@ -113,45 +116,57 @@ def _best(scores: NDArray[np.float32], query: IndexQuery) -> list[int]:
 
 
 def _kinds(
-    student: Student, queries: Queries, best: Sequence[Sequence[int]]
-) -> Mapping[str, _Asked]:
-    """Returns the queries of each kind, with the student that answers them, by the kind's name.
+    shop: Recommender, queries: Queries, best: Sequence[Sequence[int]]
+) -> Mapping[str, Asked]:
+    """Returns the queries of each kind, with the recommender that answers them, by the kind's name.
 
     `best`: the best items of each query.
     """
-    generator = np.random.default_rng(SEED)
-    mask = generator.random(len(student.all_allowed)) < FILTERED_SHARE
-    added = student.with_added(student.table()[1 : NUM_ADDED + 1])
+    generator, num_items = np.random.default_rng(SEED), len(shop.catalog)
+    others = [generator.integers(1, num_items + 1, max(NUMS_EXCLUDED)).tolist() for _ in queries]
+    added = with_added(shop, shop.student.table()[1 : NUM_ADDED + 1])
     excluding = {
-        f"the {number:,} best excluded": (student, _without(queries, best, number))
+        f"the {number:,} best excluded": asked(shop, _without(queries, best, number))
         for number in NUMS_EXCLUDED
     }
     return {
-        PLAIN: (student, queries),
-        "a filter that leaves 0.1 %": (student, [replace(each, allowed=mask) for each in queries]),
+        PLAIN: asked(shop, queries),
+        "a filter that leaves 0.1 %": in_a_group(shop, queries),
         **excluding,
-        "500 added items": (added, queries),
+        f"{len(others[0]):,} items at random excluded": asked(
+            shop, _without(queries, others, len(others[0]))
+        ),
+        f"{NUM_ADDED} added items": asked(added, queries),
     }
 
 
-def _without(queries: Queries, best: Sequence[Sequence[int]], number: int) -> Queries:
-    """Returns the queries with so many of their best items excluded."""
-    pairs = zip(queries, best, strict=True)
-    return [replace(query, excluded=items[:number]) for query, items in pairs]
+def _without(queries: Queries, items: Sequence[Sequence[int]], number: int) -> Queries:
+    """Returns the queries with so many of their `items` excluded."""
+    pairs = zip(queries, items, strict=True)
+    return [replace(query, excluded=each[:number]) for query, each in pairs]
 
 
-def _answers(student: Student, queries: Queries) -> tuple[float, list[list[int]]]:
-    """Returns the median CPU milliseconds of an answer, and the item indices of each answer."""
-    student.rank(queries[0])
-    times, rankings = [], []
-    for query in queries:
-        began = time.thread_time()
-        ranking = student.rank(query)
-        times.append(1_000 * (time.thread_time() - began))
-        if len(ranking) < K:
-            raise BenchmarkError(f"{len(ranking)} items were ranked, {K} were asked for")
-        rankings.append([item for item, _ in ranking])
-    return median(times), rankings
+def _answers(
+    kinds: Mapping[str, Asked],
+) -> tuple[Mapping[str, float], Mapping[str, list[list[int]]]]:
+    """Returns median CPU milliseconds of an answer, and the item indices of all, by kind.
+
+    The kinds take turns, because a machine's speed changes from second to second.
+    """
+    times: dict[str, list[float]] = {name: [] for name in kinds}
+    rankings: dict[str, list[list[int]]] = {name: [] for name in kinds}
+    for place in range(-1, NUM_TIMED):  # the first round is not counted
+        for name, kind in kinds.items():
+            began = time.thread_time()
+            answer = kind.recommender.recommend(kind.queries[max(place, 0)])
+            milliseconds = 1_000 * (time.thread_time() - began)
+            if len(answer.ranking) < K or answer.source != "student":
+                raise BenchmarkError(f"{len(answer.ranking)} items were ranked, not {K}")
+            if place >= 0:
+                times[name].append(milliseconds)
+                known = kind.recommender.catalog.known_indices(answer.item_ids)
+                rankings[name].append(known)
+    return {name: median(each) for name, each in times.items()}, rankings
 
 
 @torch.no_grad()
