@@ -10,7 +10,6 @@ python -m proofs soak [--minutes N] [--rate N]
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -27,11 +26,9 @@ from urllib.request import urlopen
 import psutil
 from cyclopts import Parameter
 
-from export.contract.bundle import BundleLayout
 from export.contract.bundles_folder import BundleLink
-from proofs.fixtures.data.rehashed import rehash
+from proofs.fixtures.data.versions import version_of_example
 from proofs.fixtures.load.visitors import Load
-from proofs.fixtures.places import EXAMPLE
 from proofs.fixtures.processes.redis_node import RedisNode
 from proofs.fixtures.processes.waiting import free_port, wait_until, wait_until_ready
 from proofs.fixtures.repeated import Repeated
@@ -117,18 +114,10 @@ class Service:
 
 
 def _two_bundles(folder: Path) -> BundleLink:
-    """Copies the example bundle twice into `folder`, under two versions.
-
-    Returns the link to the first copy.
-    """
+    """Copies the example bundle twice into `folder`; returns the link to the first copy."""
     link = BundleLink(folder / "active")
     for name in BUNDLES:
-        copy = link.folder(name)
-        shutil.copytree(EXAMPLE, copy)
-        manifest = BundleLayout(copy).manifest
-        content = json.loads(manifest.read_bytes())
-        manifest.write_text(json.dumps(content | {"provenance": {"made_by": name}}))
-        rehash(copy)
+        version_of_example(link.folder(name), name)
     link.move(BUNDLES[0])
     return link
 
