@@ -11,6 +11,7 @@ from proofs.imports import MODELS
 
 ROOT = Path(__file__).parents[2]
 HOSTILE_BODY = "dearest of 12 bodies that cannot be used: answered in"
+PUBLICATIONS = "bundles followed by both replicas"
 SLOWEST_PUBLICATION = "from publish to both replicas, slowest"
 REPLACED = "longest time until another worker ran in the place of a stopped one"
 ENDED = "longest time until the workers of a killed supervisor had ended"
@@ -54,7 +55,7 @@ QUOTED = [
             ("slow body", r"ended after [\d.]+, [\d.]+ and ([\d.]+) s"),
         )
     ),
-    ("reliability.md", r"during (20) publications", "replicas", "bundles followed by both replicas"),
+    ("reliability.md", r"during (20) publications", "replicas", PUBLICATIONS),
     ("reliability.md", r"both serve a bundle ([\d.]+) s", "replicas", SLOWEST_PUBLICATION),
     ("reliability.md", r"in process took ([\d.]+) s", "bundles", "in process: slowest"),
     ("reliability.md", r"crafted ones ([\d.]+) s", "bundles", "crafted: slowest"),
