@@ -2,7 +2,8 @@
 
 The tables are those of `proofs prepare`. Each size runs `python -m training.distill` in a process
 of its own: one epoch of a student without a teacher, with `touched_rows`, and validation on a part
-of the examples. Then two agents of torchrun train together, one of them is killed, and one process
+of the examples. The largest size that gets a pair bonus is trained without one, too, as larger ones
+are. Then two agents of torchrun train together, one of them is killed, and one process
 goes on (`proofs/epoch/agents.py`).
 
 python -m proofs epoch [--millions N]... [--seed N] [--keep FOLDER] [--plot PATH]
@@ -17,12 +18,19 @@ import numpy as np
 
 from proofs.epoch.agents import lost_agent
 from proofs.fixtures.data.cost_plot import save_plot
-from proofs.fixtures.data.tables import MILLIONS, write_tables
-from proofs.fixtures.processes.program_cost import PREPARE, Cost, cost_figures, run_program
+from proofs.fixtures.data.tables import MILLIONS, PER_ITEM, write_tables
+from proofs.fixtures.processes.program_cost import (
+    PREPARE,
+    Cost,
+    cost_figures,
+    run_program,
+    size_of,
+)
 from proofs.record import FOLDER, Figure
 from training.cli import say
 from training.data.dataset import Split
 from training.data.storage import load_dataset
+from training.students.pair_bonus import MAX_ITEMS
 
 MAX_GIB = 8.0
 DISTILL = "training.distill"
@@ -38,6 +46,8 @@ averaged_epochs = 0
 touched_rows = true
 validation_examples = 2_000
 """
+WITHOUT_PAIR_BONUS = "pair_bonus = false\n"
+RATE = "predicted interactions a second"
 
 
 def prove(
@@ -62,16 +72,20 @@ def prove(
     if keep and keep.exists():  # told now, not after an hour
         raise FileExistsError(f"{keep}: is there already; delete it, or name another folder")
     costs: dict[float, Cost] = {}
+    with_bonus = [each for each in millions if each * 1_000_000 <= MAX_ITEMS * PER_ITEM]
     for each in millions:
-        with TemporaryDirectory() as folder:
-            config = write_tables(Path(folder), round(each * 1_000_000), seed)
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            config = write_tables(folder, round(each * 1_000_000), seed)
             config.write_text(config.read_text(encoding="utf-8") + SETTINGS, encoding="utf-8")
-            cost, predicted = _epoch(config, Path(folder) / "work")
+            costs[each], predicted = _epoch(config, folder / "work")
+            yield from cost_figures(size_of(each), costs[each], RATE, predicted, MAX_GIB)
+            if each == max(with_bonus, default=None):
+                cost = _without_pair_bonus(config, folder / "work")
+                about = f"{size_of(each)} without a pair bonus"
+                yield from cost_figures(about, cost, RATE, predicted, MAX_GIB)
             if keep and each == millions[-1]:
-                shutil.move(Path(folder) / "work" / config.stem, keep)
-        costs[each] = cost
-        rate = "predicted interactions a second"
-        yield from cost_figures(each, cost, rate, predicted, MAX_GIB)
+                shutil.move(folder / "work" / config.stem, keep)
     save_plot(plot, costs, MAX_GIB)
     yield from lost_agent(seed)
 
@@ -84,3 +98,12 @@ def _epoch(config: Path, work: Path) -> tuple[Cost, int]:
     say(f"{config}: an epoch predicts {predicted:,} interactions")
     del dataset
     return run_program(DISTILL, config, work, *OPTIONS), predicted
+
+
+def _without_pair_bonus(config: Path, work: Path) -> Cost:
+    """Trains an epoch without a pair bonus on the dataset that `_epoch` has prepared in `work`."""
+    other = work.with_name("without-pair-bonus")
+    shutil.copytree(work / config.stem / "dataset", other / config.stem / "dataset")
+    with config.open("a", encoding="utf-8") as file:
+        file.write(WITHOUT_PAIR_BONUS)
+    return run_program(DISTILL, config, other, *OPTIONS)

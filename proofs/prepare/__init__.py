@@ -13,7 +13,13 @@ from tempfile import TemporaryDirectory
 
 from proofs.fixtures.data.cost_plot import save_plot
 from proofs.fixtures.data.tables import MILLIONS, write_tables
-from proofs.fixtures.processes.program_cost import PREPARE, Cost, cost_figures, run_program
+from proofs.fixtures.processes.program_cost import (
+    PREPARE,
+    Cost,
+    cost_figures,
+    run_program,
+    size_of,
+)
 from proofs.record import FOLDER, Figure
 from training.cli import say
 
@@ -37,8 +43,8 @@ def prove(
     for each in millions:
         with TemporaryDirectory() as folder:
             config = write_tables(Path(folder), round(each * 1_000_000), seed)
-            say(f"{each:g} million interactions are written")
+            say(f"{size_of(each)} are written")
             cost = costs[each] = run_program(PREPARE, config, Path(folder) / "work")
         number = each * 1_000_000
-        yield from cost_figures(each, cost, "interactions a second", number, MAX_GIB)
+        yield from cost_figures(size_of(each), cost, "interactions a second", number, MAX_GIB)
     save_plot(plot, costs, MAX_GIB)

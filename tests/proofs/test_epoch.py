@@ -18,7 +18,8 @@ def test_an_epoch_of_each_size_has_its_figures(
     figures = list(prove(millions=(0.02,), keep=kept, plot=tmp_path / "epoch.png"))
 
     assert [each.name for each in figures] == [
-        f"0.02 million interactions: {name}"
+        f"0.02 million interactions{kind}: {name}"
+        for kind in ("", " without a pair bonus")
         for name in (
             "peak resident memory",
             "peak private memory",
