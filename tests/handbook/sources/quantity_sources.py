@@ -144,7 +144,7 @@ STATED: Mapping[Place, Mapping[str, float]] = {
     },
     (README, "Try it"): {"3.11": 3.11, "3.13": 3.13},  # `requires-python`
     (README, "Your own data"): {
-        "3.8 s": per_million("processor time"),
+        "4.5 s": per_million("processor time"),
         "0.05 GiB": per_million("peak resident memory") * 2**30,
         "1.3 minutes": per_million("processor time", EPOCH),
         "0.09 GiB": per_million("peak resident memory", EPOCH) * 2**30,
@@ -187,9 +187,9 @@ STATED: Mapping[Place, Mapping[str, float]] = {
     },
     (SCALE, "Scale"): {
         **_table(PREPARE, "interactions a second of one core", 2, 3),
-        "0.014 GiB": per_million("peak private memory") * 2**30,
+        "0.016 GiB": per_million("peak private memory") * 2**30,
         "0.05 GiB": per_million("peak resident memory") * 2**30,
-        "3.8 s": per_million("processor time"),
+        "4.5 s": per_million("processor time"),
     },
     (SCALE, "Prepare"): {"262,144": 262_144},
     (SCALE, "Train"): {
