@@ -88,7 +88,7 @@ def of_demo(row: str) -> float:
     return float(line.split(" ± ")[-2].split()[-1])
 
 
-def per_million(name: str, record: str = PREPARE) -> float:
+def per_million(name: str) -> float:
     """Returns what a further million interactions adds to a figure, from 10 to 50 million."""
-    ten, fifty = (value(record, f"{each} million interactions: {name}") for each in (10, 50))
+    ten, fifty = (value(PREPARE, f"{each} million interactions: {name}") for each in (10, 50))
     return (fifty - ten) / 40

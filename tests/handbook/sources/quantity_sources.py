@@ -146,8 +146,8 @@ STATED: Mapping[Place, Mapping[str, float]] = {
     (README, "Your own data"): {
         "4.5 s": per_million("processor time"),
         "0.05 GiB": per_million("peak resident memory") * 2**30,
-        "1.3 minutes": per_million("processor time", EPOCH),
-        "0.09 GiB": per_million("peak resident memory", EPOCH) * 2**30,
+        "45 minutes": value(EPOCH, "50 million interactions: processor time"),
+        "5.5 GiB": value(EPOCH, "50 million interactions: peak resident memory") * 2**30,
         "17,864": catalog_size("amazon-games-paper"),
         "40 minutes": train_seconds("amazon-games-paper", "DLLM2Rec", "SASRec", "titles"),
         "3.4 hours": all_training_seconds("amazon-games-paper"),
@@ -194,6 +194,7 @@ STATED: Mapping[Place, Mapping[str, float]] = {
     (SCALE, "Prepare"): {"262,144": 262_144},
     (SCALE, "Train"): {
         "262,142": MAX_ITEMS,
+        "5,000": pair_fit.MAX_EXAMPLES,
         **_table(EPOCH, "predicted interactions a second of one core", 1, 2),
         "2,000": 2_000,  # `validation_examples`, as proofs/epoch has it
         "0.005": 0.005,  # `scored_share` there
