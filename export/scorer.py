@@ -39,7 +39,9 @@ OPTIONS = (
     BlockSizes(24, 512, 32),
     BlockSizes(24, 2_048, 32),
 )
-LARGE_OPTIONS = tuple(BlockSizes(0, number, 16) for number in (2_048, 3_072, 4_096, 6_144, 8_192))
+LARGE_OPTIONS = tuple(
+    BlockSizes(0, number, 16) for number in (2_048, 3_072, 4_096, 6_144, 8_192, 12_288, 16_384)
+)
 # Later queries find less than those that the search is chosen with: .99 of the best at least.
 MIN_RECALL = 0.992
 K = 20
