@@ -27,6 +27,7 @@ from benchmarks.results.plots import save_plot
 from export.contract.bundle import BundleError
 from training.cli import USER_ERROR, run, say
 from training.errors import TrainingError
+from training.provenance import commit
 from training.settings.options import WORK, Work
 
 # What a benchmark meets if a file, a bundle, a measured program or its Redis cannot be used.
@@ -95,6 +96,7 @@ def run_benchmarks(names: Sequence[str], options: Options, folder: Path) -> int:
         BenchmarkError: nothing can be written in `folder`; no benchmark has run.
     """
     _check_writable(folder)
+    commit()  # its result is kept: reports name the code that is measured, not a later commit
     reports, errors = [], []
     for name in names:
         say(f"\n── {name}")

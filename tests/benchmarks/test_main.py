@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,6 +40,23 @@ def test_a_benchmark_that_cannot_run_is_reported_and_the_others_go_on(
     assert "| cold_start | p99 | 1.50 ms |  | ≤ 2.00 | yes |" in printed.out
     assert load_report(tmp_path / "cold_start.json").is_quick
     assert (tmp_path / "cold_start.png").stat().st_size > 0
+
+
+def test_a_report_names_the_commit_at_which_its_measurement_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads = ["before"]
+    at_first = cache(lambda: heads[-1])  # as `training.provenance.commit` keeps its first result
+
+    def measure(_: Options) -> Findings:
+        heads.append("committed meanwhile")
+        return Findings(figures=(Figure(name="p99", unit="ms", runs=(1.5,)),), conditions={})
+
+    monkeypatch.setattr(program, "commit", at_first)
+    monkeypatch.setattr("benchmarks.results.figures.commit", at_first)
+    monkeypatch.setattr(program, "load_benchmark", lambda _: Benchmark(measure))
+    assert program.main(["cold_start", "--quick", "--out", str(tmp_path)]) == 0
+    assert load_report(tmp_path / "cold_start.json").commit == "before"
 
 
 @pytest.mark.parametrize(
