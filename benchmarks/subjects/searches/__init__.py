@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.errors import BenchmarkError
 from benchmarks.options import Options
 from benchmarks.results.figures import Figure
-from benchmarks.subjects.large_catalog import LargeCatalog, enlarged
+from benchmarks.subjects.large_catalog import enlarged
 from benchmarks.subjects.searches.shop import Asked, asked, in_a_group, shop_of, with_added
 from benchmarks.subjects.subject import demo_workplace
 from export.contract.bundle import load_bundle
@@ -35,6 +35,7 @@ from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint, load_checkpoint
 from training.distillation.variants import DISTILLED
 from training.progress import ProgressBar
+from training.students.student import Student as TorchStudent
 from training.workplace import Workplace
 
 BARS = {1_000_000: (3.0, 10.0)}  # p50 and p99 in milliseconds
@@ -89,8 +90,10 @@ def _measured(workplace: Workplace, num_items: int) -> Measured:
             raise BenchmarkError(f"{num_items:,} items are too few for a choice of the search")
         student = Student(GraphFile.read(path), num_items=num_items, max_history_length=longest)
         shop = shop_of(student, num_items, load_bundle(workplace.bundle), Path(folder))
-    queries = [IndexQuery(each, K) for each in catalog.histories[:NUM_TIMED]]
-    vectors = _query_vectors(catalog)
+    # Histories that fill the window: what is seen before them changes no query vector.
+    timed = [each for each in catalog.histories if len(each) >= longest][:NUM_TIMED]
+    queries = [IndexQuery(each, K) for each in timed]
+    vectors = _query_vectors(catalog.student, timed)
     best = [
         _best(student.table() @ vector, each) for vector, each in zip(vectors, queries, strict=True)
     ]
@@ -133,6 +136,7 @@ def _kinds(
         PLAIN: asked(shop, queries),
         "a filter that leaves 0.1 %": in_a_group(shop, queries),
         **excluding,
+        f"the {max(NUMS_EXCLUDED):,} best seen": asked(shop, _having_seen(queries, best)),
         f"{len(others[0]):,} items at random excluded": asked(
             shop, _without(queries, others, len(others[0]))
         ),
@@ -144,6 +148,12 @@ def _without(queries: Queries, items: Sequence[Sequence[int]], number: int) -> Q
     """Returns the queries with so many of their `items` excluded."""
     pairs = zip(queries, items, strict=True)
     return [replace(query, excluded=each[:number]) for query, each in pairs]
+
+
+def _having_seen(queries: Queries, items: Sequence[Sequence[int]]) -> Queries:
+    """Returns the queries of users who have seen `items` before the items of their histories."""
+    pairs = zip(queries, items, strict=True)
+    return [replace(query, history=[*each, *query.history]) for query, each in pairs]
 
 
 def _answers(
@@ -170,11 +180,10 @@ def _answers(
 
 
 @torch.no_grad()
-def _query_vectors(catalog: LargeCatalog) -> NDArray[np.float32]:
-    """Returns the vector of each timed history, `[histories, hidden]`, as torch encodes it."""
-    student = catalog.student
+def _query_vectors(student: TorchStudent, histories: Sequence[list[int]]) -> NDArray[np.float32]:
+    """Returns the vector of each history, `[histories, hidden]`, as torch encodes it."""
     table, longest = student.item_table(), student.max_history_length
-    windows = (torch.tensor([each[-longest:]]) for each in catalog.histories[:NUM_TIMED])
+    windows = (torch.tensor([each[-longest:]]) for each in histories)
     vectors: NDArray[np.float32] = torch.cat(
         [student.encode_newest(each, table) for each in windows]
     ).numpy()
