@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
@@ -66,6 +67,10 @@ class RunningProgram:
         """Returns that of the child processes alone, such as the workers of a supervisor."""
         return self._total_of_children(_proportional_mib)
 
+    def mapped_mib(self, names: Collection[str]) -> float:
+        """Returns the proportional set size, in MiB, of mapped files with these names."""
+        return self._total(partial(_mapped_mib, names))
+
     def _total(self, measure: Callable[[psutil.Process], float]) -> float:
         return measure(self._process) + self._total_of_children(measure)
 
@@ -75,6 +80,11 @@ class RunningProgram:
             with suppress(psutil.NoSuchProcess):  # it has just ended
                 total += measure(each)
         return total
+
+
+def _mapped_mib(names: Collection[str], process: psutil.Process) -> float:
+    mapped = process.memory_maps(grouped=True)
+    return sum(each.pss for each in mapped if Path(each.path).name in names) / 2**20
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

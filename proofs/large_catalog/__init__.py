@@ -98,6 +98,9 @@ def figures(
             _clicked(service, catalog, items, due[:_FEW], 0.0)
             two, all_three = service.children_proportional_mib(), service.proportional_mib()
             yield Figure("memory of two workers", "MiB", two, at_most=two_at_most(one, graphs))
+            names = [each.name for each in graphs.tables]
+            held = service.mapped_mib(names) * 2**20 / sum(map(_size, graphs.tables))
+            yield Figure("item tables that they hold", "copies", held, at_most=1.01, at_least=0.1)
             yield Figure("memory of their supervisor", "MiB", all_three - two)
             yield from _latencies(_clicked(service, catalog, items, due, warm_up_seconds), rate)
             renamed = [replace(each, title=f"{each.title}, again") for each in items]
@@ -111,7 +114,11 @@ def two_at_most(one: float, graphs: Graphs) -> float:
     `one`: memory of one worker, which has no supervisor. Each worker has memory of its own for
     everything but the tables.
     """
-    return 2 * one - sum(each.stat().st_size for each in graphs.tables) / 2**20
+    return 2 * one - sum(map(_size, graphs.tables)) / 2**20
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
 
 
 def _exported(catalog: LargeCatalog, folder: Path) -> Graphs:
