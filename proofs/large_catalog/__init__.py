@@ -98,14 +98,20 @@ def figures(
             _clicked(service, catalog, items, due[:_FEW], 0.0)
             two, all_three = service.children_proportional_mib(), service.proportional_mib()
             yield Figure("memory of two workers", "MiB", two, at_most=two_at_most(one, graphs))
-            names = [each.name for each in graphs.tables]
-            held = service.mapped_mib(names) * 2**20 / sum(map(_size, graphs.tables))
-            yield Figure("item tables that they hold", "copies", held, at_most=1.01, at_least=0.1)
+            yield from _tables_held(service, graphs)
             yield Figure("memory of their supervisor", "MiB", all_three - two)
             yield from _latencies(_clicked(service, catalog, items, due, warm_up_seconds), rate)
             renamed = [replace(each, title=f"{each.title}, again") for each in items]
             version = publish(_bundle(catalog, graphs, renamed, folder / "second"), bundles).bundle
             yield Figure("peak of a swap", "MiB", _peak(service, str(version)), at_most=2 * two)
+
+
+def _tables_held(service: RunningProgram, graphs: Graphs) -> Iterator[Figure]:
+    """Yields how many copies of the item table the workers hold, if it lies in files."""
+    if graphs.tables:
+        mapped = service.mapped_mib([each.name for each in graphs.tables]) * 2**20
+        held = mapped / sum(map(_size, graphs.tables))
+        yield Figure("item tables that they hold", "copies", held, at_most=1.01, at_least=0.1)
 
 
 def two_at_most(one: float, graphs: Graphs) -> float:
