@@ -7,7 +7,7 @@ trained one, and nine tenths of the vectors are there once. The student's other 
 histories of its test users are real ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,3 +88,12 @@ def histories_of(dataset: Dataset, read: NDArray[np.int64]) -> Iterator[list[int
     is_read[read] = True
     histories = (dataset.history(int(row)) for row in shuffled)
     yield from (kept for each in histories if (kept := each[is_read[each]].tolist()))
+
+
+@torch.no_grad()
+def query_vectors(student: Student, histories: Sequence[list[int]]) -> Vectors:
+    """Returns the query vector after each history, `[histories, hidden]`, as torch encodes it."""
+    table, longest = student.item_table(), student.max_history_length
+    windows = (torch.tensor([each[-longest:]]) for each in histories)
+    vectors: Vectors = torch.cat([student.encode_newest(each, table) for each in windows]).numpy()
+    return vectors

@@ -38,34 +38,38 @@ FOLLOW_SECONDS = 10.0  # in which a published bundle is served by all replicas
 
 
 class Shop:
-    """Two services that follow one address, and what was published there.
+    """Services that follow one address, and what was published there.
 
     Attributes:
         services: the services.
-        seconds: time from each publish until both services have served it.
-        num_torn: number of torn uploads that both have refused, by the hash of the file.
+        seconds: time from each publish until all services have served it.
+        num_torn: number of torn uploads that all have refused, by the hash of the file.
         num_lost: number of publishers that were told of a lost race.
     """
 
-    def __init__(self, address: str, folder: Path, redis_url: str) -> None:
-        """Publishes a first bundle at the address and starts the services.
+    def __init__(self, address: str, folder: Path) -> None:
+        """Publishes a first bundle at the address.
 
         `folder`: for bundles and copies.
         """
         self._store, self._folder, self._num_versions = open_store(address), folder, 0
         self.seconds: list[float] = []
         self.num_torn = self.num_lost = 0
+        self.services: list[ServiceProcess] = []
         publish_at(self._store, self._next())
-        self.services = [
-            ServiceProcess(
-                folder / "unused",
-                redis_url,
-                free_port(),
-                BUNDLE=address,
-                BUNDLE_CACHE_PATH=str(folder / f"cache-{number}"),
-            )
-            for number in range(NUM_REPLICAS)
-        ]
+
+    def start_replica(self, redis_url: str) -> ServiceProcess:
+        """Starts one more service, and waits until it is ready."""
+        cache = self._folder / f"cache-{len(self.services)}"
+        service = ServiceProcess(
+            self._folder / "unused",
+            redis_url,
+            free_port(),
+            BUNDLE=self._store.address,
+            BUNDLE_CACHE_PATH=str(cache),
+        )
+        self.services.append(service)
+        return service
 
     def publish(self) -> None:
         """Publishes another bundle, and waits until both services serve it."""
@@ -123,9 +127,9 @@ def prove(
         parts.callback(redis.kill)
         address, environment = parts.enter_context(s3_store())
         parts.enter_context(patch.dict(os.environ, environment))
-        shop = Shop(address, Path(name), f"redis://127.0.0.1:{redis.port}")
-        for each in shop.services:
-            parts.callback(each.end)
+        shop = Shop(address, Path(name))
+        for _ in range(NUM_REPLICAS):  # each is ended, though the next does not start
+            parts.callback(shop.start_replica(f"redis://127.0.0.1:{redis.port}").end)
         loads = [
             Load(each.port, rate / NUM_REPLICAS, f"replica{number}")
             for number, each in enumerate(shop.services)

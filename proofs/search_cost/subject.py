@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.subjects.large_catalog import fill_enlarged, histories_of
+from benchmarks.subjects.large_catalog import fill_enlarged, histories_of, query_vectors
 from export.exact_lists import Lists, best_items
 from proofs.search_cost.files import CatalogFiles, K
 from training.data.storage import load_dataset
@@ -71,23 +71,12 @@ def make_files(experiment: Path, num_items: int, folder: Path) -> CatalogFiles:
     shape = (num_items + 1, vectors.shape[1])
     table = np.lib.format.open_memmap(files.table, "w+", dtype=np.float32, shape=shape)
     fill_enlarged(table[1:], vectors[1:])
-    queries = _queries(student, histories)
+    queries = query_vectors(student, histories)
     np.save(files.queries, queries, allow_pickle=False)
     least = _least(table, queries, [np.array(each) for each in histories])
     np.save(files.least, least, allow_pickle=False)
     np.save(files.seen, _padded(histories), allow_pickle=False)
     return files
-
-
-@torch.no_grad()
-def _queries(student: Student, histories: Sequence[list[int]]) -> NDArray[np.float32]:
-    """Returns the query of each history, `[histories, hidden]`; histories have the demo's items."""
-    table, longest = student.item_table(), student.max_history_length
-    windows = (torch.tensor([each[-longest:]]) for each in histories)
-    queries: NDArray[np.float32] = torch.cat(
-        [student.encode_newest(each, table) for each in windows]
-    ).numpy()
-    return queries
 
 
 def _least(

@@ -15,13 +15,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.options import Options
 from benchmarks.results.figures import Figure
-from benchmarks.subjects.large_catalog import enlarged
+from benchmarks.subjects.large_catalog import enlarged, query_vectors
 from benchmarks.subjects.searches.shop import Asked, asked, in_a_group, shop_of, with_added
 from benchmarks.subjects.subject import demo_workplace
 from export.contract.bundle import load_bundle
@@ -35,7 +34,6 @@ from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint, load_checkpoint
 from training.distillation.variants import DISTILLED
 from training.progress import ProgressBar
-from training.students.student import Student as TorchStudent
 from training.workplace import Workplace
 
 BARS = {1_000_000: (3.0, 10.0)}  # p50 and p99 in milliseconds
@@ -93,7 +91,7 @@ def _measured(workplace: Workplace, num_items: int) -> Measured:
     # Histories that fill the window: what is seen before them changes no query vector.
     timed = [each for each in catalog.histories if len(each) >= longest][:NUM_TIMED]
     queries = [IndexQuery(each, K) for each in timed]
-    vectors = _query_vectors(catalog.student, timed)
+    vectors = query_vectors(catalog.student, timed)
     best = [
         _best(student.table() @ vector, each) for vector, each in zip(vectors, queries, strict=True)
     ]
@@ -165,7 +163,8 @@ def _answers(
     """
     times: dict[str, list[float]] = {name: [] for name in kinds}
     rankings: dict[str, list[list[int]]] = {name: [] for name in kinds}
-    for place in range(-1, NUM_TIMED):  # the first round is not counted
+    num_queries = min(len(each.queries) for each in kinds.values())
+    for place in range(-1, num_queries):  # the first round is not counted
         for name, kind in kinds.items():
             began = time.thread_time()
             answer = kind.recommender.recommend(kind.queries[max(place, 0)])
@@ -177,17 +176,6 @@ def _answers(
                 known = kind.recommender.catalog.known_indices(answer.item_ids)
                 rankings[name].append(known)
     return {name: median(each) for name, each in times.items()}, rankings
-
-
-@torch.no_grad()
-def _query_vectors(student: TorchStudent, histories: Sequence[list[int]]) -> NDArray[np.float32]:
-    """Returns the vector of each history, `[histories, hidden]`, as torch encodes it."""
-    table, longest = student.item_table(), student.max_history_length
-    windows = (torch.tensor([each[-longest:]]) for each in histories)
-    vectors: NDArray[np.float32] = torch.cat(
-        [student.encode_newest(each, table) for each in windows]
-    ).numpy()
-    return vectors
 
 
 def _recall(

@@ -3,7 +3,7 @@
 A user may have seen the best items, or a request may exclude them, so that fewer than `k` of the
 trusted ones are open. Then further blocks are read, the next by the same estimates, and more
 candidates are scored exactly and trusted. Only if these are too few as well, all items are scored,
-which takes 35 times as long as the usual search in a million.
+which takes many times as long.
 """
 
 from string import Template

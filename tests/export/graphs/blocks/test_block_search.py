@@ -106,6 +106,27 @@ def test_where_the_best_items_are_excluded_more_are_trusted_before_all_are_score
         assert answer.tolist() == every[75:85].tolist()
 
 
+def test_the_wider_search_reads_further_blocks_and_answers_no_item_twice(
+    export: Export, num_codes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "search_of_all_text", answer_nothing)
+    monkeypatch.setattr(search, "NUM_CANDIDATES", 40)  # 20 are trusted, then 100
+    sizes = BlockSizes(num_codes, num_blocks=25, block_size=4)  # 100 of the 400 items, then 200
+    vectors = some_vectors()
+    graph = RankingSession(export(vectors, blocks=sizes))
+    shares = []
+    for history in np.random.default_rng(2).integers(1, NUM_ITEMS + 1, (30, 1, 6)):
+        query = vectors[history[0] - 1].sum(axis=0)
+        every = 1 + np.argsort(-(vectors @ query), kind="stable")
+        allowed = np.ones((1, NUM_ITEMS + 1), dtype=np.bool_)
+        allowed[0, every[:80]] = False
+        answer = graph.rank(history, 10, mask_seen=False, allowed=allowed)[0][0]
+        assert len(set(answer.tolist()) - {0}) == 10
+        assert allowed[0, answer].all()
+        shares.append(np.isin(every[80:90], answer).mean())
+    assert np.mean(shares) > 0.7
+
+
 def test_where_too_many_are_excluded_for_that_all_items_are_scored(
     export: Export, num_codes: int
 ) -> None:
