@@ -58,6 +58,7 @@ class PairBonus(nn.Module):
         """
         ages = torch.arange(histories.shape[1] - 1, -1, -1, device=histories.device)
         weights = self.weights[histories] * (self.decay**ages)[:, None]
-        sums = weights.new_zeros(len(histories), len(self.items))
+        # Not len(histories): an exporter would take it for a constant.
+        sums = weights.new_zeros(histories.shape[0], len(self.items))
         sums.scatter_add_(1, self.items[histories].flatten(1).long(), weights.flatten(1))
         return self.strength * torch.log1p(sums)
