@@ -5,11 +5,15 @@ worker is, the larger its batches are, and the less of the worker's time each re
 requests are refused, a batch waits for two more turns, so that more requests share it. The worker
 then answers more requests, and answers them sooner.
 
+If more requests are ready than a batch may have, the answers of the first batch are sent before the
+second is ranked. So clients read the first answers meanwhile, and the event loop is held by one
+inference at a time.
+
 `service/ranking/__init__.py` says why inference runs on the event loop.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from service.ranking.batching import answer_by_group, answer_together_or_singly
@@ -65,7 +69,7 @@ class MicroBatcher:
         self._is_refusing = is_refusing
 
     async def recommend(self, recommender: Recommender, query: Query) -> Recommendations:
-        """Answers `query` with `recommender`, in a batch with the other requests of this turn.
+        """Answers `query` with `recommender`, in a batch with other requests of this turn.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
@@ -81,7 +85,10 @@ class MicroBatcher:
         return await future
 
     def _rank_pending(self) -> None:
-        pending, self._pending = self._pending, []
+        pending, self._pending = self._pending[:MAX_BATCH_SIZE], self._pending[MAX_BATCH_SIZE:]
+        if self._pending:  # the next turn makes and sends the answers of this batch
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._rank_pending)
         if len(pending) == 1:  # the case in most turns, which needs no grouping
             (single,) = pending
             single.settle(_outcome(single.recommender, single.query))
@@ -93,14 +100,13 @@ class MicroBatcher:
             each.settle(outcome)
 
 
-def _outcomes(recommender: Recommender, queries: Sequence[Query]) -> Iterator[Outcome]:
-    for start in range(0, len(queries), MAX_BATCH_SIZE):
-        yield from answer_together_or_singly(
-            queries[start : start + MAX_BATCH_SIZE],
-            recommender.recommend_many,
-            lambda query: _outcome(recommender, query),
-            failure=Exception,  # an error must reach the callers; nothing else awaits this batch
-        )
+def _outcomes(recommender: Recommender, queries: Sequence[Query]) -> Sequence[Outcome]:
+    return answer_together_or_singly(
+        queries,
+        recommender.recommend_many,
+        lambda query: _outcome(recommender, query),
+        failure=Exception,  # an error must reach the callers; nothing else awaits this batch
+    )
 
 
 def _outcome(recommender: Recommender, query: Query) -> Outcome:

@@ -84,6 +84,33 @@ async def test_a_batch_has_a_maximum_size(recommender: Recommender, batches: lis
     assert batches == [MAX_BATCH_SIZE, 3]
 
 
+async def test_the_answers_of_a_full_batch_are_ready_before_the_next_batch_is_ranked(
+    recommender: Recommender, batches: list[int]
+) -> None:
+    micro_batcher = MicroBatcher()
+    inferences_before: list[int] = []
+
+    async def ask() -> None:
+        await micro_batcher.recommend(recommender, Query(["a"], 2))
+        inferences_before.append(len(batches))
+
+    await asyncio.gather(*(ask() for _ in range(2 * MAX_BATCH_SIZE + 1)))
+    assert inferences_before == [1] * MAX_BATCH_SIZE + [2] * MAX_BATCH_SIZE + [3]
+
+
+async def test_a_request_that_comes_between_two_batches_is_ranked_with_the_second(
+    recommender: Recommender, batches: list[int]
+) -> None:
+    micro_batcher = MicroBatcher()
+
+    async def ask(times: int) -> None:
+        for _ in range(times):
+            await micro_batcher.recommend(recommender, Query(["a"], 2))
+
+    await asyncio.gather(ask(2), *(ask(1) for _ in range(MAX_BATCH_SIZE)))
+    assert batches == [MAX_BATCH_SIZE, 2]
+
+
 async def test_each_bundle_answers_its_own_requests(
     recommender: Recommender, bundle_path: Path
 ) -> None:
