@@ -48,7 +48,6 @@ plain (int64[batch, length] history, int64[1] k) => (
     $search
 }
 """)
-PAIR_WINDOW = "pair_window = Identity(window)"
 
 
 def export_common_case(student: Student, path: Path) -> bool:
@@ -68,13 +67,14 @@ def export_common_case_graph(encoder: QueryEncoder, path: Path) -> bool:
     table = encoder.table
     if len(table) > MAX_ROWS:
         return False
+    longest, pairs = encoder.max_history_length, encoder.pairs
     model = parser.parse_model(
         COMMON_CASE_GRAPH.substitute(
             opset=OPSET,
             num_rows=len(table),
-            max_history_length=encoder.max_history_length,
-            pair_window=PAIR_WINDOW if encoder.pairs else "",
-            search=common_case_search_text(len(table), has_pairs=encoder.pairs is not None),
+            max_history_length=longest,
+            pair_window=pairs.rows_text("window", "pair_window", longest) if pairs else "",
+            search=common_case_search_text(len(table), has_pairs=pairs is not None),
         )
     )
     unpadded = encoder.unpadded()

@@ -33,6 +33,10 @@ PAIR_SUMS = """
     no_sums = Expand(no_pair, shape_of_sums)
     pair_sums = ScatterElements<axis = 1, reduction = "add">(no_sums, touched, touched_weights)
 """
+# Gives the rows of the window's newest items whose pairs change a score the name `$name`, from
+# `$rows`, those of all its items.
+ROWS_OF_ALL = Template("$name = Identity($rows)")
+ROWS_OF_NEWEST = Template("$name = Slice($rows, first_with_pairs, past_last, items_axis)")
 # Adds the bonus to `$scores`, whose sums of pairs are `$sums`; names the result `$raised`.
 ADD_BONUS = Template("""
     ${raised}_counted = Add($sums, one_pair)
@@ -40,22 +44,25 @@ ADD_BONUS = Template("""
     ${raised}_bonus = Mul(${raised}_logarithms, pair_strength)
     $raised = Add($scores, ${raised}_bonus)
 """)
-# Adds the bonus, rounded up to whole steps, to the rough scores of the places with a pair. Reads
+# Adds the bonus, in whole steps, to the rough scores of the places with a pair. Reads
 # `rough_without_pairs` and `step`, the size of a step.
 ROUGH_WITH_PAIRS = """
     sums_of_touched = GatherElements<axis = 1>(pair_sums, touched)
     counted_of_touched = Add(sums_of_touched, one_pair)
     logarithms_of_touched = Log(counted_of_touched)
-    bonus_of_touched = Mul(logarithms_of_touched, pair_strength)
-    bonus_in_steps = Div(bonus_of_touched, step)
-    bonus_up = Ceil(bonus_in_steps)
-    bonus_steps = Cast<to = 6>(bonus_up)
+    strength_in_steps = Div(pair_strength, step)
+    bonus_in_steps = Mul(logarithms_of_touched, strength_in_steps)
+    bonus_steps = Cast<to = 6>(bonus_in_steps)
     rough_of_touched = GatherElements<axis = 1>(rough_without_pairs, touched)
     raised_of_touched = Add(rough_of_touched, bonus_steps)
     rough = ScatterElements<axis = 1>(rough_without_pairs, touched, raised_of_touched)
 """
-# Added to the steps that rounding may lose, for errors of float32 in the bonus of a rough score.
-ROUNDED_UP = 1.0
+# Added to the steps that rounding may lose: `Cast` loses less than one of the bonus, and errors of
+# float32 in it less than another.
+LOST_OF_BONUS = 2.0
+# Largest change of a score by the items of a window whose pairs a graph does not read. Another
+# processor changes scores by about as much.
+LEAST_BONUS = 1e-5
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,30 @@ class PairTable:
         items, weights = bonus.items.cpu().numpy(), bonus.weights.cpu().numpy()
         return cls(items, weights, float(bonus.decay), float(bonus.strength))
 
+    def reach(self, longest: int) -> int:
+        """Returns how many of a window's newest items have pairs that change a score.
+
+        The pairs of all older items together change a score by at most `LEAST_BONUS`: the logarithm
+        of 1 + x grows by no more than x does.
+
+        Args:
+            longest: maximum number of items in a window.
+        """
+        of_age = self.strength * self.weights.max() * self.decay ** np.arange(longest)
+        from_age = np.cumsum(of_age[::-1])[::-1]
+        return max(1, int(np.count_nonzero(from_age > LEAST_BONUS)))
+
+    def rows_text(self, rows: str, name: str, longest: int) -> str:
+        """Returns the text that names the rows of a window's items whose pairs change a score.
+
+        Args:
+            rows: name of the rows of all its items.
+            name: name to give.
+            longest: maximum number of items in a window.
+        """
+        text = ROWS_OF_ALL if self.reach(longest) == longest else ROWS_OF_NEWEST
+        return text.substitute(rows=rows, name=name)
+
     def constants(
         self, longest: int, place_of_row: NDArray[np.int64] | None = None
     ) -> Mapping[str, NDArray[np.generic]]:
@@ -94,8 +125,11 @@ class PairTable:
         """
         places = self.items if place_of_row is None else place_of_row[self.items].astype(np.int32)
         num_places = len(self.items) if place_of_row is None else len(place_of_row) - 1
-        ages = np.arange(longest - 1, -1, -1, dtype=np.float32)
+        reach = self.reach(longest)
+        ages = np.arange(reach - 1, -1, -1, dtype=np.float32)
+        first = {"first_with_pairs": np.array([-reach])} if reach < longest else {}
         return {
+            **first,
             "places_of_pairs": places,
             "weights_of_pairs": self.weights,
             "decays_of_pairs": (np.float32(self.decay) ** ages)[:, None],

@@ -10,6 +10,7 @@ longest history of a batch and on `k`. Such sizes are simple in ONNX but hard in
 torch's older tracing exporter is deprecated.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
@@ -97,14 +98,12 @@ ranking (
 }
 """)
 # What is added to the graph of a student with a pair bonus: the rows of the window's items.
-PAIR_TEXTS = {
+PAIR_TEXTS: Mapping[str, str] = {
     "pair_window": ", pair_window",
     "plain_pairs": ", int64[batch, plain_width] plain_pairs",
-    "plain_rows": "plain_pairs = Identity(plain_window)",
     "any_pairs": ", int64[batch, any_width] any_pairs",
-    "any_rows": "any_pairs = Identity(rows_of_table)",
 }
-NO_PAIR_TEXTS = dict.fromkeys(PAIR_TEXTS, "")
+NO_PAIR_TEXTS: Mapping[str, str] = dict.fromkeys([*PAIR_TEXTS, "plain_rows", "any_rows"], "")
 
 
 def export_student(student: Student, path: Path) -> None:
@@ -140,7 +139,7 @@ def export_ranking_graph(
                     len(table), is_shared=is_apart, has_pairs=encoder.pairs is not None
                 )
             ),
-            **(PAIR_TEXTS if encoder.pairs else NO_PAIR_TEXTS),
+            **_pair_texts(encoder),
         )
     )
     if blocks is None:
@@ -170,6 +169,18 @@ def set_num_blocks(path: Path, blocks: BlockSizes, num_items: int) -> None:
         if constant.name in changed:
             constant.CopyFrom(numpy_helper.from_array(changed[constant.name], constant.name))
     onnx.save(model, path)
+
+
+def _pair_texts(encoder: QueryEncoder) -> Mapping[str, str]:
+    """Returns what a student's pair bonus adds to `RANKING_GRAPH`, by the names there."""
+    if encoder.pairs is None:
+        return NO_PAIR_TEXTS
+    longest = encoder.max_history_length
+    return {
+        **PAIR_TEXTS,
+        "plain_rows": encoder.pairs.rows_text("plain_window", "plain_pairs", longest),
+        "any_rows": encoder.pairs.rows_text("rows_of_table", "any_pairs", longest),
+    }
 
 
 def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:

@@ -23,7 +23,7 @@ from export.graphs.codes import Table, codes_of, parts_of, step_of
 from export.graphs.pairs import (
     PAIR_SUMS,
     ROUGH_WITH_PAIRS,
-    ROUNDED_UP,
+    LOST_OF_BONUS,
     PairTable,
     with_bonus,
 )
@@ -274,7 +274,7 @@ def search_constants(
     lost = _longest(table, lambda rows: rows - codes_of(rows, step) * np.float64(step))
     # Largest error of a float32 dot product with a query vector of length 1, in either search.
     off = 4 * hidden_size * np.finfo(np.float32).eps * _longest(table)
-    steps_lost = LOST * hidden_size**0.5 * longest_code + (ROUNDED_UP if pairs else 0)
+    steps_lost = LOST * hidden_size**0.5 * longest_code + (LOST_OF_BONUS if pairs else 0)
     return {
         **(_placed(pairs, row_of_place, longest) if pairs else {}),
         "never_padding": never_padding(num_rows),

@@ -7,18 +7,19 @@ import pytest
 import torch
 
 from export.graphs.common_case_graph import export_common_case
+from export.graphs.pairs import PairTable
 from export.graphs.proven import search
 from export.graphs.ranking_graph import export_student
 from export.parity.check import ParityError, ParityReport, check_parity, torch_reference
 from export.sessions import CommonCaseSession, RankingSession
-from tests.export.graphs.searched import HIDDEN_SIZE, NUM_ITEMS, some_vectors, student_of
+from tests.export.graphs.searched import HIDDEN_SIZE, NUM_ITEMS, WINDOW, some_vectors, student_of
 from training.students.pair_bonus import PairBonus
 from training.students.student import Student
 
 NUM_PAIRS = 8
 
 
-def student_with_pairs(strength: float = 0.7) -> Student:
+def student_with_pairs(strength: float = 0.7, decay: float = 0.6) -> Student:
     """A student of `NUM_ITEMS` items, each with up to eight pairs of random weights."""
     student, generator = student_of(some_vectors()), np.random.default_rng(3)
     items = generator.integers(0, NUM_ITEMS + 1, (NUM_ITEMS + 1, NUM_PAIRS)).astype(np.int32)
@@ -26,7 +27,7 @@ def student_with_pairs(strength: float = 0.7) -> Student:
     items[0] = 0
     weights[items == 0] = 0
     student.pair_bonus = PairBonus(
-        torch.from_numpy(items), torch.from_numpy(weights), 0.6, strength
+        torch.from_numpy(items), torch.from_numpy(weights), decay, strength
     )
     return student
 
@@ -49,6 +50,29 @@ def test_both_graphs_rank_with_the_bonus_as_torch_does(
     monkeypatch.setattr(search, "ROUGH_FROM", rough_from)
     monkeypatch.setattr(search, "NUM_SPARE", 10)
     assert parity_of(student_with_pairs(), tmp_path).max_score_error < 1e-4
+
+
+def test_pairs_of_old_items_that_change_no_score_are_not_read() -> None:
+    """8 + 4 + 2 + ...: from the 21st on they sum to 16 / 2^20 = 1.5e-5, from the 22nd to 8e-6."""
+    weights = np.array([[0.0, 0.0], [8.0, 1.0]], dtype=np.float32)
+    pairs = PairTable(np.array([[0, 0], [1, 1]], dtype=np.int32), weights, 0.5, 1.0)
+    assert pairs.reach(50) == 21
+    assert len(pairs.constants(50)["decays_of_pairs"]) == 21
+    assert pairs.reach(20) == 20
+    nothing = PairTable(pairs.items, np.zeros_like(weights), 0.5, 1.0)
+    assert nothing.reach(50) == 1
+
+
+@pytest.mark.parametrize("rough_from", [1, NUM_ITEMS + 2], ids=["with codes", "without codes"])
+def test_both_graphs_rank_as_torch_does_after_windows_with_items_whose_pairs_are_not_read(
+    rough_from: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "ROUGH_FROM", rough_from)
+    monkeypatch.setattr(search, "NUM_SPARE", 10)
+    student = student_with_pairs(decay=0.02)
+    table = PairTable.of(student.pair_bonus)
+    assert table and 1 < table.reach(WINDOW) < WINDOW
+    assert parity_of(student, tmp_path).max_score_error < 1e-4
 
 
 def test_an_item_whose_pairs_alone_recommend_it_is_a_candidate_of_the_rough_search(
