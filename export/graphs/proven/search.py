@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from export.graphs.codes import Table, codes_of, parts_of, step_of
 from export.graphs.pairs import (
+    LOST_OF_BONUS,
     PAIR_SUMS,
     ROUGH_WITH_PAIRS,
-    LOST_OF_BONUS,
     PairTable,
     with_bonus,
 )
