@@ -33,8 +33,8 @@ PAIR_SUMS = """
     no_sums = Expand(no_pair, shape_of_sums)
     pair_sums = ScatterElements<axis = 1, reduction = "add">(no_sums, touched, touched_weights)
 """
-# Gives the rows of the window's newest items whose pairs change a score the name `$name`, from
-# `$rows`, those of all its items.
+# Names the rows of the items whose pairs are read `$name`: all `$rows` of the window, or those of
+# its newest items.
 ROWS_OF_ALL = Template("$name = Identity($rows)")
 ROWS_OF_NEWEST = Template("$name = Slice($rows, first_with_pairs, past_last, items_axis)")
 # Adds the bonus to `$scores`, whose sums of pairs are `$sums`; names the result `$raised`.
@@ -57,8 +57,8 @@ ROUGH_WITH_PAIRS = """
     raised_of_touched = Add(rough_of_touched, bonus_steps)
     rough = ScatterElements<axis = 1>(rough_without_pairs, touched, raised_of_touched)
 """
-# Added to the steps that rounding may lose: `Cast` loses less than one of the bonus, and errors of
-# float32 in it less than another.
+# Added to the steps that rounding may lose: `Cast` loses less than one of the bonus. Errors of
+# float32 in it take less than another, where it has fewer than some millions of steps.
 LOST_OF_BONUS = 2.0
 # Largest change of a score by the items of a window whose pairs a graph does not read. Another
 # processor changes scores by about as much.
@@ -70,7 +70,7 @@ class PairTable:
     """The tensors of a pair bonus as arrays; `PairBonus` defines them.
 
     Attributes:
-        items: `[rows, pairs]`, int32.
+        items: `[rows, pairs]`, int32; a row has an item at most once, but for 0.
         weights: `[rows, pairs]`.
         decay: factor between the weights of an item of the window and the one after it.
         strength: factor of the logarithm.
@@ -89,8 +89,8 @@ class PairTable:
         items, weights = bonus.items.cpu().numpy(), bonus.weights.cpu().numpy()
         return cls(items, weights, float(bonus.decay), float(bonus.strength))
 
-    def reach(self, longest: int) -> int:
-        """Returns how many of a window's newest items have pairs that change a score.
+    def num_read(self, longest: int) -> int:
+        """Returns the number of newest items of a window whose pairs a graph reads.
 
         The pairs of all older items together change a score by at most `LEAST_BONUS`: the logarithm
         of 1 + x grows by no more than x does.
@@ -98,7 +98,8 @@ class PairTable:
         Args:
             longest: maximum number of items in a window.
         """
-        of_age = self.strength * self.weights.max() * self.decay ** np.arange(longest)
+        heaviest = float(self.weights.max(initial=0))
+        of_age = self.strength * heaviest * self.decay ** np.arange(longest)
         from_age = np.cumsum(of_age[::-1])[::-1]
         return max(1, int(np.count_nonzero(from_age > LEAST_BONUS)))
 
@@ -110,7 +111,7 @@ class PairTable:
             name: name to give.
             longest: maximum number of items in a window.
         """
-        text = ROWS_OF_ALL if self.reach(longest) == longest else ROWS_OF_NEWEST
+        text = ROWS_OF_ALL if self.num_read(longest) == longest else ROWS_OF_NEWEST
         return text.substitute(rows=rows, name=name)
 
     def constants(
@@ -125,9 +126,9 @@ class PairTable:
         """
         places = self.items if place_of_row is None else place_of_row[self.items].astype(np.int32)
         num_places = len(self.items) if place_of_row is None else len(place_of_row) - 1
-        reach = self.reach(longest)
-        ages = np.arange(reach - 1, -1, -1, dtype=np.float32)
-        first = {"first_with_pairs": np.array([-reach])} if reach < longest else {}
+        read = self.num_read(longest)
+        ages = np.arange(read - 1, -1, -1, dtype=np.float32)
+        first = {"first_with_pairs": np.array([-read])} if read < longest else {}
         return {
             **first,
             "places_of_pairs": places,

@@ -122,7 +122,12 @@ def export_ranking_graph(
 
     The item table is stored only once: the lookup of item vectors, the scores and the output
     `table` share one constant.
+
+    Raises:
+        ValueError: the model has a pair bonus, which a search by blocks would leave out.
     """
+    if blocks and encoder.pairs:
+        raise ValueError("a search by blocks finds no items by a pair bonus: blocks must be None")
     table = encoder.table
     is_apart = blocks is not None or table.nbytes > MAX_INSIDE
     model = parser.parse_model(

@@ -25,7 +25,8 @@ class PairBonus(nn.Module):
     """Module that computes the bonus of each item after a history.
 
     Attributes:
-        items: `[catalog rows, pairs]`, int32, the items that each item has pairs with; 0 fills up.
+        items: `[catalog rows, pairs]`, int32, the items that each item has pairs with, each once; 0
+            fills up.
         weights: `[catalog rows, pairs]`, the weights of the pairs; 0 where `items` is 0. Row 0,
             padding, has no pairs.
         decay: factor between the weights of an item of the window and the one after it.

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from export.graphs.blocks.search import BlockSizes
 from export.graphs.common_case_graph import export_common_case
 from export.graphs.pairs import PairTable
 from export.graphs.proven import search
-from export.graphs.ranking_graph import export_student
+from export.graphs.query_encoder import encoder_of
+from export.graphs.ranking_graph import export_ranking_graph, export_student
 from export.parity.check import ParityError, ParityReport, check_parity, torch_reference
 from export.sessions import CommonCaseSession, RankingSession
 from tests.export.graphs.searched import HIDDEN_SIZE, NUM_ITEMS, WINDOW, some_vectors, student_of
@@ -22,7 +24,8 @@ NUM_PAIRS = 8
 def student_with_pairs(strength: float = 0.7, decay: float = 0.6) -> Student:
     """A student of `NUM_ITEMS` items, each with up to eight pairs of random weights."""
     student, generator = student_of(some_vectors()), np.random.default_rng(3)
-    items = generator.integers(0, NUM_ITEMS + 1, (NUM_ITEMS + 1, NUM_PAIRS)).astype(np.int32)
+    drawn = [generator.permutation(NUM_ITEMS + 1)[:NUM_PAIRS] for _ in range(NUM_ITEMS + 1)]
+    items = np.array(drawn, dtype=np.int32)
     weights = generator.exponential(20, items.shape).astype(np.float32)
     items[0] = 0
     weights[items == 0] = 0
@@ -56,11 +59,13 @@ def test_pairs_of_old_items_that_change_no_score_are_not_read() -> None:
     """8 + 4 + 2 + ...: from the 21st on they sum to 16 / 2^20 = 1.5e-5, from the 22nd to 8e-6."""
     weights = np.array([[0.0, 0.0], [8.0, 1.0]], dtype=np.float32)
     pairs = PairTable(np.array([[0, 0], [1, 1]], dtype=np.int32), weights, 0.5, 1.0)
-    assert pairs.reach(50) == 21
+    assert pairs.num_read(50) == 21
     assert len(pairs.constants(50)["decays_of_pairs"]) == 21
-    assert pairs.reach(20) == 20
+    assert pairs.constants(50)["first_with_pairs"] == [-21]
+    assert "first_with_pairs" not in pairs.constants(20)
+    assert pairs.num_read(20) == 20
     nothing = PairTable(pairs.items, np.zeros_like(weights), 0.5, 1.0)
-    assert nothing.reach(50) == 1
+    assert nothing.num_read(50) == 1
 
 
 @pytest.mark.parametrize("rough_from", [1, NUM_ITEMS + 2], ids=["with codes", "without codes"])
@@ -72,7 +77,7 @@ def test_both_graphs_rank_as_torch_does_after_windows_with_items_whose_pairs_are
     student = student_with_pairs(decay=0.02)
     table = PairTable.of(student.pair_bonus)
     assert table
-    assert 1 < table.reach(WINDOW) < WINDOW
+    assert 1 < table.num_read(WINDOW) < WINDOW
     assert parity_of(student, tmp_path).max_score_error < 1e-4
 
 
@@ -97,6 +102,12 @@ def test_an_item_whose_pairs_alone_recommend_it_is_a_candidate_of_the_rough_sear
     assert ranked.tolist() == [[NUM_ITEMS, 1]]
     expected = [np.log1p(1e6) + vectors[-1, 0], vectors[0, 0]]
     np.testing.assert_allclose(scores[0], expected, rtol=1e-5)
+
+
+def test_a_search_by_blocks_of_a_model_with_a_pair_bonus_is_refused(tmp_path: Path) -> None:
+    encoder = encoder_of(student_with_pairs())
+    with pytest.raises(ValueError, match="no items by a pair bonus"):
+        export_ranking_graph(encoder, tmp_path / "model.onnx", BlockSizes(16, 4, 32, 4))
 
 
 def test_items_added_to_the_catalog_have_no_bonus_and_give_none(tmp_path: Path) -> None:
