@@ -31,11 +31,16 @@ REPORTS = {
     (FINDINGS, "amazon-games"): {GAMES},
     (FINDINGS, "Refitted, by the rules of today"): {NEXT},
     (FINDINGS, "With the blocks of SASRec's authors"): {NEXT, ORIGINAL},
+    (FINDINGS, "A fusion teacher, not shown to help"): {ORIGINAL},
     (FINDINGS, "Its cold items"): {GAMES},
 }
 """The reports whose figures a section states."""
 
-STATED_IN_REVERSE = {"0.0101 [0.0077, 0.0125]", "0.0103 [0.0048, 0.0158]"}
+STATED_IN_REVERSE = {
+    "0.0050 [0.0034, 0.0065]",
+    "0.0101 [0.0077, 0.0125]",
+    "0.0103 [0.0048, 0.0158]",
+}
 """Differences of which the report has the other order: a student less its teacher, for example."""
 
 
