@@ -44,12 +44,17 @@ ADD_BONUS = Template("""
     ${raised}_bonus = Mul(${raised}_logarithms, pair_strength)
     $raised = Add($scores, ${raised}_bonus)
 """)
+# The same for sums that start at 1, as those in the order of the codes do.
+ADD_BONUS_OF_COUNTED = Template("""
+    ${raised}_logarithms = Log($sums)
+    ${raised}_bonus = Mul(${raised}_logarithms, pair_strength)
+    $raised = Add($scores, ${raised}_bonus)
+""")
 # Adds the bonus, in whole steps, to the rough scores of the places with a pair. Reads
-# `rough_without_pairs` and `step`, the size of a step.
+# `rough_without_pairs`, `step`, the size of a step, and sums that start at 1.
 ROUGH_WITH_PAIRS = """
     sums_of_touched = GatherElements<axis = 1>(pair_sums, touched)
-    counted_of_touched = Add(sums_of_touched, one_pair)
-    logarithms_of_touched = Log(counted_of_touched)
+    logarithms_of_touched = Log(sums_of_touched)
     strength_in_steps = Div(pair_strength, step)
     bonus_in_steps = Mul(logarithms_of_touched, strength_in_steps)
     bonus_steps = Cast<to = 6>(bonus_in_steps)
@@ -121,30 +126,37 @@ class PairTable:
 
         Args:
             longest: maximum number of items in a window.
-            place_of_row: `[rows]`, place of each row of the item table among the codes; None: the
-                sums are in the order of the table.
+            place_of_row: `[rows]`, place of each row of the item table among the codes, for sums in
+                that order, which start at 1; None: the sums are in the order of the table, and
+                start at 0.
         """
         places = self.items if place_of_row is None else place_of_row[self.items].astype(np.int32)
-        num_places = len(self.items) if place_of_row is None else len(place_of_row) - 1
         read = self.num_read(longest)
         ages = np.arange(read - 1, -1, -1, dtype=np.float32)
         first = {"first_with_pairs": np.array([-read])} if read < longest else {}
+        one = {"one_pair": np.array(1, dtype=np.float32)} if place_of_row is None else {}
         return {
             **first,
+            **one,
             "places_of_pairs": places,
             "weights_of_pairs": self.weights,
             "decays_of_pairs": (np.float32(self.decay) ** ages)[:, None],
             "pair_axis": np.array([0]),
-            "num_pair_places": np.array([num_places]),
-            "no_pair": np.zeros((1, 1), dtype=np.float32),
-            "one_pair": np.array(1, dtype=np.float32),
+            # The last place has no code; with it, sums have the shape of what may be recommended.
+            "num_pair_places": np.array([len(self.items)]),
+            "no_pair": np.array([[place_of_row is not None]], dtype=np.float32),
             "pair_strength": np.array(self.strength, dtype=np.float32),
         }
 
 
-def with_bonus(scores: str, sums: str, raised: str) -> str:
+def with_bonus(scores: str, sums: str, raised: str, *, is_counted: bool = False) -> str:
     """Returns the text that adds the bonus to `scores` and names the result `raised`.
 
-    `sums`: name of the sums of pairs of the scored items, of the shape of `scores`.
+    Args:
+        scores: name of the scores.
+        sums: name of the sums of pairs of the scored items, of the shape of `scores`.
+        raised: name to give.
+        is_counted: whether the sums start at 1.
     """
-    return ADD_BONUS.substitute(scores=scores, sums=sums, raised=raised)
+    text = ADD_BONUS_OF_COUNTED if is_counted else ADD_BONUS
+    return text.substitute(scores=scores, sums=sums, raised=raised)

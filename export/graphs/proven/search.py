@@ -76,7 +76,7 @@ SCORES_OF_TABLE_AND_PAIRS = f"""
 SCORES_OF_TABLE_AND_PLACED_PAIRS = f"""
     {TABLE_WITHOUT_PAIRS}
     sums_of_rows = Gather<axis = 1>(pair_sums, place_of_row)
-    {with_bonus("table_without_pairs", "sums_of_rows", "scores_of_table")}
+    {with_bonus("table_without_pairs", "sums_of_rows", "scores_of_table", is_counted=True)}
 """
 # The same for a table that processes share: onnxruntime copies the right factor, not the left one.
 SCORES_OF_SHARED_TABLE = """
@@ -107,7 +107,7 @@ SCORES_OF_CHOSEN = "scores_of_chosen = Squeeze(column_of_scores, last)"
 SCORES_OF_CHOSEN_WITH_PAIRS = f"""
     chosen_without_pairs = Squeeze(column_of_scores, last)
     sums_of_chosen = GatherElements<axis = 1>(pair_sums, places_of_chosen)
-    {with_bonus("chosen_without_pairs", "sums_of_chosen", "scores_of_chosen")}
+    {with_bonus("chosen_without_pairs", "sums_of_chosen", "scores_of_chosen", is_counted=True)}
 """
 # Reads the values of `ROUGH`; computes the highest score that a non-candidate can have.
 BOUND = Template("""
