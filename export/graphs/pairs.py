@@ -37,15 +37,11 @@ PAIR_SUMS = """
 # its newest items.
 ROWS_OF_ALL = Template("$name = Identity($rows)")
 ROWS_OF_NEWEST = Template("$name = Slice($rows, first_with_pairs, past_last, items_axis)")
-# Adds the bonus to `$scores`, whose sums of pairs are `$sums`; names the result `$raised`.
+# Makes `$sums` of pairs, which start at 0, start at 1, and names them `${raised}_counted`.
+COUNTED = Template("${raised}_counted = Add($sums, one_pair)")
+# Adds the bonus to `$scores`, whose sums of pairs are `$sums`, which start at 1; names the result
+# `$raised`.
 ADD_BONUS = Template("""
-    ${raised}_counted = Add($sums, one_pair)
-    ${raised}_logarithms = Log(${raised}_counted)
-    ${raised}_bonus = Mul(${raised}_logarithms, pair_strength)
-    $raised = Add($scores, ${raised}_bonus)
-""")
-# The same for sums that start at 1, as those in the order of the codes do.
-ADD_BONUS_OF_COUNTED = Template("""
     ${raised}_logarithms = Log($sums)
     ${raised}_bonus = Mul(${raised}_logarithms, pair_strength)
     $raised = Add($scores, ${raised}_bonus)
@@ -158,5 +154,7 @@ def with_bonus(scores: str, sums: str, raised: str, *, is_counted: bool = False)
         raised: name to give.
         is_counted: whether the sums start at 1.
     """
-    text = ADD_BONUS_OF_COUNTED if is_counted else ADD_BONUS
-    return text.substitute(scores=scores, sums=sums, raised=raised)
+    if is_counted:
+        return ADD_BONUS.substitute(scores=scores, sums=sums, raised=raised)
+    counted = COUNTED.substitute(sums=sums, raised=raised)
+    return counted + ADD_BONUS.substitute(scores=scores, sums=f"{raised}_counted", raised=raised)

@@ -47,18 +47,29 @@ def parity_of(student: Student, folder: Path) -> ParityReport:
 
 
 @pytest.mark.parametrize("rough_from", [1, NUM_ITEMS + 2], ids=["with codes", "without codes"])
+@pytest.mark.parametrize(
+    ("decay", "are_all_read"), [(0.6, True), (0.02, False)], ids=["all pairs", "pairs left out"]
+)
 def test_both_graphs_rank_with_the_bonus_as_torch_does(
-    rough_from: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rough_from: int,
+    decay: float,
+    are_all_read: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(search, "ROUGH_FROM", rough_from)
     monkeypatch.setattr(search, "NUM_SPARE", 10)
-    assert parity_of(student_with_pairs(), tmp_path).max_score_error < 1e-4
+    student = student_with_pairs(decay=decay)
+    table = PairTable.of(student.pair_bonus)
+    assert table
+    assert (table.num_read(WINDOW) == WINDOW) == are_all_read
+    assert parity_of(student, tmp_path).max_score_error < 1e-4
 
 
 def test_pairs_of_old_items_that_change_no_score_are_not_read() -> None:
     """8 + 4 + 2 + ...: from the 21st on they sum to 16 / 2^20 = 1.5e-5, from the 22nd to 8e-6."""
-    weights = np.array([[0.0, 0.0], [8.0, 1.0]], dtype=np.float32)
-    pairs = PairTable(np.array([[0, 0], [1, 1]], dtype=np.int32), weights, 0.5, 1.0)
+    weights = np.array([[0.0, 0.0], [8.0, 0.0]], dtype=np.float32)
+    pairs = PairTable(np.array([[0, 0], [1, 0]], dtype=np.int32), weights, 0.5, 1.0)
     assert pairs.num_read(50) == 21
     assert len(pairs.constants(50)["decays_of_pairs"]) == 21
     assert pairs.constants(50)["first_with_pairs"] == [-21]
@@ -66,19 +77,6 @@ def test_pairs_of_old_items_that_change_no_score_are_not_read() -> None:
     assert pairs.num_read(20) == 20
     nothing = PairTable(pairs.items, np.zeros_like(weights), 0.5, 1.0)
     assert nothing.num_read(50) == 1
-
-
-@pytest.mark.parametrize("rough_from", [1, NUM_ITEMS + 2], ids=["with codes", "without codes"])
-def test_both_graphs_rank_as_torch_does_after_windows_with_items_whose_pairs_are_not_read(
-    rough_from: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(search, "ROUGH_FROM", rough_from)
-    monkeypatch.setattr(search, "NUM_SPARE", 10)
-    student = student_with_pairs(decay=0.02)
-    table = PairTable.of(student.pair_bonus)
-    assert table
-    assert 1 < table.num_read(WINDOW) < WINDOW
-    assert parity_of(student, tmp_path).max_score_error < 1e-4
 
 
 def test_an_item_whose_pairs_alone_recommend_it_is_a_candidate_of_the_rough_search(
