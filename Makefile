@@ -77,9 +77,9 @@ refit: $(DEMO)/ready  ## train the best student of VARIANT again, on all interac
 	$(IN_DEMO) distill $(CONFIG) --work $(WORK) --variant $(VARIANT) --refit
 	$(IN_DEMO) export $(CONFIG) --work $(WORK) --variant $(VARIANT) --refit
 
-teach: $(DEV)/ready  ## ask the LLM again (hours on a CPU, minutes on a GPU; resumes after a kill)
+teach: $(DEV)/ready  ## let the LLM answer (hours on a CPU, minutes on a GPU; resumes after a kill)
 	$(IN_DEV) prepare $(CONFIG) --work $(WORK)
-	$(IN_DEV) teach $(CONFIG) --work $(WORK) --again
+	$(IN_DEV) teach $(CONFIG) --work $(WORK)
 
 ladder: $(DEV)/ready  ## what each part of the method earns, to docs/results (hours; resumes)
 	$(IN_DEV) ladder $(CONFIG) --work $(WORK)

@@ -1,4 +1,4 @@
-"""Writes measured figures into README.md and two documents, between pairs of comments.
+"""Writes measured figures into README.md and three documents, between pairs of comments.
 
 The figures come from the reports in `benchmarks/out` and `docs/results`.
 
@@ -21,7 +21,7 @@ from training.stage import write_text
 OUT = ROOT / "benchmarks" / "out"
 LADDER_REPORTS = ROOT / "docs" / "results"
 README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "performance.md"
-FINDINGS = ROOT / "docs" / "findings.md"
+FINDINGS, OPERATIONS = ROOT / "docs" / "findings.md", ROOT / "docs" / "operations.md"
 
 # Beginnings of figure names in the report `student_vs_teacher`, each with its column heading.
 COLUMNS = (
@@ -35,7 +35,16 @@ COLUMNS = (
 )
 # Reports with the beginning of a figure's name and its label, for README.
 SPEED = (
-    ("constant_rate", "p99 at 1,000 requests/s, regulars", "p99 at 1,000 requests/s"),
+    (
+        "constant_rate",
+        "p99 at 1,000 requests/s, regulars",
+        "p99 at 1,000 requests/s, evenly spaced",
+    ),
+    (
+        "constant_rate",
+        "p99 at 1,000 requests/s, regulars at random moments",
+        "p99 at 1,000 requests/s, at random moments",
+    ),
     ("peers", "throughput over", "throughput over the fastest other server of the same graph"),
     ("cold_start", "process start to ready", "from start to ready"),
     ("cold_start", "resident when ready", "memory when ready"),
@@ -53,6 +62,8 @@ GAINS = (
     ("fast lane instead of FastAPI, 16 requests at once", "gains", THROUGH_FASTAPI, TOGETHER),
     ("16 requests at once instead of one at a time", "gains", ONE_AT_A_TIME, TOGETHER),
 )
+SIZES = ("10,000", "100,000", "300,000", "1,000,000")  # items of the report `scale`
+_BUSY = 0.6  # share of a core that requests may take, so that they seldom wait
 DATA = {
     "movielens": "[MovieLens](docs/results/movielens.md)",
     "amazon-games-original": "[Amazon games](docs/results/amazon-games-original.md)",
@@ -183,6 +194,36 @@ def gains_section(reports: Mapping[str, Report]) -> str:
     return markdown_table(("measure", "without", "with", "with over without", "command"), rows)
 
 
+def size_section(reports: Mapping[str, Report]) -> str:
+    """Returns the table of cores for 1,000 requests a second, by the number of items."""
+    of_graph = {each.name: each.value for each in reports["scale"].figures}
+    of_request = {each.name: each.value for each in reports["request_cost"].figures}
+    rest = (of_request["service, saturated"] - of_request["bare graph"]) / 1000
+    rows = []
+    for size in SIZES:
+        times = (
+            of_graph[f"an answer from {size} items"],
+            of_graph.get(f"p50 of an answer from {size} items"),
+        )
+        cells = [
+            (f"{format_number(each)} ms", format_number((each + rest) / _BUSY))
+            if each
+            else ("", "")
+            for each in times
+        ]
+        rows.append([size, *(cell for pair in cells for cell in pair)])
+    return markdown_table(
+        [
+            "items",
+            "search with proof, random weights",
+            "cores",
+            "by blocks, the demo's student",
+            "cores",
+        ],
+        rows,
+    )
+
+
 def _findings_section(name: str) -> Section:
     return lambda _: findings_table(LADDER_REPORTS, name)
 
@@ -198,6 +239,7 @@ SECTIONS: Mapping[Path, Mapping[str, Section]] = {
         "targets": targets_section,
         "gains": gains_section,
     },
+    OPERATIONS: {"size": size_section},
     FINDINGS: {name: _findings_section(name) for name in ROWS},
 }
 
