@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import httptools
+
 ROUTE_KEY = "route_path"
 """Name of the entry of the ASGI scope that holds the path template of the request's route.
 
@@ -89,6 +91,19 @@ class RouteTable(Generic[V]):
     def has_path(self, path: str) -> bool:
         """Returns whether a route of any method matches `path`, which is percent-encoded."""
         return any(each.find(path) for each in self._by_method.values())
+
+
+def path_of(target: bytes) -> str:
+    """Returns the path of a request's target, percent-encoded; the application finds the same one.
+
+    A target can be a whole URL, and have a query and a fragment.
+    """
+    if target[:1] != b"/" or b"#" in target:
+        try:
+            target = httptools.parse_url(target).path or b""
+        except httptools.HttpParserInvalidURLError:
+            return ""  # uvicorn answers 400
+    return target.partition(b"?")[0].decode("latin-1")
 
 
 class _Matcher(Generic[V]):

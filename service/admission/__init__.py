@@ -2,8 +2,9 @@
 
 `service/api/costs.py` has the kind of each route:
 
-- *light* work runs on the event loop. `Admission.retry_after` bounds the number of such requests in
-  progress; `service/http/protocol.py` calls it as soon as the headers of a request are complete.
+- *light* work runs on the event loop. `Admission.refusal` bounds the number of requests in progress
+  there, with which those of all kinds begin; `service/http/protocol.py` calls it as soon as the
+  headers of a request are complete.
 - *heavy* work (batches, explanations, similarity, search, costly filters) runs in a thread, in
   slices. `Gate` lets few requests work at once; the others wait in a bounded, fair queue.
 - *teacher* and *admin* requests wait for the teacher or for changes of bundles and items. A `Bound`

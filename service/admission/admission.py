@@ -3,15 +3,16 @@
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily
 
 from service.access.access import Access
-from service.access.route_table import Found, RouteTable
+from service.access.route_table import Found, RouteTable, path_of
 from service.admission.bounds import Bodies, Bound
 from service.admission.caller import wait_seconds
 from service.admission.costs import TURN_KINDS, Cost, Kind, kind_of
-from service.admission.gate import Gate
+from service.admission.gate import REASONS, Gate
 from service.admission.light_shares import LightShares
 from service.admission.long_requests import Exchange, LongRequests, is_long
 from service.admission.refusal_pace import RefusalPace
@@ -22,21 +23,6 @@ from service.http.body_limit import announced_length
 from service.http.connections import EarlyRefusal, Headers
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-
-REASONS: Mapping[str, str] = {
-    "busy": "there is too much light work",
-    "share": "there is much light work, and the key sends more than its share of the requests",
-    "limit": "the key is over its rate or its daily quota, and was refused for that a moment ago",
-    "full": "the queue of heavy work is full, or the request's turn would come too late",
-    "deadline": "the time of the request is over",
-    "left": "the client has closed the connection",
-    "teacher": "there are too many requests for the teacher",
-    "admin": "there are too many requests that change bundles or items",
-    "bulk": "there are too many requests with many changes of items",
-    "storing": "there are too many requests that store many events",
-    "receiving": "the key's incomplete bodies have more bytes than all keys leave free",
-}
-"""Maps the reasons of refusals, as the metrics name them, to their meanings."""
 
 _MAX_ADMIN_REQUESTS = 256  # that change bundles or items; they are handled one at a time
 _MAX_BULK_REQUESTS = 16  # with many changes of items; they wait for each other
@@ -59,8 +45,8 @@ class Admission:
     """Accepts or refuses the requests of one worker, by its bounds.
 
     Attributes:
-        accepts_below: number of requests in progress below which no light request is refused; 0 for
-            a moment after a light request was refused.
+        accepts_below: number of requests in progress below which none is refused for the work on
+            the event loop; 0 for a moment after one was refused for it.
         is_strained: whether, in the last 0.25 s, heavy, teacher, admin or bulk requests were
             refused, or a key that is over its limits.
         heavy: the gate of heavy work.
@@ -119,11 +105,25 @@ class Admission:
         self._waiting_elsewhere = waiting_elsewhere
 
     def refusal(
-        self, in_progress: int, method: bytes, url: bytes, headers: Headers
+        self,
+        in_progress: int,
+        method: bytes,
+        url: bytes,
+        headers: Headers,
+        *,
+        is_late: bool = False,
     ) -> EarlyRefusal | None:
-        """Decides on a new request: returns None if it is accepted, else the reason to refuse it.
+        """Decides on a request by its head: returns None if it is accepted, else why it is refused.
 
-        The arguments are those of `retry_after`.
+        Counts a refusal in the metrics.
+
+        Args:
+            in_progress: number of requests that the worker has still to answer. It leaves out
+                requests whose client is still sending the body or reading the answer.
+            method: the method of the request.
+            url: the target of the request, as the client sent it.
+            headers: the headers of the request.
+            is_late: whether the request was accepted once, and its body has come since then.
         """
         if self._pace:
             self._pace.note(self._key_of(headers), time.monotonic())
@@ -131,32 +131,19 @@ class Admission:
             self._count_refusal("limit")
             self._strain_of_limits.refused()
             return over
-        seconds = self.retry_after(in_progress, method, url, headers)
-        return OverloadedError(seconds) if seconds else None
-
-    def retry_after(self, in_progress: int, method: bytes, url: bytes, headers: Headers) -> int:
-        """Decides on a new request: returns 0 if it is accepted, else the seconds before a retry.
-
-        Reads only the method, URL and headers, so it is cheap. Counts a refusal in the metrics.
-
-        Args:
-            in_progress: number of requests that the worker has still to answer. It leaves out
-                requests whose client is still sending the body or reading the answer.
-            method: the method of the new request.
-            url: the URL of the new request.
-            headers: the headers of the new request.
-        """
         working = in_progress - self._waiting()
         if working < self.accepts_below and not self.is_strained:
-            return 0
-        cost = self._cost_of(method, url)
+            return None
+        found = self._find(method, url)
+        cost = found.value if found else _NO_ROUTE
         if cost.kind == "free":
-            return 0
-        if self._must_rest(working, cost, headers):
-            return 1
-        if self._has_too_much_light_work(working, cost, headers):
-            return 1
-        return self._seconds_to_a_place(cost, headers) if self.is_strained else 0
+            return None
+        if self._must_rest(working, cost, headers, is_late=is_late):
+            return OverloadedError(1)
+        if self._finds_loop_full(working, cost, headers, is_late=is_late):
+            return OverloadedError(1)
+        seconds = self._seconds_to_a_place(cost, headers) if self.is_strained else 0
+        return OverloadedError(seconds) if seconds else None
 
     def refusal_of_body(self, exchange: Exchange) -> EarlyRefusal | None:
         """Returns None if a request with a complete body is accepted, else the reason to refuse it.
@@ -168,7 +155,7 @@ class Admission:
         if not _ASKS_FOR_REASONS.search(exchange.body):
             return None
         scope = exchange.scope
-        found = self._costs.find(scope["method"], scope["path"])
+        found = self._found_in(scope)
         if found is None or found.value.kind != "light":
             return None
         key, headers = self._key_of(scope["headers"]), scope["headers"]
@@ -196,7 +183,7 @@ class Admission:
         """
         scope = exchange.scope
         length = announced_length(scope["headers"])
-        found = self._costs.find(scope["method"], scope["path"])
+        found = self._found_in(scope)
         if found is None:
             return
         kind = kind_of(found.value.kind, length)
@@ -210,12 +197,12 @@ class Admission:
                 units = found.value.units(length, self._num_items())
                 self._rests.begin_heavy(key, self.heavy.work_seconds(units), now)
 
-    def _cost_of(self, method: bytes, url: bytes) -> Cost:
-        found = self._find(method, url)
-        return found.value if found else _NO_ROUTE
-
     def _find(self, method: bytes, url: bytes) -> Found[Cost] | None:
-        return self._costs.find(method.decode("latin-1"), url.partition(b"?")[0].decode("latin-1"))
+        return self._costs.find(method.decode("latin-1"), path_of(url))
+
+    def _found_in(self, scope: Mapping[str, Any]) -> Found[Cost] | None:
+        """Finds the route of a request by its scope, whose `path` uvicorn has decoded already."""
+        return self._costs.find(scope["method"], scope["raw_path"].decode("latin-1"))
 
     def _over_limit(
         self, method: bytes, url: bytes, headers: Headers
@@ -235,7 +222,7 @@ class Admission:
         self._count_limited(method.decode("latin-1"), found.path, principal.key_id)
         return TooManyRequestsError(over)
 
-    def _must_rest(self, working: int, cost: Cost, headers: Headers) -> bool:
+    def _must_rest(self, working: int, cost: Cost, headers: Headers, *, is_late: bool) -> bool:
         """Returns whether the key of a request is slowed down, and its last work not long ago."""
         if not self._rests or not self._shares or self.accepts_below:
             return False
@@ -246,13 +233,22 @@ class Admission:
         else:
             must_rest = kind in TURN_KINDS and self._rests.refuses_heavy(key, now)
         if must_rest:
-            self._shares.count(key, now)
+            if not is_late:
+                self._shares.count(key, now)
             self._count_refusal("share")
         return must_rest
 
-    def _has_too_much_light_work(self, working: int, cost: Cost, headers: Headers) -> bool:
+    def _finds_loop_full(
+        self, working: int, cost: Cost, headers: Headers, *, is_late: bool
+    ) -> bool:
+        """Returns whether the event loop has too much work in progress to begin a request.
+
+        Requests of all kinds begin there, so the bound of light requests holds for them too.
+        """
         if self._shares and working >= self._shared_from:
             key, now = self._key_of(headers), time.monotonic()
+            if not is_late:  # else it was counted before its body came
+                self._shares.count(key, now)
             if not self._shares.admits(key, now):
                 if self._shares.is_greedy(key, now):
                     self._strain_of_keys.refused()

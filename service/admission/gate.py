@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -20,8 +20,23 @@ Result = TypeVar("Result")
 Slices = Generator[None, None, Result]
 """Heavy work in slices: each `yield` ends a slice, and the generator returns the result."""
 
+REASONS: Mapping[str, str] = {
+    "busy": "there is too much work on the event loop",
+    "share": "there is much work on the event loop, and the key sends more than its share of it",
+    "limit": "the key is over its rate or its daily quota, and was refused for that a moment ago",
+    "full": "the queue of heavy work is full, or the request's turn would come too late",
+    "deadline": "the time of the request is over",
+    "left": "the client has closed the connection",
+    "teacher": "there are too many requests for the teacher",
+    "admin": "there are too many requests that change bundles or items",
+    "bulk": "there are too many requests with many changes of items",
+    "storing": "there are too many requests that store many events",
+    "receiving": "the key's incomplete bodies have more bytes than all keys leave free",
+}
+"""Maps the reasons of refusals, as the metrics name them, to their meanings."""
+
 Refusal = Callable[[str], None]
-"""A function that counts a refusal by its reason, one of `service.admission.admission.REASONS`."""
+"""A function that counts a refusal by its reason, one of `REASONS`."""
 
 _FIRST_SECONDS_PER_UNIT = 0.0005
 _WEIGHT_OF_NEWEST = 0.2
@@ -53,13 +68,15 @@ class Gate:
     Attributes:
         running_units: units of the requests that have a turn.
         queued_units: units of the requests that wait.
-        in_progress: number of requests that wait or have a turn.
+        in_progress: number of requests that wait or have a turn, without those that hold a place
+            in a Bound, where they count.
         threads: the threads in which requests with a turn work.
     """
 
     def __init__(self, max_turns: int, max_units: int, refused: Refusal) -> None:
         self.running_units = 0
         self._turns = 0
+        self._counted_in_bounds = 0
         self._max_turns = max_turns
         self._queue: FairQueue[_Waiting] = FairQueue(max_units)
         self._refused = refused
@@ -73,8 +90,8 @@ class Gate:
 
     @property
     def in_progress(self) -> int:
-        """Number of requests that wait or have a turn."""
-        return self._turns + len(self._queue)
+        """Number of requests that wait or have a turn, without those in a Bound."""
+        return self._turns + len(self._queue) - self._counted_in_bounds
 
     def work_seconds(self, units: int) -> float:
         """Estimates the seconds for which a request with `units` has its turn."""
@@ -145,6 +162,8 @@ class Gate:
         newest = seconds / units
         self._seconds_per_unit += _WEIGHT_OF_NEWEST * (newest - self._seconds_per_unit)
         while self._turns < self._max_turns and (waiting := self._queue.pop()):
+            if waiting.granted.done():  # its task was cancelled, and has not run since then
+                continue
             if waiting.caller.has_left():
                 self._refuse(waiting, "left")
             else:
@@ -173,11 +192,16 @@ class Gate:
         if "turn" in scope:
             yield scope["turn"]
             return
-        turn = await self.enter(caller_of(scope), units)
+        is_in_bound = "place" in scope
+        self._counted_in_bounds += is_in_bound
         try:
-            yield turn
+            turn = await self.enter(caller_of(scope), units)
+            try:
+                yield turn
+            finally:
+                turn.end()
         finally:
-            turn.end()
+            self._counted_in_bounds -= is_in_bound
 
     async def _wait(self, waiting: _Waiting) -> None:
         for dropped in self._queue.push(waiting.caller.key, waiting.units, waiting):
@@ -195,7 +219,8 @@ class Gate:
     def _abandon(self, waiting: _Waiting) -> None:
         """Removes a cancelled request from the queue, or ends its turn if it has one."""
         self._queue.remove(waiting.caller.key, waiting)
-        if waiting.granted.done() and not waiting.granted.cancelled():
+        granted = waiting.granted
+        if granted.done() and not granted.cancelled() and granted.exception() is None:
             self.leave(waiting.units, self._seconds_per_unit * waiting.units)
 
     def _grant(self, waiting: _Waiting) -> None:

@@ -31,20 +31,26 @@ class LightShares:
         self._ends_at = self._rests_until = 0.0
 
     def admits(self, key: str, now: float) -> bool:
-        """Counts a request of `key`; returns whether the request is admitted.
+        """Returns whether a request of `key` is admitted.
 
-        A request is admitted while its key has sent at most its share plus `_SLACK` requests in
-        this period, and is not slowed down. If only one key has sent requests in the period, all of
-        them are admitted. `now`: seconds of the clock of `pace`.
+        It is while its key has sent at most its share plus `_SLACK` requests in this period, and is
+        not slowed down. If only one key has sent requests in the period, all of them are admitted.
+        `now`: seconds of the clock of `pace`.
         """
-        self.count(key, now)
-        counts = self._counts if key in self._counts else self._counts_of_slowed
+        counts = self._counts_with(key, now)
         if counts is self._counts_of_slowed and self._counts:
             return False
-        return counts[key] <= counts.total() / len(counts) + _SLACK
+        return counts[key] <= counts.total() / max(1, len(counts)) + _SLACK
 
     def count(self, key: str, now: float) -> None:
-        """Counts a request of `key` that is refused anyway. `now`: as for `admits`."""
+        """Counts a request of `key`. `now`: as for `admits`."""
+        self._counts_with(key, now)[key] += 1
+
+    def _counts_with(self, key: str, now: float) -> Counter[str]:
+        """Returns the counts of this period that `key` belongs to; begins a period if it is time.
+
+        `now`: as for `admits`.
+        """
         if now >= self._ends_at:
             self._counts.clear()
             self._counts_of_slowed.clear()
@@ -52,8 +58,7 @@ class LightShares:
         for slowed in self._counts.keys() & self._pace.slowed(now):
             self._counts_of_slowed[slowed] = self._counts.pop(slowed)
         is_slowed = key in self._counts_of_slowed or self._pace.slows(key, now)
-        counts = self._counts_of_slowed if is_slowed else self._counts
-        counts[key] += 1
+        return self._counts_of_slowed if is_slowed else self._counts
 
     def is_matched(self, key: str) -> bool:
         """Returns whether the other keys send about as much as a key in this period, or more.

@@ -75,7 +75,7 @@ class AdmitByCost:
             return
         place: Place | Turn
         if bound:
-            place = bound.enter()
+            place = scope["place"] = bound.enter()
         else:
             place = scope["turn"] = await admission.heavy.enter(caller, units)
         try:

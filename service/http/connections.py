@@ -83,12 +83,23 @@ class EarlyAdmission(Protocol):
     is_strained: bool
 
     def refusal(
-        self, in_progress: int, method: bytes, url: bytes, headers: Headers
+        self,
+        in_progress: int,
+        method: bytes,
+        url: bytes,
+        headers: Headers,
+        *,
+        is_late: bool = False,
     ) -> EarlyRefusal | None:
         """Returns None if the request is accepted, else the reason to refuse it.
 
-        `in_progress`: number of requests that the worker has still to answer, without those in
-        `Connections.waiting`. The other arguments are the head of the new request.
+        Args:
+            in_progress: number of requests that the worker has still to answer, without those in
+                `Connections.waiting`.
+            method: with `url` and `headers`, the head of the request.
+            url: the target of the request, as the client sent it.
+            headers: the headers of the request.
+            is_late: whether the request was accepted once, and its body has come since then.
         """
         ...
 

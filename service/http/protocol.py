@@ -66,6 +66,7 @@ class LimitedProtocol(HttpToolsProtocol):
     # Slots keep `__dict__` at 30 keys: objects can share so many, in a fifth of the memory.
     __slots__ = (
         "_all",
+        "_before",
         "_held",
         "_is_body_awaited",
         "_is_body_deadline",
@@ -83,6 +84,7 @@ class LimitedProtocol(HttpToolsProtocol):
         # Number of bytes of the incomplete head or body, and of what came in the same piece.
         self._received = 0
         self._refusal: tuple[HTTPStatus, str] | None = None
+        self._before: RequestResponseCycle | None = None  # of the request before the present one
         self._all: Connections
         # A request whose body is incomplete, and the application that waits for it.
         self._held: tuple[RequestResponseCycle, ASGI3Application] | None = None
@@ -143,7 +145,8 @@ class LimitedProtocol(HttpToolsProtocol):
         )
         # `_at_start` checks a pipelined request, which waits for an earlier answer.
         is_checked = is_busy and (self.cycle is None or self.cycle.response_complete)
-        if admission and is_checked and (error := self._refusal_of(admission)):
+        self._before = self.cycle
+        if admission and is_checked and (error := self._refusal_of(admission, is_late=False)):
             self._answer_refused(error)
         else:
             HttpToolsProtocol.on_headers_complete(self)
@@ -159,6 +162,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.cycle.response_complete and self.timeout_keep_alive_task is None:
             # The request was answered before its body came, which stopped the keep-alive timer.
             HttpToolsProtocol.on_response_complete(self)
+        self._before = None  # it would keep the memory of an answered request
         self._is_in_body = False
         self._received = 0
         self.deadline = NEVER
@@ -166,10 +170,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._count_waiting(is_body_awaited=False)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuses a request that exceeds a limit or that the parser cannot read.
-
-        `msg`: the parser's reason, sent with status 400; an exceeded limit has its own status.
-        """
+        """Refuses a request that the parser cannot read, for its reason `msg`, or over a limit."""
         self._refuse(*(self._refusal or (HTTPStatus.BAD_REQUEST, msg)))
 
     def shutdown(self) -> None:
@@ -233,7 +234,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         (cycle, app), self._held = self._held, None
         if admission := self._all.admission:
-            error = self._refusal_of(admission) if is_late else None
+            error = self._refusal_of(admission, is_late=True) if is_late else None
             if admission.is_strained and error is None:
                 error = admission.refusal_of_body(cycle)
             if error:
@@ -254,10 +255,10 @@ class LimitedProtocol(HttpToolsProtocol):
         """
         return self.expect_100_continue or announced_length(self.headers) > _MAX_HELD_BYTES
 
-    def _refusal_of(self, admission: EarlyAdmission) -> EarlyRefusal | None:
-        """Returns the reason to refuse the present request by its head; None if it is accepted."""
-        method = self.parser.get_method()
-        return admission.refusal(self._in_progress(), method, self.url, self.headers)
+    def _refusal_of(self, admission: EarlyAdmission, *, is_late: bool) -> EarlyRefusal | None:
+        """Returns the reason to refuse the present request, as `EarlyAdmission.refusal` does."""
+        head = self.parser.get_method(), self.url, self.headers
+        return admission.refusal(self._in_progress(), *head, is_late=is_late)
 
     def _at_start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:
         """Returns `app`, or an application that refuses the pipelined request."""
@@ -283,7 +284,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _answer_refused(self, error: EarlyRefusal) -> None:
         """Answers without calling the application, and skips the body of the request."""
         keep_alive = self.parser.should_keep_alive()
-        before = [*self.cycle.scope["headers"]] if self.cycle else None
+        before = [*self._before.scope["headers"]] if self._before else None
         self.cycle = Answered(self.scope)  # type: ignore[assignment] # has the attributes in use
         if self._has_held_back(error, self.headers, before, keep_alive=keep_alive):
             return

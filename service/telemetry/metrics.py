@@ -165,7 +165,7 @@ class Metrics:
     def count_refusal(self, reason: str) -> None:
         """Counts a request that was refused or dropped because of too much work.
 
-        `reason`: one of `service.admission.admission.REASONS`, such as "busy".
+        `reason`: one of `service.admission.gate.REASONS`, such as "busy".
         """
         if reason not in self._of_refusal:
             self._of_refusal[reason] = self._refusals.labels(reason)

@@ -11,7 +11,7 @@ from distilled_recommender.app import PACKAGE, build_app
 from handbook.pages import DOCS, PAGES
 from handbook.reference.example_service import example_service
 from handbook.reference.program_options import options
-from service.admission.admission import REASONS
+from service.admission.gate import REASONS
 from service.ranking.types import Source
 from service.stores.event_log.protocol import LeftOut
 

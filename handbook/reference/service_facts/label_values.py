@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from service.admission.admission import REASONS
+from service.admission.gate import REASONS
 from service.telemetry.metrics import LEFT_OUT, OUTCOMES
 
 _PARTS = {

@@ -123,6 +123,46 @@ async def test_a_request_that_is_cancelled_gives_back_its_place_or_its_turn() ->
     assert granted.cancelled()
 
 
+async def test_a_turn_passes_by_a_request_that_is_cancelled_in_the_same_moment() -> None:
+    stage = Stage()
+    turn = await stage.gate.enter(stage.caller(), 1)
+    cancelled, next_one = (
+        asyncio.create_task(stage.gate.enter(stage.caller(), 1)) for _ in range(2)
+    )
+    await turns_of_the_loop()
+    cancelled.cancel()
+    turn.end()  # before the cancelled task has run
+    (await next_one).end()
+    assert stage.gate.in_progress == 0
+    assert cancelled.cancelled()
+
+
+async def test_a_request_that_is_refused_and_cancelled_in_the_same_moment_ends_no_other_turn() -> (
+    None
+):
+    stage = Stage()
+    turn = await stage.gate.enter(stage.caller(), 1)
+    waiting = asyncio.create_task(stage.gate.enter(stage.caller(wait_seconds=SOON), 1))
+    await turns_of_the_loop()
+    asyncio.get_running_loop().call_later(SOON, waiting.cancel)  # right after it is refused
+    await asyncio.wait([waiting])
+    assert stage.refusals == ["deadline"]
+    assert (stage.gate.in_progress, stage.gate.running_units) == (1, 1)
+    turn.end()
+
+
+async def test_a_request_with_a_place_in_a_bound_does_not_count_again_in_its_turn() -> None:
+    stage = Stage()
+    scope = {"type": "http", "headers": [], "place": object()}
+    async with stage.gate.turn(scope, 1):
+        assert (stage.gate.in_progress, stage.gate.running_units) == (0, 1)
+        waiting = asyncio.create_task(stage.gate.enter(stage.caller(), 1))
+        await turns_of_the_loop()
+        assert stage.gate.in_progress == 1
+    (await waiting).end()
+    assert stage.gate.in_progress == 0
+
+
 def counted(done: list[str], stop: threading.Event | None = None) -> Generator[None, None, str]:
     for number in range(3):
         done.append(threading.current_thread().name)

@@ -15,7 +15,7 @@ from service.http import connections
 from service.settings import Settings
 from tests.service.admission.sockets import GET, answer_of, runtime_of, working
 from tests.service.conftest import PATIENCE_SECONDS
-from tests.service.http.test_protocol import serving, status_of
+from tests.service.http.test_protocol import POST, serving, status_of
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +93,31 @@ async def test_after_a_refusal_the_key_s_next_request_is_read_later_and_others_a
         late.cancel()
         for each in (sending, other, again):
             each.close()
+
+
+async def test_a_refusal_after_a_late_body_knows_the_key_that_sent_before_on_the_connection(
+    bundle_path: Path, keys: Keys
+) -> None:
+    settings = Settings(bundle_path=bundle_path, light_requests=1, keys_file=keys.path)
+    body = b'{"history": ["c"]}'
+    late = POST + keys.greedy + b"Content-Length: 18\r\n\r\n"
+    async with serving(settings) as (port, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(keys.asking(keys.modest, b"/healthz"))  # as through a proxy
+        assert status_of(await answer_of(reader)) == 200
+        writer.write(late)
+        await asyncio.sleep(0.1)
+        async with working(server, port, keys.modest):
+            other_reader, other = await asyncio.open_connection("127.0.0.1", port)
+            other.write(keys.asking(keys.modest, b"/healthz"))  # so the greedy key is not alone
+            assert status_of(await answer_of(other_reader)) == 200
+            other.close()
+            writer.write(body)
+            assert status_of(await answer_of(reader)) == 503
+            writer.write(keys.asking(keys.modest, b"/healthz"))
+            answer = await asyncio.wait_for(answer_of(reader), 30)
+            assert status_of(answer) == 200  # the connection was not paused for a minute
+        writer.close()
 
 
 async def test_a_worker_that_ends_answers_the_requests_that_wait_unread(

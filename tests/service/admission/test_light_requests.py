@@ -145,7 +145,7 @@ async def test_while_a_greedy_key_is_refused_the_others_keep_the_whole_bound(
         admission = runtime_of(server).admission
 
         def is_accepted(headers: Headers, in_progress: int) -> bool:
-            return not admission.retry_after(in_progress, b"GET", b"/v1/model", headers)
+            return not admission.refusal(in_progress, b"GET", b"/v1/model", headers)
 
         assert all(is_accepted(greedy, 32) for _ in range(20))  # it is alone
         assert is_accepted(modest, 32)
@@ -155,6 +155,34 @@ async def test_while_a_greedy_key_is_refused_the_others_keep_the_whole_bound(
         assert is_accepted(modest, 63)
         assert not is_accepted(modest, 64)
         assert is_accepted(modest, 63)  # the greedy key alone pays for it
+
+
+async def test_a_request_whose_body_comes_later_counts_once_for_the_share_of_its_key(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(light_shares, "_WINDOW_SECONDS", 60)
+    async with two_keys(bundle_path, tmp_path) as (server, late, prompt):
+        admission = runtime_of(server).admission
+        for _ in range(20):
+            for headers in (late, prompt):
+                assert admission.refusal(32, b"POST", b"/v1/recommendations", headers) is None
+            again = admission.refusal(32, b"POST", b"/v1/recommendations", late, is_late=True)
+            assert again is None
+
+
+@pytest.mark.parametrize("target", [b"/healthz#top", b"http://127.0.0.1/healthz?x=1"])
+async def test_a_route_without_a_bound_is_found_in_every_form_of_a_target(
+    bundle_path: Path, target: bytes
+) -> None:
+    settings = Settings(bundle_path=bundle_path, light_requests=1)
+    async with serving(settings) as (port, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with working(server, port):
+            writer.write(GET % b"/v1/model")
+            assert status_of(await answer_of(reader)) == 503
+            writer.write(GET % target)
+            assert status_of(await answer_of(reader)) == 200
+        writer.close()
 
 
 async def test_a_key_with_less_than_its_share_is_not_slowed_down_for_refusals_of_a_full_worker(
@@ -184,10 +212,10 @@ async def test_while_keys_that_send_alike_are_refused_fewer_requests_are_worked_
     async with two_keys(bundle_path, tmp_path) as (server, *keys):
         admission = runtime_of(server).admission
         for headers in keys:
-            assert admission.retry_after(64, b"GET", b"/v1/model", headers)
+            assert admission.refusal(64, b"GET", b"/v1/model", headers)
         for headers in keys:
-            assert admission.retry_after(10, b"GET", b"/v1/model", headers)
-            assert not admission.retry_after(9, b"GET", b"/v1/model", headers)
+            assert admission.refusal(10, b"GET", b"/v1/model", headers)
+            assert not admission.refusal(9, b"GET", b"/v1/model", headers)
 
 
 async def test_a_connection_that_was_refused_is_not_forgotten_when_its_body_comes(
@@ -294,7 +322,7 @@ async def test_while_light_requests_are_refused_fewer_of_them_are_worked_on_at_o
         admission = runtime_of(server).admission
 
         def is_accepted(in_progress: int) -> bool:
-            return not admission.retry_after(in_progress, b"GET", b"/v1/model", [])
+            return not admission.refusal(in_progress, b"GET", b"/v1/model", [])
 
         assert is_accepted(15)
         assert not is_accepted(16)  # the bound

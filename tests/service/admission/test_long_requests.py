@@ -68,7 +68,7 @@ async def test_while_light_requests_are_refused_three_with_long_bodies_are_worke
         connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
         awaiting_body, *_ = (writer for _, writer in connections)
         async with working(server, port):
-            assert runtime_of(server).admission.retry_after(64, b"GET", b"/v1/model", [])
+            assert runtime_of(server).admission.refusal(64, b"GET", b"/v1/model", [])
             awaiting_body.write(long[:200])  # takes no place
             for _, writer in connections[1:]:
                 writer.write(long)
@@ -84,6 +84,24 @@ async def test_while_light_requests_are_refused_three_with_long_bodies_are_worke
 
 
 @pytest.mark.anyio
+async def test_long_requests_count_whatever_characters_of_their_path_are_encoded(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strain, "_SECONDS", 60)
+    head = POST.replace(b"/v1/recommendations ", b"/v1/sessions/a%2Fb/events ")
+    long = head + b"Content-Length: 5000\r\n\r\n" + b" " * 4_984 + b'{"item_id": "c"}'
+    async with serving(Settings(bundle_path=bundle_path, light_requests=64)) as (port, server):
+        admission, started = runtime_of(server).admission, list[object]()
+        monkeypatch.setattr(LongRequests, "add", lambda _, exchange: started.append(exchange))
+        assert admission.refusal(64, b"GET", b"/v1/model", [])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(long)
+        assert status_of(await answer_of(reader)) == 200
+        assert len(started) == 1
+        writer.close()
+
+
+@pytest.mark.anyio
 async def test_long_requests_count_when_pipelined_and_when_their_clients_await_a_100(
     bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +113,7 @@ async def test_long_requests_count_when_pipelined_and_when_their_clients_await_a
         connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
         first, second, third, fourth = connections
         async with working(server, port):
-            assert runtime_of(server).admission.retry_after(64, b"GET", b"/v1/model", [])
+            assert runtime_of(server).admission.refusal(64, b"GET", b"/v1/model", [])
             first[1].write(awaiting)
             assert b" 100 " in await first[0].readuntil(b"\r\n\r\n")
             first[1].write(body)

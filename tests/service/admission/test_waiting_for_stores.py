@@ -93,8 +93,8 @@ async def test_a_request_with_16_calls_of_the_store_waits_as_one(
     asked = asyncio.create_task(client.request(method, path, json=body))
     await until(lambda: store.held == 16)
     admission = runtime_of(client).admission
-    assert admission.retry_after(1 + 3, *LIGHT) == 0
-    assert admission.retry_after(1 + 4, *LIGHT) == 1
+    assert admission.refusal(1 + 3, *LIGHT) is None
+    assert admission.refusal(1 + 4, *LIGHT)
     store.answers.set()
     assert (await asked).is_success
 
@@ -123,7 +123,7 @@ async def test_requests_that_wait_for_the_counts_of_a_window_leave_light_request
     popularity._reader._store = HeldCounts(10)
     asked = [asyncio.create_task(client.get("/v1/popular?window=1h")) for _ in range(5)]
     await until(lambda: popularity.waiting == 5)
-    assert admission.retry_after(5 + 3, *LIGHT) == 0
-    assert admission.retry_after(5 + 4, *LIGHT) == 1
+    assert admission.refusal(5 + 3, *LIGHT) is None
+    assert admission.refusal(5 + 4, *LIGHT)
     for each in asked:
         each.cancel()

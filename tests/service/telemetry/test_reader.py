@@ -90,8 +90,8 @@ async def test_many_scrapes_at_once_share_a_reading_and_take_no_places_of_light_
             tasks.start_soon(client.get, "/metrics")
         await held.until_begun()
         await anyio.wait_all_tasks_blocked()
-        assert admission.retry_after(SCRAPES + 1, b"GET", b"/v1/items/a", []) == 0
-        assert admission.retry_after(SCRAPES + LIGHT_REQUESTS, b"GET", b"/v1/items/a", []) == 1
+        assert admission.refusal(SCRAPES + 1, b"GET", b"/v1/items/a", []) is None
+        assert admission.refusal(SCRAPES + LIGHT_REQUESTS, b"GET", b"/v1/items/a", [])
         held.may_end.set()
     assert held.were_let
     assert held.begun <= 2  # a scrape that comes late is in a second reading

@@ -49,11 +49,11 @@ async def test_a_few_wait_and_leave_light_requests_their_places_and_others_are_r
     admission, places = runtime.admission, runtime.admission.waiting_kinds["bulk"]
     async with runtime.bulk_changes.one_at_a_time:
         waiting = [asyncio.create_task(hide(client)) for _ in range(NUM_PLACES)]
-        await until(lambda: places.requests == NUM_PLACES and admission.heavy.in_progress == 0)
-        assert admission.retry_after(NUM_PLACES + 3, *LIGHT) == 0
+        await until(lambda: places.requests == NUM_PLACES and admission.heavy.running_units == 0)
+        assert admission.refusal(NUM_PLACES + 3, *LIGHT) is None
         refused = await client.post("/v1/items/bulk", content=b"not parsed")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-        assert admission.retry_after(NUM_PLACES + 4, *LIGHT) == 1
+        assert admission.refusal(NUM_PLACES + 4, *LIGHT)
     assert {each.status_code for each in await asyncio.gather(*waiting)} == {200}
     assert places.requests == 0
     assert await refusals(client, "bulk") == "1.0"
@@ -84,6 +84,19 @@ async def test_one_whose_client_has_left_before_its_turn_changes_nothing(
     assert await refusals(client, "left") == "1.0"
 
 
+async def test_those_that_wait_for_a_turn_count_once_and_leave_light_requests_their_places(
+    client: httpx.AsyncClient,
+) -> None:
+    admission = runtime_of(client).admission
+    turn = await admission.heavy.enter(Caller("", PATIENCE_SECONDS, lambda: False), 1)
+    waiting = [asyncio.create_task(hide(client)) for _ in range(2)]
+    await until(lambda: admission.heavy.queued_units == 2)
+    assert admission.refusal(1 + 2 + 3, *LIGHT) is None
+    assert admission.refusal(1 + 2 + 4, *LIGHT)
+    turn.end()
+    assert {each.status_code for each in await asyncio.gather(*waiting)} == {200}
+
+
 async def test_when_the_worker_drains_one_says_how_far_it_came_and_those_that_wait_are_refused(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,7 +105,7 @@ async def test_when_the_worker_drains_one_says_how_far_it_came_and_those_that_wa
     async with runtime.bulk_changes.one_at_a_time:
         waiting = asyncio.create_task(hide(client))
         await until(lambda: runtime.admission.waiting_kinds["bulk"].requests == 1)
-        await until(lambda: runtime.admission.heavy.in_progress == 0)
+        await until(lambda: runtime.admission.heavy.running_units == 0)
         runtime.drain.is_draining = True
     refused = await waiting
     assert refused.status_code == 503
