@@ -37,7 +37,7 @@ class CircuitBreaker:
         name: str,
         failure: type[ServiceError],
         *,
-        refusal: type[ServiceError] | None = None,
+        answers: tuple[type[Exception], ...] = (),
         max_failures: int,
         pause_seconds: float,
         clock: Callable[[], float] = time.monotonic,
@@ -48,8 +48,8 @@ class CircuitBreaker:
         Args:
             name: name of the backend in messages.
             failure: the error type that counts as a failure; an open breaker raises it too.
-            refusal: the error type that counts as a success, because it shows that the backend
-                answers; None: no such type.
+            answers: the error types that count as a success, because they show that the backend
+                answers. They may be subtypes of `failure`.
             max_failures: number of failures in a row that open the breaker.
             pause_seconds: time between two tries while the breaker is open; `math.inf`: `call`
                 never tries, so only `call_even_if_open` finds out that the backend is back.
@@ -59,7 +59,7 @@ class CircuitBreaker:
         """
         self._name = name
         self._failure = failure
-        self._refusal = refusal or ()
+        self._answers = answers
         self._max_failures = max_failures
         self._pause_seconds = pause_seconds
         self._clock = clock
@@ -104,13 +104,13 @@ class CircuitBreaker:
         began = self._clock()
         try:
             answer = await operation()
+        except self._answers:  # first, since some are failures by their type
+            self._count_success(part, also)
+            raise
         except self._failure as error:
             for each in (part, *also):
                 if began >= self._parts[each].failed_at:
                     self._count_failure(error, self._parts[each])
-            raise
-        except self._refusal:
-            self._count_success(part, also)
             raise
         self._count_success(part, also)
         return answer

@@ -114,10 +114,12 @@ class Impressions:
         return made
 
     def _is_chosen(self) -> bool:
-        if len(self._waiting) >= _MAX_WAITING:
-            self._count_left_out("impression", "behind", 1)
+        if self._share < 1 and random.random() >= self._share:  # noqa: S311 - no secret
             return False
-        return self._share >= 1 or random.random() < self._share  # noqa: S311 - no secret
+        if len(self._waiting) < _MAX_WAITING:
+            return True
+        self._count_left_out("impression", "behind", 1)
+        return False
 
     async def follow(self) -> None:
         """Writes the waiting impressions every 0.1 s until cancelled."""

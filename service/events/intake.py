@@ -75,7 +75,6 @@ class EventIntake:
         session: Session | None,
         tenant: str,
         user_ref: str | None = None,
-        prefix: str = "",
     ) -> Event:
         """Checks an event of a client and returns the event to store.
 
@@ -84,7 +83,6 @@ class EventIntake:
             session: session of the event; None: the event is neither stored nor logged.
             tenant: owner of the session.
             user_ref: user ref of the user; None: the client names no user.
-            prefix: precedes the field's name in an error, such as `events[3].`.
 
         Raises:
             InvalidRequestError: the type is not in EVENT_TYPES, or the time is too old or too new.
@@ -93,9 +91,9 @@ class EventIntake:
         if event_type is None:
             event_type = self._default_type
         elif event_type not in self._types:
-            raise InvalidRequestError(f"{prefix}event_type", self._unknown(event_type))
+            raise InvalidRequestError("event_type", self._unknown(event_type))
         if given.timestamp is not None:
-            self._check_time(given.timestamp, prefix)
+            self._check_time(given.timestamp)
         is_for_history = event_type in self._history_types
         if session is None or not self._logs:
             return Event(given.item_id, given.event_id, is_for_history, None, user_ref)
@@ -148,11 +146,11 @@ class EventIntake:
         names = ", ".join(list(self._types)[:_SHOWN_TYPES])
         return f"must be one of {names} (EVENT_TYPES), not {event_type!r}"
 
-    def _check_time(self, timestamp: int, prefix: str) -> None:
+    def _check_time(self, timestamp: int) -> None:
         age_seconds = time.time() - timestamp / 1000
         if not -self._max_ahead_seconds <= age_seconds <= self._max_age_seconds:
             raise InvalidRequestError(
-                f"{prefix}timestamp",
+                "timestamp",
                 f"must be a time in ms since 1970, at most {self._max_age_seconds:g} s ago "
                 f"(EVENT_MAX_AGE_SECONDS) and at most {self._max_ahead_seconds:g} s ahead "
                 f"(EVENT_MAX_AHEAD_SECONDS), not {timestamp}",

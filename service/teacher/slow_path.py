@@ -43,7 +43,7 @@ class SlowPath:
         self._breaker = CircuitBreaker(
             "the teacher",
             TeacherLostError,
-            refusal=TeacherRefusalError,
+            answers=(TeacherRefusalError,),
             max_failures=_FAILURES_TO_PAUSE,
             pause_seconds=pause_seconds,
             clock=clock,

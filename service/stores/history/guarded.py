@@ -101,7 +101,7 @@ class GuardedHistory:
         self._breaker = CircuitBreaker(
             "the history store" if parts == 1 else "a part of the history store",
             HistoryUnavailableError,
-            refusal=HistoryRefusalError,
+            answers=(HistoryRefusalError, NotLoggedError),
             max_failures=_FAILURES_TO_OPEN,
             pause_seconds=math.inf,  # no request pays for a probe: `follow` probes
             clock=clock,

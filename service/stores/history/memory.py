@@ -10,7 +10,8 @@ from service.errors import HistoryRefusalError
 from service.stores.event_log.disk_log import DiskLog, left_out_by
 from service.stores.event_log.protocol import LeftOut, NoteNew, NotLoggedError
 from service.stores.group_commit import DiskError
-from service.stores.history.protocol import MAX_USERS, Event, Retention, Session
+from service.stores.history.protocol import Event, Retention, Session
+from service.stores.history.user_sessions import UserSessions
 
 
 @dataclass(slots=True)
@@ -32,7 +33,6 @@ class _Known:
 class _Stored:
     events: deque[Event]
     expires_at: float = 0
-    user_refs: dict[str, None] = field(default_factory=dict)  # in the order of their events
     # Oldest first.
     event_ids: OrderedDict[str, _Known] = field(default_factory=OrderedDict)
 
@@ -72,6 +72,7 @@ class InMemoryHistoryStore:
         self._note_new = note_new
         # Ordered by time of the last event, oldest first: sessions expire in the same order.
         self._sessions: OrderedDict[str, _Stored] = OrderedDict()
+        self._user_sessions = UserSessions()
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """Implements `HistoryStore.append`."""
@@ -85,15 +86,12 @@ class InMemoryHistoryStore:
         if event.is_for_history:
             stored.events.append(event)
         if event.user_ref is not None:
-            stored.user_refs.pop(event.user_ref, None)
-            stored.user_refs[event.user_ref] = None
-            if len(stored.user_refs) > MAX_USERS:
-                del stored.user_refs[next(iter(stored.user_refs))]
+            self._user_sessions.link(session.ref, event.user_ref)
         stored.expires_at = now + self._retention.ttl_seconds
         self._sessions[session.ref] = stored
         self._sessions.move_to_end(session.ref)
         if len(self._sessions) > self._max_sessions:
-            self._sessions.popitem(last=False)
+            self._drop(next(iter(self._sessions)))
         history = [each.item_id for each in stored.events]
         if self._log is not None and event.log_text is not None:
             self._note_new(event.log_text)
@@ -144,17 +142,16 @@ class InMemoryHistoryStore:
     async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
         """Implements `HistoryStore.forget`."""
         await self._log_tombstones(tombstones)
-        self._sessions.pop(session.ref, None)
+        self._drop(session.ref)
 
     async def sessions_of(self, user_ref: str) -> Sequence[str]:
         """Implements `HistoryStore.sessions_of`."""
-        return [ref for ref, stored in self._sessions.items() if user_ref in stored.user_refs]
+        return self._user_sessions.of(user_ref)
 
     async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
         """Implements `HistoryStore.forget_user`."""
         await self._log_tombstones([] if tombstone is None else [tombstone])
-        for stored in self._sessions.values():
-            stored.user_refs.pop(user_ref, None)
+        self._user_sessions.forget_user(user_ref)
 
     async def _log_tombstones(self, texts: Sequence[str]) -> None:
         if self._log is None:
@@ -207,7 +204,12 @@ class InMemoryHistoryStore:
             oldest = next(iter(self._sessions))
             if self._sessions[oldest].expires_at > now:
                 return
-            del self._sessions[oldest]
+            self._drop(oldest)
+
+    def _drop(self, ref: str) -> None:
+        """Drops a session and its links with users; does nothing if it is unknown."""
+        self._sessions.pop(ref, None)
+        self._user_sessions.forget_session(ref)
 
 
 def _history_until(events: Sequence[Event], event_id: str) -> Sequence[str]:

@@ -184,6 +184,16 @@ async def test_a_batch_is_charged_for_what_its_queries_cost_beyond_plain_ones(
     assert charged == [2]  # to score eight items is a unit
 
 
+async def test_similar_items_are_charged_for_their_rules(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charged: list[int] = []
+    monkeypatch.setattr(Turn, "charge", lambda _, units: charged.append(units))
+    for body in ({"k": 20, "diversity": 0.3}, {"k": 20}):
+        assert (await client.post("/v1/items/c/similar", json=body)).status_code == 200
+    assert charged == [2, 0]  # diversity chooses among 200 items, and 100 are a unit
+
+
 async def test_a_heavy_request_that_finds_the_queue_full_is_refused_before_its_time_is_over(
     bundle_path: Path, connect: "Connect"
 ) -> None:

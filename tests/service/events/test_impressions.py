@@ -1,4 +1,4 @@
-"""How impressions are divided into the entries of the event log."""
+"""Which lists have impressions, and how these are divided into the entries of the event log."""
 
 from collections.abc import Sequence
 
@@ -26,6 +26,13 @@ class Written:
         return None
 
 
+def shown_by(impressions: Impressions, items: Sequence[str]) -> None:
+    """Gives a list its impression, if it is chosen."""
+    ranking = [(Item(item_id, item_id, 0), 0.0) for item_id in items]
+    shown = Recommendations(ranking, "student", degraded=False, unknown_items=0)
+    impressions.shown("v", "m", shown, Audience("t", None, Query([], 1)), degraded=False)
+
+
 async def written(
     lists: Sequence[Sequence[str]],
 ) -> tuple[list[list[ImpressionRecord]], list[object]]:
@@ -33,9 +40,7 @@ async def written(
     log, left_out = Written(), list[object]()
     impressions = Impressions(SortableIds(), log, 1.0, lambda *what: left_out.append(what))
     for items in lists:
-        ranking = [(Item(item_id, item_id, 0), 0.0) for item_id in items]
-        shown = Recommendations(ranking, "student", degraded=False, unknown_items=0)
-        impressions.shown("v", "m", shown, Audience("t", None, Query([], 1)), degraded=False)
+        shown_by(impressions, items)
     await impressions.write()
     entries = [records_of(Entry(1, text)) for text in log.texts]
     return [
@@ -55,3 +60,16 @@ async def test_an_impression_that_no_entry_can_have_is_left_out_and_counted() ->
     entries, left_out = await written(lists)
     assert [list(each.items) for entry in entries for each in entry] == [["a"], ["b"]]
     assert left_out == [("impression", "too_long", 1)]
+
+
+async def test_while_the_log_is_behind_only_chosen_lists_count_as_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.events.impressions._MAX_WAITING", 0)
+    draws = iter([0.1, 0.5, 0.9, 0.2, 0.25, 0.99])
+    monkeypatch.setattr("random.random", lambda: next(draws))
+    left_out = list[object]()
+    impressions = Impressions(SortableIds(), Written(), 0.25, lambda *what: left_out.append(what))
+    for _ in range(6):
+        shown_by(impressions, ["a"])
+    assert left_out == [("impression", "behind", 1)] * 2

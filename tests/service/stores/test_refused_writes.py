@@ -75,6 +75,16 @@ async def test_a_refused_event_is_told_and_histories_are_read_on(
     assert "recommender_history_lost 0.0" in metrics
 
 
+async def test_histories_are_read_on_after_refused_erasures(
+    client: httpx.AsyncClient, mortal_redis: "RedisServer"
+) -> None:
+    demote(mortal_redis)
+    for _ in range(6):
+        assert (await client.delete("/v1/sessions/s")).status_code == 503
+    session = (await client.get("/v1/sessions/s")).json()
+    assert (session["history"], session["degraded"]) == (["a"], False)
+
+
 async def test_writes_that_work_again_are_told_without_any_event(
     client: httpx.AsyncClient, mortal_redis: "RedisServer"
 ) -> None:

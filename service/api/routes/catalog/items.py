@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from export.contract.bundle import Item
 from service.admission.gate import Turn
 from service.api.problems import documented
-from service.api.requests import TurnDep, selection_query
+from service.api.requests import TurnDep, selection_query, selection_units
 from service.api.responses import json_response, ranking_content, shortage_content
 from service.api.schemas.bodies import ItemAnswer, ItemsAnswer, KInQuery, SimilarItemsAnswer
 from service.api.schemas.items import AddedItemAnswer, ItemEditAnswer, ItemPatch, NewItem
@@ -160,6 +160,7 @@ async def select_similar_items(
     variant = runtime.variants.control
     _find_item(variant, item_id)
     query = selection_query(variant, request, [item_id])
+    turn.charge(selection_units(variant, query))  # the route's cost is that of a plain one
     return await _similar_items(variant, query, turn)
 
 

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from service.background import in_background
-from service.errors import HistoryRefusalError, HistoryUnavailableError
+from service.errors import HistoryUnavailableError
 from service.stores.history.guarded import GuardedHistory, StoredHistory
 from service.stores.history.memory import InMemoryHistoryStore
 from service.stores.history.protocol import Event, Retention, Session
@@ -136,72 +136,6 @@ async def test_a_store_that_is_back_is_used_again_after_the_pause(store: Losable
             while guard.is_lost:
                 await anyio.sleep(0.01)
     assert not (await guard.read(Session("s"))).degraded
-
-
-class RefusingStore(LosableStore):
-    """A store that can refuse to write."""
-
-    refuses = False
-
-    async def append(self, session: Session, event: Event) -> Sequence[str]:
-        await self.check_write()
-        return await super().append(session, event)
-
-    async def check_write(self) -> None:
-        if self.refuses:
-            raise HistoryRefusalError("full")
-
-
-@pytest.fixture
-def refusing() -> RefusingStore:
-    return RefusingStore(
-        Retention(max_length=10, ttl_seconds=60, event_id_seconds=60), max_sessions=10
-    )
-
-
-async def test_a_store_that_refuses_events_is_read_on(refusing: RefusingStore) -> None:
-    guard = GuardedHistory(refusing, PAUSE_SECONDS)
-    await guard.append(Session("s"), Event("a"))
-    refusing.refuses = True
-    for _ in range(20):
-        refused = await guard.append(Session("s"), Event("b"))
-        assert refused == StoredHistory(["a", "b"], degraded=True, not_stored="store_refused")
-    assert await guard.read(Session("s")) == StoredHistory(["a"])
-    assert not guard.is_lost
-
-
-async def test_a_refused_event_waits_no_longer_than_one_deadline_for_the_events_before_it(
-    refusing: RefusingStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = refusing.read
-
-    async def read_late(session: Session) -> Sequence[str]:
-        await anyio.sleep(0.2)
-        return await read(session)
-
-    await refusing.append(Session("s"), Event("a"))
-    refusing.refuses = True
-    monkeypatch.setattr(refusing, "read", read_late)
-    for wait_seconds, expected in ((60, ["a", "b"]), (0.1, ["b"])):
-        guard = GuardedHistory(refusing, PAUSE_SECONDS, wait_seconds=wait_seconds)
-        assert (await guard.append(Session("s"), Event("b"))).history == expected
-
-
-async def test_only_a_write_shows_that_writes_work_again(refusing: RefusingStore) -> None:
-    guard = GuardedHistory(refusing, PAUSE_SECONDS)
-    await guard.append(Session("s"), Event("a"))
-    written_at = guard.last_write_at
-    refusing.refuses = True
-    await guard.append(Session("s"), Event("b"))
-    await guard.read(Session("s"))
-    assert await guard.is_reachable()
-    await guard.probe()
-    assert guard.writes_fail
-    assert guard.last_write_at == written_at > 0
-    refusing.refuses = False
-    await guard.probe()
-    assert not guard.writes_fail
-    assert guard.last_write_at > written_at
 
 
 async def test_writes_fail_while_the_store_is_lost(
