@@ -8,6 +8,7 @@ python -m proofs tutorial
 """
 
 import json
+import logging
 import os
 import re
 import time
@@ -20,6 +21,8 @@ from proofs.fixtures.installed.documents import Reader, Step, divided, steps
 from proofs.fixtures.installed.wheel import build_wheel, environment
 from proofs.fixtures.places import ROOT
 from proofs.record import Figure
+
+logger = logging.getLogger(__name__)
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 
@@ -50,7 +53,11 @@ def prove() -> Iterator[Figure]:
 def shape_figures(printed: Sequence[tuple[Step, str]]) -> Iterator[Figure]:
     """Yields how many outputs the tutorial shows, and how many of them have another shape."""
     compared = [(step.shown, output) for step, output in printed if step.shown]
-    differing = sum(not has_same_shape(*each) for each in compared)
+    differing = 0
+    for shown, output in compared:
+        if not has_same_shape(shown, output):
+            differing += 1
+            logger.warning("the tutorial shows:\n%s\nprinted was:\n%s", shown, output)
     yield Figure("outputs that are shown", "outputs", len(compared), at_least=1)
     yield Figure("outputs of another shape than shown", "outputs", differing, at_most=0)
 

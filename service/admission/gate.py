@@ -183,13 +183,14 @@ class Gate:
     async def turn(self, scope: Scope, units: int) -> AsyncIterator["Turn"]:
         """Context manager: yields the turn of the request in `scope`; waits for one if it has none.
 
-        Leaving the context ends the turn, unless the request had it already. `units`: cost of the
-        work in the turn.
+        Leaving the context ends the turn, unless the request had it already; then `units`, the cost
+        of the work, are added to what it costs.
 
         Raises:
             OverloadedError: the request is refused, its time is over or its sender has left.
         """
         if "turn" in scope:
+            scope["turn"].charge(units)
             yield scope["turn"]
             return
         is_in_bound = "place" in scope

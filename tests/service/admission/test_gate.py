@@ -151,6 +151,17 @@ async def test_a_request_that_is_refused_and_cancelled_in_the_same_moment_ends_n
     turn.end()
 
 
+async def test_work_of_a_request_that_has_a_turn_adds_to_its_cost() -> None:
+    stage = Stage()
+    turn = await stage.gate.enter(stage.caller(), 2)
+    async with stage.gate.turn({"type": "http", "headers": [], "turn": turn}, 5) as same:
+        assert same is turn
+        assert stage.gate.running_units == 7
+    assert stage.gate.running_units == 7  # the turn goes on
+    turn.end()
+    assert stage.gate.running_units == 0
+
+
 async def test_a_request_with_a_place_in_a_bound_does_not_count_again_in_its_turn() -> None:
     stage = Stage()
     scope = {"type": "http", "headers": [], "place": object()}
