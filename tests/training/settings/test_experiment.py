@@ -92,6 +92,8 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[training]\nseeds = []", r"training\.seeds = \[\]: .*at least 1 item"),
         ("[training]\nseeds = [0, -1]", r"training\.seeds\.1 = -1: .*greater than or equal to 0"),
         ("[training]\nseeds = [4294967296]", r"training\.seeds\.0 = 4294967296: .*less than"),
+        ("[teacher]\nseed = -1", r"teacher\.seed = -1: .*greater than or equal to 0"),
+        ("[teacher]\nseed = 4294967296", r"teacher\.seed = 4294967296: .*less than"),
         ("[ladder.grids]\nplain = { lr = [1] }", r"ladder\.grids\.plain: .*'lr': only settings of"),
         ("[ladder.grids]\nplain = { 'data.split' = ['time'] }", "'data.split': only settings of"),
         ("[ladder.grids]\nplain = { 'training.batch_size' = [] }", "at least 1 item"),
