@@ -263,6 +263,13 @@ class TeacherConfig(Section):
             settings.pop("pooling", None)
         return settings
 
+    def settings_as(self, kind: TeacherKind) -> dict[str, object]:
+        """Returns these settings for another kind of teacher, by name, with those that it fixes.
+
+        They are not validated: `kind` may not be able to use `model`.
+        """
+        return {**self.model_dump(), "kind": kind, **FIXED_SETTINGS[kind]}
+
     @field_validator("model")
     @classmethod
     def _a_model_can_do_what_its_kind_needs(cls, model: str, others: ValidationInfo) -> str:

@@ -8,7 +8,7 @@ from training.errors import ConfigError
 from training.settings.endpoint import EndpointConfig
 from training.settings.experiment import load_experiment
 from training.settings.student import MAX_HISTORY_LENGTH, StudentConfig
-from training.settings.teacher import TeacherConfig
+from training.settings.teacher import TeacherConfig, TeacherKind
 from training.workplace import with_teacher
 
 CONFIGS = sorted(Path(__file__).parents[3].glob("configs/*.toml"))
@@ -274,6 +274,20 @@ def test_a_teacher_of_another_kind_has_its_own_settings_and_else_those_of_teache
     assert (writer.kind, writer.layers, writer.seed) == ("generative", None, 3)
     assert (writer.tuner.rank, writer.tuner.epochs) == (2, 9)
     assert with_teacher(experiment, "retrieval").teacher.seed == 1
+
+
+@pytest.mark.parametrize("kind", ["retrieval", "generative"])
+def test_a_kind_of_teacher_that_cannot_use_the_model_of_teacher_is_refused(
+    tmp_path: Path, kind: TeacherKind
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(f"{START}[teacher]\nkind = 'titles'\nmodel = 'sentence:m'\n")
+    problem = (
+        rf"teacher of kind '{kind}': teacher\.model = 'sentence:m': .*needs kind = 'fusion' or .*; "
+        rf"give it settings of its own in \[other_teachers\.{kind}\]"
+    )
+    with pytest.raises(ConfigError, match=problem):
+        with_teacher(load_experiment(path), kind)
 
 
 def test_a_setting_that_was_added_later_to_a_section_within_changes_no_old_fingerprint() -> None:
