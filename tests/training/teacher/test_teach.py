@@ -90,6 +90,36 @@ def test_ready_made_knowledge_is_not_made_again(
     assert "made with teacher.max_titles = 50, but the experiment has 40" in capsys.readouterr().err
 
 
+def test_ready_made_knowledge_that_is_refused_is_replaced_as_the_error_says(
+    experiment_path: Path, tiny_dataset: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = experiment_path.parent / "work" / "chain" / "dataset"
+    ready = experiment_path.parent / "ready"
+    experiment_path.write_text(f'knowledge = "{ready}"\n{experiment_path.read_text()}')
+    run(experiment_path)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    save_dataset(tiny_dataset, folder)
+
+    assert run(experiment_path) == 2
+    assert "replace it with `distilled-recommender teach CONFIG --again`" in capsys.readouterr().err
+    assert run(experiment_path, "--again") == 0
+    assert run(experiment_path) == 0
+
+
+@pytest.mark.parametrize("name", ["item_embeddings.npz", "knowledge.json"])
+def test_damaged_knowledge_that_is_current_is_replaced_as_the_error_says(
+    experiment_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    run(experiment_path)
+    (experiment_path.parent / "work" / "chain" / "knowledge" / name).write_bytes(b"damaged")
+
+    assert run(experiment_path) == 2
+    assert "make it with `distilled-recommender teach CONFIG --again`" in capsys.readouterr().err
+    assert run(experiment_path, "--again") == 0
+    assert run(experiment_path) == 0
+
+
 def test_teaching_again_gives_the_same_bytes(experiment_path: Path) -> None:
     run(experiment_path)
     knowledge = experiment_path.parent / "work" / "chain" / "knowledge"
