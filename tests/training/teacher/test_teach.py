@@ -2,11 +2,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from training import teach
 from training.data.dataset import Dataset
 from training.data.storage import save_dataset
-from training.knowledge import load_knowledge
+from training.knowledge import EMBEDDINGS_NAME, load_knowledge
 
 
 @pytest.fixture
@@ -129,6 +130,30 @@ def test_teaching_again_gives_the_same_bytes(experiment_path: Path) -> None:
     run(experiment_path, "--again")
     for path in [*first.glob("*.npz"), first / "matcher.safetensors"]:
         assert path.read_bytes() == (knowledge / path.name).read_bytes()
+
+
+def test_teaching_again_reads_what_the_teacher_has_read_until_the_folder_that_it_names_is_deleted(
+    experiment_path: Path, tiny_language_model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = shutil.copytree(tiny_language_model_path, experiment_path.parent / "model")
+    text = experiment_path.read_text().replace(str(tiny_language_model_path), str(model))
+    experiment_path.write_text(text.replace('kind = "retrieval"', 'kind = "titles"'))
+    workplace = experiment_path.parent / "work" / "chain"
+    embeddings = workplace / "knowledge-titles" / EMBEDDINGS_NAME
+    run(experiment_path)
+    first = embeddings.read_bytes()
+    weights = load_file(model / "model.safetensors")
+    save_file({name: 2 * each for name, each in weights.items()}, model / "model.safetensors")
+    capsys.readouterr()
+
+    run(experiment_path, "--again")
+    assert embeddings.read_bytes() == first
+    assert f"delete {workplace / 'reading'}, and everything is read" in capsys.readouterr().out
+
+    shutil.rmtree(workplace / "reading")
+    run(experiment_path, "--again")
+    assert embeddings.read_bytes() != first
+    assert "is used again" not in capsys.readouterr().out
 
 
 def test_another_kind_of_teacher_writes_a_knowledge_folder_of_its_own(
