@@ -50,8 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (missing := _missing_extra(words, error)) is None:
             raise
         return _refuse(missing)
-    except OSError as error:  # a full disk, a folder that must not be written
-        return _refuse(str(error))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED

@@ -84,13 +84,14 @@ def execute(
     Args:
         app: the parser with its commands.
         arguments: words of the command line; None stands for those of this process.
-        errors: exceptions, besides TrainingError, that a user can cause and fix.
+        errors: exceptions, besides TrainingError and OSError, that a user can cause and fix.
 
     Returns:
         The exit code that the command returns, or 0 if it returns none. After an error that the
         user can fix, the exit code is 2, and one line on stderr describes the error.
     """
-    expected: tuple[type[Exception], ...] = (CycloptsError, TrainingError, *errors)
+    # OSError: a full disk, or a folder that must not be written.
+    expected: tuple[type[Exception], ...] = (CycloptsError, TrainingError, OSError, *errors)
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")

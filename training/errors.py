@@ -17,6 +17,8 @@ TrainingError
 # Programs that a message asks to run, as documents name them; CONFIG is the experiment's file.
 PREPARE = "`distilled-recommender prepare CONFIG`"
 TEACH = "`distilled-recommender teach CONFIG`"
+# For knowledge that is there: without the option, `teach` keeps what is current or ready-made.
+TEACH_AGAIN = "`distilled-recommender teach CONFIG --again`"
 DISTILL = "`distilled-recommender distill CONFIG`"
 DISTILL_REFIT = "`distilled-recommender distill CONFIG --refit`"
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from training.data.dataset import REFITS, Dataset, Protocol
-from training.errors import TEACH, KnowledgeError
+from training.errors import TEACH, TEACH_AGAIN, KnowledgeError
 from training.provenance import without_addresses
 from training.settings.section import without_passwords
 from training.settings.teacher import REMOTE_PREFIX, WORDS_KINDS, TeacherConfig, TeacherKind
@@ -25,6 +25,7 @@ from training.stage import fingerprint, readable_folder
 
 DESCRIPTION_NAME = "knowledge.json"
 EMBEDDINGS_NAME = "item_embeddings.npz"
+_REPLACE = f"replace it with {TEACH_AGAIN}, or change or remove the setting `knowledge`"
 SPLITS = ("train", "validation", "test")
 # Settings, besides the kind, that decide the answers. Knowledge made with other values is refused.
 SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
@@ -213,7 +214,7 @@ def load_knowledge(
     if answered_dataset != dataset.fingerprint:
         raise KnowledgeError(
             f"{folder}: made for a dataset with fingerprint {answered_dataset}, but that of "
-            f"{dataset.name!r} is {dataset.fingerprint}; make it with {TEACH}"
+            f"{dataset.name!r} is {dataset.fingerprint}; {_REPLACE}"
         )
     for name, expected in description["sha256"].items():
         _verify(folder / name, expected)
@@ -260,8 +261,7 @@ def _refuse_other_teacher(
         if actual.get(name) != expected.get(name):
             raise KnowledgeError(
                 f"{folder}: made with teacher.{name} = {actual.get(name)!r}, but the experiment "
-                f"has {expected.get(name)!r}; choose another folder with the setting `knowledge`, "
-                f"or make the knowledge with {TEACH}"
+                f"has {expected.get(name)!r}; {_REPLACE}"
             )
 
 
@@ -294,12 +294,13 @@ def _read_description(folder: Path) -> dict[str, Any]:
     try:
         description: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
-        raise KnowledgeError(f"{path}: missing; make it with {TEACH}") from None
+        teach = TEACH_AGAIN if folder.exists() else TEACH
+        raise KnowledgeError(f"{path}: missing; make it with {teach}") from None
     except (ValueError, TypeError) as error:
-        raise KnowledgeError(f"{path}: damaged ({error}); make it again with {TEACH}") from None
+        raise KnowledgeError(f"{path}: damaged ({error}); make it with {TEACH_AGAIN}") from None
     if missing := {"dataset_fingerprint", "provenance", "sha256"} - set(description):
         raise KnowledgeError(
-            f"{path}: missing keys: {', '.join(sorted(missing))}; make it again with {TEACH}"
+            f"{path}: missing keys: {', '.join(sorted(missing))}; make it with {TEACH_AGAIN}"
         )
     return description
 
@@ -308,11 +309,11 @@ def _verify(path: Path, expected: str) -> None:
     try:
         actual = _sha256(path)
     except FileNotFoundError:
-        raise KnowledgeError(f"{path}: missing; make it with {TEACH}") from None
+        raise KnowledgeError(f"{path}: missing; make it with {TEACH_AGAIN}") from None
     if actual != expected:
         raise KnowledgeError(
-            f"{path}: damaged (sha256 {actual[:12]}…, expected {expected[:12]}…); make it again "
-            f"with {TEACH}"
+            f"{path}: damaged (sha256 {actual[:12]}…, expected {expected[:12]}…); make it with "
+            f"{TEACH_AGAIN}"
         )
 
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +65,25 @@ def write_stage(folder: Path, stamp: str) -> Iterator[Path]:
         raise DiskError(f"{place}: {error.strerror}; {folder} is as it was before") from None
 
 
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Context manager that yields a new file to write, which then replaces the file `path`.
+
+    If the block raises an error, the file `path` stays as it was.
+
+    Raises:
+        DiskError: the file cannot be written. NumPy's own errors do not name the file.
+    """
+    try:
+        with whole_file(path) as file:
+            yield file
+    except OSError as error:
+        raise DiskError(f"{path}: {error.strerror or error}") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes `text` to `path` in UTF-8, atomically; after a power loss, too, the file is whole."""
-    with whole_file(path) as file:
+    with new_file(path) as file:
         file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
@@ -74,11 +91,11 @@ def write_text(path: Path, text: str) -> None:
 
 def write_array(path: Path, array: NDArray[np.generic]) -> None:
     """Writes `array` to `path` in NumPy's format `.npy`, atomically."""
-    with whole_file(path) as file:
+    with new_file(path) as file:
         np.save(file, array, allow_pickle=False)
 
 
 def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
     """Writes `arrays`, keyed by name, to `path` in NumPy's compressed format `.npz`, atomically."""
-    with whole_file(path) as file:
+    with new_file(path) as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # stub

@@ -51,7 +51,8 @@ class TeachOptions:
 
     kind: Kind = None
     again: bool = False
-    """Ask the teacher again, even if its knowledge is up to date."""
+    """Make the knowledge again, even if it is up to date, from what the teacher has read already.
+    To have everything read again, first delete `reading` and `tuned` in the experiment's folder."""
     reuse: bool = False
     """For titles and fusion: read only titles that no earlier run with this option has read."""
     part: str | None = None
@@ -82,7 +83,7 @@ def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -
 
     Does nothing if the stored knowledge is up to date. If the setting `knowledge` names an existing
     folder, the knowledge there is only verified. With `options.again`, the knowledge is always made
-    again. With `options.part`, only shards are computed.
+    again, from what the teacher has read already. With `options.part`, only shards are computed.
     """
     experiment = with_teacher(experiment, options.kind)
     _refuse_unusable(options, experiment.knowledge)
@@ -101,6 +102,8 @@ def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -
         load_knowledge(folder, dataset, experiment.teacher)
         say(f"{folder} is {kind}, nothing to do")
         return
+    if options.again:
+        _tell_what_is_kept(experiment.teacher, workplace, options.store)
     origin = _origin(experiment)  # before the teacher answers, as the code may change meanwhile
     with write_stage(folder, stamp) as building:
         knowledge = _knowledge_of(dataset, experiment, workplace, building, options)
@@ -116,6 +119,16 @@ def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -
         save_knowledge(replace(knowledge, provenance=provenance), building)
     cost = f"{provenance['tokens']:,} tokens, {provenance['seconds']:,} s"
     say(f"{folder}: validation {SELECTION_METRIC} {figures[SELECTION_METRIC]:.4f}, {cost}")
+
+
+def _tell_what_is_kept(config: TeacherConfig, workplace: Workplace, store: str | None) -> None:
+    kept = [str(each) for each in (workplace.reading, workplace.tuned) if each.exists()]
+    kept += [store] if store else []
+    if kept and config.kind not in WORDS_KINDS:
+        say(
+            "what the teacher has read already is used again; if its weights have changed, delete "
+            f"{' and '.join(kept)}, and everything is read again"
+        )
 
 
 def _knowledge_of(

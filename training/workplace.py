@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from training.errors import ConfigError
 from training.settings.experiment import Experiment, load_experiment
-from training.settings.teacher import FIXED_SETTINGS, TeacherKind
+from training.settings.section import first_problem
+from training.settings.teacher import TeacherConfig, TeacherKind
 
 
 @dataclass(frozen=True)
@@ -135,12 +139,27 @@ def with_teacher(experiment: Experiment, kind: TeacherKind | None) -> Experiment
     The settings of the new teacher are those of `[other_teachers.KIND]`. Without that section they
     are those of `[teacher]`, except the kind and the settings that the kind fixes. The setting
     `knowledge` is cleared, since it names the knowledge of the experiment's own teacher.
+
+    Raises:
+        ConfigError: there is no such section, and this kind cannot have the settings of [teacher].
     """
     if kind is None or kind == experiment.teacher.kind:
         return experiment
     others = dict(experiment.other_teachers)
     teacher = others.pop(kind, None)
-    if teacher is None:
-        teacher = experiment.teacher.model_copy(update={"kind": kind, **FIXED_SETTINGS[kind]})
-    update = {"teacher": teacher, "other_teachers": others, "knowledge": None}
+    update = {
+        "teacher": teacher or _teacher_as(kind, experiment.teacher),
+        "other_teachers": others,
+        "knowledge": None,
+    }
     return experiment.model_copy(update=update)
+
+
+def _teacher_as(kind: TeacherKind, teacher: TeacherConfig) -> TeacherConfig:
+    try:
+        return TeacherConfig.model_validate(teacher.settings_as(kind))
+    except ValidationError as error:
+        raise ConfigError(
+            f"teacher of kind {kind!r}: teacher.{first_problem(error)}; give it settings of its "
+            f"own in [other_teachers.{kind}]"
+        ) from None

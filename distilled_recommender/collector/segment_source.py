@@ -60,22 +60,36 @@ class SegmentSource:
         return batches
 
     async def remove(self, batches: Sequence[Batch]) -> None:
-        """Removes the segments of `batches`; renames segments with an unreadable record instead."""
+        """Removes the segments of `batches`; renames segments with an unreadable record instead.
+
+        Raises:
+            SourceError: a segment cannot be removed. All others are, and `take` reads it again.
+        """
+        errors: list[SourceError] = []
         for batch in batches:
             assert isinstance(batch.receipt, _Receipt)  # noqa: S101 - of this source
             path, is_damaged = batch.receipt
-            with suppress(FileNotFoundError):
-                if is_damaged or batch.unreadable:
-                    logger.error("%s is damaged, kept as %s", path, path.name + _DAMAGED)
-                    path.rename(path.with_name(path.name + _DAMAGED))
-                else:
-                    path.unlink()
+            try:
+                _remove(path, is_damaged or bool(batch.unreadable))
+            except OSError as error:
+                errors.append(SourceError(f"{path} cannot be removed: {error.strerror}"))
             self._given.discard(path)
+        if errors:
+            raise errors[0]
 
     async def aclose(self) -> None:
         """Unlocks the folders of dead workers, and removes the folders without segments."""
         release(self._taken)
         self._taken = {}
+
+
+def _remove(path: Path, is_damaged: bool) -> None:
+    with suppress(FileNotFoundError):  # another collector has removed it
+        if is_damaged:
+            logger.error("%s is damaged, kept as %s", path, path.name + _DAMAGED)
+            path.rename(path.with_name(path.name + _DAMAGED))
+        else:
+            path.unlink()
 
 
 def _batch_of(path: Path) -> Batch:

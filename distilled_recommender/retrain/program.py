@@ -64,6 +64,9 @@ def command(
         raise ConfigError(
             f"data.source = {experiment.data.source!r}: must be 'events', see docs/learning.md"
         )
+    if experiment.knowledge:
+        given = f"knowledge = '{experiment.knowledge}'"
+        raise ConfigError(f"{given}: is about one dataset, and every run has another; remove it")
     run = retrain(experiment, workplace, bundles, workers)
     say(
         f"{run.decision}: {run.reason}\n"

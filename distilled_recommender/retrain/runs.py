@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from training.errors import ResultError
 from training.evaluation.intervals import Interval
-from training.stage import whole_file, write_text
+from training.stage import new_file, write_text
 
 Decision = Literal["published", "worse", "undecided", "refused"]
 
@@ -136,7 +136,7 @@ class RunTable:
         """Appends a run to the table, unless the table has it, and removes `current.json`."""
         runs = self.read()
         if run.id not in [each.id for each in runs]:
-            with whole_file(self.path) as file:
+            with new_file(self.path) as file:
                 file.write("".join(map(_line_of, [*runs, run])).encode())
         self._current.unlink(missing_ok=True)
 

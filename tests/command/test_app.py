@@ -1,4 +1,3 @@
-import errno
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -133,19 +132,6 @@ def test_ctrl_c_is_one_word_and_exit_code_130(
 
     assert main(["serve"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
-
-
-def test_a_full_disk_is_one_line_that_names_the_file(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(*_: object, **__: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device", "work/bundle")
-
-    monkeypatch.setattr(application, "execute", fail)
-
-    assert main(["export"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line == f"error: [Errno {errno.ENOSPC}] No space left on device: 'work/bundle'"
 
 
 def test_a_module_of_this_project_that_cannot_be_imported_is_a_bug_and_no_missing_extra(

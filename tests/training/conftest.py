@@ -1,5 +1,7 @@
 """Datasets small enough to check by hand, for all tests of training."""
 
+import resource
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,15 @@ from training.knowledge import Answers, Knowledge, save_knowledge
 from training.stage import write_stage
 
 TITLES = ("Alien (1979)", "Brazil (1985)", "Clue (1985)", "Dune (1984)", "Eraserhead (1977)")
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file of this process may be larger than a page."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,8 @@ def command(
     """A program of this test."""
     if config.name == "bad.toml":
         raise DataError("items.csv: two\nlines")
+    if config.name == "full.toml":
+        raise OSError(errno.ENOSPC, "No space left on device", "work/bundle")
     assert isinstance(work, Path)
     assert all(isinstance(each, int) for each in seeds)
     return workers
@@ -56,6 +59,14 @@ def test_an_error_of_the_user_is_one_line_and_exit_code_2(
 ) -> None:
     assert run(command, "training.x", ["bad.toml"]) == 2
     assert capsys.readouterr().err == "error: items.csv: two lines\n"
+
+
+def test_an_error_of_the_disk_is_one_line_that_names_the_file_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(command, "training.x", ["full.toml"]) == 2
+    problem = f"[Errno {errno.ENOSPC}] No space left on device: 'work/bundle'"
+    assert capsys.readouterr().err == f"error: {problem}\n"
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,17 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from training.errors import DiskError
-from training.stage import STAMP_NAME, fingerprint, is_current, write_stage, write_text
+from training.stage import (
+    STAMP_NAME,
+    fingerprint,
+    is_current,
+    write_array,
+    write_stage,
+    write_text,
+)
 
 
 def test_a_written_stage_is_current_for_its_own_stamp_only(tmp_path: Path) -> None:
@@ -35,6 +43,16 @@ def test_a_full_disk_is_an_error_of_the_user_that_names_the_folder(tmp_path: Pat
         write_stage(tmp_path / "dataset", "stamp"),
     ):
         Path("/dev/full").write_bytes(b"x")
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_disk_that_is_full_while_an_array_is_written_is_named_with_its_file(
+    tmp_path: Path,
+) -> None:
+    write_array(tmp_path / "array.npy", np.zeros(8))
+    with pytest.raises(DiskError, match=rf"{tmp_path}/array\.npy: .+"):
+        write_array(tmp_path / "array.npy", np.zeros(8_000))
+    assert len(np.load(tmp_path / "array.npy")) == 8
 
 
 def test_the_predecessor_that_a_killed_replacement_left_is_current(tmp_path: Path) -> None:

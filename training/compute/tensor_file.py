@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from training.errors import TensorFileError
-from training.stage import whole_file
+from training.errors import DiskError, TensorFileError
+from training.stage import new_file
 
 Tree = Any
 METADATA_NAME = "sha256_and_tree"
@@ -29,13 +29,17 @@ def write_tensors(path: Path, tree: Tree) -> None:
 
     Raises:
         TypeError: a leaf has a type that a tree cannot hold.
+        DiskError: the file cannot be written.
     """
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_described(tree, "", tensors))
     # One entry: safetensors writes several in any order, and equal trees shall be equal bytes.
     metadata = {METADATA_NAME: _hash_of(tensors, text) + text}
-    with whole_file(path) as file:  # written by its name, which needs no copy in memory
-        save_file(tensors, file.name, metadata=metadata)
+    try:
+        with new_file(path) as file:  # written by its name, which needs no copy in memory
+            save_file(tensors, file.name, metadata=metadata)
+    except SafetensorError as error:  # what it raises for an error of the disk is no OSError
+        raise DiskError(f"{path}: {error}") from None
 
 
 def read_tensors(path: Path, device: torch.device | str = "cpu") -> Tree:

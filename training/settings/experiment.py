@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
@@ -15,7 +15,7 @@ from training.settings.ladder import LadderConfig
 from training.settings.retrain import RetrainConfig
 from training.settings.section import Section, Seeds, first_problem
 from training.settings.student import StudentConfig
-from training.settings.teacher import FIXED_SETTINGS, TeacherConfig, TeacherKind
+from training.settings.teacher import TeacherConfig, TeacherKind
 
 
 class TrainingConfig(Section):
@@ -199,10 +199,7 @@ class Experiment(Section):
                 f"{teacher.kind!r} is the kind of [teacher]; set it there and not in "
                 f"[other_teachers.{teacher.kind}]"
             )
-        as_kind = {
-            kind: {**teacher.model_dump(), "kind": kind, **fixed}
-            for kind, fixed in FIXED_SETTINGS.items()
-        }
+        as_kind = {kind: teacher.settings_as(kind) for kind in get_args(TeacherKind)}
         return {kind: _overlaid(as_kind.get(kind, {}), each) for kind, each in given.items()}
 
     @field_validator("other_teachers")

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic.main import IncEx
 
 from training.settings.endpoint import EndpointConfig
-from training.settings.section import Section
+from training.settings.section import Section, Seed
 
 REMOTE_PREFIX = "openai:"
 SENTENCE_PREFIX = "sentence:"
@@ -238,7 +238,7 @@ class TeacherConfig(Section):
         description="values to try for the weight of distances by titles only, mixed with those of "
         "the matcher; validation chooses; for kind = 'retrieval'",
     )
-    seed: int = Field(default=0, description="seed of everything random in the teacher")
+    seed: Seed = Field(default=0, description="seed of everything random in the teacher")
     tuner: TunerConfig = TunerConfig()
     writing: WritingConfig = WritingConfig()
     endpoint: EndpointConfig = EndpointConfig()
@@ -262,6 +262,13 @@ class TeacherConfig(Section):
         if self.kind != "retrieval" or self.pooling == "last":
             settings.pop("pooling", None)
         return settings
+
+    def settings_as(self, kind: TeacherKind) -> dict[str, object]:
+        """Returns these settings for another kind of teacher, by name, with those that it fixes.
+
+        They are not validated: `kind` may not be able to use `model`.
+        """
+        return {**self.model_dump(), "kind": kind, **FIXED_SETTINGS[kind]}
 
     @field_validator("model")
     @classmethod

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from training.compute.catalog_softmax import softmax_of_catalog
 from training.compute.tensor_file import read_tensors, write_tensors
-from training.errors import TEACH, KnowledgeError
+from training.errors import TEACH_AGAIN, KnowledgeError
 from training.teacher.llm.states import States
 from training.teacher.top_k import Distances
 
@@ -164,8 +164,7 @@ def load_matcher(folder: Path, title_embeddings: Tensor, dropout: float = 0.0) -
         state = read_tensors(folder / MATCHER_NAME)
     except FileNotFoundError:
         raise KnowledgeError(
-            f"{folder / MATCHER_NAME}: missing; make it with {TEACH}; "
-            f"if {folder} has the matcher.pt of an earlier version, remove that folder first"
+            f"{folder / MATCHER_NAME}: missing; make it with {TEACH_AGAIN}"
         ) from None
     size = len(state["query_projection.5.bias"])
     matcher = Matcher(title_embeddings, title_embeddings, size, dropout)

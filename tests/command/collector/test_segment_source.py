@@ -6,6 +6,7 @@ import pytest
 
 from distilled_recommender.collector.collector import Collector, FlushLimits
 from distilled_recommender.collector.segment_source import SegmentSource
+from distilled_recommender.collector.source import SourceError
 from export.contract.log.events import Entry, Record, framed_entry, text_of_entry
 from export.contract.log.segments import SegmentWriter
 from export.contract.log.worker_folders import make_folder, seal
@@ -95,6 +96,32 @@ def test_a_damaged_segment_is_kept_and_its_good_records_are_collected(
     assert ids(log) == ["ann-1"]
     assert [each.suffix for each in worker.folder.glob("0*")] == [".damaged"]
     assert "is damaged, kept as" in caplog.text
+
+
+def test_a_segment_that_cannot_be_removed_is_collected_again_and_holds_up_no_other(
+    worker: Worker, log: LogFolder
+) -> None:
+    stuck, other = worker.write(click("ann", 1)), worker.write(click("ann", 2))
+    aside = stuck.with_name("aside")
+
+    async def work() -> None:
+        source = SegmentSource(worker.folder.parent)
+        collector = Collector(source, log, FlushLimits(1_000, max_seconds=60), print)
+        await collector.step()
+        stuck.rename(aside)
+        stuck.mkdir()  # which unlink refuses, for root too
+        with pytest.raises(SourceError, match=rf"{stuck} cannot be removed: "):
+            await collector.flush()
+        assert not other.exists()
+        stuck.rmdir()
+        aside.rename(stuck)
+        await collector.step()
+        await collector.flush()
+
+    run(work())
+
+    assert ids(log) == ["ann-1", "ann-2"]
+    assert not stuck.exists()
 
 
 def test_a_folder_that_does_not_exist_yet_has_no_segments(tmp_path: Path, log: LogFolder) -> None:

@@ -299,3 +299,13 @@ def test_the_table_counts_the_contests_with_a_champion(shop: Shop) -> None:
         table.finish(replace(run, id=str(number)))
 
     assert [table.looks_at(champion) for champion in "ABC"] == [2, 1, 0]
+
+
+def test_knowledge_that_would_be_about_an_earlier_dataset_is_refused(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.config.write_text(f'knowledge = "ready"\n{shop.config.read_text()}')
+
+    assert main(["retrain", *shop.arguments]) == 2
+    assert "knowledge = 'ready': is about one dataset, and every run" in capsys.readouterr().err
+    assert RunTable(shop.work / "retrain").current() is None

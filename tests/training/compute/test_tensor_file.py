@@ -9,7 +9,7 @@ import torch
 
 from training.compute import tensor_file
 from training.compute.tensor_file import read_tensors, write_tensors
-from training.errors import TensorFileError
+from training.errors import DiskError, TensorFileError
 
 TREE: dict[str, Any] = {
     "optimiser": {0: {"step": torch.tensor(3.0), "betas": (0.9, 0.999)}, 1: {}},
@@ -47,6 +47,16 @@ def test_two_names_of_one_tensor_are_both_written(tmp_path: Path) -> None:
     read = read_tensors(tmp_path / "tree")
     assert torch.equal(read["first"], read["second"])
     assert read["part"].tolist() == [0.0, 1.0]
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_disk_that_is_full_while_tensors_are_written_is_named_with_the_file_that_stays(
+    tmp_path: Path,
+) -> None:
+    write_tensors(tmp_path / "tree", {"weights": torch.zeros(8)})
+    with pytest.raises(DiskError, match=rf"{tmp_path}/tree: .*File too large"):
+        write_tensors(tmp_path / "tree", {"weights": torch.zeros(8_000)})
+    assert torch.equal(read_tensors(tmp_path / "tree")["weights"], torch.zeros(8))
 
 
 def test_a_damaged_byte_anywhere_is_noticed(tmp_path: Path) -> None:

@@ -1,8 +1,5 @@
 """Large arrays lie on disk, where space is reserved before it is used."""
 
-import resource
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -10,15 +7,6 @@ from training.data import large_arrays, row_order
 from training.data.large_arrays import blocks, new_array
 from training.data.row_order import SourceRows
 from training.errors import DataError
-
-
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """No file of this process may be larger than a page."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_blocks_cover_all_rows_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from training.distillation.trainer import Trainer
 from training.knowledge import Knowledge
 from training.progress import ProgressBar
 from training.settings.experiment import Experiment
-from training.stage import whole_file
+from training.stage import new_file
 
 
 class Killed(BaseException):
@@ -104,12 +104,12 @@ def test_a_kill_while_a_state_is_written_leaves_no_state(
 ) -> None:
     @contextmanager
     def half_written(path: Path) -> Iterator[BinaryIO]:
-        with whole_file(path) as file:
+        with new_file(path) as file:
             file.write(b"half")
             raise Killed
             yield file
 
-    monkeypatch.setattr(tensor_file, "whole_file", half_written)
+    monkeypatch.setattr(tensor_file, "new_file", half_written)
     with pytest.raises(Killed):
         trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
 

@@ -118,6 +118,21 @@ def test_a_teacher_whose_other_settings_are_configured_is_reported_beside_the_fi
         assert f"| the whole method | DLLM2Rec over CE | {kind} |" in report
 
 
+def test_a_ladder_of_a_sentence_encoder_has_no_teachers_of_kinds_that_need_an_llm(
+    config: Path,
+) -> None:
+    work = config.parent / "work" / "chain"
+    shutil.copytree(work / "knowledge", work / "knowledge-titles")
+    encoder = 'kind = "titles"\nmodel = "sentence:m"'
+    config.write_text(config.read_text().replace('kind = "retrieval"', encoder))
+
+    measured_of_caser(config, "CE")
+
+    assert {"teacher titles"} == {
+        line["row"] for line in records(config) if line["row"].startswith("teacher ")
+    }
+
+
 def test_a_configured_teacher_without_answers_is_named_and_left_out(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ from training.errors import ConfigError
 from training.settings.endpoint import EndpointConfig
 from training.settings.experiment import load_experiment
 from training.settings.student import MAX_HISTORY_LENGTH, StudentConfig
-from training.settings.teacher import TeacherConfig
+from training.settings.teacher import TeacherConfig, TeacherKind
 from training.workplace import with_teacher
 
 CONFIGS = sorted(Path(__file__).parents[3].glob("configs/*.toml"))
@@ -92,6 +92,8 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[training]\nseeds = []", r"training\.seeds = \[\]: .*at least 1 item"),
         ("[training]\nseeds = [0, -1]", r"training\.seeds\.1 = -1: .*greater than or equal to 0"),
         ("[training]\nseeds = [4294967296]", r"training\.seeds\.0 = 4294967296: .*less than"),
+        ("[teacher]\nseed = -1", r"teacher\.seed = -1: .*greater than or equal to 0"),
+        ("[teacher]\nseed = 4294967296", r"teacher\.seed = 4294967296: .*less than"),
         ("[ladder.grids]\nplain = { lr = [1] }", r"ladder\.grids\.plain: .*'lr': only settings of"),
         ("[ladder.grids]\nplain = { 'data.split' = ['time'] }", "'data.split': only settings of"),
         ("[ladder.grids]\nplain = { 'training.batch_size' = [] }", "at least 1 item"),
@@ -272,6 +274,20 @@ def test_a_teacher_of_another_kind_has_its_own_settings_and_else_those_of_teache
     assert (writer.kind, writer.layers, writer.seed) == ("generative", None, 3)
     assert (writer.tuner.rank, writer.tuner.epochs) == (2, 9)
     assert with_teacher(experiment, "retrieval").teacher.seed == 1
+
+
+@pytest.mark.parametrize("kind", ["retrieval", "generative"])
+def test_a_kind_of_teacher_that_cannot_use_the_model_of_teacher_is_refused(
+    tmp_path: Path, kind: TeacherKind
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(f"{START}[teacher]\nkind = 'titles'\nmodel = 'sentence:m'\n")
+    problem = (
+        rf"teacher of kind '{kind}': teacher\.model = 'sentence:m': .*needs kind = 'fusion' or .*; "
+        rf"give it settings of its own in \[other_teachers\.{kind}\]"
+    )
+    with pytest.raises(ConfigError, match=problem):
+        with_teacher(load_experiment(path), kind)
 
 
 def test_a_setting_that_was_added_later_to_a_section_within_changes_no_old_fingerprint() -> None:

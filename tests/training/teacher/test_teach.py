@@ -2,11 +2,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from training import teach
 from training.data.dataset import Dataset
 from training.data.storage import save_dataset
-from training.knowledge import load_knowledge
+from training.knowledge import EMBEDDINGS_NAME, load_knowledge
 
 
 @pytest.fixture
@@ -90,6 +91,36 @@ def test_ready_made_knowledge_is_not_made_again(
     assert "made with teacher.max_titles = 50, but the experiment has 40" in capsys.readouterr().err
 
 
+def test_ready_made_knowledge_that_is_refused_is_replaced_as_the_error_says(
+    experiment_path: Path, tiny_dataset: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = experiment_path.parent / "work" / "chain" / "dataset"
+    ready = experiment_path.parent / "ready"
+    experiment_path.write_text(f'knowledge = "{ready}"\n{experiment_path.read_text()}')
+    run(experiment_path)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    save_dataset(tiny_dataset, folder)
+
+    assert run(experiment_path) == 2
+    assert "replace it with `distilled-recommender teach CONFIG --again`" in capsys.readouterr().err
+    assert run(experiment_path, "--again") == 0
+    assert run(experiment_path) == 0
+
+
+@pytest.mark.parametrize("name", ["item_embeddings.npz", "knowledge.json"])
+def test_damaged_knowledge_that_is_current_is_replaced_as_the_error_says(
+    experiment_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    run(experiment_path)
+    (experiment_path.parent / "work" / "chain" / "knowledge" / name).write_bytes(b"damaged")
+
+    assert run(experiment_path) == 2
+    assert "make it with `distilled-recommender teach CONFIG --again`" in capsys.readouterr().err
+    assert run(experiment_path, "--again") == 0
+    assert run(experiment_path) == 0
+
+
 def test_teaching_again_gives_the_same_bytes(experiment_path: Path) -> None:
     run(experiment_path)
     knowledge = experiment_path.parent / "work" / "chain" / "knowledge"
@@ -99,6 +130,30 @@ def test_teaching_again_gives_the_same_bytes(experiment_path: Path) -> None:
     run(experiment_path, "--again")
     for path in [*first.glob("*.npz"), first / "matcher.safetensors"]:
         assert path.read_bytes() == (knowledge / path.name).read_bytes()
+
+
+def test_teaching_again_reads_what_the_teacher_has_read_until_the_folder_that_it_names_is_deleted(
+    experiment_path: Path, tiny_language_model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = shutil.copytree(tiny_language_model_path, experiment_path.parent / "model")
+    text = experiment_path.read_text().replace(str(tiny_language_model_path), str(model))
+    experiment_path.write_text(text.replace('kind = "retrieval"', 'kind = "titles"'))
+    workplace = experiment_path.parent / "work" / "chain"
+    embeddings = workplace / "knowledge-titles" / EMBEDDINGS_NAME
+    run(experiment_path)
+    first = embeddings.read_bytes()
+    weights = load_file(model / "model.safetensors")
+    save_file({name: 2 * each for name, each in weights.items()}, model / "model.safetensors")
+    capsys.readouterr()
+
+    run(experiment_path, "--again")
+    assert embeddings.read_bytes() == first
+    assert f"delete {workplace / 'reading'}, and everything is read" in capsys.readouterr().out
+
+    shutil.rmtree(workplace / "reading")
+    run(experiment_path, "--again")
+    assert embeddings.read_bytes() != first
+    assert "is used again" not in capsys.readouterr().out
 
 
 def test_another_kind_of_teacher_writes_a_knowledge_folder_of_its_own(

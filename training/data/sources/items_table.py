@@ -26,7 +26,8 @@ MissingTitles = Literal["refuse", "placeholder"]
 """Treatment of an item without a title: `refuse` raises a DataError, `placeholder` gives it the
 title `Untitled item <item_id>`."""
 
-_ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
+# Bounded: Python refuses a number of thousands of digits. The largest code point has seven.
+_ENTITY = re.compile(r"&(?:#\d{1,16}|#[xX][0-9a-fA-F]{1,16}|[A-Za-z][A-Za-z0-9]*);")
 
 
 def read_items(path: Path, missing_titles: MissingTitles = "refuse") -> Catalog:

@@ -11,7 +11,7 @@ from training.evaluation.intervals import Interval
 from training.ladder.plan.rows import STEPS
 from training.ladder.results.measured import Figures, Measured, students_of
 from training.ladder.results.part_gains import METRIC, PartGain, part_gains
-from training.stage import whole_file
+from training.stage import new_file
 
 DOTS_PER_INCH = 120
 LABELLED = ("BCE", "CE", "embeddings only", "DLLM2Rec")
@@ -140,5 +140,5 @@ def _draw_gains(
 
 def _save(figure: Figure, path: Path) -> None:
     """Writes a plot to `path` as a PNG; an existing file is replaced as a whole, never in part."""
-    with whole_file(path) as file:
+    with new_file(path) as file:
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH)

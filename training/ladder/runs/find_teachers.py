@@ -1,12 +1,13 @@
 """Finds the teachers of a ladder by their knowledge or by a stored summary of it."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
 from training.cli import say
 from training.data.dataset import Dataset
-from training.errors import KnowledgeError
+from training.errors import ConfigError, KnowledgeError
 from training.knowledge import load_knowledge
 from training.ladder.plan.references import Reference, Teacher
 from training.ladder.runs.store import RunStore
@@ -28,6 +29,7 @@ def find_teachers(
     """Yields the experiment's own teacher, then each teacher of another kind that has knowledge.
 
     A teacher of another kind whose knowledge cannot be used is left out, and a message says so.
+    Kinds that cannot have the experiment's settings have no knowledge.
 
     Args:
         experiment: settings of the experiment's own teacher and of the other teachers.
@@ -40,10 +42,10 @@ def find_teachers(
     Raises:
         KnowledgeError: the experiment's own teacher, or one of `only`, has no knowledge.
         ResultError: the file of a stored teacher is damaged.
+        ConfigError: one of `only` cannot have the experiment's settings.
     """
     own = experiment.teacher.kind
-    kinds = (own, *(each for each in get_args(TeacherKind) if each != own))
-    for kind in dict.fromkeys(only or kinds):
+    for kind in dict.fromkeys(only or _possible_kinds(experiment)):
         config = with_teacher(experiment, kind)
         reference = Reference(kind, config.teacher, _history_decays(experiment, kind), dataset)
         folder = knowledge_folder(config, workplace)
@@ -56,6 +58,14 @@ def find_teachers(
             yield from _other_teacher(reference, folder)
         elif kind in experiment.other_teachers:
             say(f"left out: the {kind} teacher, which has no stored ranks and no {folder}")
+
+
+def _possible_kinds(experiment: Experiment) -> Iterator[TeacherKind]:
+    """Yields the kind of the experiment's own teacher, then those that can have its settings."""
+    yield experiment.teacher.kind
+    for kind in get_args(TeacherKind):
+        with suppress(ConfigError):
+            yield with_teacher(experiment, kind).teacher.kind
 
 
 def title_decays(experiment: Experiment) -> Sequence[float]:

@@ -16,7 +16,7 @@ from training.evaluation.yardstick import LIST_LENGTH
 from training.knowledge import Answers, Knowledge
 from training.progress import Advance, ProgressBar
 from training.settings.teacher import TeacherConfig
-from training.stage import fingerprint, whole_file, write_array
+from training.stage import fingerprint, new_file, write_array
 from training.teacher.budget import answered_rows
 from training.teacher.generative.engine import Engine, History, WrittenTitle
 from training.teacher.generative.grounding import Grounding
@@ -153,7 +153,7 @@ def _write_shard(engine: Engine, shard: Shard[History], advance: Advance) -> int
         written += engine.write(batch, _scaled(advance, tokens))
     texts = [title.text for title in written]
     embeddings = engine.embed(texts).astype(np.float16)
-    with whole_file(shard.path) as file:
+    with new_file(shard.path) as file:
         np.savez(file, texts=np.array(texts), embeddings=embeddings)
     return sum(title.tokens for title in written)
 

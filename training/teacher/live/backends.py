@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
-from training.errors import TEACH, ConfigError, KnowledgeError
+from training.errors import TEACH_AGAIN, ConfigError, KnowledgeError
 from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.knowledge import DESCRIPTION_NAME, Knowledge, load_knowledge
 from training.settings.experiment import Experiment
@@ -235,8 +235,8 @@ def _load_titles(
     decay = knowledge.provenance.get("decay")
     if decay is None:
         raise KnowledgeError(
-            f"{folder}: made when a titles teacher had no ranking lists yet; make it again with "
-            f"{TEACH}"
+            f"{folder}: made when a titles teacher had no ranking lists yet; make it with "
+            f"{TEACH_AGAIN}"
         )
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, decay)
     if config.kind in WORDS_KINDS:
@@ -268,5 +268,5 @@ def _refuse_other_weights(knowledge: Knowledge, folder: Path, weights: str | Non
     if made_with != weights:
         raise KnowledgeError(
             f"{folder}: made with the tuned weights {made_with or 'none'}, but the LLM here has "
-            f"{weights or 'none'}; make it again with {TEACH}"
+            f"{weights or 'none'}; make it with {TEACH_AGAIN}"
         )

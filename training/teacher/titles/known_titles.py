@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 from training.settings.teacher import TeacherConfig
-from training.stage import fingerprint, readable_folder, whole_folder
+from training.stage import fingerprint, readable_folder, whole_folder, write_array
 from training.teacher.encoders.encoder import TitleEncoder
 from training.teacher.llm.prompts import PROMPT_VERSION
 from training.teacher.llm.shards import Cost
@@ -98,6 +98,6 @@ def _load(folder: Path) -> Mapping[str, NDArray[np.float16]]:
 
 def _save(known: Mapping[str, NDArray[np.float16]], folder: Path) -> None:
     with whole_folder(folder) as building:
-        np.save(building / _EMBEDDINGS, np.stack(list(known.values())), allow_pickle=False)
+        write_array(building / _EMBEDDINGS, np.stack(list(known.values())))
         text = json.dumps(list(known), ensure_ascii=False)
         (building / _TITLES).write_text(text, encoding="utf-8")

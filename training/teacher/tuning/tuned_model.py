@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from training.data.dataset import Dataset
-from training.errors import TEACH, KnowledgeError
+from training.errors import TEACH_AGAIN, KnowledgeError
 from training.settings.teacher import TeacherConfig
 from training.stage import fingerprint
 from training.teacher.llm.language_model import LanguageModel, load_language_model
@@ -105,7 +105,7 @@ def load_tuned(dataset: Dataset, config: TeacherConfig, folder: Path) -> TunedMo
         return TunedModel(language_model(config))
     target = _weights_folder(dataset, config, folder)
     if not (target / DONE_NAME).exists():
-        raise KnowledgeError(f"{target}: no tuned LLM; make it with {TEACH}")
+        raise KnowledgeError(f"{target}: no tuned LLM; make it with {TEACH_AGAIN}")
     best = target / BEST_NAME
     model = language_model(config, tuned=best)
     progress = json.loads((target / DONE_NAME).read_text(encoding="utf-8"))

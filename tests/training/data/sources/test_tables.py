@@ -43,6 +43,13 @@ def test_titles_become_one_line_without_html_entities(interactions: Path, items:
     assert read_tables(interactions, items).catalog.titles[0] == "Tom & Jerry \u2013 AT&T"
 
 
+def test_an_entity_of_thousands_of_digits_is_text(interactions: Path, items: Path) -> None:
+    number = "&#" + "1" * 5_000 + ";"
+    items.write_text(f"item_id,title\n007,Up &#38; away {number}\n8,Up\n")
+
+    assert read_tables(interactions, items).catalog.titles[0] == f"Up & away {number}"
+
+
 def test_parquet_integers_become_text(tmp_path: Path, items: Path) -> None:
     path = tmp_path / "interactions.parquet"
     table = {"user_id": [3], "item_id": [8], "position": [0], "further": [[1, 2]]}

@@ -146,4 +146,6 @@ async def test_a_server_without_knowledge_does_not_start(
     work = taught.parent / "work"
     (work / "chain" / "knowledge" / "matcher.safetensors").unlink()
     assert serve_teacher.main([str(taught), "--work", str(work)]) == 2
-    assert "matcher.safetensors: missing" in capsys.readouterr().err
+    problem = capsys.readouterr().err
+    assert "matcher.safetensors: missing; make it with `" in problem
+    assert "CONFIG --again`" in problem

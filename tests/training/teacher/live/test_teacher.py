@@ -175,13 +175,17 @@ def test_a_generative_teacher_with_injection_needs_knowledge(
         live(prepared(f'kind = "generative"\n{SIGNALS}'))
 
 
-def test_knowledge_of_other_weights_is_refused(prepared: Callable[[str], Path]) -> None:
+def test_knowledge_of_other_weights_is_refused_until_it_is_made_again(
+    prepared: Callable[[str], Path],
+) -> None:
     experiment = prepared(f'kind = "generative"\n{TUNED}')
     assert teach.main(work_of(experiment)) == 0
     (adapter,) = workplace_of(experiment).tuned.rglob("adapter_model.safetensors")
     adapter.write_bytes(other_bytes(adapter.read_bytes()))
-    with pytest.raises(KnowledgeError, match="made with the tuned weights"):
+    with pytest.raises(KnowledgeError, match=r"made with the tuned weights .* CONFIG --again`"):
         live(experiment)
+    assert teach.main([*work_of(experiment), "--again"]) == 0
+    live(experiment)
 
 
 def other_bytes(tensors: bytes) -> bytes:

@@ -195,7 +195,7 @@ def test_a_tuned_llm_is_not_tuned_again(
 def test_missing_tuned_weights_are_refused(
     settings: Settings, chain_dataset: Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(KnowledgeError, match=r"no tuned LLM; make it with"):
+    with pytest.raises(KnowledgeError, match=r"no tuned LLM; make it with .* CONFIG --again`"):
         load_tuned(chain_dataset, settings("generative", "lora"), tmp_path)
 
 
