@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from service.access.access import Access
 from service.access.hosts import AnswerKnownHosts
@@ -44,10 +45,11 @@ from service.api.routes.catalog import bulk_items, items, popular
 from service.api.scopes import scope_table
 from service.bundles.hot_swap import WhileLoading
 from service.http.body_limit import BodyLimit
-from service.http.connections import connections_of
+from service.http.connections import EarlyRefusal, connections_of
 from service.http.draining import CloseWhileDraining, Drain
 from service.http.lanes.fast_lane import HONOURED, FastLane, FastLanes
 from service.http.lanes.lane_rules import check_skipped
+from service.http.origins import EXPOSED_HEADERS, Origins
 from service.http.request_log import RequestLog
 from service.http.timing import RequestTiming
 from service.runtime import open_runtime
@@ -115,7 +117,7 @@ def create_app(
         async with open_runtime(
             settings, metrics, drain, access, while_loading, costs
         ) as app.state.runtime:
-            with _admitting(app.state.runtime.admission):
+            with _admitting(app.state.runtime.admission, settings.allowed_origins):
                 yield
         if settings.tracing:
             end_tracing()
@@ -128,7 +130,7 @@ def create_app(
         install_tracing(app)
     _include_routes(app)
     authorization = Middleware(AuthorizeByKey, routes=scope_table(app), access=access)
-    costs = cost_table(app)
+    costs = cost_table(app, answers_preflights=bool(settings.allowed_origins))
     app.user_middleware = _middlewares(settings, metrics, drain, authorization, open_lanes(app))
     if checks_host and settings.answered_hosts is not None:
         # After the stopwatch, which counts the refused requests too.
@@ -138,13 +140,25 @@ def create_app(
 
 
 @contextmanager
-def _admitting(admission: Admission) -> Iterator[None]:
-    """Context manager: lets `admission` accept or refuse each request while the context is open."""
+def _admitting(admission: Admission, origins: Sequence[str]) -> Iterator[None]:
+    """Context manager: lets `admission` accept or refuse each request while the context is open.
+
+    `origins`: the origins whose pages may read the refusals.
+    """
     connections = connections_of(asyncio.get_running_loop())
-    connections.refused = refusal_response
+    connections.refused = _refusing(origins)
+    connections.cors = Origins(origins).lines_for
     connections.admission = admission
     yield
     connections.admission = None
+
+
+def _refusing(origins: Sequence[str]) -> Callable[[EarlyRefusal], ASGIApp]:
+    """Returns a function that makes the answer to a refused request, for pages of `origins` too."""
+    if not origins:
+        return refusal_response
+    cors = _cors(origins)
+    return lambda error: cors.cls(refusal_response(error), *cors.args, **cors.kwargs)
 
 
 def _include_routes(app: FastAPI) -> None:
@@ -177,7 +191,7 @@ def _cors(origins: Sequence[str]) -> Middleware:
         allow_origins=origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-        expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
+        expose_headers=EXPOSED_HEADERS,
     )
 
 

@@ -64,8 +64,11 @@ class CostError(Exception):
     """A route without a cost, or a cost without a route; the message names them."""
 
 
-def cost_table(app: FastAPI) -> RouteTable[Cost]:
+def cost_table(app: FastAPI, *, answers_preflights: bool) -> RouteTable[Cost]:
     """Makes the table that maps each request to the cost of its route in `app`.
+
+    `answers_preflights`: whether `app` answers preflight requests, by which a browser asks whether
+    a page may send a request. They are free, because a page never learns why one is refused.
 
     Raises:
         CostError: COSTS does not name the same routes as SCOPES, which names all routes.
@@ -76,4 +79,8 @@ def cost_table(app: FastAPI) -> RouteTable[Cost]:
     costs = {
         name: replace(cost, is_limited=SCOPES[name] is not OPEN) for name, cost in COSTS.items()
     }
-    return RouteTable(served_routes(app), costs)
+    routes = served_routes(app)
+    if answers_preflights:
+        routes += [replace(each, methods=["OPTIONS"]) for each in routes]
+        costs |= {f"OPTIONS {each.path}": replace(_FREE, is_limited=False) for each in routes}
+    return RouteTable(routes, costs)

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from service.errors import OverloadedError, TooManyRequestsError
+from service.http.origins import Origins
 
 MAX_CONNECTIONS = 4096
 """Maximum number of open connections of a worker."""
@@ -140,6 +141,8 @@ class Connections:
             the rest of the answer can be sent. Each connection adds and subtracts its own requests.
         admission: decides which requests are accepted; None: all requests are accepted.
         refused: makes the ASGI application that answers a refused pipelined request.
+        cors: returns the lines of the head of an answer by which a page may read it, as
+            `Origins.lines_for` does for the headers of the request.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -151,6 +154,7 @@ class Connections:
         self.waiting = 0
         self.admission: EarlyAdmission | None = None
         self.refused: Callable[[EarlyRefusal], Any]
+        self.cors: Callable[[Headers | None], bytes] = Origins().lines_for
         self._servers: dict[object, Any] = {}
         # For each connection, the answer that its client has not read yet, and since when.
         self._unread: dict[Connection, tuple[object, float]] = {}

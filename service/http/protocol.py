@@ -288,7 +288,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.cycle = Answered(self.scope)  # type: ignore[assignment] # has the attributes in use
         if self._has_held_back(error, self.headers, before, keep_alive=keep_alive):
             return
-        self.transport.write(refusal(error, keep_alive=keep_alive))
+        self.transport.write(refusal(error, self._all.cors(self.headers), keep_alive=keep_alive))
         if keep_alive:
             HttpToolsProtocol.on_response_complete(self)
         else:
@@ -303,7 +303,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """
         seconds = self._all.pause_seconds(self, headers, before, is_last=not keep_alive)
         if seconds and not keep_alive:
-            self.flow.end_late(self.loop, seconds, refusal(error, keep_alive=False))
+            self.flow.end_late(self.loop, seconds, refusal(error, self._all.cors(headers)))
             return True
         self.flow.hold_reading(self.loop, seconds)
         return False
@@ -345,5 +345,5 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         is_answering = self.cycle is not None and not self.cycle.response_complete
         if not is_answering or (self._is_in_body and not self.cycle.response_started):
-            self.transport.write(problem(status, detail, retry_after))
+            self.transport.write(problem(status, detail, retry_after, self._all.cors(self.headers)))
         self.transport.close()

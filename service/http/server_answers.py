@@ -35,26 +35,36 @@ async def no_answer(*_: object) -> None:
     """ASGI application for a request that the server answers itself: does nothing."""
 
 
-def refusal(error: EarlyRefusal, *, keep_alive: bool) -> bytes:
+def refusal(error: EarlyRefusal, cors: bytes, *, keep_alive: bool = False) -> bytes:
     """Returns the bytes of the answer to a request that is refused with `error`.
 
-    `keep_alive`: whether the connection stays open.
+    `cors`: lines of the head by which a page may read the answer, from `Origins`. `keep_alive`:
+    whether the connection stays open.
     """
     if isinstance(error, TooManyRequestsError):
         seconds, status = error.retry_after_seconds, HTTPStatus.TOO_MANY_REQUESTS
     else:
         seconds, status = error.retry_after, HTTPStatus.SERVICE_UNAVAILABLE
-    return problem(status, str(error), seconds, keep_alive=keep_alive)
+    return problem(status, str(error), seconds, cors, keep_alive=keep_alive)
 
 
 @lru_cache(256)
 def problem(
-    status: HTTPStatus, detail: str, retry_after: int | None = None, *, keep_alive: bool = False
+    status: HTTPStatus,
+    detail: str,
+    retry_after: int | None = None,
+    cors: bytes = b"",
+    *,
+    keep_alive: bool = False,
 ) -> bytes:
     """Returns the bytes of an HTTP response with an `application/problem+json` body.
 
-    `retry_after`: seconds before a retry; None: no header for it. `keep_alive`: whether the
-    connection stays open.
+    Args:
+        status: HTTP status.
+        detail: the reason, for people.
+        retry_after: seconds before a retry; None: no header for it.
+        cors: lines of the head by which a page may read the answer, from `Origins`.
+        keep_alive: whether the connection stays open.
     """
     phrase = reason_phrase(status)
     content = {"type": "about:blank", "title": phrase, "status": status, "detail": detail}
@@ -68,4 +78,4 @@ def problem(
     }
     lines = [f"HTTP/1.1 {status.value} {phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    return "\r\n".join([*lines, ""]).encode() + cors + b"\r\n" + body

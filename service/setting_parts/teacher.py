@@ -56,7 +56,8 @@ class TeacherSettings(BaseSettings):
         ge=0,
         le=1,
         description="SHADOW_SHARE: share of the student's answers that are compared with the "
-        "teacher's in the background, from 0 to 1; needs TEACHER_URL",
+        "teacher's in the background, from 0 to 1; not compared: queries with rules, and "
+        "those whose filters and hidden items leave out over 20,000 items; needs TEACHER_URL",
     )
 
     @field_validator("teacher_url")

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from service.errors import TeacherUnavailableError
 from service.ranking.recommender import Query, Recommendations, Recommender
+from service.ranking.types import Mask
 from service.teacher.client import TeacherAnswer, TeacherQuery
 from service.teacher.slow_path import SlowPath
 
@@ -63,13 +66,22 @@ def teacher_query_for(recommender: Recommender, query: Query) -> TeacherQuery:
     The teacher knows neither attributes nor hidden items. So the excluded ids get those of all
     hidden items of the recommender's catalog, and of all items that the filters do not allow.
     """
-    catalog = recommender.catalog
-    mask = catalog.filters.mask(query.allow, query.deny)
-    hidden = (catalog.item(index).item_id for index in catalog.hidden)
-    denied = hidden if mask is None else catalog.ids_where(~mask)
+    denied = _denied(recommender, query)
     return TeacherQuery(
         history=tuple(query.history),
         k=query.k,
-        exclude=frozenset((*query.exclude, *denied)),
+        exclude=frozenset((*query.exclude, *recommender.catalog.ids_where(denied))),
         mask_seen=query.mask_seen,
     )
+
+
+def num_denied(recommender: Recommender, query: Query) -> int:
+    """Returns the number of ids that `teacher_query_for` adds to those that the query excludes."""
+    return int(np.count_nonzero(_denied(recommender, query)[1:]))
+
+
+def _denied(recommender: Recommender, query: Query) -> Mask:
+    """Returns the mask `[catalog rows]` of the items that are hidden or that no filter allows."""
+    catalog = recommender.catalog
+    allowed = catalog.filters.mask(query.allow, query.deny)
+    return catalog.hidden.mask if allowed is None else ~allowed

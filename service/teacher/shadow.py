@@ -2,7 +2,8 @@
 
 The student's answer is sent to the client as usual. The comparison runs in the background, so that
 no request waits for it or fails because of it. If the teacher is too slow for the sampled queries,
-some of them are not compared.
+some of them are not compared. Neither is a query for which the teacher would have to leave out a
+large part of the catalog.
 """
 
 import asyncio
@@ -13,14 +14,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from service.errors import TeacherUnavailableError
+from service.low_priority import LowPriorityThreads
 from service.ranking.recommender import Query, Recommendations, Recommender
 from service.teacher.agreement import agreement
-from service.teacher.answering import ask_teacher, teacher_query_for
+from service.teacher.answering import ask_teacher, num_denied, teacher_query_for
+from service.teacher.client import TeacherQuery
 from service.teacher.slow_path import SlowPath
 
 logger = logging.getLogger(__name__)
 
 _MAX_WAITING = 64  # maximum number of sampled answers that wait for the teacher
+
+MAX_DENIED = 20_000
+"""Maximum number of items that filters and hidden items leave out of a query that is compared.
+
+The teacher gets the id of each, and in a large catalog each is read from a file.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class Shadow:
         self._observe = observe
         self._draw = draw
         self._waiting: asyncio.Queue[Sampled] = asyncio.Queue(_MAX_WAITING)
+        self._threads = LowPriorityThreads(1)
 
     def offer(self, recommender: Recommender, query: Query, answer: Recommendations) -> None:
         """Queues an answer of the student for comparison with probability `share`.
@@ -86,7 +96,9 @@ class Shadow:
 
     async def _compare(self, sampled: Sampled) -> None:
         recommender, query = sampled.recommender, sampled.query
-        teacher_query = teacher_query_for(recommender, query)
+        teacher_query = await self._threads.run(_teacher_query, recommender, query)
+        if teacher_query is None:
+            return
         teacher = await ask_teacher(self._teacher, recommender, query, teacher_query)
         result = agreement(sampled.answer.item_ids, teacher.recommendations.item_ids)
         self._observe(result.overlap)
@@ -96,3 +108,10 @@ class Shadow:
             result.overlap,
             result.rank_correlation,
         )
+
+
+def _teacher_query(recommender: Recommender, query: Query) -> TeacherQuery | None:
+    """Turns a query into one for the teacher; None if more than MAX_DENIED items are left out."""
+    if num_denied(recommender, query) > MAX_DENIED:
+        return None
+    return teacher_query_for(recommender, query)

@@ -1,4 +1,5 @@
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,10 @@ from fastapi import Response
 from service.background import in_background
 from service.bundles.loading import load_recommender
 from service.ranking.recommender import Query, Recommender
+from service.stores.items.edits import ItemEdit
+from service.teacher import shadow as shadow_module
+from service.teacher.answering import teacher_query_for
+from service.teacher.client import TeacherQuery
 from service.teacher.shadow import Shadow
 from service.teacher.slow_path import SlowPath
 from tests.service.conftest import PATIENCE_SECONDS
@@ -77,6 +82,46 @@ async def test_samples_that_the_teacher_is_too_slow_for_are_dropped(
         for _ in range(1000):
             offer(shadow, recommender, WANTED)
         assert len(ring_teacher.asked) <= 1
+
+
+async def test_a_query_that_leaves_out_too_many_items_is_not_compared(
+    slow_path: SlowPath,
+    recommender: Recommender,
+    ring_teacher: "RingTeacher",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shadow_module, "MAX_DENIED", 5)
+    hiding = recommender.with_changes({}, {"h": ItemEdit("h", hidden=True)})
+    few, many = ({"letter": [*letters]} for letters in ("bde", "bd"))  # 5 and 6 of 8 are left out
+    shadow = Shadow(slow_path, 1, NOBODY.append)
+    async with in_background(shadow.run()):
+        offer(shadow, recommender, Query(["a"], 1, allow=many))
+        offer(shadow, hiding, Query(["a"], 1, deny={"letter": [*"adefg"]}))
+        offer(shadow, recommender, Query(["b"], 1, allow=few))
+        offer(shadow, hiding, Query(["c"], 1, deny={"letter": [*"defg"]}))
+        await until(lambda: len(ring_teacher.asked) == 2)
+    assert [each["history"] for each in ring_teacher.asked] == [["b"], ["c"]]
+    assert [sorted(each["exclude"]) for each in ring_teacher.asked] == [[*"acfgh"], [*"defgh"]]
+
+
+async def test_ids_for_the_teacher_are_listed_in_a_thread_so_that_requests_go_on(
+    slow_path: SlowPath,
+    recommender: Recommender,
+    ring_teacher: "RingTeacher",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def noting_its_thread(recommender: Recommender, query: Query) -> TeacherQuery:
+        threads.append(threading.current_thread())
+        return teacher_query_for(recommender, query)
+
+    monkeypatch.setattr(shadow_module, "teacher_query_for", noting_its_thread)
+    shadow = Shadow(slow_path, 1, NOBODY.append)
+    async with in_background(shadow.run()):
+        offer(shadow, recommender, WANTED)
+        await until(lambda: bool(ring_teacher.asked))
+    assert threads[0] is not threading.current_thread()
 
 
 async def test_a_failing_teacher_does_not_stop_the_shadow(

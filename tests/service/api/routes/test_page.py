@@ -6,8 +6,10 @@ import httpx
 import pytest
 
 from export.contract.bundle import Item
+from export.contract.columns.mapped_items import MappedItems
 from service.api.routes import page
 from service.settings import Settings
+from tests.service.bundles.test_columns import with_columns
 
 if TYPE_CHECKING:
     from tests.service.conftest import Connect
@@ -78,6 +80,27 @@ async def test_by_default_the_examples_are_made_from_popular_items_and_no_user_i
 ) -> None:
     (history,) = await examples(connect, Settings(bundle_path=bundle_path))
     assert [item["item_id"] for item in history] == ["h", "g", "f", "e", "d"]
+
+
+async def test_the_examples_read_no_line_but_those_of_their_items_whatever_else_is_edited(
+    connect: "Connect", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "MAX_EXAMPLES", 1)
+    rows, read = list[Any](), MappedItems.__getitem__
+
+    def noting_the_row(items: MappedItems, row: Any) -> Any:
+        rows.append(row)
+        return read(items, row)
+
+    settings = Settings(bundle_path=with_columns(tmp_path), items_path=tmp_path / "items")
+    async with connect(settings) as client:
+        for item_id in "abch":
+            await client.patch(f"/v1/items/{item_id}", json={"title": f"New {item_id}"})
+        await client.patch("/v1/items/g", json={"hidden": True})
+        monkeypatch.setattr(MappedItems, "__getitem__", noting_the_row)
+        (history,) = (await client.get("/v1/examples")).json()["histories"]
+    assert [item["item_id"] for item in history] == ["h", "f", "e", "d", "c"]
+    assert sorted(rows) == [3, 4, 5]  # d, e and f: those with edits are in memory
 
 
 async def test_popular_items_are_dealt_out_to_histories_of_five() -> None:
