@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from service.access.access import Access
 from service.access.hosts import AnswerKnownHosts
+from service.access.security_headers import add_security_headers
 from service.admission.admission import Admission
 from service.admission.middleware import AdmitByCost
 from service.api.authorization import AuthorizeByKey
@@ -154,11 +155,18 @@ def _admitting(admission: Admission, origins: Sequence[str]) -> Iterator[None]:
 
 
 def _refusing(origins: Sequence[str]) -> Callable[[EarlyRefusal], ASGIApp]:
-    """Returns a function that makes the answer to a refused request, for pages of `origins` too."""
-    if not origins:
-        return refusal_response
+    """Returns a function that makes the answer to a request that no middleware has seen.
+
+    Pages of `origins` may read it.
+    """
     cors = _cors(origins)
-    return lambda error: cors.cls(refusal_response(error), *cors.args, **cors.kwargs)
+
+    def answer(error: EarlyRefusal) -> ASGIApp:
+        response = refusal_response(error)
+        add_security_headers(response.raw_headers)
+        return cors.cls(response, *cors.args, **cors.kwargs) if origins else response
+
+    return answer
 
 
 def _include_routes(app: FastAPI) -> None:

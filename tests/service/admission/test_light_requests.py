@@ -93,6 +93,8 @@ async def test_a_pipelined_request_is_admitted_or_refused_when_it_starts(
         answer = await answer_of(first)  # of the pipelined one, while the other is worked on
         assert status_of(answer) == 503
         assert b"retry-after: 1\r\n" in answer
+        assert b"x-content-type-options: nosniff\r\n" in answer
+        assert b"cache-control: no-store\r\n" in answer
         ends["a"].set()
         assert status_of(await answer_of(second)) == 200
         pipelining.write(WHOLE)
