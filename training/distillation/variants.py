@@ -59,14 +59,23 @@ class MethodVariant:
 
         Without ranking lists, `ranking_weight` becomes 0. Without embeddings, the offset is on,
         since an item vector then has no other part.
+
+        Raises:
+            ConfigError: the variant learns distributions, but `ranking_weight` is 0, so no lists.
         """
+        list_loss = self.list_loss or config.list_loss
+        if self.ranking and list_loss == "distribution" and config.ranking_weight == 0:
+            raise ConfigError(
+                "distillation.ranking_weight = 0: means no lists, from which list_loss = "
+                "'distribution' learns; leave it out: their share is distribution_weight"
+            )
         embeddings = config.embeddings and self.embeddings
         update: dict[str, object] = {}
         update |= dict.fromkeys(self.without, False)
         update |= dict.fromkeys(self.plus, True)
         update["ranking_weight"] = config.ranking_weight if self.ranking else 0.0
         update["embeddings"] = embeddings
-        update["list_loss"] = self.list_loss or config.list_loss
+        update["list_loss"] = list_loss
         if not embeddings:
             update["offset"] = True  # without embeddings an item has only its offset
         return config.model_copy(update=update)
