@@ -36,7 +36,7 @@ from training.distillation.checkpoint import (
 )
 from training.distillation.experiment_jobs import current_checkpoints, jobs_of
 from training.distillation.job import Job
-from training.distillation.variants import DISTILLED, TEACHER_FREE, VARIANTS
+from training.distillation.variants import DISTILLED, TEACHER_FREE, VARIANTS, made_without_llm
 from training.errors import ConfigError
 from training.evaluation.baselines.registry import BASELINES_VERSION
 from training.evaluation.yardstick import ranker_of
@@ -208,6 +208,8 @@ def _choice(
     # Of the knowledge and the draws are the teacher's figures, and all intervals.
     figures = fingerprint(dict(knowledge.provenance), jobs[0].experiment.ladder.num_resamples)
     parts += [jobs[0].dataset.fingerprint, figures]
+    if made_without_llm(jobs[0].experiment.teacher.kind, reads_titles=False):
+        parts.append("a teacher without an LLM")  # apart from bundles that call it one
     made_from = fingerprint(RULES_VERSION, BASELINES_VERSION, *parts)
     return Choice(best, trained[0], trained[-1], counterpart, made_from, hashes[0])
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from training.errors import ConfigError
 from training.settings.experiment import DistillationConfig, Experiment, TrainingConfig
 from training.settings.section import first_problem
+from training.settings.teacher import TITLELESS_KIND, WORDS_KINDS
 
 Part = Literal["position", "confidence", "consistency", "offset", "cold_bonus"]
 TrainingPart = Literal[
@@ -103,6 +104,18 @@ class MethodVariant:
             return TrainingConfig.model_validate(content)
         except ValidationError as error:
             raise ConfigError(f"{experiment.name}: training.{first_problem(error)}") from None
+
+
+def made_without_llm(teacher: str, *, reads_titles: bool) -> bool:
+    """Returns whether a ranker was made without an LLM; results then call it free of a teacher.
+
+    Args:
+        teacher: kind of its teacher, or another name of an LLM; empty without a teacher.
+        reads_titles: whether it is a student with title embeddings from the teacher's knowledge.
+    """
+    if teacher == TITLELESS_KIND:
+        return not reads_titles
+    return not teacher or teacher in WORDS_KINDS
 
 
 TEACHER_FREE = "plain"
