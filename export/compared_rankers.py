@@ -30,7 +30,7 @@ _MAX_SCORES = 5_000_000_000
 def compare(
     checkpoint: Checkpoint,
     dataset: Dataset,
-    knowledge: Knowledge,
+    knowledge: Knowledge | None,
     experiment: Experiment,
     workplace: Workplace,
     counterpart: Checkpoint | None,
@@ -39,13 +39,13 @@ def compare(
 
     Reads the baselines' ranks that `evaluate` has stored; tunes and measures baselines without
     stored ranks. If the student is a refit, so are the baselines. The teacher's ranks always come
-    from the answers in `knowledge`. The counterpart is measured here, in torch. Unless
-    `can_be_ranked`, nothing is measured here: baselines without stored ranks and the counterpart
-    are left out, which is told.
+    from the answers in `knowledge`; without it there are none. The counterpart is measured here, in
+    torch. Unless `can_be_ranked`, nothing is measured here: baselines without stored ranks and the
+    counterpart are left out, which is told.
     """
     description = checkpoint.description
     refitted = description.protocol != "train"
-    teacher = teacher_evaluations(knowledge, dataset)
+    teacher = teacher_evaluations(knowledge, dataset) if knowledge else {}
     if refitted:
         teacher = {split: each for split, each in teacher.items() if split == Split.TEST}
     kind = experiment.teacher.kind
