@@ -77,7 +77,7 @@ def test_a_student_without_a_teacher_is_exported_where_there_is_no_knowledge(
     for variant in ("plain", "distilled"):
         for seed in (0, 1):
             train(workplace, checkpoint, variant, seed, 0.1)
-    workplace.titles_knowledge.rename(workplace.folder / "away")
+    workplace.knowledge_of("titles").rename(workplace.folder / "away")
 
     assert export(workplace, "--variant", "plain") == 0
 
@@ -97,8 +97,10 @@ def test_figures_of_a_teacher_that_was_asked_again_or_of_other_draws_make_the_bu
         train(workplace, checkpoint, "plain", seed, 0.1)
     assert export(workplace, "--variant", "plain") == 0
     if changed == "knowledge":
-        knowledge = load_knowledge(workplace.titles_knowledge, load_dataset(workplace.dataset))
-        with write_stage(workplace.titles_knowledge, "another stamp") as folder:
+        knowledge = load_knowledge(
+            workplace.knowledge_of("titles"), load_dataset(workplace.dataset)
+        )
+        with write_stage(workplace.knowledge_of("titles"), "another stamp") as folder:
             save_knowledge(replace(knowledge, provenance={"model": "another fan"}), folder)
     else:
         with (workplace.folder.parent.parent / "films.toml").open("a") as file:
