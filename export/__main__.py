@@ -36,8 +36,8 @@ from training.distillation.checkpoint import (
 )
 from training.distillation.experiment_jobs import current_checkpoints, jobs_of
 from training.distillation.job import Job
-from training.distillation.variants import DISTILLED, TEACHER_FREE, VARIANTS
-from training.errors import ConfigError
+from training.distillation.variants import DISTILLED, TEACHER_FREE, VARIANTS, made_without_llm
+from training.errors import ConfigError, KnowledgeError
 from training.evaluation.baselines.registry import BASELINES_VERSION
 from training.evaluation.yardstick import ranker_of
 from training.knowledge import Knowledge, load_knowledge
@@ -151,7 +151,7 @@ def export(
         variant: name of the method variant to choose from.
     """
     dataset = load_dataset(workplace.dataset)
-    knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
+    knowledge = _knowledge(experiment, workplace, dataset, variant)
     jobs = list(jobs_of(experiment, dataset, knowledge, [variant]))
     teacher_free = _trained(jobs_of(experiment, dataset, knowledge, [TEACHER_FREE]), workplace)
     choice = _choice(jobs, teacher_free, workplace, knowledge, refit=refit)
@@ -170,7 +170,7 @@ def export(
         served.dataset,
         workplace.bundle,
         _provenance(choice, dataset, knowledge, experiment),
-        knowledge.item_embeddings if jobs[0].reads_titles else None,
+        knowledge.item_embeddings if knowledge and jobs[0].reads_titles else None,
         comparison,
         choice.twin,
     )
@@ -178,11 +178,31 @@ def export(
     say(describe(workplace.bundle, manifest, in_torch))
 
 
+def _knowledge(
+    experiment: Experiment, workplace: Workplace, dataset: Dataset, variant: str
+) -> Knowledge | None:
+    """Loads the teacher's knowledge, from which a bundle also has the teacher's figures.
+
+    If it cannot be used, it is None for a variant without a teacher, and a message says so.
+
+    Raises:
+        KnowledgeError: it cannot be used, and `variant` needs a teacher.
+    """
+    folder = knowledge_folder(experiment, workplace)
+    try:
+        return load_knowledge(folder, dataset, experiment.teacher)
+    except KnowledgeError as error:
+        if VARIANTS[variant].needs_teacher:
+            raise
+        say(f"left out: the figures of the {experiment.teacher.kind} teacher: {error}")
+        return None
+
+
 def _choice(
     jobs: Sequence[Job],
     teacher_free: Sequence[Checkpoint],
     workplace: Workplace,
-    knowledge: Knowledge,
+    knowledge: Knowledge | None,
     *,
     refit: bool,
 ) -> Choice:
@@ -206,8 +226,11 @@ def _choice(
         counterpart = best_on_validation(teacher_free, TEACHER_FREE)
         parts += [counterpart.name, _weights_hash(workplace.checkpoints / counterpart.name)]
     # Of the knowledge and the draws are the teacher's figures, and all intervals.
-    figures = fingerprint(dict(knowledge.provenance), jobs[0].experiment.ladder.num_resamples)
+    teacher = dict(knowledge.provenance) if knowledge else {}
+    figures = fingerprint(teacher, jobs[0].experiment.ladder.num_resamples)
     parts += [jobs[0].dataset.fingerprint, figures]
+    if made_without_llm(jobs[0].experiment.teacher.kind, reads_titles=False):
+        parts.append("a teacher without an LLM")  # apart from bundles that call it one
     made_from = fingerprint(RULES_VERSION, BASELINES_VERSION, *parts)
     return Choice(best, trained[0], trained[-1], counterpart, made_from, hashes[0])
 
@@ -221,14 +244,14 @@ def _trained(jobs: Iterable[Job], workplace: Workplace) -> Sequence[Checkpoint]:
 
 
 def _provenance(
-    choice: Choice, dataset: Dataset, knowledge: Knowledge, experiment: Experiment
+    choice: Choice, dataset: Dataset, knowledge: Knowledge | None, experiment: Experiment
 ) -> dict[str, Any]:
     served = choice.served.checkpoint
     provenance = {
         "made_from": choice.made_from,
         "commit": commit(),
         "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
-        "knowledge": without_addresses(knowledge.provenance),
+        "knowledge": without_addresses(knowledge.provenance) if knowledge else {},
         "checkpoint": {
             "name": served.name,
             "sha256": choice.weights_sha256,

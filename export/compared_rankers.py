@@ -12,7 +12,7 @@ from export.figures import (
 from training.cli import say
 from training.data.dataset import Dataset, Split
 from training.distillation.checkpoint import Checkpoint
-from training.distillation.variants import VARIANTS
+from training.distillation.variants import VARIANTS, made_without_llm
 from training.evaluation.baselines.runs import baseline_evaluations, stored_evaluations
 from training.evaluation.rank_files import held_out_examples
 from training.evaluation.row_names import row_name
@@ -30,7 +30,7 @@ _MAX_SCORES = 5_000_000_000
 def compare(
     checkpoint: Checkpoint,
     dataset: Dataset,
-    knowledge: Knowledge,
+    knowledge: Knowledge | None,
     experiment: Experiment,
     workplace: Workplace,
     counterpart: Checkpoint | None,
@@ -39,16 +39,18 @@ def compare(
 
     Reads the baselines' ranks that `evaluate` has stored; tunes and measures baselines without
     stored ranks. If the student is a refit, so are the baselines. The teacher's ranks always come
-    from the answers in `knowledge`. The counterpart is measured here, in torch. Unless
-    `can_be_ranked`, nothing is measured here: baselines without stored ranks and the counterpart
-    are left out, which is told.
+    from the answers in `knowledge`; without it there are none. The counterpart is measured here, in
+    torch. Unless `can_be_ranked`, nothing is measured here: baselines without stored ranks and the
+    counterpart are left out, which is told.
     """
     description = checkpoint.description
     refitted = description.protocol != "train"
-    teacher = teacher_evaluations(knowledge, dataset)
+    teacher = teacher_evaluations(knowledge, dataset) if knowledge else {}
     if refitted:
         teacher = {split: each for split, each in teacher.items() if split == Split.TEST}
-    teacher_name = RowName(f"teacher {experiment.teacher.kind}", teacher_free=False)
+    kind = experiment.teacher.kind
+    is_free = made_without_llm(kind, reads_titles=False)
+    teacher_name = RowName(f"teacher {kind}", teacher_free=is_free)
     is_measured = can_be_ranked(dataset)
     if not is_measured:
         say(
@@ -58,6 +60,7 @@ def compare(
     baselines = baseline_evaluations if is_measured else stored_evaluations
     return Comparison(
         student=_row_of(checkpoint, experiment, REFIT if refitted else VALIDATION),
+        is_taught=VARIANTS[description.variant].needs_teacher,
         seed=description.seed,
         baselines=baselines(dataset, workplace.baselines, refitted=refitted),
         teacher=(teacher_name, teacher) if teacher else None,
@@ -85,9 +88,11 @@ def _measured(checkpoint: Checkpoint, dataset: Dataset, experiment: Experiment) 
 
 def _row_of(checkpoint: Checkpoint, experiment: Experiment, protocol: str = VALIDATION) -> RowName:
     description = checkpoint.description
+    variant = VARIANTS[description.variant]
+    teacher = experiment.teacher.kind if variant.needs_teacher else ""
     return RowName(
         row_name(description.variant, experiment.training.loss, has_pairs=bool(description.pairs)),
         STUDENT_NAMES[description.student.kind],
-        teacher_free=not VARIANTS[description.variant].needs_teacher,
+        teacher_free=made_without_llm(teacher, reads_titles=variant.embeddings),
         protocol=protocol,
     )

@@ -66,6 +66,7 @@ class Comparison:
 
     Attributes:
         student: name of the student; the baselines were fitted under its protocol.
+        is_taught: whether the student learned from a teacher, be it one with an LLM or without.
         seed: seed of the student's training.
         baselines: ranks of each baseline on all held-out examples, by name of the baseline.
         teacher: name and ranks of the teacher; None if it has answered no held-out example.
@@ -74,6 +75,7 @@ class Comparison:
     """
 
     student: RowName
+    is_taught: bool
     seed: int
     baselines: Mapping[str, BySplit]
     teacher: tuple[RowName, BySplit] | None
@@ -132,7 +134,7 @@ class Comparison:
             }
         )
         sentence = verdict(label, differences, len(evaluation.rows), best)
-        if self.student.teacher_free:
+        if not self.is_taught:
             return sentence
         if self.counterpart:
             return f"{sentence} Whether the teacher helped, `evaluate` tells, over all seeds."

@@ -6,7 +6,7 @@ torchrun --nproc-per-node 2 -m training.distill configs/movielens.toml  # two pr
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from training.cli import run, say
-from training.data.dataset import Dataset
 from training.data.storage import load_dataset
 from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import Checkpoint, is_trained, signs_in
@@ -25,7 +24,7 @@ from training.distillation.job import Job
 from training.distillation.process_pool import side_by_side
 from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
 from training.evaluation.yardstick import SELECTION_METRIC
-from training.knowledge import Knowledge, load_knowledge
+from training.knowledge import load_knowledge
 from training.settings.experiment import Experiment
 from training.settings.options import WORK, Config, Seeds, Work, Workers, distinct_seeds
 from training.stage import finish_replacement
@@ -78,15 +77,23 @@ def distill(experiment: Experiment, workplace: Workplace, options: DistillOption
             trained already or trained now. Then nothing is trained.
     """
     dataset = load_dataset(workplace.dataset)
-    jobs = list(_jobs(experiment, workplace, dataset, options))
-    chosen_from = list(_refit_jobs(experiment, workplace, dataset, options))
+    variants = [options.variant] if options.variant else DEFAULT_VARIANTS
+    refitted = options.variant or DISTILLED
+    knowledge = None
+    if any(VARIANTS[each].needs_teacher for each in variants):
+        folder = knowledge_folder(experiment, workplace)
+        knowledge = load_knowledge(folder, dataset, experiment.teacher)
+    seeds = distinct_seeds(options.seed)
+    jobs = list(jobs_of(experiment, dataset, knowledge, variants, seeds))
+    to_refit = [refitted] if options.refit else []
+    chosen_from = list(jobs_of(experiment, dataset, knowledge, to_refit))
     names = {job.name for job in jobs}
     refuse_untrained((job for job in chosen_from if job.name not in names), workplace.checkpoints)
     trained = _train(jobs, workplace.checkpoints, options)
     for sign in signs_in(trained, experiment, dataset):
         say(sign)
     if options.refit:
-        refits = refits_of_best(chosen_from, workplace.checkpoints, options.variant or DISTILLED)
+        refits = refits_of_best(chosen_from, workplace.checkpoints, refitted)
         _train(refits.values(), workplace.refits, options)
     leave_process_group()
 
@@ -109,30 +116,6 @@ def _train(jobs: Iterable[Job], checkpoints: Path, options: DistillOptions) -> S
         say(f"{checkpoints / checkpoint.name}: {_describe(checkpoint)}")
         trained.append(checkpoint)
     return trained
-
-
-def _jobs(
-    experiment: Experiment, workplace: Workplace, dataset: Dataset, options: DistillOptions
-) -> Iterator[Job]:
-    for variant in [options.variant] if options.variant else DEFAULT_VARIANTS:
-        knowledge = None
-        if VARIANTS[variant].needs_teacher:
-            knowledge = _knowledge(experiment, workplace, dataset)
-        for seed in distinct_seeds(options.seed) or experiment.training.seeds:
-            yield Job(experiment, dataset, variant, seed, knowledge)
-
-
-def _refit_jobs(
-    experiment: Experiment, workplace: Workplace, dataset: Dataset, options: DistillOptions
-) -> Iterator[Job]:
-    """Yields the jobs whose best student is refitted, one per seed of the experiment."""
-    if options.refit:
-        knowledge = _knowledge(experiment, workplace, dataset)
-        yield from jobs_of(experiment, dataset, knowledge, [options.variant or DISTILLED])
-
-
-def _knowledge(experiment: Experiment, workplace: Workplace, dataset: Dataset) -> Knowledge:
-    return load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
 
 
 def _describe(checkpoint: Checkpoint) -> str:

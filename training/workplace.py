@@ -1,6 +1,5 @@
 """Names the folders of an experiment, and selects one of its teachers."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,40 +36,12 @@ class Workplace:
         """Folder of tuned LLMs and of unfinished tunings, which `training.teach` writes."""
         return self.folder / "tuned"
 
-    @property
-    def knowledge(self) -> Path:
-        """Folder of a retrieval teacher's knowledge, which `training.teach` writes."""
-        return self.folder / "knowledge"
+    def knowledge_of(self, kind: TeacherKind) -> Path:
+        """Returns the folder of the knowledge of a kind of teacher, which `training.teach` writes.
 
-    @property
-    def generative_knowledge(self) -> Path:
-        """Folder of a generative teacher's knowledge, which `training.teach` writes."""
-        return self.folder / "knowledge-generative"
-
-    @property
-    def titles_knowledge(self) -> Path:
-        """Folder of a titles teacher's knowledge, which `training.teach` writes."""
-        return self.folder / "knowledge-titles"
-
-    @property
-    def tf_idf_knowledge(self) -> Path:
-        """Folder of a TF-IDF teacher's knowledge, which `training.teach` writes."""
-        return self.folder / "knowledge-tf-idf"
-
-    @property
-    def word_vectors_knowledge(self) -> Path:
-        """Folder of a word-vectors teacher's knowledge, which `training.teach` writes."""
-        return self.folder / "knowledge-word-vectors"
-
-    @property
-    def fusion_knowledge(self) -> Path:
-        """Folder of a fusion teacher's knowledge, which `training.teach` writes."""
-        return self.folder / "knowledge-fusion"
-
-    @property
-    def titleless_fusion_knowledge(self) -> Path:
-        """Folder of the knowledge of a fusion teacher without titles."""
-        return self.folder / "knowledge-fusion-without-titles"
+        That of a retrieval teacher has no kind in its name: folders of experiments have it so.
+        """
+        return self.folder / ("knowledge" if kind == "retrieval" else f"knowledge-{kind}")
 
     @property
     def checkpoints(self) -> Path:
@@ -119,18 +90,7 @@ def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
     This is the folder that the setting `knowledge` names. If the setting is absent, it is the
     workplace's folder for the kind of teacher.
     """
-    if experiment.knowledge:
-        return experiment.knowledge
-    folders: Mapping[TeacherKind, Path] = {
-        "retrieval": workplace.knowledge,
-        "generative": workplace.generative_knowledge,
-        "titles": workplace.titles_knowledge,
-        "tf-idf": workplace.tf_idf_knowledge,
-        "word-vectors": workplace.word_vectors_knowledge,
-        "fusion": workplace.fusion_knowledge,
-        "fusion-without-titles": workplace.titleless_fusion_knowledge,
-    }
-    return folders[experiment.teacher.kind]
+    return experiment.knowledge or workplace.knowledge_of(experiment.teacher.kind)
 
 
 def with_teacher(experiment: Experiment, kind: TeacherKind | None) -> Experiment:

@@ -13,8 +13,8 @@ import numpy as np
 from onnx import parser
 
 from export.graphs.encoder import OPSET, inline
-from export.graphs.fusion import drop_unread
 from export.graphs.item_lookup import precompute_per_item
+from export.graphs.optimising import drop_unread
 from export.graphs.proven.search import common_case_search_text
 from export.graphs.query_encoder import QueryEncoder, encoder_of
 from export.graphs.saving import add_constants, save_graph

@@ -13,7 +13,7 @@ import torch
 from onnx import compose
 from torch import Tensor, nn
 
-from export.graphs.fusion import fuse_attention, soften_masks
+from export.graphs.optimising import fuse_attention, soften_masks
 from training.students.student import Student
 
 OPSET = 23

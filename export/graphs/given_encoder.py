@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from onnx import compose, helper, numpy_helper
 
 from export.graphs.encoder import remove_stack_traces
-from export.graphs.fusion import drop_unread
+from export.graphs.optimising import drop_unread
 from export.graphs.query_encoder import QueryEncoder, usual_items
 from training.data.catalog import PADDING_INDEX
 from training.data.histories import pad_histories

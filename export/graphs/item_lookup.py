@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 import onnx
 from onnx import helper
 
-from export.graphs.fusion import drop_unread
+from export.graphs.optimising import drop_unread
 
 # Operators that map each row by itself if all inputs but the first are constant.
 ROW_WISE = ("LayerNormalization", "MatMul", "Add", "Mul", "Relu", "Gelu", "Sigmoid")

@@ -205,7 +205,9 @@ def _save(
     ranker = served_ranker(graphs.model, graphs.common_case, dataset, longest, items)
     served = measure(ranker, dataset, "served")
     row = RowName(origin.name, origin.name, teacher_free=True, protocol=origin.protocol)
-    comparison = Comparison(row, seed=0, baselines={}, teacher=None, num_draws=NUM_DRAWS)
+    comparison = Comparison(
+        row, is_taught=False, seed=0, baselines={}, teacher=None, num_draws=NUM_DRAWS
+    )
     return save_bundle(
         folder,
         graphs.model,

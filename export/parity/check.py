@@ -103,7 +103,7 @@ def check_parity(
         ranking_graph: the model's ranking graph.
         common_case_graph: the model's common-case graph; None if there is none.
         num_random: number of random histories to rank after, in addition to the edge cases; fewer
-            in a large catalog (`parity_histories.num_random_for`).
+            in a large catalog (`histories.num_random_for`).
         seed: random seed that decides the histories.
 
     Returns:

@@ -174,7 +174,7 @@ def taught(
     """Lets a teacher teach in `workplace`; returns provenance and item embeddings."""
     update = {"teacher": teacher, "other_teachers": {}, "knowledge": None}
     teach.teach(experiment.model_copy(update=update), workplace, teach.DEFAULTS)
-    knowledge = load_knowledge(workplace.titles_knowledge, dataset)
+    knowledge = load_knowledge(workplace.knowledge_of("titles"), dataset)
     return knowledge.provenance, knowledge.item_embeddings
 
 

@@ -29,6 +29,7 @@ def comparison(dataset: Dataset) -> Comparison:
     rows = dataset.example_rows(Split.TEST)[:5]
     return Comparison(
         student=STUDENT,
+        is_taught=True,
         seed=2,
         baselines={"popularity": ranked(dataset, 0), "last-item": ranked(dataset, 1)},
         teacher=(TEACHER, {Split.TEST: Evaluation(rows, np.ones(5, dtype=np.int64))}),
@@ -96,6 +97,16 @@ def test_the_verdict_names_the_student_and_each_baseline(
     assert verdict.startswith("On 12 test examples, the NDCG@20 of SASRec DLLM2Rec (seed 2) is ")
     assert "above popularity by 0.5000 [0.5000, 0.5000]" in verdict
     assert "below last-item by 0.5000 [0.5000, 0.5000]" in verdict
+
+
+def test_a_teacher_without_an_llm_is_a_teacher_in_the_verdict(
+    comparison: Comparison, dataset: Dataset
+) -> None:
+    by_words = replace(comparison, student=STUDENT._replace(teacher_free=True))
+    without = " It was not compared with a student without a teacher."
+    assert by_words.verdict(ranked(dataset, 3), dataset).endswith(without)
+    untaught = replace(by_words, is_taught=False)
+    assert without not in untaught.verdict(ranked(dataset, 3), dataset)
 
 
 @pytest.mark.usefixtures("twelve_users_are_enough")

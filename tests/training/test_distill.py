@@ -3,12 +3,14 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.training.conftest import make_chain, write_chain
 from training import distill, evaluate
 from training.distillation.checkpoint import best_on_validation, load_checkpoint
+from training.knowledge import Knowledge, load_knowledge
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +61,22 @@ def test_options_narrow_what_is_trained(chain_config: Path) -> None:
 def test_a_teacher_free_student_needs_no_knowledge(chain_config: Path) -> None:
     (chain_config.parent / "work/chain/knowledge").rename(chain_config.parent / "away")
 
-    assert run_distill(chain_config, "--variant", "plain", "--seed", "0") == 0
+    assert run_distill(chain_config, "--variant", "plain", "--workers", "1", "--refit") == 0
     assert run_distill(chain_config, "--variant", "distilled", "--seed", "0") == 2
+
+
+def test_knowledge_is_read_once_for_students_and_their_refits(
+    chain_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def load(folder: Path, *others: Any) -> Knowledge:
+        read.append(folder)
+        return load_knowledge(folder, *others)
+
+    monkeypatch.setattr(distill, "load_knowledge", load)
+    assert run_distill(chain_config, "--variant", "distilled", "--workers", "1", "--refit") == 0
+    assert read == [chain_config.parent / "work/chain/knowledge"]
 
 
 def test_students_that_were_trained_too_briefly_are_told_before_the_verdict_too(

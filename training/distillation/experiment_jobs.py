@@ -1,6 +1,6 @@
 """The jobs of an experiment, one per variant and seed, and their checkpoints."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from training.data.dataset import Dataset
@@ -18,12 +18,29 @@ def run_job(job: Job, folder: Path) -> Checkpoint:
 
 
 def jobs_of(
-    experiment: Experiment, dataset: Dataset, knowledge: Knowledge, variants: Iterable[str]
+    experiment: Experiment,
+    dataset: Dataset,
+    knowledge: Knowledge | None,
+    variants: Iterable[str],
+    seeds: Sequence[int] = (),
 ) -> Iterator[Job]:
-    """Yields one job for each pair of a variant and a seed of the experiment."""
+    """Yields one job for each pair of a variant and a seed.
+
+    Args:
+        experiment: settings of the students.
+        dataset: dataset to train and validate on.
+        knowledge: the teacher's knowledge; None only if no variant needs a teacher.
+        variants: names of method variants.
+        seeds: seeds of the training; empty for those of the experiment.
+
+    Raises:
+        ValueError: a variant needs a teacher, but `knowledge` is None.
+    """
     for variant in variants:
         needed = knowledge if VARIANTS[variant].needs_teacher else None
-        for seed in experiment.training.seeds:
+        if needed is None and VARIANTS[variant].needs_teacher:
+            raise ValueError(f"{variant} students need a teacher's knowledge")
+        for seed in seeds or experiment.training.seeds:
             yield Job(experiment, dataset, variant, seed, needed)
 
 

@@ -218,7 +218,7 @@ class Trainer:
         run = self.seed * EPOCH_SEEDS + self.progress.epoch
         torch.manual_seed(run + self.processes.rank * RANK_SEEDS)
         batches = self.windows.epoch(self.seed, self.progress.epoch)
-        num_validation_batches = math.ceil(len(self._validation_rows()) / batch_size(self.dataset))
+        num_validation_batches = math.ceil(len(self._rows_of_process()) / batch_size(self.dataset))
         part = 1 / max(1, len(batches) + num_validation_batches)
         self.student.train()
         for number, batch in enumerate(batches, start=1):
@@ -286,16 +286,16 @@ class Trainer:
             after_batch()
             return rankings
 
-        rows = self._validation_rows()  # none, if there are fewer examples than processes
+        rows = self._rows_of_process()  # none, if there are fewer examples than processes
         ranks = evaluate(rank, self.dataset, rows).ranks if len(rows) else rows
-        return Evaluation(self._validation, self.processes.collect(ranks)).metrics
+        return Evaluation(self.validation_rows, self.processes.collect(ranks)).metrics
 
-    def _validation_rows(self) -> NDArray[np.int64]:
+    def _rows_of_process(self) -> NDArray[np.int64]:
         """Returns the dataset rows of the validation examples that this process ranks."""
-        return np.array_split(self._validation, self.processes.num_ranks)[self.processes.rank]
+        return np.array_split(self.validation_rows, self.processes.num_ranks)[self.processes.rank]
 
     @cached_property
-    def _validation(self) -> NDArray[np.int64]:
+    def validation_rows(self) -> NDArray[np.int64]:
         """Dataset rows of the validation examples that choose the best epoch, ascending.
 
         Which examples are drawn depends on the dataset alone, so all students are measured alike.

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from training.errors import ConfigError
 from training.settings.experiment import DistillationConfig, Experiment, TrainingConfig
 from training.settings.section import first_problem
+from training.settings.teacher import TITLELESS_KIND, WORDS_KINDS
 
 Part = Literal["position", "confidence", "consistency", "offset", "cold_bonus"]
 TrainingPart = Literal[
@@ -59,14 +60,23 @@ class MethodVariant:
 
         Without ranking lists, `ranking_weight` becomes 0. Without embeddings, the offset is on,
         since an item vector then has no other part.
+
+        Raises:
+            ConfigError: the variant learns distributions, but `ranking_weight` is 0, so no lists.
         """
+        list_loss = self.list_loss or config.list_loss
+        if self.ranking and list_loss == "distribution" and config.ranking_weight == 0:
+            raise ConfigError(
+                "distillation.ranking_weight = 0: means no lists, from which list_loss = "
+                "'distribution' learns; leave it out: their share is distribution_weight"
+            )
         embeddings = config.embeddings and self.embeddings
         update: dict[str, object] = {}
         update |= dict.fromkeys(self.without, False)
         update |= dict.fromkeys(self.plus, True)
         update["ranking_weight"] = config.ranking_weight if self.ranking else 0.0
         update["embeddings"] = embeddings
-        update["list_loss"] = self.list_loss or config.list_loss
+        update["list_loss"] = list_loss
         if not embeddings:
             update["offset"] = True  # without embeddings an item has only its offset
         return config.model_copy(update=update)
@@ -94,6 +104,18 @@ class MethodVariant:
             return TrainingConfig.model_validate(content)
         except ValidationError as error:
             raise ConfigError(f"{experiment.name}: training.{first_problem(error)}") from None
+
+
+def made_without_llm(teacher: str, *, reads_titles: bool) -> bool:
+    """Returns whether a ranker was made without an LLM; results then call it free of a teacher.
+
+    Args:
+        teacher: kind of its teacher, or another name of an LLM; empty without a teacher.
+        reads_titles: whether it is a student with title embeddings from the teacher's knowledge.
+    """
+    if teacher == TITLELESS_KIND:
+        return not reads_titles
+    return not teacher or teacher in WORDS_KINDS
 
 
 TEACHER_FREE = "plain"

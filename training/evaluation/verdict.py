@@ -91,20 +91,6 @@ def effect_of_teacher(
     return TeacherEffect(with_it.minus(without_it).interval(), len(taught))
 
 
-def metric_interval(
-    ranks: Ranks, users: NDArray[np.integer], metric: str, *, num_draws: int
-) -> Interval:
-    """Returns the mean of a ranker's metric over examples, with a 95 % interval over users.
-
-    Args:
-        ranks: `[examples]`, the ranker's ranks.
-        users: `[examples]`, the user of each example.
-        metric: name of the metric, such as `NDCG@20`.
-        num_draws: number of bootstrap draws.
-    """
-    return _draws(ranks, Bootstrap(users, num_draws), metric).interval()
-
-
 def best_baseline(validation: Mapping[str, Ranks]) -> str:
     """Returns the name of the baseline with the highest validation NDCG@20.
 

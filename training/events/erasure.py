@@ -1,8 +1,12 @@
 """Applies tombstones: finds the records of the event log that are erased.
 
-A session's tombstone erases the session's records up to the time of the tombstone, by the rule of
-`export.contract.log.events.erases`. A user's tombstone erases events of the user. It also counts as
-a tombstone of every session that has such an event.
+A session's tombstone erases the records of its session, except later ones. A record is later if
+both its sequence number and its time are after the tombstone's. Neither is enough alone: clocks of
+replicas differ, and impressions are written after they are shown. An event in the same millisecond
+as the tombstone is later if its sequence number is higher, since both are in one stream.
+
+A user's tombstone erases the events of its user, except later ones; all events in its millisecond
+are erased. It also counts as a tombstone of every session that has an erased event.
 """
 
 from collections.abc import Mapping
@@ -86,7 +90,7 @@ def is_erased(kind: Kind, records: pa.Table, deadlines: Deadlines) -> NDArray[np
     at, sequences = _deadlines_by_row(records, "session_ref", deadlines)
     if kind == "event":
         # If an event and a session's tombstone have the same millisecond, the sequence decides. A
-        # user's tombstone erases all of the user's events of its millisecond. See `erases`.
+        # user's tombstone erases all of the user's events of its millisecond.
         at = np.maximum(at, _NEVER + 1) - 1
         of_users = _deadlines_by_row(records, "user_ref", deadlines)
         return _erased(records, "received_at", (at, sequences)) | _erased(

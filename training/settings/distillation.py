@@ -36,7 +36,7 @@ class DistillationConfig(Section):
         default=0.5,
         gt=0,
         lt=1,
-        description="ranking_weight of `distribution`",
+        description="ranking_weight of `distribution`; ranking_weight itself is not 0 then",
     )
     distribution_length: int = Field(
         default=100, ge=1, description="list_length of `distribution`, if the lists are as long"

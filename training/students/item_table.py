@@ -115,16 +115,6 @@ class ItemTable(nn.Module):
         readable = self.readable_rows()
         return np.arange(1, len(self.offsets) + 1) if readable is None else np.flatnonzero(readable)
 
-    def folded(self) -> "ItemTable":
-        """Returns a table with the same item vectors, stored as offsets only, for serving.
-
-        Each item's projection and offset are summed once, so serving needs no LLM embeddings.
-        """
-        table = self().detach()
-        without_llm = ItemTable(*table.shape, readable=self.readable)
-        without_llm.offsets.data = table[1:].clone()
-        return without_llm
-
     def columns_of(self, items: Tensor) -> Tensor:
         """Returns the principal columns of the selected items, `[selected, columns]`.
 

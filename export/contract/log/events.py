@@ -5,11 +5,12 @@ entry has a sequence number and a text with one record per line: one event, one 
 several impressions. A line is a JSON array: the letter of the kind, then the record's fields in
 order, without `sequence`.
 
-Rules that the collector and training share:
+Rules of the log for all who read it; in this project that is `training.events`:
 
-- `order_of` sorts the events of a session.
-- Two events with the same `identity_of` are the same event; the one that comes first counts.
-- `erases` says which records a tombstone erases.
+- The events of a session are sorted by `timestamp`, then `sequence`.
+- Events of the same tenant, session ref and event id are one event; the first of them counts.
+- A tombstone erases earlier records of its session, or events of its user; the docstring of
+  `training/events/erasure.py` has the rule.
 
 This module imports the standard library only.
 """
@@ -309,38 +310,3 @@ def next_sequence(last: int, now_ms: int) -> int:
     `last` is the number of the previous entry, and `now_ms` the current time in ms since 1970.
     """
     return max(last + 1, now_ms << _SEQUENCE_BITS)
-
-
-def order_of(event: Event) -> tuple[int, int]:
-    """Returns the key that sorts the events of a session: `timestamp`, then `sequence`."""
-    return event.timestamp, event.sequence
-
-
-def identity_of(event: Event) -> tuple[str, str, str]:
-    """Returns the key that an event shares with its copies: tenant, session ref and event id."""
-    return event.tenant, event.session_ref, event.event_id
-
-
-def erases(tombstone: Tombstone, record: Event | ImpressionRecord) -> bool:
-    """Returns whether a tombstone erases a record.
-
-    A tombstone erases the records of its session, or the events of its user, except later ones. A
-    record is later if both its sequence number and its time are after the tombstone's. Neither is
-    enough alone: clocks of replicas differ, and impressions are written after they are shown.
-
-    A session's event in the same millisecond as the tombstone is later if its sequence number is
-    higher, since both are in one stream.
-    """
-    if record.tenant != tombstone.tenant:
-        return False
-    at = record.received_at if isinstance(record, Event) else record.shown_at
-    is_after = record.sequence > tombstone.sequence
-    if tombstone.session_ref is not None and record.session_ref == tombstone.session_ref:
-        is_later = at >= tombstone.at if isinstance(record, Event) else at > tombstone.at
-        return not (is_after and is_later)
-    return (
-        isinstance(record, Event)
-        and tombstone.user_ref is not None
-        and record.user_ref == tombstone.user_ref
-        and not (is_after and at > tombstone.at)
-    )

@@ -43,7 +43,7 @@ def workplace(dataset: Dataset, item_embeddings: NDArray[np.float32], tmp_path: 
             "costs": {"endpoint": {"base_url": "http://llm.internal"}},
         },
     )
-    with write_stage(workplace.titles_knowledge, "stamp") as folder:
+    with write_stage(workplace.knowledge_of("titles"), "stamp") as folder:
         save_knowledge(knowledge, folder)
     return workplace
 
@@ -55,7 +55,7 @@ def train(
     trained = replace(checkpoint, description=checkpoint.description.model_copy(update=changes))
     experiment = load_experiment(workplace.folder.parent.parent / "films.toml")
     dataset = load_dataset(workplace.dataset)
-    knowledge = load_knowledge(workplace.titles_knowledge, dataset)
+    knowledge = load_knowledge(workplace.knowledge_of("titles"), dataset)
     (stamp,) = (
         job.stamp for job in jobs_of(experiment, dataset, knowledge, [variant]) if job.seed == seed
     )

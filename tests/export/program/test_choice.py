@@ -71,6 +71,24 @@ def test_a_better_student_without_a_teacher_is_named_with_both_figures_and_expor
     assert "SASRec CE (seed 0)" in manifest.verdict
 
 
+def test_a_student_without_a_teacher_is_exported_where_there_is_no_knowledge(
+    workplace: Workplace, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variant in ("plain", "distilled"):
+        for seed in (0, 1):
+            train(workplace, checkpoint, variant, seed, 0.1)
+    workplace.knowledge_of("titles").rename(workplace.folder / "away")
+
+    assert export(workplace, "--variant", "plain") == 0
+
+    assert "left out: the figures of the titles teacher: " in capsys.readouterr().out
+    manifest = load_bundle(workplace.bundle).manifest
+    assert manifest.provenance["knowledge"] == {}
+    assert not [each for each in manifest.figures if each.row.startswith("teacher")]
+    assert export(workplace) == 2
+    assert "make it with `distilled-recommender teach CONFIG`" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("changed", ["knowledge", "draws"])
 def test_figures_of_a_teacher_that_was_asked_again_or_of_other_draws_make_the_bundle_again(
     changed: str, workplace: Workplace, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
@@ -79,8 +97,10 @@ def test_figures_of_a_teacher_that_was_asked_again_or_of_other_draws_make_the_bu
         train(workplace, checkpoint, "plain", seed, 0.1)
     assert export(workplace, "--variant", "plain") == 0
     if changed == "knowledge":
-        knowledge = load_knowledge(workplace.titles_knowledge, load_dataset(workplace.dataset))
-        with write_stage(workplace.titles_knowledge, "another stamp") as folder:
+        knowledge = load_knowledge(
+            workplace.knowledge_of("titles"), load_dataset(workplace.dataset)
+        )
+        with write_stage(workplace.knowledge_of("titles"), "another stamp") as folder:
             save_knowledge(replace(knowledge, provenance={"model": "another fan"}), folder)
     else:
         with (workplace.folder.parent.parent / "films.toml").open("a") as file:

@@ -24,7 +24,7 @@ def refit(workplace: Workplace, student: Student) -> list[Checkpoint]:
     """Refits the better of two students by hand: one has other offsets than the other."""
     experiment = load_experiment(workplace.folder.parent.parent / "films.toml")
     dataset = load_dataset(workplace.dataset)
-    knowledge = load_knowledge(workplace.titles_knowledge, dataset)
+    knowledge = load_knowledge(workplace.knowledge_of("titles"), dataset)
     jobs = list(jobs_of(experiment, dataset, knowledge, ["distilled"]))
     trained = []
     for shift, job in enumerate(refits_of_best(jobs, workplace.checkpoints).values()):

@@ -1,12 +1,13 @@
 """A service that writes an event log: on disk, in Redis, and in a cluster."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pyarrow as pa
 import pytest
 import redis
 
@@ -26,12 +27,17 @@ from export.contract.log.worker_folders import complete_segments, release, take_
 from service.settings import Settings
 from service.stores.session_refs import session_ref
 from tests.conftest import RedisCluster, RedisServer
+from training.events.erasure import deadlines_of, is_erased, with_sessions_of_users
+from training.events.layout import Kind
+from training.events.records import tables_by_partition
+from training.events.schema import SCHEMAS
 
 if TYPE_CHECKING:
     from tests.service.conftest import Connect
 
 SECRET = secrets.token_hex(32)
 EVENTS = "/v1/sessions/ann/events"
+KINDS: tuple[Kind, ...] = ("tombstone", "event", "impression")
 REF = session_ref(SECRET, "default", "ann")
 
 
@@ -71,6 +77,24 @@ class Log:
 
     def impressions(self) -> list[ImpressionRecord]:
         return [each for each in self.records() if isinstance(each, ImpressionRecord)]
+
+
+def left_of(records: Sequence[Record]) -> list[Event | ImpressionRecord]:
+    """The records that training reads of a log with `records`: those that no tombstone erases."""
+    tables = tables_by_partition(records)
+    tombstones, events, impressions = (_of_kind(tables, kind) for kind in KINDS)
+    deadlines = with_sessions_of_users(deadlines_of(tombstones), events)
+    of_events = ~is_erased("event", events, deadlines)
+    of_impressions = ~is_erased("impression", impressions, deadlines)
+    return [
+        *(Event(**row) for row in events.filter(of_events).to_pylist()),
+        *(ImpressionRecord(**row) for row in impressions.filter(of_impressions).to_pylist()),
+    ]
+
+
+def _of_kind(tables: Mapping[tuple[Kind, int], pa.Table], kind: Kind) -> pa.Table:
+    of_kind = [table for (of_table, _), table in tables.items() if of_table == kind]
+    return pa.concat_tables([SCHEMAS[kind].empty_table(), *of_kind])
 
 
 @pytest.fixture(params=["disk", "redis", "cluster"])

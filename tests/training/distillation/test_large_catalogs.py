@@ -77,10 +77,10 @@ def test_a_part_of_the_validation_examples_is_the_same_for_every_seed(
     first, second = (trainer(few, chain_dataset, None) for _ in range(2))
     second.seed = 7
 
-    rows = first._validation_rows()
+    rows = first.validation_rows
     assert len(rows) == len(every) // 2
     assert set(rows) < set(every)
-    assert np.array_equal(rows, second._validation_rows())
+    assert np.array_equal(rows, second.validation_rows)
 
 
 def test_more_validation_examples_than_there_are_means_all_of_them(
@@ -89,7 +89,7 @@ def test_more_validation_examples_than_there_are_means_all_of_them(
     every = chain_dataset.example_rows(Split.VALIDATION)
     many = with_training(experiment, validation_examples=len(every) + 1)
 
-    assert trainer(many, chain_dataset, None)._validation_rows().tolist() == every.tolist()
+    assert trainer(many, chain_dataset, None).validation_rows.tolist() == every.tolist()
 
 
 def test_examples_are_ranked_fewer_at_once_when_the_catalog_is_large(

@@ -1,3 +1,5 @@
+from typing import Literal
+
 import pytest
 
 from training.distillation.variants import DISTILLED, TEACHER_FREE, VARIANTS, MethodVariant
@@ -52,6 +54,20 @@ def test_every_variants_settings_pass_validation(name: str) -> None:
     settings = VARIANTS[name].settings(CONFIG)
 
     assert DistillationConfig.model_validate(settings.model_dump()) == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "list_loss"), [(DISTILLED, "distribution"), ("distributions", "ranking")]
+)
+def test_distributions_without_lists_are_refused(
+    name: str, list_loss: Literal["ranking", "distribution"]
+) -> None:
+    without_lists = DistillationConfig(ranking_weight=0, list_loss=list_loss)
+
+    with pytest.raises(ConfigError, match=r"distillation\.ranking_weight = 0: means no lists"):
+        VARIANTS[name].settings(without_lists)
+    for other in (TEACHER_FREE, "embeddings-only"):
+        assert VARIANTS[other].settings(without_lists).ranking_weight == 0
 
 
 def test_lists_and_embeddings_can_be_on_separately() -> None:

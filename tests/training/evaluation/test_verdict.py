@@ -11,7 +11,6 @@ from training.evaluation.verdict import (
     best_baseline,
     differences_to,
     effect_of_teacher,
-    metric_interval,
     verdict,
     without_teacher,
 )
@@ -64,14 +63,6 @@ def test_examples_of_one_user_are_drawn_together() -> None:
 def test_ranks_of_other_examples_are_refused() -> None:
     with pytest.raises(ValueError, match=r"ranks of shape \(3,\) for 4 examples"):
         differences_to(FIRST, {"a": FIRST[:3]}, USERS, num_draws=100)
-
-
-def test_a_figure_has_its_interval() -> None:
-    assert metric_interval(SECOND, USERS, "HR@20", num_draws=100) == few(1, 1, 1)
-    assert metric_interval(SECOND, USERS, "HR@1", num_draws=100) == few(0, 0, 0)
-    mixed = metric_interval(np.array([1, 0, 0, 0]), USERS, "NDCG@20", num_draws=4_000)
-    # Of four users drawn from four, the one with a hit comes 0 times in 32 %, 3 times in 5 %.
-    assert (mixed.mean, mixed.low, mixed.high) == (0.25, 0, 0.75)
 
 
 def test_a_verdict_names_the_baselines_above_and_those_not_shown() -> None:

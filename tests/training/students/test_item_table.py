@@ -26,17 +26,7 @@ def test_an_item_vector_is_the_weighted_projection_plus_the_offset() -> None:
     assert table().tolist() == [[0], [8], [22]]
 
 
-def test_the_folded_table_has_the_same_vectors_and_no_projector() -> None:
-    torch.manual_seed(0)
-    table = ItemTable(6, 4, embeddings=torch.randn(6, 8))
-
-    folded = table.folded()
-
-    assert torch.equal(folded(), table())
-    assert {name for name, _ in folded.named_parameters()} == {"offsets"}
-
-
-def test_the_folded_table_is_the_formula_written_as_a_loop() -> None:
+def test_the_table_is_the_formula_written_as_a_loop() -> None:
     torch.manual_seed(1)
     embeddings = torch.randn(5, 3)
     table = ItemTable(5, 2, embeddings, weight=0.7)
@@ -59,7 +49,7 @@ def test_the_folded_table_is_the_formula_written_as_a_loop() -> None:
             ]
         )
 
-    for row, by_hand in zip(table.folded()().tolist(), expected, strict=True):
+    for row, by_hand in zip(table().tolist(), expected, strict=True):
         assert row == pytest.approx(by_hand, abs=1e-6)
 
 

@@ -119,16 +119,6 @@ def test_scores_are_dot_products_with_the_table_and_minus_infinity_for_padding(
     assert scores[1:] == pytest.approx(products[1:], abs=1e-5)
 
 
-def test_folding_the_item_table_changes_no_score(config: StudentConfig) -> None:
-    torch.manual_seed(0)
-    student = build_student(config, 8, torch.randn(8, 12), embedding_weight=0.7).eval()
-    before = student.score(HISTORY)
-
-    student.item_table = student.item_table.folded()
-
-    assert torch.equal(student.score(HISTORY), before)
-
-
 def test_every_weight_gets_a_gradient_from_the_queries(config: StudentConfig) -> None:
     torch.manual_seed(0)
     student = build_student(config, 8, torch.randn(8, 12)).eval()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -105,7 +106,7 @@ def _column_as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Serie
         return pd.Series([each and str(each) for each in column.to_pylist()], dtype="str")
     try:
         if _has_several_values(name, column.type):
-            return _joined(column)
+            return _joined(path, name, column)
         text: pd.Series[str] = column.cast(pa.string()).to_pandas()
     except pa.ArrowException as error:
         raise DataError(f"{path}: {name} cannot be read as text: {error}") from None
@@ -123,8 +124,19 @@ def _has_several_values(name: str, kind: pa.DataType) -> bool:
     return is_list and is_attribute and not pa.types.is_floating(kind.value_type)
 
 
-def _joined(column: pa.ChunkedArray) -> "pd.Series[str]":
-    """Joins the values of each list by `|`, as they stand in a table of text."""
-    lists = column.cast(pa.list_(pa.string())).to_pylist()
-    texts = [values and "|".join(value for value in values if value) for values in lists]
-    return pd.Series([each or None for each in texts], dtype="str")
+def _joined(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Series[str]":
+    """Joins the values of each list by `|`, as they stand in a table of text.
+
+    Raises:
+        DataError: a value has a `|`, by which it would become several values.
+    """
+    lists = [
+        [value for value in values or () if value]
+        for values in column.cast(pa.list_(pa.string())).to_pylist()
+    ]
+    if (divided := next((each for each in chain(*lists) if "|" in each), None)) is not None:
+        raise DataError(
+            f"{path}: {name}: the value {divided!a} has a `|`, which stands between values in a "
+            "table; replace it, or give the items as items.jsonl, which keeps it"
+        )
+    return pd.Series(["|".join(values) or None for values in lists], dtype="str")

@@ -1,8 +1,8 @@
 """Reads the table of items: CSV, Parquet, Arrow, RecBole's `.item`, or `items.jsonl` of a bundle.
 
 A table has the columns `item_id` and `title`. Every other column is an attribute, with `|` between
-its values; in Parquet and Arrow files it may have lists of values. A line of `items.jsonl` is an
-object with `item_id`, `title` and `attributes`.
+its values; in Parquet and Arrow files it may have lists of values, none with a `|`. A line of
+`items.jsonl` is an object with `item_id`, `title` and `attributes`.
 """
 
 import html

@@ -6,7 +6,7 @@ The formula of a cold item's vector is in `students/cold_items.py`. `cold_start.
 module, and chooses the bonus: the mean amount that is added to the scores of cold items.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,6 +69,12 @@ class ColdFit:
         The fit must be centred, and the returned offset must be used together with `projection`.
         """
         return self.offset + bonus * self.direction
+
+
+def mean_with(fits: Sequence[ColdFit], bonus: float) -> tuple[Tensor, Tensor]:
+    """Returns the mean offset of `fits`, each with `bonus` (`offset_with`), and mean projection."""
+    offsets = torch.stack([fit.offset_with(bonus) for fit in fits])
+    return offsets.mean(dim=0), torch.stack([fit.projection for fit in fits]).mean(dim=0)
 
 
 def centred_fit(

@@ -14,8 +14,8 @@ trained items and is hardly ever recommended. The formula of the vector of a pla
   lowers the NDCG@20 of warm next items. The setting `distillation.cold_price`, the price, is the
   share of that NDCG@20 that may be lost.
 
-NDCG@20 is measured on users who are not in the fit. The users of validation are divided into two
-halves. A fit on each half is evaluated on the other half. The mean of both fits is used.
+NDCG@20 is measured on users who are not in the fit, here and where students are compared: a fit on
+each half of the users of validation is evaluated on the other half. The mean of both fits is used.
 
 The fit assumes that users can choose every item of the catalog. Benchmark data list an item only
 because a user chooses it later, so every cold item looks promising in them.
@@ -29,10 +29,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from training.data.dataset import Dataset, Split
-from training.distillation.after_training.cold_fit import ColdFit, Rows, centred_fit
+from training.distillation.after_training.cold_fit import ColdFit, Rows, centred_fit, mean_with
 from training.distillation.batches import TrainingWindows
 from training.distillation.trainer import Trainer
 from training.evaluation.yardstick import SELECTION_METRIC, Evaluation, evaluate, ranker_of
@@ -61,8 +62,7 @@ class BonusOutcome:
     Attributes:
         bonus: mean amount that is added to the scores of cold items; None if they are not placed.
         all_targets: NDCG@20 over all examples.
-        warm_targets: NDCG@20 over the examples whose next item training read or predicted; 0 if
-            there are none.
+        warm_targets: that over those whose next item training read or predicted; 0 without any.
     """
 
     bonus: float | None
@@ -70,19 +70,29 @@ class BonusOutcome:
     warm_targets: float
 
 
-def stamp_parts(settings: DistillationConfig) -> list[object]:
-    """Returns the values that placing cold items adds to the stamp (hash) of a training run.
+@dataclass(frozen=True)
+class Placement:
+    """How cold items were placed, and what users who did not teach it say of it.
 
-    The list is empty if `settings.cold_bonus` is off.
+    Attributes:
+        bonus: mean amount that is added to the scores of cold items.
+        held_out: ranks of all validation examples, each user's with a fit on other users. The
+            placed student has learned from all of them, so its own ranks would flatter it.
     """
+
+    bonus: float
+    held_out: Evaluation
+
+
+def stamp_parts(settings: DistillationConfig) -> list[object]:
+    """Returns what placing cold items adds to the stamp (hash) of a training run, if it is on."""
     return ["cold items", COLD_VERSION] if settings.cold_bonus else []
 
 
 def unread_settings(settings: DistillationConfig) -> set[str]:
     """Returns names of settings that have no effect, to leave out of a training run's stamp.
 
-    The set holds the settings of placing cold items if `settings.cold_bonus` is off. Otherwise it
-    is empty.
+    They are those of placing cold items if `settings.cold_bonus` is off; otherwise there are none.
     """
     of_placing = {"cold_price", "cold_steps", "cold_offset_rate", "cold_projection_rate"}
     return set() if settings.cold_bonus else of_placing
@@ -91,9 +101,9 @@ def unread_settings(settings: DistillationConfig) -> set[str]:
 def place_after_training(trainer: Trainer, settings: DistillationConfig) -> float | None:
     """Gives vectors to the cold items of the student of `trainer`, with the best bonus.
 
-    The student with these vectors becomes the best one of `trainer.progress`. The time that this
-    takes is added to `trainer.progress.seconds`. Does nothing if training read or predicted every
-    item.
+    The student with these vectors becomes the best one of `trainer.progress`, with the metrics of
+    `Placement.held_out`, since students are chosen by them. The time that this takes is added to
+    `trainer.progress.seconds`. Does nothing if training read or predicted every item.
 
     Args:
         trainer: a trainer after its last epoch.
@@ -107,10 +117,12 @@ def place_after_training(trainer: Trainer, settings: DistillationConfig) -> floa
         return None
     began = time.perf_counter()
     shown = trainer.processes.rank == 0
-    bonus = place_cold_items(trainer.student, trainer.dataset, untouched, settings, shown=shown)
-    trainer.progress.keep(trainer.student, trainer.validate())
+    placed = place_cold_items(trainer.student, trainer.dataset, untouched, settings, shown=shown)
+    if placed is not None:
+        is_measured = np.isin(placed.held_out.rows, trainer.validation_rows)
+        trainer.progress.keep(trainer.student, _part_of(placed.held_out, is_measured).metrics)
     trainer.progress.seconds += time.perf_counter() - began
-    return bonus
+    return placed.bonus if placed is not None else None
 
 
 def place_cold_items(
@@ -120,7 +132,7 @@ def place_cold_items(
     settings: DistillationConfig,
     *,
     shown: bool = True,
-) -> float | None:
+) -> Placement | None:
     """Gives vectors to the `untouched` items, with the best bonus that the price allows.
 
     One fit is made on each half of the validation users. To measure a bonus, the examples of each
@@ -136,8 +148,8 @@ def place_cold_items(
         shown: whether to show a progress bar.
 
     Returns:
-        The chosen bonus. None if no cold items were placed: no allowed bonus improves NDCG@20,
-        validation has only one user, or the NDCG@20 of warm next items is 0.
+        The chosen bonus and its ranks. None if no cold items were placed: no allowed bonus improves
+        NDCG@20, validation has only one user, or the NDCG@20 of warm next items is 0.
     """
     halves = two_halves(dataset)
     if not all(len(half) for half in halves):
@@ -151,18 +163,17 @@ def place_cold_items(
     with ProgressBar("placing cold items", num_bonuses, "bonus", shown=shown) as bar:
 
         def try_bonus(bonus: float) -> BonusOutcome:
-            tried = _outcome_with(student, dataset, untouched, fits, bonus)
+            tried = _held_out_with(student, dataset, untouched, fits, bonus)
             bar.advance()
-            return tried
+            return pooled_outcome(bonus, tried, dataset, untouched)
 
         bonus = chosen_bonus(before, try_bonus, settings.cold_price)
     if bonus is None:
         table.remove_cold_items(offsets_before)
         return None
-    offset = torch.stack([fit.offset_with(bonus) for fit in fits]).mean(dim=0)
-    projection = torch.stack([fit.projection for fit in fits]).mean(dim=0)
-    table.place_cold_items(untouched, donors, offset, projection)
-    return bonus
+    held_out = _held_out_with(student, dataset, untouched, fits, bonus)
+    table.place_cold_items(untouched, donors, *mean_with(fits, bonus))
+    return Placement(bonus, pooled(held_out))
 
 
 def untouched_items(dataset: Dataset, windows: TrainingWindows) -> Tensor:
@@ -277,14 +288,14 @@ def best_bonus(outcomes: Sequence[BonusOutcome], price: float) -> float | None:
     return max(affordable, key=lambda outcome: outcome.all_targets).bonus
 
 
-def _outcome_with(
+def _held_out_with(
     student: Student,
     dataset: Dataset,
     untouched: Tensor,
     fits: Sequence[ColdFit],
     bonus: float,
-) -> BonusOutcome:
-    """Measures `bonus` on all validation examples, each half ranked with the fit on the other half.
+) -> list[Evaluation]:
+    """Ranks each half of the validation examples with `bonus` and the fit on the other half.
 
     `fits` has one fit for each of `two_halves`, in the same order. The cold items of `student` are
     left with the vectors of the last fit.
@@ -294,7 +305,13 @@ def _outcome_with(
     for fit, other_half in zip(fits, reversed(two_halves(dataset)), strict=True):
         table.place_cold_items(untouched, donors, fit.offset_with(bonus), fit.projection)
         evaluations.append(_evaluated(student, dataset, other_half))
-    return pooled_outcome(bonus, evaluations, dataset, untouched)
+    return evaluations
+
+
+def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Returns one evaluation of several with disjoint examples, in their order."""
+    rows = np.concatenate([each.rows for each in evaluations])
+    return Evaluation(rows, np.concatenate([each.ranks for each in evaluations]))
 
 
 def pooled_outcome(
@@ -302,15 +319,12 @@ def pooled_outcome(
 ) -> BonusOutcome:
     """Computes the outcome of `bonus` over the examples of several evaluations together.
 
-    The evaluations must have disjoint examples. `untouched` is a mask `[items]` of the items that
-    training neither read nor predicted.
+    `untouched` is a mask `[items]` of the items that training neither read nor predicted.
     """
-    rows = np.concatenate([each.rows for each in evaluations])
-    ranks = np.concatenate([each.ranks for each in evaluations])
-    is_warm = ~untouched.cpu().numpy()[dataset.item_indices[rows] - 1]
-    warm = Evaluation(rows[is_warm], ranks[is_warm]).metrics if is_warm.any() else {}
-    every = Evaluation(rows, ranks).metrics
-    return BonusOutcome(bonus, every[SELECTION_METRIC], warm.get(SELECTION_METRIC, 0.0))
+    every = pooled(evaluations)
+    is_warm = ~untouched.cpu().numpy()[dataset.item_indices[every.rows] - 1]
+    warm = _part_of(every, is_warm).metrics if is_warm.any() else {}
+    return BonusOutcome(bonus, every.metrics[SELECTION_METRIC], warm.get(SELECTION_METRIC, 0.0))
 
 
 def two_halves(dataset: Dataset) -> tuple[Rows, Rows]:
@@ -321,6 +335,10 @@ def two_halves(dataset: Dataset) -> tuple[Rows, Rows]:
     rows = dataset.example_rows(Split.VALIDATION)
     users = np.unique(dataset.user_of_row[rows], return_inverse=True)[1]
     return rows[users % 2 == 0], rows[users % 2 == 1]
+
+
+def _part_of(evaluation: Evaluation, mask: NDArray[np.bool_]) -> Evaluation:
+    return Evaluation(evaluation.rows[mask], evaluation.ranks[mask])
 
 
 def _evaluated(student: Student, dataset: Dataset, rows: Rows) -> Evaluation:

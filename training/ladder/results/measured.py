@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Protocol, Split
-from training.distillation.variants import VARIANTS
+from training.distillation.variants import VARIANTS, made_without_llm
 from training.evaluation.intervals import Bootstrap, Draws
 from training.evaluation.metrics import metric_values
 from training.evaluation.row_names import TRAINING_OF_ROW
 from training.evaluation.yardstick import Evaluation
 from training.ladder.runs.store import RunFacts
-from training.settings.teacher import TITLELESS_KIND, WORDS_KINDS
 
 SHOWN_PROTOCOLS: tuple[Protocol, ...] = ("train", "refit")
 TARGETS = ("all", "warm", "cold")
@@ -115,10 +114,10 @@ class Measured:
         The teacher `fusion-without-titles` has no LLM. A student of this teacher nevertheless uses
         one if it reads title embeddings.
         """
-        if self.teacher == TITLELESS_KIND:
-            training = TRAINING_OF_ROW.get(self.row)
-            return self.is_teacher or bool(training and not VARIANTS[training.variant].embeddings)
-        return not self.teacher or self.teacher in WORDS_KINDS
+        training = TRAINING_OF_ROW.get(self.row)
+        may_read_titles = training is None or VARIANTS[training.variant].embeddings
+        reads_titles = may_read_titles and not self.is_teacher
+        return made_without_llm(self.teacher, reads_titles=reads_titles)
 
     @property
     def key(self) -> tuple[str, str, str]:

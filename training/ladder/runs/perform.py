@@ -8,7 +8,7 @@ from training.data.dataset import Protocol
 from training.distillation.checkpoint import save_checkpoint
 from training.distillation.distributed import available_processes
 from training.distillation.job import Job, TrainedStudent
-from training.evaluation.fusion import FusionSettings, fused, mean_of, tuned_fusion
+from training.evaluation.mixing import FusionSettings, fused, mean_of, tuned_fusion
 from training.evaluation.yardstick import Scorer
 from training.ladder.plan.mixtures import MixedRun
 from training.ladder.runs.store import Run, RunFacts, RunStore

@@ -64,7 +64,7 @@ def injected(distances: Tensor, signals: Iterable[tuple[Tensor, float]]) -> Tens
     return scaled
 
 
-class Signals:
+class InjectedSignals:
     """Computes the signals to inject, popularity and transitions, from training interactions."""
 
     def __init__(self, dataset: Dataset) -> None:
@@ -120,7 +120,7 @@ def _divided_by_largest(counts: Tensor) -> Tensor:
     return counts / counts.amax(dim=1, keepdim=True).clamp_min(1)
 
 
-def with_signals(distances: Distances, signals: Signals, exponents: Exponents) -> Distances:
+def with_signals(distances: Distances, signals: InjectedSignals, exponents: Exponents) -> Distances:
     """Returns a function that computes `distances` and injects `signals` into the result.
 
     If all exponents are 0, `distances` itself is returned.
@@ -138,7 +138,7 @@ def with_signals(distances: Distances, signals: Signals, exponents: Exponents) -
 
 
 def choose_exponents(
-    distances: Distances, signals: Signals, dataset: Dataset, config: TeacherConfig
+    distances: Distances, signals: InjectedSignals, dataset: Dataset, config: TeacherConfig
 ) -> Exponents:
     """Chooses the exponents of popularity and transitions that give the best validation NDCG@20.
 

@@ -20,7 +20,7 @@ from training.stage import fingerprint, new_file, write_array
 from training.teacher.budget import answered_rows
 from training.teacher.generative.engine import Engine, History, WrittenTitle
 from training.teacher.generative.grounding import Grounding
-from training.teacher.generative.injection import Signals, choose_exponents, with_signals
+from training.teacher.generative.injection import InjectedSignals, choose_exponents, with_signals
 from training.teacher.generative.load_engine import LoadedEngine
 from training.teacher.llm.prompts import PROMPT_VERSION
 from training.teacher.llm.shards import Cost, Shard, ShardedWork, compute_missing, plan_shards
@@ -35,7 +35,7 @@ SETTINGS_OF_TEXTS: dict[str, bool | set[str]] = {
     "writing": {"num_beams", "max_new_tokens"},
     "endpoint": {"api", "embedding_model"},
 }
-SETTINGS_OF_TITLES: dict[str, bool | set[str]] = {
+SETTINGS_OF_TITLE_EMBEDDINGS: dict[str, bool | set[str]] = {
     **dict.fromkeys(("model", "precision", "tokens_per_batch"), True),
     "endpoint": {"embedding_model"},
 }
@@ -202,7 +202,7 @@ def title_embeddings(
     The embeddings are stored in `folder`, and computed only if they are not there. They are rounded
     to half precision. `loaded` is the engine that computes them.
     """
-    settings = config.model_dump(include=SETTINGS_OF_TITLES)
+    settings = config.model_dump(include=SETTINGS_OF_TITLE_EMBEDDINGS)
     stamp = fingerprint("titles", dataset.fingerprint, settings, loaded.weights)
     path = folder / f"titles-{stamp}.npy"
     if not path.exists():
@@ -241,7 +241,7 @@ def teach_generative(
     texts_folder = folder_of_texts(dataset, config, folder, loaded.weights)
     texts = write_texts(dataset, config, texts_folder, loaded.engine, titles.shape[1])
     grounded = texts.grounded(Grounding(torch.from_numpy(titles)))
-    signals = Signals(dataset)
+    signals = InjectedSignals(dataset)
     exponents = choose_exponents(grounded, signals, dataset, config)
     distances = with_signals(grounded, signals, exponents)
 

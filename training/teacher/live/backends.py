@@ -21,7 +21,7 @@ from training.teacher.encoders.local import LocalEncoder
 from training.teacher.encoders.opening import title_encoder
 from training.teacher.generative.engine import Engine
 from training.teacher.generative.grounding import Grounding
-from training.teacher.generative.injection import Exponents, Signals, injected
+from training.teacher.generative.injection import Exponents, InjectedSignals, injected
 from training.teacher.generative.load_engine import load_engine
 from training.teacher.generative.teach import title_embeddings
 from training.teacher.live.teacher import CatalogDistances, LiveTeacher, TeacherBackend
@@ -119,7 +119,7 @@ class GenerativeBackend:
 
     engine: Engine
     grounding: Grounding
-    signals: Signals
+    signals: InjectedSignals
     exponents: Exponents
     config: TeacherConfig
 
@@ -225,7 +225,7 @@ def _load_generative(
         titles = title_embeddings(dataset, config, workplace.reading, loaded)
         exponents = Exponents()
     grounding = Grounding(torch.from_numpy(titles))
-    return GenerativeBackend(loaded.engine, grounding, Signals(dataset), exponents, config)
+    return GenerativeBackend(loaded.engine, grounding, InjectedSignals(dataset), exponents, config)
 
 
 def _load_titles(

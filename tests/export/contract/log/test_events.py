@@ -16,11 +16,8 @@ from export.contract.log.events import (
     Record,
     Tombstone,
     entry_of,
-    erases,
     framed_entry,
-    identity_of,
     next_sequence,
-    order_of,
     records_of,
     sequence_of,
     text_of_entry,
@@ -113,45 +110,6 @@ def test_sequence_numbers_of_a_log_on_disk_never_go_back_with_the_clock() -> Non
     assert first == 1_000 * 2**20
     assert next_sequence(first, 999) == first + 1
     assert next_sequence(first, 1_001) == 1_001 * 2**20
-
-
-def test_events_are_sorted_by_time_and_then_by_place_in_the_log() -> None:
-    late, early = CLICK._replace(sequence=9), CLICK._replace(timestamp=999, sequence=10)
-    assert sorted([late, CLICK, early], key=order_of) == [early, CLICK, late]
-
-
-def test_copies_of_an_event_have_one_identity() -> None:
-    assert identity_of(CLICK) == identity_of(CLICK._replace(sequence=9, timestamp=3))
-    assert identity_of(CLICK) != identity_of(CLICK._replace(tenant="other"))
-
-
-@pytest.mark.parametrize(
-    ("record", "is_erased"),
-    [
-        (CLICK, True),
-        (SHOWN, True),
-        (CLICK._replace(sequence=9), True),  # by its time: written late
-        (CLICK._replace(received_at=2_001), True),  # by its place: a clock is ahead
-        (CLICK._replace(received_at=2_001, sequence=9), False),
-        (CLICK._replace(received_at=ERASED.at, sequence=9), False),  # in its millisecond, after it
-        (SHOWN._replace(shown_at=ERASED.at, sequence=9), True),
-        (CLICK._replace(session_ref="v1.bob"), False),
-        (CLICK._replace(tenant="other"), False),
-        (SHOWN._replace(session_ref=None), False),
-    ],
-)
-def test_a_tombstone_erases_what_its_session_did_before(
-    record: Event | ImpressionRecord, is_erased: bool
-) -> None:
-    assert erases(ERASED, record) is is_erased
-
-
-def test_a_users_tombstone_erases_the_events_of_all_sessions() -> None:
-    tombstone = ERASED._replace(session_ref=None, user_ref="v1.u")
-    assert erases(tombstone, CLICK)
-    assert erases(tombstone, CLICK._replace(session_ref="v1.bob"))
-    assert not erases(tombstone, CLICK._replace(user_ref=None))
-    assert not erases(tombstone, SHOWN._replace(session_ref=None))
 
 
 def test_the_streams_lie_in_the_slots_of_the_sessions() -> None:

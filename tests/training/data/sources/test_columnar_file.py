@@ -47,6 +47,14 @@ def test_a_list_has_several_values_of_an_attribute(tmp_path: Path, kind: pa.Data
     assert catalog.attributes == ({"genre": ("War", "Drama")}, {}, {})
 
 
+def test_a_value_of_a_list_that_a_table_would_divide_is_refused(tmp_path: Path) -> None:
+    tags = pa.array([["jazz"], None, ["pop", "rock|pop"]])
+    pq.write_table(TABLE.append_column("tags", tags), tmp_path / "items.parquet")
+
+    with pytest.raises(DataError, match=r"items\.parquet: tags: the value 'rock\|pop' has a `\|`"):
+        read_items(tmp_path / "items.parquet")
+
+
 def test_a_vector_is_no_attribute(tmp_path: Path) -> None:
     vectors = pa.array([[0.5], [1.0], [2.0]])
     pq.write_table(TABLE.append_column("vector", vectors), tmp_path / "items.parquet")

@@ -8,11 +8,12 @@ import torch
 from tests.training.distillation.conftest import COLD, UNTOUCHED
 from training.data.dataset import Dataset, Split
 from training.distillation.after_training import cold_start
-from training.distillation.after_training.cold_fit import ColdFit, Rows
+from training.distillation.after_training.cold_fit import ColdFit, Rows, centred_fit
 from training.distillation.after_training.cold_start import (
     COARSE_BONUSES,
     FINE_STEPS,
     BonusOutcome,
+    Placement,
     best_bonus,
     chosen_bonus,
     current_items,
@@ -178,13 +179,17 @@ def test_each_fit_is_judged_on_the_other_half_and_the_mean_of_both_is_placed(
     monkeypatch.setattr(cold_start, "centred_fit", fit)
     monkeypatch.setattr(cold_start, "evaluate", evaluated)
     monkeypatch.setattr(cold_start, "best_bonus", chosen)
-    assert place_cold_items(walker, chain_dataset, COLD, priced(0.1)) == 0.5
+    placed = place_cold_items(walker, chain_dataset, COLD, priced(0.1))
+    assert placed is not None
+    assert placed.bonus == 0.5
 
     assert prices == [0.1, 0.1]
     assert judged[:2] == [(True, 0, 0, None), (False, 0, 0, None)]
     for place, bonus in enumerate(COARSE_BONUSES):
         pair = judged[2 + 2 * place : 4 + 2 * place]
         assert pair == [(False, 10 + bonus, 1, donors), (True, 30 + bonus, 3, donors)]
+    assert judged[-2:] == [(False, 10.5, 1, donors), (True, 30.5, 3, donors)]
+    assert sorted(placed.held_out.rows) == sorted(np.concatenate(halves))
     assert cold_items.offset.tolist() == [20.5] * 8
     assert cold_items.projection is not None
     assert cold_items.projection.tolist() == [[2] * 5] * 8
@@ -211,8 +216,9 @@ def test_placing_cold_items_raises_validation_ndcg(walker: Student, chain_datase
         return evaluate(ranker, chain_dataset, rows).metrics["NDCG@20"]
 
     before = reached()
-    bonus = place_cold_items(walker, chain_dataset, COLD, priced(1.0))
-    assert bonus in {coarse + step for coarse in COARSE_BONUSES for step in (0, *FINE_STEPS)}
+    placed = place_cold_items(walker, chain_dataset, COLD, priced(1.0))
+    assert placed is not None
+    assert placed.bonus in {coarse + step for coarse in COARSE_BONUSES for step in (0, *FINE_STEPS)}
     assert reached() > before
     assert walker.item_table.cold_items.offset.any()
 
@@ -250,12 +256,13 @@ def test_after_training_the_student_to_keep_has_its_cold_items_placed(
         settings: DistillationConfig,
         *,
         shown: bool,
-    ) -> float:
+    ) -> Placement:
         assert shown
         price, nothing = torch.full((8,), settings.cold_price), torch.zeros(8, 5)
         student.item_table.place_cold_items(untouched, ~untouched, price, nothing)
-        return 0.25
+        return Placement(0.25, Evaluation(rows, np.where(rows == rows[0], 1, 0)))
 
+    rows = chain_dataset.example_rows(Split.VALIDATION)
     monkeypatch.setattr(cold_start, "untouched_items", lambda *_: COLD)
     monkeypatch.setattr(cold_start, "place_cold_items", place)
     trainer = Trainer(walker, chain_dataset, TrainingConfig(max_epochs=2, batch_size=2), seed=0)
@@ -267,8 +274,49 @@ def test_after_training_the_student_to_keep_has_its_cold_items_placed(
 
     assert progress.best_state["item_table.cold_offset"].tolist() == pytest.approx([0.3] * 8)
     assert progress.best_state["item_table.lenders"].tolist() == (~COLD).tolist()
-    assert progress.best_metrics == trainer.validate()
+    assert progress.best_metrics["NDCG@20"] == pytest.approx(1 / len(rows))
     assert progress.seconds > seconds
+
+
+def test_a_placed_student_is_judged_by_users_who_did_not_teach_it(
+    walker: Student, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walker.item_table.offsets.data.normal_(std=0.5)
+    monkeypatch.setattr(cold_start, "untouched_items", lambda *_: COLD)
+    trainer = Trainer(walker, chain_dataset, TrainingConfig(max_epochs=1), seed=0)
+    settings, donors = priced(1.0), donors_for(COLD, chain_dataset)
+    halves = two_halves(chain_dataset)
+    fits = [centred_fit(walker, chain_dataset, half, COLD, donors, settings) for half in halves]
+
+    bonus = place_after_training(trainer, settings)
+
+    assert bonus is not None
+    flattering = trainer.validate()["NDCG@20"]
+    figures = []
+    for fit, others in zip(fits, reversed(halves), strict=True):
+        walker.item_table.place_cold_items(COLD, donors, fit.offset_with(bonus), fit.projection)
+        ranker = ranker_of(StudentScorer(walker, chain_dataset), chain_dataset)
+        figures.append(evaluate(ranker, chain_dataset, others).metrics["NDCG@20"])
+    kept = trainer.progress.best_metrics["NDCG@20"]
+    assert kept == pytest.approx(np.mean(figures))  # the halves have 15 users each
+    assert kept < flattering
+
+
+def test_a_placed_student_is_measured_on_the_examples_that_others_are_measured_on(
+    walker: Student, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainingConfig(max_epochs=1, validation_examples=4)
+    trainer = Trainer(walker, chain_dataset, config, seed=0)
+    rows = chain_dataset.example_rows(Split.VALIDATION)
+    hits = np.isin(rows, trainer.validation_rows)
+    assert hits.sum() == 4
+    placed = Placement(0.5, Evaluation(rows, hits.astype(np.int64)))
+    monkeypatch.setattr(cold_start, "untouched_items", lambda *_: COLD)
+    monkeypatch.setattr(cold_start, "place_cold_items", lambda *_, **__: placed)
+
+    place_after_training(trainer, priced(0.01))
+
+    assert trainer.progress.best_metrics["NDCG@20"] == 1
 
 
 def test_if_training_touches_every_item_nothing_is_placed(

@@ -210,7 +210,7 @@ def test_one_line_of_the_teacher_makes_it_the_encoder_of_the_catalog_and_of_adde
     run_teach(path)
 
     workplace = Workplace(path.parent / "work" / "chain")
-    knowledge = load_knowledge(workplace.titles_knowledge, chain_dataset)
+    knowledge = load_knowledge(workplace.knowledge_of("titles"), chain_dataset)
     expected = embedded(folder, list(chain_dataset.catalog.titles))
     np.testing.assert_allclose(knowledge.item_embeddings[1:], expected, atol=1e-2)
     live = load_live_teacher(load_experiment(path), workplace)

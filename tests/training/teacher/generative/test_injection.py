@@ -8,7 +8,7 @@ from training.data.dataset import Dataset
 from training.settings.teacher import TeacherConfig, WritingConfig
 from training.teacher.generative.injection import (
     Exponents,
-    Signals,
+    InjectedSignals,
     choose_exponents,
     injected,
     with_signals,
@@ -34,11 +34,11 @@ def test_injection_keeps_the_nearest_item_nearest() -> None:
 def test_popularity_counts_training_interactions_only(tiny_dataset: Dataset) -> None:
     # in training a is chosen twice, b twice, c three times; d and e never
     expected = torch.tensor([0, 2 / 3, 2 / 3, 1, 0, 0])
-    torch.testing.assert_close(Signals(tiny_dataset).popularity, expected)
+    torch.testing.assert_close(InjectedSignals(tiny_dataset).popularity, expected)
 
 
 def test_a_training_example_does_not_count_itself(tiny_dataset: Dataset) -> None:
-    signals = Signals(tiny_dataset)
+    signals = InjectedSignals(tiny_dataset)
     # b is followed by c in rows 2 (ann) and 6 (bob); one of them asks
     live = signals.transitions(np.array([2]))
     stored = signals.transitions_before(np.array([2]))
@@ -49,7 +49,7 @@ def test_a_training_example_does_not_count_itself(tiny_dataset: Dataset) -> None
 
 
 def test_held_out_examples_use_all_training_transitions(tiny_dataset: Dataset) -> None:
-    signals = Signals(tiny_dataset)
+    signals = InjectedSignals(tiny_dataset)
     torch.testing.assert_close(
         signals.transitions_before(np.array([7])),  # bob after c
         signals.transitions(np.array([3])),
@@ -67,7 +67,9 @@ def test_validation_picks_how_strongly_a_signal_is_injected(
         unknowing = torch.linspace(1, 2, contrary_dataset.catalog.num_rows)
         return unknowing.expand(len(rows), -1).clone()
 
-    exponents = choose_exponents(distances, Signals(contrary_dataset), contrary_dataset, config)
+    exponents = choose_exponents(
+        distances, InjectedSignals(contrary_dataset), contrary_dataset, config
+    )
     assert (exponents.transitions > 0) == is_on
     assert exponents.popularity == 0
 
@@ -76,4 +78,4 @@ def test_distances_are_unchanged_without_injection(tiny_dataset: Dataset) -> Non
     def distances(rows: NDArray[np.int64]) -> Tensor:
         return DISTANCES.expand(len(rows), -1)
 
-    assert with_signals(distances, Signals(tiny_dataset), Exponents()) is distances
+    assert with_signals(distances, InjectedSignals(tiny_dataset), Exponents()) is distances

@@ -112,7 +112,7 @@ def test_a_teacher_behind_a_server_can_teach_and_be_served_live(
     work = experiment.parent / "work"
     assert teach.main([str(experiment), "--work", str(work)]) == 0
     workplace = Workplace(work / "chain")
-    knowledge = load_knowledge(workplace.generative_knowledge, chain_dataset)
+    knowledge = load_knowledge(workplace.knowledge_of("generative"), chain_dataset)
     answer = load_live_teacher(load_experiment(experiment), workplace).recommend(["i1"], 1, [])
     row = int(np.flatnonzero(chain_dataset.history(1) == 1)[0]) + 1
     stored = knowledge.train.rankings[knowledge.train.rows == row][0, 0]

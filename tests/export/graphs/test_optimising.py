@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from export.graphs.fusion import MASKED, UNREAD, soften_masks
+from export.graphs.optimising import MASKED, UNREAD, soften_masks
 from tests.export.graphs.initializers import every_initializer
 
 

@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
-from training.evaluation import fusion
-from training.evaluation.fusion import (
+from training.evaluation import mixing
+from training.evaluation.mixing import (
     FusionSettings,
     fused,
     mean_of,
@@ -41,7 +41,7 @@ def test_equal_scores_have_a_z_score_of_zero() -> None:
 
 
 def test_the_best_items_have_reciprocal_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fusion, "DEPTH", 2)
+    monkeypatch.setattr(mixing, "DEPTH", 2)
 
     found = reciprocal_ranks(constant(99, 1, 3, 5)(ROWS))
 
