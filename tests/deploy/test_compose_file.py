@@ -103,6 +103,13 @@ def test_only_training_learning_and_publishing_can_write_bundles() -> None:
     }
 
 
+def test_what_publishes_into_the_served_volume_has_the_services_keys_of_bundles() -> None:
+    production = yaml.safe_load(text(PRODUCTION).replace("!override", ""))["services"]
+    for name in ("service", "publish", "train"):
+        assert services()[name]["environment"].get("BUNDLE_PUBLIC_KEYS", "") is None, name
+    assert production["publish"]["volumes"] == production["service"]["volumes"]
+
+
 def test_the_balancer_bounds_the_requests_of_a_replica_and_their_wait() -> None:
     balancer = text(ROOT / "docker/balancer/haproxy.cfg")
     (limit,) = re.findall(r"default-server maxconn (\d+)", balancer)

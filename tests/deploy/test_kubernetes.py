@@ -138,6 +138,28 @@ def test_a_rollback_job_serves_the_previous_bundle_and_reaches_no_network(tmp_pa
         assert BundleLink(bundles / "active").bundle == expected
 
 
+def test_what_publishes_into_the_served_claim_has_the_services_keys_of_bundles() -> None:
+    service = pods()["service"]
+    rollback = named("CronJob", "rollback")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    key = {"name": "settings", "key": "BUNDLE_PUBLIC_KEYS", "optional": True}
+    writers = (
+        *service["initContainers"],
+        *rollback["containers"],
+        *pods()["train"]["containers"],
+    )
+    for container in writers:
+        assert {
+            "name": "BUNDLE_PUBLIC_KEYS",
+            "valueFrom": {"configMapKeyRef": key},
+        } in container["env"], container["name"]
+    for container in (*service["initContainers"], *service["containers"], *rollback["containers"]):
+        mounted = {"name": "bundle-keys", "mountPath": "/run/keys", "readOnly": True}
+        assert mounted in container["volumeMounts"], container["name"]
+    for pod in (service, rollback):
+        keys = {"name": "bundle-keys", "configMap": {"name": "bundle-keys", "optional": True}}
+        assert keys in pod["volumes"]
+
+
 def values_of(name: str) -> dict[str, str]:
     """Returns the lines of a file of values, by name."""
     lines = (FOLDER / name).read_text("utf-8").splitlines()
