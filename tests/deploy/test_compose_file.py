@@ -56,6 +56,11 @@ def test_every_variable_passed_on_is_a_setting_with_its_default_in_env_example()
         assert read(shown if shown != "false" else "") == (default or read()), name
 
 
+def test_the_stack_without_the_production_file_can_be_given_an_admin_key() -> None:
+    """With ALLOW_ANONYMOUS no route of scope admin is open on loopback, so it needs a key."""
+    assert {"ADMIN_KEY"} <= passed_on()
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -75,6 +80,9 @@ def test_production_lets_nobody_in_without_a_key_and_the_file_on_loopback_everyb
     (mounted,) = service["volumes"]
     assert (mounted["target"], mounted["read_only"]) == ("/run/keys", True)
     assert "KEYS_FILE" not in services()["service"]["environment"]
+    # Its admin key is a secret, and so not in the environment, which `docker inspect` shows.
+    assert service["environment"]["ADMIN_KEY"] == ""
+    assert "admin_key" in service["secrets"]
     assert documented()["ALLOW_ANONYMOUS"] == "read,write,teacher"
     assert documented()["LISTEN"].startswith("127.0.0.1:")
 
