@@ -126,6 +126,30 @@ def test_the_balancer_bounds_the_requests_of_a_replica_and_their_wait() -> None:
     assert re.search(r"http-error status 503 .* hdr Retry-After 1$", balancer, re.M)
 
 
+def test_the_balancer_logs_what_fails_in_it_without_paths_and_addresses() -> None:
+    balancer = text(ROOT / "docker/balancer/haproxy.cfg")
+    assert re.search(r"^ +log stdout .* info$", balancer, re.M)  # a request's line is an `info`
+    public = balancer.partition("\nfrontend recommender\n")[2].partition("\nbackend ")[0]
+    assert "    option dontlog-normal\n" in public
+    (line,) = re.findall(r'log-format "(.*)"', public)
+    assert {*re.findall(r"%(\w+)", line)} == {
+        *("ST", "ts", "b", "s", "TR", "Tw", "Tc", "Tr", "Ta", "rc", "bc"),
+    }
+    assert not re.search(r"option (httplog|tcplog)|capture", balancer)
+
+
+def test_the_runbook_asks_the_balancer_for_its_clients_where_it_tells_them() -> None:
+    balancer = text(ROOT / "docker/balancer/haproxy.cfg")
+    (port,) = re.findall(r"stats socket ipv4@127\.0\.0\.1:(\d+) level operator", balancer)
+    (asked, table) = re.findall(
+        r"/dev/tcp/127\.0\.0\.1/(\d+); echo \"show table (\w+) data\.http_req_rate gt",
+        text(ROOT / "docs/operations.md"),
+    )[0]
+    assert asked == port
+    assert f"http-request track-sc0 src table {table}\n" in balancer
+    assert re.search(rf"backend {table}\n    stick-table .* store http_req_rate", balancer)
+
+
 def test_images_of_others_have_a_version() -> None:
     images = re.findall(r"\$\{[A-Z]+_IMAGE:-([^}]+)\}", text(COMPOSE))
     assert len(set(images)) == 6
