@@ -80,9 +80,13 @@ async def test_dashboard_and_alerts_use_only_metrics_that_exist(
 async def test_every_metric_of_the_service_is_on_the_dashboard(exported: set[str]) -> None:
     ours = {name for name in exported if name.startswith("recommender_")}
     shown = metrics_in(dashboard_expressions())
-    families = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in ours}
+    families = {re.sub(r"_(bucket|count|sum|created|total)$", "", name) for name in ours}
     missing = {family for family in families if not any(each.startswith(family) for each in shown)}
-    assert missing <= {"recommender_shadow_overlap", "recommender_answers"}
+    assert missing <= {
+        "recommender_shadow_overlap",
+        "recommender_shadow_failures",
+        "recommender_answers",
+    }
 
 
 def test_no_time_of_a_request_counts_refusals() -> None:
