@@ -118,6 +118,19 @@ def test_what_publishes_into_the_served_volume_has_the_services_keys_of_bundles(
     assert production["publish"]["volumes"] == production["service"]["volumes"]
 
 
+def test_redis_and_the_teacher_are_on_internal_networks_which_the_balancer_does_not_reach() -> None:
+    networks = {name: {*each.get("networks", ())} for name, each in services().items()}
+    internal = {
+        name
+        for name, each in yaml.safe_load(text(COMPOSE))["networks"].items()
+        if each.get("internal")
+    }
+    assert networks["redis"] | networks["teacher"] == internal
+    assert not networks["balancer"] & internal
+    (only,) = networks["teacher"]
+    assert {name for name, of in networks.items() if only in of} == {"service", "teacher"}
+
+
 def test_the_balancer_bounds_the_requests_of_a_replica_and_their_wait() -> None:
     balancer = text(ROOT / "docker/balancer/haproxy.cfg")
     (limit,) = re.findall(r"default-server maxconn (\d+)", balancer)
