@@ -133,6 +133,17 @@ def test_every_alert_has_three_steps_in_the_operations_guide() -> None:
         assert re.findall(r"^(\d)\. ", text, re.M) == ["1", "2", "3"], name
 
 
+def test_the_steps_can_be_taken_in_the_compose_stack() -> None:
+    chapter = OPERATIONS.read_text(encoding="utf-8").partition("\n## Alerts\n")[2]
+    assert "/v1/model/rollback" not in chapter  # 409: replicas cannot write bundles
+    assert "curl localhost:8000/readyz" not in chapter  # any replica answers there
+    restarts = re.findall(r"`docker restart [^`]*NAME`(.{40})", chapter)
+    assert restarts == [" ([which one](#a-replica-by-its-address))"[:40]] * 2
+    assert '<a id="a-replica-by-its-address"></a>' in chapter
+    (program,) = re.findall(r'service python -c \\\n  "(.*)"\n', chapter)
+    compile(program, "operations.md", "exec")
+
+
 def test_the_operations_guide_names_panels_that_exist() -> None:
     titles = {
         panel["title"] for panel in json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
