@@ -224,6 +224,26 @@ def test_replicas_are_replaced_and_scaled_without_downtime() -> None:
     assert named("HorizontalPodAutoscaler", "service")["spec"]["minReplicas"] == 2
 
 
+def test_the_guide_replaces_the_secret_with_all_the_files_that_it_was_made_of() -> None:
+    """`replace` removes what is not named."""
+    made, replaced = (
+        (ROOT / path).read_text("utf-8")
+        for path in ("docs/operations.md", "docs/how-to/kubernetes.md")
+    )
+    commands = [
+        re.findall(r"create secret generic recommender (.*?)(?=^[^ ])", text, re.S | re.M)
+        for text in (made, replaced)
+    ]
+    files = [{*re.findall(r"--from-file=(\S+)", command)} for (command,) in commands]
+    assert files[0] == files[1]
+    assert {file.rpartition("/")[2] for file in files[1]} >= {
+        item["key"]
+        for name in ("service", "redis")
+        for volume in pods()[name]["volumes"]
+        for item in volume.get("secret", {}).get("items", ())
+    }
+
+
 def test_the_overlay_of_the_guide_keeps_on_what_each_apply_would_switch_off() -> None:
     guide = (ROOT / "docs/how-to/kubernetes.md").read_text("utf-8")
     (text,) = re.findall(r"^```yaml\n(replicas:.*?)^```$", guide, re.S | re.M)

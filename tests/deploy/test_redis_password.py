@@ -1,4 +1,4 @@
-"""Tests of what reads the password from the secret `redis_url`: docker/redis/password, the exporter."""
+"""Tests of what reads the password in `redis_url`: docker/redis/password, and the exporter."""
 
 import json
 import subprocess
@@ -73,8 +73,8 @@ def test_the_exporter_gets_the_password_from_a_file_and_no_environment_has_it(
     production = (ROOT / "docker-compose.production.yml").read_text("utf-8")
     exporter = yaml.safe_load(production.replace("!override", ""))["services"]["redis-exporter"]
     *shell, script = exporter["entrypoint"]
-    secret = "rediss://:A-z_0.9~@redis:6379/0?ssl_ca_certs=/run/secrets/redis_tls_cert\n"
-    (tmp_path / "redis_url").write_text(secret, encoding="utf-8")
+    url = "rediss://:A-z_0.9~@redis:6379/0?ssl_ca_certs=/run/secrets/redis_tls_cert\n"
+    (tmp_path / "redis_url").write_text(url, encoding="utf-8")
     passwords = exporter["environment"]["REDIS_PASSWORD_FILE"]
     assert passwords.startswith("/tmp/")  # noqa: S108 the container's own, which is in memory
     assert exporter["tmpfs"] == ["/tmp"]  # noqa: S108
