@@ -11,8 +11,9 @@ export const messageOf = (error) =>
     ? error.message
     : "The service does not answer.";
 
-/** Returns whether the service refused a request with `status`. */
-export const isRefusal = (error, status) => error instanceof ProblemError && error.status === status;
+/** Returns whether the service refused a request with one of `statuses`. */
+export const isRefusal = (error, ...statuses) =>
+  error instanceof ProblemError && statuses.includes(error.status);
 
 // The key of this tab, if the service needs one. It is sent to this service only.
 const KEY = "api-key";

@@ -138,8 +138,9 @@ async function showTeacher(query, signal) {
   try {
     showComparison(await api.compare(query, signal));
   } catch (error) {
-    if (!api.isRefusal(error, 503)) throw error;
-    showNoTeacher(error.message);
+    // Comparing needs a scope of its own: a key without it, or no key, is no fault of the page.
+    if (!api.isRefusal(error, 401, 403, 503)) throw error;
+    showNoTeacher(error.status === 503 ? error.message : `No comparison: ${error.message}.`);
   } finally {
     stop();
   }
