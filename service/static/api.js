@@ -65,8 +65,6 @@ export function item(itemId) {
 
 export const model = () => answerOf("get", "/v1/model");
 
-export const experiments = () => answerOf("get", "/v1/experiments");
-
 export const examples = async () => (await answerOf("get", "/v1/examples")).histories;
 
 export const recommend = (query, signal) =>

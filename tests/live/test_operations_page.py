@@ -13,7 +13,7 @@ from service.access.key_commands import NewKey, create_key
 from service.access.principal import Scope
 from tests.live.chromium import SCREENSHOTS, needs_chromium
 from tests.live.page import console_messages, loaded_by, resize
-from tests.live.test_experiments_page import count, texts, wait_for
+from tests.live.test_experiments_page import count, give_key, texts, wait_for
 
 if TYPE_CHECKING:
     from tests.live.conftest import Serve
@@ -60,12 +60,6 @@ def page(browser: webdriver.Chrome, service: Operated) -> Iterator[webdriver.Chr
     browser.get(service.page)
     yield browser
     browser.execute_script("sessionStorage.clear()")
-
-
-def give_key(page: webdriver.Chrome, key: str) -> None:
-    wait_for(page, "#alarm", "scope")
-    page.find_element("id", "key").send_keys(key)
-    page.find_element("css selector", "#key-form button").click()
 
 
 def cells(page: webdriver.Chrome, table: str, row: str) -> list[str]:

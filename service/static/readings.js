@@ -1,0 +1,76 @@
+// Reads the figures of a page for operators again and again, with a key that its form asks for.
+
+import { messageOf } from "./api.js";
+import { Client, ForbiddenError, ProblemError, UnauthorizedError } from "./recommender-client.js";
+
+const KEY = "admin-key"; // of this tab only, and apart from the visitor's, which lacks the scope
+const element = (id) => document.getElementById(id);
+
+export class Readings {
+  #page;
+  #client;
+  #timer = null;
+
+  /**
+   * `content`: id of the part of the page that is for operators only. `everyMs`: time between two
+   * readings. `read` is called with a client and returns what `show` shows; `show` returns a note
+   * on it. `forget` is called when the key is refused, before another one is asked for.
+   */
+  constructor(page) {
+    this.#page = page;
+    this.#client = new Client("", {
+      key: () => sessionStorage.getItem(KEY),
+      repeats: 0, // because the next reading comes soon anyway
+      timeoutMs: 2 * page.everyMs,
+    });
+    element("key-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#use(element("key").value.trim());
+    });
+    element("forget-key").addEventListener("click", () => {
+      sessionStorage.removeItem(KEY);
+      this.refresh();
+    });
+  }
+
+  /** Reads and shows the figures, now and from now on. */
+  async refresh() {
+    clearTimeout(this.#timer);
+    try {
+      const found = await this.#page.read(this.#client);
+      element("read").textContent = this.#page.show(found);
+      element(this.#page.content).hidden = false;
+      element("key-form").hidden = true;
+      element("alarm").hidden = true;
+    } catch (error) {
+      alarm(error);
+      if (error instanceof UnauthorizedError || error instanceof ForbiddenError) {
+        this.#askForKey();
+        return;
+      }
+    }
+    element("forget-key").hidden = sessionStorage.getItem(KEY) === null;
+    this.#timer = setTimeout(() => this.refresh(), this.#page.everyMs);
+  }
+
+  #use(key) {
+    sessionStorage.setItem(KEY, key);
+    element("key").value = "";
+    this.refresh();
+  }
+
+  /** Hides the figures and shows the form for a key. */
+  #askForKey() {
+    this.#page.forget?.();
+    element(this.#page.content).hidden = true;
+    element("forget-key").hidden = true;
+    element("key-form").hidden = false;
+    element("key").focus();
+  }
+}
+
+function alarm(error) {
+  if (!(error instanceof ProblemError)) console.error(error);
+  element("alarm").textContent = messageOf(error);
+  element("alarm").hidden = false;
+}
