@@ -2,8 +2,9 @@
 
 import { messageOf } from "./api.js";
 import { Client, ForbiddenError, ProblemError, UnauthorizedError } from "./recommender-client.js";
+import { TabKey } from "./tab_key.js";
 
-const KEY = "admin-key"; // of this tab only, and apart from the visitor's, which lacks the scope
+const key = new TabKey("admin-key"); // apart from the visitor's, which lacks the scope
 const element = (id) => document.getElementById(id);
 
 export class Readings {
@@ -19,16 +20,16 @@ export class Readings {
   constructor(page) {
     this.#page = page;
     this.#client = new Client("", {
-      key: () => sessionStorage.getItem(KEY),
+      key: () => key.value,
       repeats: 0, // because the next reading comes soon anyway
       timeoutMs: 2 * page.everyMs,
     });
     element("key-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#use(element("key").value.trim());
+      this.#use(element("key").value);
     });
     element("forget-key").addEventListener("click", () => {
-      sessionStorage.removeItem(KEY);
+      key.forget();
       this.refresh();
     });
   }
@@ -49,13 +50,18 @@ export class Readings {
         return;
       }
     }
-    element("forget-key").hidden = sessionStorage.getItem(KEY) === null;
+    element("forget-key").hidden = key.value === null;
     this.#timer = setTimeout(() => this.refresh(), this.#page.everyMs);
   }
 
-  #use(key) {
-    sessionStorage.setItem(KEY, key);
+  #use(given) {
     element("key").value = "";
+    try {
+      key.keep(given);
+    } catch (error) {
+      alarm(error);
+      return;
+    }
     this.refresh();
   }
 

@@ -146,6 +146,17 @@ def test_the_key_is_kept_in_the_tab_only_and_can_be_forgotten(
     assert page.execute_script("return sessionStorage.length") == 0
 
 
+def test_a_key_that_cannot_be_sent_is_refused_by_the_form_and_not_kept(
+    page: webdriver.Chrome, service: Operated
+) -> None:
+    give_key(page, f"{service.admin}\u200b")
+    wait_for(page, "#alarm", "the character U+200B, which cannot be sent: copy the key again")
+    assert page.execute_script("return sessionStorage.length") == 0
+    page.find_element("id", "key").send_keys(service.admin)
+    page.find_element("css selector", "#key-form button").click()
+    wait_for(page, "#variants th", "default")
+
+
 def test_the_page_loads_from_the_service_only_and_each_control_has_a_name(
     page: webdriver.Chrome, service: Operated
 ) -> None:

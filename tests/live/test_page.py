@@ -209,6 +209,10 @@ def test_a_service_that_needs_a_key_is_used_with_one_that_the_page_asks_for_once
         asked.send_keys("nobody.wrong")
         asked.accept()
         asked = prompt(browser)
+        asked.send_keys(f"{key}\u200b")  # as copied from a chat
+        asked.accept()
+        asked = prompt(browser)
+        assert "the character U+200B, which cannot be sent: copy the key again" in asked.text
         asked.send_keys(key)
         asked.accept()
         page = Page(browser, url)
