@@ -81,6 +81,6 @@ function show({ made_at: madeAt, figures, comparisons, drift }) {
   return `Counted ${time(madeAt)}`;
 }
 
-const read = (client) => client.get("/v1/experiments");
+const read = (client, signal) => client.get("/v1/experiments", { signal });
 
 new Readings({ content: "report", everyMs: REFRESH_MS, read, show }).refresh();

@@ -13,11 +13,11 @@ const REPLICA_LASTS_MS = 60_000;
 let replicas = new Replicas();
 
 /** Reads everything that the page shows. */
-async function read(client) {
+async function read(client, signal) {
   const [operations, readiness, experiments] = await Promise.all([
-    client.get("/v1/operations"),
-    client.get("/readyz").catch((error) => ({ status: messageOf(error) })),
-    client.get("/v1/experiments").catch(orNull),
+    client.get("/v1/operations", { signal }),
+    client.get("/readyz", { signal }).catch((error) => ({ status: messageOf(error) })),
+    client.get("/v1/experiments", { signal }).catch(orNull),
   ]);
   return { operations, readiness, experiments };
 }
@@ -41,4 +41,5 @@ function forget() {
   replicas = new Replicas();
 }
 
-new Readings({ content: "figures", everyMs: REFRESH_MS, read, show: showReading, forget }).refresh();
+const page = { content: "figures", everyMs: REFRESH_MS, read, show: showReading, forget };
+new Readings(page).refresh();

@@ -11,11 +11,13 @@ export class Readings {
   #page;
   #client;
   #timer = null;
+  #reading = new AbortController(); // aborts the reading under way
 
   /**
    * `content`: id of the part of the page that is for operators only. `everyMs`: time between two
-   * readings. `read` is called with a client and returns what `show` shows; `show` returns a note
-   * on it. `forget` is called when the key is refused, before another one is asked for.
+   * readings. `read` is called with a client and the signal that ends the reading, and returns what
+   * `show` shows; `show` returns a note on it. `forget` is called when the key is refused or
+   * forgotten.
    */
   constructor(page) {
     this.#page = page;
@@ -30,6 +32,7 @@ export class Readings {
     });
     element("forget-key").addEventListener("click", () => {
       key.forget();
+      this.#hide();
       this.refresh();
     });
   }
@@ -37,13 +40,18 @@ export class Readings {
   /** Reads and shows the figures, now and from now on. */
   async refresh() {
     clearTimeout(this.#timer);
+    this.#reading.abort(); // what it reads with a key that is forgotten must not be shown
+    this.#reading = new AbortController();
+    const { signal } = this.#reading;
     try {
-      const found = await this.#page.read(this.#client);
+      const found = await this.#page.read(this.#client, signal);
+      if (signal.aborted) return;
       element("read").textContent = this.#page.show(found);
       element(this.#page.content).hidden = false;
       element("key-form").hidden = true;
       element("alarm").hidden = true;
     } catch (error) {
+      if (signal.aborted) return;
       alarm(error);
       if (error instanceof UnauthorizedError || error instanceof ForbiddenError) {
         this.#askForKey();
@@ -65,11 +73,14 @@ export class Readings {
     this.refresh();
   }
 
-  /** Hides the figures and shows the form for a key. */
-  #askForKey() {
+  #hide() {
     this.#page.forget?.();
     element(this.#page.content).hidden = true;
     element("forget-key").hidden = true;
+  }
+
+  #askForKey() {
+    this.#hide();
     element("key-form").hidden = false;
     element("key").focus();
   }
