@@ -89,10 +89,10 @@ export const compare = (query, signal) =>
 export const readSession = (sessionId) =>
   answerOf("get", "/v1/sessions/{session_id}", { path: { session_id: sessionId } });
 
-export const appendEvent = (sessionId, itemId) =>
+export const appendEvent = (sessionId, itemId, eventId) =>
   answerOf("post", "/v1/sessions/{session_id}/events", {
     path: { session_id: sessionId },
-    body: { item_id: itemId },
+    body: { item_id: itemId, event_id: eventId },
   });
 
 export const forgetSession = (sessionId) =>
