@@ -131,6 +131,18 @@ def test_without_a_teacher_the_page_says_how_to_connect_one(
     assert "compare" not in page.one("#opening").text
 
 
+def test_an_empty_history_offers_an_example_only_if_there_is_one(
+    browser: webdriver.Chrome, serve: "Serve", films_bundle: Path, url_without_teacher: str
+) -> None:
+    page = Page(browser, url_without_teacher)
+    page.wait_for("#history-note", "Search for a title that you know, or load an example.")
+    with serve(films_bundle, EXAMPLES="off") as url:
+        page = Page(browser, url)
+        page.wait_for("#served", "250 items")
+        page.wait_for("#history-note", "Search for a title that you know.")
+        assert not page.one("#example").is_displayed()
+
+
 def test_without_a_history_the_page_says_that_the_teacher_needs_one(
     browser: webdriver.Chrome, url: str
 ) -> None:
