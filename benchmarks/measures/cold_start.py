@@ -11,7 +11,10 @@ NUM_REQUESTS = 2_000
 
 
 def measure(options: Options) -> Findings:
-    """Measures several starts of the service; the first compiles bytecode and does not count."""
+    """Measures several starts of the service.
+
+    The first compiles bytecode and checks the bundle in a process of its own; it does not count.
+    """
     subject = make_subject(options)
     starts, fresh, used = [], [], []
     with running_redis() as redis:

@@ -46,7 +46,7 @@ SPEED = (
         "p99 at 1,000 requests/s, at random moments",
     ),
     ("peers", "throughput over", "throughput over the fastest other server of the same graph"),
-    ("cold_start", "process start to ready", "from start to ready"),
+    ("cold_start", "process start to ready", "from start to ready, its bundle checked before"),
     ("cold_start", "resident when ready", "memory when ready"),
 )
 # Measures, each with the report that has its gain, the figure without it, and the figure with it.

@@ -107,6 +107,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._is_body_awaited:
             self.loop.call_later(_ENDING_SECONDS, self._all.stop_waiting, 1)
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # of a reset too: the timer would keep its memory
 
     def data_received(self, data: bytes) -> None:
         """Passes `data` to the parser in pieces; checks the limits after each piece."""

@@ -1,41 +1,54 @@
 // The routes that the pages call, and the key of this tab.
 
-import { Client, ProblemError, UnauthorizedError } from "./recommender-client.js";
+import { Client, ProblemError, UnauthorizedError, UnusableKeyError } from "./recommender-client.js";
+import { TabKey } from "./tab_key.js";
 
 /** An error whose message the visitor shall read. */
 export class PageError extends Error {}
 
+const READABLE = [ProblemError, PageError, UnusableKeyError];
+
 /** Returns the text to show for an error. */
 export const messageOf = (error) =>
-  error instanceof ProblemError || error instanceof PageError
-    ? error.message
-    : "The service does not answer.";
+  READABLE.some((kind) => error instanceof kind) ? error.message : "The service does not answer.";
 
-/** Returns whether the service refused a request with `status`. */
-export const isRefusal = (error, status) => error instanceof ProblemError && error.status === status;
+/** Returns whether the service refused a request with one of `statuses`. */
+export const isRefusal = (error, ...statuses) =>
+  error instanceof ProblemError && statuses.includes(error.status);
 
 // The key of this tab, if the service needs one. It is sent to this service only.
-const KEY = "api-key";
-const client = new Client("", { key: () => sessionStorage.getItem(KEY) });
+const key = new TabKey("api-key");
+const QUESTION = "This service needs an API key (ID.SECRET):";
+const client = new Client("", { key: () => key.value });
 let isDeclined = false; // the visitor has no key: not asked again before the page is reloaded
 
 /** Asks for a key unless another request got one meanwhile; returns whether there is a new one. */
 function hasNewKey(refused) {
-  if (sessionStorage.getItem(KEY) !== refused) return true;
+  if (key.value !== refused) return true;
   if (isDeclined) return false;
-  const given = window.prompt("This service needs an API key (ID.SECRET):");
-  if (given) sessionStorage.setItem(KEY, given.trim());
-  isDeclined = !given;
+  isDeclined = !isGiven(QUESTION);
   return !isDeclined;
 }
 
+/** Asks until the visitor gives a key that can be sent; returns false if there is none. */
+function isGiven(question) {
+  const given = window.prompt(question);
+  if (!given) return false;
+  try {
+    key.keep(given);
+    return true;
+  } catch (error) {
+    return isGiven(`${messageOf(error)}\n\n${QUESTION}`);
+  }
+}
+
 async function send(method, path, asked) {
-  const key = sessionStorage.getItem(KEY);
+  const sent = key.value;
   try {
     const { answer, headers } = await client.send(method, path, asked);
     return { answer, milliseconds: totalTime(headers.get("Server-Timing")) };
   } catch (error) {
-    if (error instanceof UnauthorizedError && hasNewKey(key)) return send(method, path, asked);
+    if (error instanceof UnauthorizedError && hasNewKey(sent)) return send(method, path, asked);
     throw error;
   }
 }
@@ -64,8 +77,6 @@ export function item(itemId) {
 
 export const model = () => answerOf("get", "/v1/model");
 
-export const experiments = () => answerOf("get", "/v1/experiments");
-
 export const examples = async () => (await answerOf("get", "/v1/examples")).histories;
 
 export const recommend = (query, signal) =>
@@ -78,10 +89,10 @@ export const compare = (query, signal) =>
 export const readSession = (sessionId) =>
   answerOf("get", "/v1/sessions/{session_id}", { path: { session_id: sessionId } });
 
-export const appendEvent = (sessionId, itemId) =>
+export const appendEvent = (sessionId, itemId, eventId) =>
   answerOf("post", "/v1/sessions/{session_id}/events", {
     path: { session_id: sessionId },
-    body: { item_id: itemId },
+    body: { item_id: itemId, event_id: eventId },
   });
 
 export const forgetSession = (sessionId) =>

@@ -1,9 +1,9 @@
 // The page of experiments: live figures of each variant, which one is ahead, and drift.
 
-import * as api from "./api.js";
+import { Readings } from "./readings.js";
 import { cell, count, number, row, time } from "./tables.js";
 
-const REFRESH_MILLISECONDS = 15_000;
+const REFRESH_MS = 15_000;
 const element = (id) => document.getElementById(id);
 const METRICS = {
   click_through: "Click-through",
@@ -74,23 +74,13 @@ function showDrift(drift) {
   }
 }
 
-function alarm(error) {
-  element("alarm").textContent = api.messageOf(error);
-  element("alarm").hidden = false;
+function show({ made_at: madeAt, figures, comparisons, drift }) {
+  showFigures(figures);
+  showComparisons(comparisons);
+  showDrift(drift);
+  return `Counted ${time(madeAt)}`;
 }
 
-async function show() {
-  try {
-    const { made_at: madeAt, figures, comparisons, drift } = await api.experiments();
-    showFigures(figures);
-    showComparisons(comparisons);
-    showDrift(drift);
-    element("counted").textContent = `Counted ${time(madeAt)}`;
-    element("alarm").hidden = true;
-  } catch (error) {
-    alarm(error);
-  }
-  setTimeout(show, REFRESH_MILLISECONDS);
-}
+const read = (client, signal) => client.get("/v1/experiments", { signal });
 
-show();
+new Readings({ content: "report", everyMs: REFRESH_MS, read, show }).refresh();

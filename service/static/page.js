@@ -9,7 +9,7 @@ import { Session } from "./session.js";
 import { duration, signed, withCode } from "./words.js";
 
 const K = 10;
-const MAX_EXAMPLE_LENGTH = 8; // a real history may be too long for the page
+const MAX_EXAMPLE_LENGTH = 8; // the history of a user may be too long for the page
 const element = (id) => document.getElementById(id);
 const setText = (id, text) => { element(id).textContent = text; };
 
@@ -86,7 +86,7 @@ function showHistory() {
   element("forget").hidden = !session.id;
   setText("history-note", length
     ? `Stored by the service as session ${session.id.slice(0, 8)}… until you choose “Forget me”.`
-    : "Empty. Search for a title that you know, or load the history of a real person.");
+    : `Empty. Search for a title that you know${examples.length ? ", or load an example" : ""}.`);
 }
 
 async function showRecommendations(announcement) {
@@ -138,8 +138,9 @@ async function showTeacher(query, signal) {
   try {
     showComparison(await api.compare(query, signal));
   } catch (error) {
-    if (!api.isRefusal(error, 503)) throw error;
-    showNoTeacher(error.message);
+    // Comparing needs a scope of its own: a key without it, or no key, is no fault of the page.
+    if (!api.isRefusal(error, 401, 403, 503)) throw error;
+    showNoTeacher(error.status === 503 ? error.message : `No comparison: ${error.message}.`);
   } finally {
     stop();
   }
@@ -202,6 +203,7 @@ async function start() {
   await showModel();
   examples = await api.examples();
   element("example").hidden = examples.length === 0;
+  showHistory();
 }
 
 start().catch(alarm);

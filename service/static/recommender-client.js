@@ -66,6 +66,8 @@ var UnexpectedAnswerError = class extends RecommenderError {
     this.retryAfterSeconds = retryAfterSeconds(response.headers);
   }
 };
+var UnusableKeyError = class extends RecommenderError {
+};
 var ConnectionFailedError = class extends RecommenderError {
 };
 var TimedOutError = class extends RecommenderError {
@@ -172,6 +174,17 @@ function parsed(line) {
   }
 }
 
+// src/keys.ts
+var UNUSABLE = /[^\t\x20-\x7e\x80-\xff]/u;
+function checkKey(key) {
+  const code = UNUSABLE.exec(key)?.[0].codePointAt(0);
+  if (code === void 0) return;
+  const name = `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+  throw new UnusableKeyError(
+    `the key has the character ${name}, which cannot be sent: copy the key again`
+  );
+}
+
 // src/repeats.ts
 var FIRST_WAIT_MS = 100;
 var LONGEST_WAIT_MS = 2e3;
@@ -255,7 +268,9 @@ var Client = class {
   #authorization() {
     const { key } = this.#options;
     const given = typeof key === "function" ? key() : key;
-    return given ? { Authorization: `Bearer ${given}` } : {};
+    if (!given) return {};
+    checkKey(given);
+    return { Authorization: `Bearer ${given}` };
   }
 };
 function requestOf(service, method, path, asked) {
@@ -305,5 +320,7 @@ export {
   UnauthorizedError,
   UnavailableError,
   UnexpectedAnswerError,
+  UnusableKeyError,
+  checkKey,
   newEventId
 };

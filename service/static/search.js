@@ -39,6 +39,9 @@ export class SearchBox {
 
   #searchSoon() {
     clearTimeout(this.#timer);
+    // Enter must not take an item that was found for other words.
+    this.#pending.abort();
+    this.#activate(-1);
     this.#timer = setTimeout(() => this.#search(), DEBOUNCE_MS);
   }
 

@@ -4,11 +4,17 @@ import { PageError, appendEvent, forgetSession, isRefusal, item, readSession } f
 import { newEventId as newId } from "./recommender-client.js";
 
 const STORAGE_KEY = "session";
+/** The event is on the disk of the service, which will store it without a second try. */
+const SAFE = "journalled";
+/** What no try can change: the settings of the service leave such events out of histories. */
+const FINAL = "not_in_history";
 
 export class Session {
   id = localStorage.getItem(STORAGE_KEY);
   /** Items, oldest first. */
   history = [];
+  /** Ids of the events that may not be stored, by item: a second try stores none twice. */
+  #tried = new Map();
 
   /** Reads the history of an earlier visit. */
   async resume() {
@@ -30,8 +36,11 @@ export class Session {
       this.id = newId();
       localStorage.setItem(STORAGE_KEY, this.id);
     }
-    const { stored } = await appendEvent(this.id, added.item_id);
-    if (!stored) throw new PageError("The service cannot keep this now. Try it again.");
+    const eventId = this.#tried.get(added.item_id) ?? newId();
+    this.#tried.set(added.item_id, eventId);
+    const { stored, reason } = await appendEvent(this.id, added.item_id, eventId);
+    if (!stored && reason !== SAFE) throw new PageError(refusalOf(reason));
+    this.#tried.delete(added.item_id);
     this.history = [...this.history, added];
   }
 
@@ -54,8 +63,14 @@ export class Session {
     localStorage.removeItem(STORAGE_KEY);
     this.id = null;
     this.history = [];
+    this.#tried.clear();
   }
 }
+
+const refusalOf = (reason) =>
+  reason === FINAL
+    ? "This service keeps no events of this page in histories: nothing can be added."
+    : "The service cannot keep this now. Try it again.";
 
 // An item's id replaces its title if the served catalog does not have it, as after a hot swap.
 const nameOrId = (itemId) =>

@@ -110,3 +110,31 @@ def session_of(page: Page) -> str:
 def prompt(browser: webdriver.Chrome) -> Alert:
     """Waits for the page to ask for a key."""
     return WebDriverWait(browser, PATIENCE_SECONDS).until(expected_conditions.alert_is_present())
+
+
+HOLD = """
+  const answers = window.fetch;
+  const released = new Promise((release) => { window.release = release; });
+  window.isHeld = false;
+  let isNext = true;
+  window.fetch = async (address, init) => {
+    if (!isNext || !address.includes(arguments[0])) return answers(address, init);
+    isNext = false;
+    const answer = await answers(address, { ...init, signal: null });
+    window.isHeld = true;
+    await released;
+    return answer;
+  };
+"""
+
+
+def hold_next_answer(browser: webdriver.Chrome, part_of_address: str) -> None:
+    """Keeps the next answer to such an address from the page until it calls `release()`."""
+    # An arrow function has no `arguments` of its own: these are those of the script.
+    browser.execute_script(HOLD, part_of_address)
+
+
+def wait_until_held(browser: webdriver.Chrome) -> None:
+    WebDriverWait(browser, PATIENCE_SECONDS).until(
+        lambda _: browser.execute_script("return window.isHeld")
+    )

@@ -9,6 +9,8 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from export.contract.log.live_figures import SCHEMA, Drift, LiveFigures, LiveReport, save_report
+from service.access.key_commands import NewKey, create_key
+from service.access.principal import Scope
 from tests.live.chromium import SCREENSHOTS, needs_chromium
 from tests.live.page import PATIENCE_SECONDS, console_messages, loaded_by, resize
 
@@ -72,6 +74,12 @@ def wait_for(browser: webdriver.Chrome, selector: str, text: str) -> None:
     )
 
 
+def give_key(browser: webdriver.Chrome, key: str) -> None:
+    wait_for(browser, "#alarm", "scope")
+    browser.find_element("id", "key").send_keys(key)
+    browser.find_element("css selector", "#key-form button").click()
+
+
 def test_the_page_says_how_to_count_and_then_which_variant_is_ahead_and_drift(
     browser: webdriver.Chrome, url: str, path: Path
 ) -> None:
@@ -84,7 +92,7 @@ def test_the_page_says_how_to_count_and_then_which_variant_is_ahead_and_drift(
     wait_for(browser, "#comparisons tr", "not shown yet: a difference of a tenth takes about")
     assert texts(browser, "#figures th") == ["default", "llm"]
     assert texts(browser, "#figures tr:first-child td:nth-child(5)")[0].startswith("10.0 %")
-    assert texts(browser, "#counted") == ["Counted 01/01/2026, 00:00:00 UTC"]
+    assert texts(browser, "#read") == ["Counted 01/01/2026, 00:00:00 UTC"]
 
     count(path, 10_000)
     browser.get(url)
@@ -95,6 +103,28 @@ def test_the_page_says_how_to_count_and_then_which_variant_is_ahead_and_drift(
     address = url.removesuffix("/static/experiments.html")
     assert all(each.startswith(address) for each in loaded_by(browser))
     assert console_messages(browser) == []
+
+
+def test_the_key_of_a_shop_in_the_tab_does_not_keep_an_operator_from_the_figures(
+    browser: webdriver.Chrome, serve: "Serve", films_bundle: Path, path: Path, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys.json"
+    shop = create_key(keys, NewKey(frozenset({Scope.READ, Scope.WRITE})))
+    admin = create_key(keys, NewKey(frozenset({Scope.ADMIN})))
+    count(path, 10_000)
+    with serve(films_bundle, EXPERIMENTS_PATH=str(path), KEYS_FILE=str(keys)) as url:
+        browser.get(f"{url}/static/theme.js")
+        browser.execute_script("sessionStorage.setItem('api-key', arguments[0])", shop)
+        browser.get(f"{url}/static/experiments.html")
+        give_key(browser, shop)
+        wait_for(browser, "#alarm", "this key lacks the scope `admin`")
+        give_key(browser, admin)
+        wait_for(browser, "#comparisons .ahead", "llm is ahead")
+        assert not browser.find_element("id", "key-form").is_displayed()
+        browser.find_element("id", "forget-key").click()
+        wait_for(browser, "#alarm", "send a key with scope `admin`")
+        assert not browser.find_element("id", "report").is_displayed()
+        assert browser.execute_script("return sessionStorage.getItem('api-key')") == shop
 
 
 @pytest.mark.parametrize("width", [360, 1200])

@@ -12,8 +12,14 @@ from selenium import webdriver
 from service.access.key_commands import NewKey, create_key
 from service.access.principal import Scope
 from tests.live.chromium import SCREENSHOTS, needs_chromium
-from tests.live.page import console_messages, loaded_by, resize
-from tests.live.test_experiments_page import count, texts, wait_for
+from tests.live.page import (
+    console_messages,
+    hold_next_answer,
+    loaded_by,
+    resize,
+    wait_until_held,
+)
+from tests.live.test_experiments_page import count, give_key, texts, wait_for
 
 if TYPE_CHECKING:
     from tests.live.conftest import Serve
@@ -60,12 +66,6 @@ def page(browser: webdriver.Chrome, service: Operated) -> Iterator[webdriver.Chr
     browser.get(service.page)
     yield browser
     browser.execute_script("sessionStorage.clear()")
-
-
-def give_key(page: webdriver.Chrome, key: str) -> None:
-    wait_for(page, "#alarm", "scope")
-    page.find_element("id", "key").send_keys(key)
-    page.find_element("css selector", "#key-form button").click()
 
 
 def cells(page: webdriver.Chrome, table: str, row: str) -> list[str]:
@@ -150,6 +150,31 @@ def test_the_key_is_kept_in_the_tab_only_and_can_be_forgotten(
     assert page.find_element("id", "key-form").is_displayed()
     assert not page.find_element("id", "figures").is_displayed()
     assert page.execute_script("return sessionStorage.length") == 0
+
+
+def test_an_answer_that_comes_after_the_key_is_forgotten_is_not_shown(
+    page: webdriver.Chrome, service: Operated
+) -> None:
+    give_key(page, service.admin)
+    wait_for(page, "#variants th", "default")
+    hold_next_answer(page, "/v1/operations")
+    wait_until_held(page)
+    page.find_element("id", "forget-key").click()
+    wait_for(page, "#alarm", "send a key with scope `admin`")
+    page.execute_async_script("release(); setTimeout(arguments[0], 500)")
+    assert not page.find_element("id", "figures").is_displayed()
+    assert page.find_element("id", "key-form").is_displayed()
+
+
+def test_a_key_that_cannot_be_sent_is_refused_by_the_form_and_not_kept(
+    page: webdriver.Chrome, service: Operated
+) -> None:
+    give_key(page, f"{service.admin}\u200b")
+    wait_for(page, "#alarm", "the character U+200B, which cannot be sent: copy the key again")
+    assert page.execute_script("return sessionStorage.length") == 0
+    page.find_element("id", "key").send_keys(service.admin)
+    page.find_element("css selector", "#key-form button").click()
+    wait_for(page, "#variants th", "default")
 
 
 def test_the_page_loads_from_the_service_only_and_each_control_has_a_name(

@@ -131,6 +131,18 @@ def test_without_a_teacher_the_page_says_how_to_connect_one(
     assert "compare" not in page.one("#opening").text
 
 
+def test_an_empty_history_offers_an_example_only_if_there_is_one(
+    browser: webdriver.Chrome, serve: "Serve", films_bundle: Path, url_without_teacher: str
+) -> None:
+    page = Page(browser, url_without_teacher)
+    page.wait_for("#history-note", "Search for a title that you know, or load an example.")
+    with serve(films_bundle, EXAMPLES="off") as url:
+        page = Page(browser, url)
+        page.wait_for("#served", "250 items")
+        page.wait_for("#history-note", "Search for a title that you know.")
+        assert not page.one("#example").is_displayed()
+
+
 def test_without_a_history_the_page_says_that_the_teacher_needs_one(
     browser: webdriver.Chrome, url: str
 ) -> None:
@@ -209,11 +221,35 @@ def test_a_service_that_needs_a_key_is_used_with_one_that_the_page_asks_for_once
         asked.send_keys("nobody.wrong")
         asked.accept()
         asked = prompt(browser)
+        asked.send_keys(f"{key}\u200b")  # as copied from a chat
+        asked.accept()
+        asked = prompt(browser)
+        assert "the character U+200B, which cannot be sent: copy the key again" in asked.text
         asked.send_keys(key)
         asked.accept()
         page = Page(browser, url)
         page.add("toy sto", "Toy Story (1995)")
         assert key not in browser.current_url
+        page.wait_for("#teacher[aria-busy=false]")
+        assert page.one("#teacher-note").text == "No comparison: this key lacks the scope teacher."
+        assert not page.one("#alarm").is_displayed()
+
+
+def test_a_visitor_without_a_key_uses_what_is_open_and_reads_that_the_teacher_is_not(
+    browser: webdriver.Chrome, serve: "Serve", films_bundle: Path, tmp_path: Path
+) -> None:
+    create_key(tmp_path / "keys", NewKey(frozenset({Scope.TEACHER})))
+    settings = {"KEYS_FILE": str(tmp_path / "keys"), "ALLOW_ANONYMOUS": "read,write"}
+    with serve(films_bundle, **settings) as url:
+        browser.get(url)
+        prompt(browser).dismiss()
+        WebDriverWait(browser, PATIENCE_SECONDS).until(
+            expected_conditions.text_to_be_present_in_element(
+                (By.ID, "teacher-note"), "No comparison: send a key with scope teacher"
+            )
+        )
+        assert not browser.find_element(By.ID, "alarm").is_displayed()
+        assert len(browser.find_elements(By.CSS_SELECTOR, "#student .row")) == 10
 
 
 def test_without_a_key_the_page_shows_what_is_missing(

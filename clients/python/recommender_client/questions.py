@@ -320,7 +320,10 @@ def select_popular_items(**query: Unpack[PopularQuery]) -> ApiRequest[answers.Po
 
 
 def read_examples() -> ApiRequest[answers.ExamplesAnswer]:
-    """Reads the example histories of the bundle, which are real ones, to try the service with."""
+    """Reads example histories, to try the service with.
+
+    They are made from popular items, unless the service shows those of users (`EXAMPLES=bundle`).
+    """
     return ApiRequest("GET", "/v1/examples")
 
 

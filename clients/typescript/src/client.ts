@@ -4,6 +4,7 @@ import { addressOf, type Values } from "./addresses.js";
 import { Deadline } from "./deadline.js";
 import { ConnectionFailedError, UnexpectedAnswerError, errorOf } from "./errors.js";
 import { withEventIds } from "./event_ids.js";
+import { checkKey } from "./keys.js";
 import { isRepeatable, waitMs } from "./repeats.js";
 import type { Answer, Arguments, CallOptions, Method, PathWith } from "./routes.js";
 
@@ -118,7 +119,9 @@ export class Client {
   #authorization(): Record<string, string> {
     const { key } = this.#options;
     const given = typeof key === "function" ? key() : key;
-    return given ? { Authorization: `Bearer ${given}` } : {};
+    if (!given) return {};
+    checkKey(given); // fetch would fail as it does without a connection
+    return { Authorization: `Bearer ${given}` };
   }
 }
 

@@ -11,6 +11,7 @@
 //   │   ├── TooManyRequestsError    429
 //   │   └── UnavailableError        503
 //   ├── UnexpectedAnswerError       an answer that the service does not give, as of a proxy
+//   ├── UnusableKeyError            the key cannot be sent
 //   ├── ConnectionFailedError       no answer
 //   └── TimedOutError               no answer in time
 
@@ -80,6 +81,9 @@ export class UnexpectedAnswerError extends RecommenderError {
     this.retryAfterSeconds = retryAfterSeconds(response.headers);
   }
 }
+
+/** The key has a character that no header of a request can carry; nothing was sent. */
+export class UnusableKeyError extends RecommenderError {}
 
 /** The service could not be reached, or the connection ended before the answer; see `cause`. */
 export class ConnectionFailedError extends RecommenderError {}

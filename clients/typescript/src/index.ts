@@ -16,7 +16,9 @@ export {
   UnauthorizedError,
   UnavailableError,
   UnexpectedAnswerError,
+  UnusableKeyError,
 } from "./errors.js";
 export { newEventId } from "./event_ids.js";
+export { checkKey } from "./keys.js";
 export type { Answer, Asked, Method, PathWith, RefusalStatus } from "./routes.js";
 export type * from "./schema.js";

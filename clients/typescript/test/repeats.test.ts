@@ -12,6 +12,7 @@ import {
   TooManyRequestsError,
   UnavailableError,
   UnexpectedAnswerError,
+  UnusableKeyError,
   type Problem,
 } from "../src/index.js";
 
@@ -109,6 +110,33 @@ test("an error of the function that gives the key is the caller's, and nothing i
     await assert.rejects(new Client(service, { key }).get("/healthz"), { name: "TypeError", message: "no key" });
   });
   assert.equal(seen.length, 0);
+});
+
+test("a key that no header can carry is refused unsent, and the error does not tell it", async () => {
+  const keys = [
+    ["shop.sec\u200bret", "U+200B"],
+    ["shop.secret\u{1f511}", "U+1F511"],
+    ["shop.\nsecret", "U+000A"],
+  ];
+  const seen = await served([], async (service) => {
+    for (const [key, character] of keys) {
+      const asked = new Client(service, { key: () => key }).get("/v1/model");
+      await assert.rejects(asked, (error) => {
+        assert.ok(error instanceof UnusableKeyError);
+        assert.match(error.message, new RegExp(`the character ${character?.replace("+", "\\+")}`));
+        assert.ok(!error.message.includes("secret"));
+        return true;
+      });
+    }
+  });
+  assert.equal(seen.length, 0);
+});
+
+test("a key of printable characters up to U+00FF is sent", async () => {
+  const seen = await served([json({ status: "ok" })], async (service) => {
+    await new Client(service, { key: "shop.sécret ~" }).get("/healthz");
+  });
+  assert.equal(seen.length, 1);
 });
 
 test("a broken connection and a gateway's error are repeated, twice by default", async () => {

@@ -39,7 +39,6 @@ from tests.handbook.sources.measured import (
     number_in_report,
     of_demo,
     per_million,
-    train_seconds,
     value,
 )
 from training.distillation.after_training import pair_fit
@@ -149,7 +148,6 @@ STATED: Mapping[Place, Mapping[str, float]] = {
         "45 minutes": value(EPOCH, "50 million interactions: processor time"),
         "5.5 GiB": value(EPOCH, "50 million interactions: peak resident memory") * 2**30,
         "17,864": catalog_size("amazon-games-paper"),
-        "40 minutes": train_seconds("amazon-games-paper", "DLLM2Rec", "SASRec", "titles"),
         "3.4 hours": all_training_seconds("amazon-games-paper"),
     },
     (README, "Is it worth it?"): {"95 %": 0.95},

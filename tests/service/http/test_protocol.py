@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ import uvicorn
 
 from service.app import create_app
 from service.http import connections, protocol
+from service.http.protocol import LimitedProtocol
 from service.settings import Settings
 from tests.service.conftest import PATIENCE_SECONDS
 from tests.service.waiting import until
@@ -206,6 +208,29 @@ async def test_a_connection_that_has_been_answered_may_stay_idle(port: int) -> N
         assert status_of(head) == 200
         await asyncio.sleep(HEADER_SECONDS + BODY_SECONDS + 0.6)
     writer.close()
+
+
+async def test_a_connection_that_its_client_resets_leaves_no_timer(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = []
+    end = LimitedProtocol.connection_lost
+
+    def note(protocol: LimitedProtocol, exc: Exception | None) -> None:
+        end(protocol, exc)
+        lost.append((exc, protocol.timeout_keep_alive_task))
+
+    monkeypatch.setattr(LimitedProtocol, "connection_lost", note)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GOOD)
+    assert status_of(await reader.read(1 << 16)) == 200
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+    await until(lambda: bool(lost))
+    ((reset, timer),) = lost
+    assert isinstance(reset, ConnectionResetError)
+    assert timer is None
 
 
 async def test_pipelined_requests_are_answered_in_order(port: int) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+ROOT = Path(__file__).parents[4]
+
 
 async def referred_files(client: httpx.AsyncClient) -> set[str]:
     """The files of the page, found as a browser does: by references from the page on."""
@@ -33,6 +35,18 @@ async def test_the_page_finds_all_its_files(client: httpx.AsyncClient) -> None:
     assert {"/static/page.js", "/static/api.js", "/static/page.css", "/static/icon.svg"} < files
     for each in files:
         assert (await client.get(each)).status_code == 200
+
+
+async def test_no_page_links_to_what_the_balancer_of_the_stack_hides(
+    client: httpx.AsyncClient,
+) -> None:
+    balancer = (ROOT / "docker/balancer/haproxy.cfg").read_text(encoding="utf-8")
+    hidden = set(re.findall(r"return status 404 .* if \{ path (\S+) \}", balancer))
+    assert "/metrics" in hidden
+    for each in ("/", "/static/experiments.html", "/static/operations.html"):
+        links = set(re.findall(r'<a href="([^"]+)"', (await client.get(each)).text))
+        assert "/docs" in links
+        assert not links & hidden
 
 
 async def test_every_file_of_the_page_lets_the_browser_load_from_this_service_only(
