@@ -5,8 +5,9 @@ and the remaining time, and the rate:
 
     reading titles  34% 61.4k/180k [03:45<07:15, 273 token/s]
 
-A thread redraws the bar every second, so that the elapsed time is right even while one unit takes
-long. A bar that advances also redraws the other open bars.
+The rate is the average since the start, without what an earlier run has done. A thread redraws the
+bar every second, so that the elapsed time is right even while one unit takes long. A bar that
+advances also redraws the other open bars.
 """
 
 import sys
@@ -160,6 +161,7 @@ def _meter(label: str, total: float, unit: str, done: float, *, shown: bool) -> 
         unit_scale=True,
         disable=not shown,
         miniters=0,  # otherwise tqdm skips updates when the work slows down
+        smoothing=0,  # otherwise tqdm leaves the time before a redraw without new units out
         bar_format=BAR if is_terminal else LINE,
         file=None if is_terminal else log,
         mininterval=FRAME_SECONDS if is_terminal else LINE_SECONDS,

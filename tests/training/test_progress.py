@@ -62,6 +62,25 @@ def test_a_log_line_names_the_work_its_count_its_times_and_its_rate(
     assert first_line == ("reading titles  10% 18.0k/180k [01:00<09:00, 300token/s, best=0.0812]")
 
 
+def test_redraws_while_one_unit_takes_long_do_not_change_its_rate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = slow_log(monkeypatch)
+
+    with ProgressBar("answering", 1000, "request") as bar:
+        for _ in range(8):
+            log.tick(5)
+            bar.advance(0)  # as the thread does
+        bar.advance(100)
+        log.tick(5)
+        bar.advance(0)
+
+    assert (
+        log.lines_about("answering  10%")[0]
+        == "answering  10% 100/1.00k [00:45<06:45, 2.22request/s]"
+    )
+
+
 def test_work_of_an_interrupted_run_is_counted_and_does_not_enter_the_rate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
