@@ -18,7 +18,7 @@ from benchmarks.subjects.subject import Subject, make_subject
 
 NUM_REQUESTS = 2_000
 MAX_SECONDS = 2.0
-MAX_FIRST_SECONDS = 2 * MAX_SECONDS  # the child starts and loads as the service itself does
+MAX_FIRST_SECONDS = 3.0  # before it, a child starts, and loads and checks the bundle
 MAX_MIB = 300.0
 
 

@@ -1,8 +1,9 @@
 """Measures how the resident memory of the service grows over a million requests of visitors.
 
-The growth is a slope, in bytes per request, over the last half of the requests: caches and the
-allocator have settled by then, so that what still grows would grow for ever. Its standard error
-says what can be told: the samples stray around the line by a tenth of a MiB or so.
+The growth is a slope, in bytes per request, over the last half of the requests: what begins with
+the first ones, such as the allocator's arenas and small caches, has settled by then. What still
+grows is a leak, or a cache that so many requests do not fill. The standard error says what can be
+told: the samples stray around the line by a tenth of a MiB or so.
 """
 
 from collections.abc import Sequence
