@@ -3,7 +3,8 @@
 The growth is a slope, in bytes per request, over the last half of the requests: what begins with
 the first ones, such as the allocator's arenas and small caches, has settled by then. What still
 grows is a leak, or a cache that so many requests do not fill. The standard error says what can be
-told: the samples stray around the line by a tenth of a MiB or so.
+told: the samples stray around the line by a tenth of a MiB or so. Each part opens new connections
+and begins new sessions, so what these leave behind counts as well.
 """
 
 from collections.abc import Sequence
@@ -66,6 +67,7 @@ def measure(options: Options) -> Findings:
         ),
         conditions={
             "requests": count * NUM_PARTS,
+            "parts": NUM_PARTS,
             "bundle": subject.origin,
             "workers": 1,
             "connections": CONNECTIONS,
