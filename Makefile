@@ -1,6 +1,14 @@
 # Two commands do everything: `make demo` and `make test`. Both start from Python 3.11+ and make.
 # pip reads its own configuration, so a CPU-only torch or a mirror that it names is used.
 
+# Of these two only the command line counts (`make serve HOST=…`): WSL exports NAME, and conda HOST.
+ifeq ($(origin NAME),environment)
+undefine NAME
+endif
+ifeq ($(origin HOST),environment)
+undefine HOST
+endif
+
 # The interpreter that makes the environments: Python 3.11 to 3.13.
 PYTHON ?= python3
 # The experiment.

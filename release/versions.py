@@ -15,7 +15,9 @@ CLIENT = "clients/python/pyproject.toml"
 TYPESCRIPT = "clients/typescript/package.json"
 CHANGELOG = "CHANGELOG.md"
 UPGRADING = "docs/upgrading.md"
-KUSTOMIZATIONS = ("deploy/kubernetes/kustomization.yaml", "deploy/teaching/kustomization.yaml")
+KUSTOMIZATIONS = tuple(
+    f"deploy/{name}/kustomization.yaml" for name in ("kubernetes", "teaching", "restoring")
+)
 
 _RELEASE = re.compile(r"\d+\.\d+\.\d+")
 _HEADING = re.compile(r"^## (?P<version>\S+)(?: - (?P<date>\S+))?$", re.MULTILINE)

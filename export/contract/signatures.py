@@ -6,6 +6,7 @@ the signature: `minisign -V -p KEY.pub -m manifest.json`. This module needs the 
 (the extra `sign`), so programs import it only when they are given a key.
 """
 
+import os
 from base64 import standard_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,7 +67,8 @@ def read_trusted_keys(path: Path) -> TrustedKeys:
             comment.
     """
     keys = {}
-    text = read_file(path, _MAX_KEYS_SIZE).decode(errors="replace")
+    # The operator's own file may be a link, as all files of a mounted ConfigMap or Secret are.
+    text = read_file(Path(os.path.realpath(path)), _MAX_KEYS_SIZE).decode(errors="replace")
     for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
         if not line or line.startswith(_COMMENT):
             continue

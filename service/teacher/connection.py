@@ -46,7 +46,9 @@ async def connected_teacher(settings: Settings, metrics: Metrics) -> AsyncIterat
         RecentAnswers(settings.teacher_cache_size, settings.teacher_cache_ttl_seconds),
         settings.teacher_pause_seconds,
     )
-    shadow = Shadow(slow_path, settings.shadow_share, metrics.observe_shadow)
+    shadow = Shadow(
+        slow_path, settings.shadow_share, metrics.observe_shadow, metrics.count_shadow_failure
+    )
     try:
         async with in_background(shadow.run()):
             yield Teacher(slow_path, shadow)

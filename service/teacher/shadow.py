@@ -44,7 +44,7 @@ class Sampled:
 class Shadow:
     """Samples the student's answers (`offer`) and compares them with the teacher's (`run`).
 
-    Each comparison passes the overlap@k of the two lists to `observe`.
+    Each comparison passes the overlap@k of the two lists to `observe`, or calls `count_failure`.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Shadow:
         teacher: SlowPath,
         share: float,
         observe: Callable[[float], None],
+        count_failure: Callable[[], None],
         draw: Callable[[], float] = random.random,
     ) -> None:
         """Makes an empty queue of sampled answers.
@@ -60,11 +61,13 @@ class Shadow:
             teacher: the slow path that asks the teacher.
             share: probability of sampling an answer, in [0, 1].
             observe: called with the overlap@k of each comparison, in [0, 1].
+            count_failure: called for each query that the teacher did not answer.
             draw: returns a random number in [0, 1); tests pass their own.
         """
         self._teacher = teacher
         self._share = share
         self._observe = observe
+        self._count_failure = count_failure
         self._draw = draw
         self._waiting: asyncio.Queue[Sampled] = asyncio.Queue(_MAX_WAITING)
         self._threads = LowPriorityThreads(1)
@@ -90,6 +93,7 @@ class Shadow:
             try:
                 await self._compare(sampled)
             except TeacherUnavailableError as error:
+                self._count_failure()
                 logger.info("shadow: the teacher does not answer: %s", error)
             except Exception:
                 logger.exception("shadow: comparison failed")

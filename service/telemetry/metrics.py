@@ -82,6 +82,10 @@ class Metrics:
             "Overlap@k of student and teacher in shadow traffic.",
             buckets=_SHARES,
         )
+        self._shadow_failures = counter(
+            "recommender_shadow_failures",
+            "Queries of shadow traffic that the teacher did not answer.",
+        )
         self._refusals = counter(
             "recommender_refusals",
             "Requests that were refused or dropped because of too much work, by reason.",
@@ -192,6 +196,10 @@ class Metrics:
     def observe_shadow(self, overlap: float) -> None:
         """Records the overlap@k of student and teacher for one query of shadow traffic."""
         self._shadow.observe(overlap)
+
+    def count_shadow_failure(self) -> None:
+        """Counts a query of shadow traffic that the teacher did not answer."""
+        self._shadow_failures.inc()
 
     @asynccontextmanager
     async def watching(self, read: ReadGauges) -> AsyncIterator[None]:

@@ -55,7 +55,7 @@ def teacher(stack: "Stack") -> Iterator[None]:
     """Replaces the slow teacher by one that answers without delay, under the same name."""
     stack.compose("--profile", "teacher", "rm", "--stop", "--force", "teacher")
     name = f"{stack.environment['COMPOSE_PROJECT_NAME']}-quick-teacher"
-    network = f"{stack.environment['COMPOSE_PROJECT_NAME']}_front"
+    network = f"{stack.environment['COMPOSE_PROJECT_NAME']}_slow"
     network_options = ("--network", network, "--network-alias", "teacher", "--name", name)
     program = f"{ROOT / 'tests/compose/quick_teacher.py'}:/quick_teacher.py:ro"
     options = ("--rm", "--detach", *network_options, "--volume", program)

@@ -56,6 +56,11 @@ def test_every_variable_passed_on_is_a_setting_with_its_default_in_env_example()
         assert read(shown if shown != "false" else "") == (default or read()), name
 
 
+def test_the_stack_without_the_production_file_can_be_given_an_admin_key() -> None:
+    """With ALLOW_ANONYMOUS no route of scope admin is open on loopback, so it needs a key."""
+    assert {"ADMIN_KEY"} <= passed_on()
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -75,6 +80,9 @@ def test_production_lets_nobody_in_without_a_key_and_the_file_on_loopback_everyb
     (mounted,) = service["volumes"]
     assert (mounted["target"], mounted["read_only"]) == ("/run/keys", True)
     assert "KEYS_FILE" not in services()["service"]["environment"]
+    # Its admin key is a secret, and so not in the environment, which `docker inspect` shows.
+    assert service["environment"]["ADMIN_KEY"] == ""
+    assert "admin_key" in service["secrets"]
     assert documented()["ALLOW_ANONYMOUS"] == "read,write,teacher"
     assert documented()["LISTEN"].startswith("127.0.0.1:")
 
@@ -103,12 +111,56 @@ def test_only_training_learning_and_publishing_can_write_bundles() -> None:
     }
 
 
+def test_what_publishes_into_the_served_volume_has_the_services_keys_of_bundles() -> None:
+    production = yaml.safe_load(text(PRODUCTION).replace("!override", ""))["services"]
+    for name in ("service", "publish", "train"):
+        assert services()[name]["environment"].get("BUNDLE_PUBLIC_KEYS", "") is None, name
+    assert production["publish"]["volumes"] == production["service"]["volumes"]
+
+
+def test_redis_and_the_teacher_are_on_internal_networks_which_the_balancer_does_not_reach() -> None:
+    networks = {name: {*each.get("networks", ())} for name, each in services().items()}
+    internal = {
+        name
+        for name, each in yaml.safe_load(text(COMPOSE))["networks"].items()
+        if each.get("internal")
+    }
+    assert networks["redis"] | networks["teacher"] == internal
+    assert not networks["balancer"] & internal
+    (only,) = networks["teacher"]
+    assert {name for name, of in networks.items() if only in of} == {"service", "teacher"}
+
+
 def test_the_balancer_bounds_the_requests_of_a_replica_and_their_wait() -> None:
     balancer = text(ROOT / "docker/balancer/haproxy.cfg")
     (limit,) = re.findall(r"default-server maxconn (\d+)", balancer)
     assert int(limit) * 2 <= MAX_CLIENT_CONNECTIONS
     assert "timeout queue 1s" in balancer
     assert re.search(r"http-error status 503 .* hdr Retry-After 1$", balancer, re.M)
+
+
+def test_the_balancer_logs_what_fails_in_it_without_paths_and_addresses() -> None:
+    balancer = text(ROOT / "docker/balancer/haproxy.cfg")
+    assert re.search(r"^ +log stdout .* info$", balancer, re.M)  # a request's line is an `info`
+    public = balancer.partition("\nfrontend recommender\n")[2].partition("\nbackend ")[0]
+    assert "    option dontlog-normal\n" in public
+    (line,) = re.findall(r'log-format "(.*)"', public)
+    assert {*re.findall(r"%(\w+)", line)} == {
+        *("ST", "ts", "b", "s", "TR", "Tw", "Tc", "Tr", "Ta", "rc", "bc"),
+    }
+    assert not re.search(r"option (httplog|tcplog)|capture", balancer)
+
+
+def test_the_runbook_asks_the_balancer_for_its_clients_where_it_tells_them() -> None:
+    balancer = text(ROOT / "docker/balancer/haproxy.cfg")
+    (port,) = re.findall(r"stats socket ipv4@127\.0\.0\.1:(\d+) level operator", balancer)
+    (asked, table) = re.findall(
+        r"/dev/tcp/127\.0\.0\.1/(\d+); echo \"show table (\w+) data\.http_req_rate gt",
+        text(ROOT / "docs/operations.md"),
+    )[0]
+    assert asked == port
+    assert f"http-request track-sc0 src table {table}\n" in balancer
+    assert re.search(rf"backend {table}\n    stick-table .* store http_req_rate", balancer)
 
 
 def test_images_of_others_have_a_version() -> None:

@@ -138,6 +138,28 @@ def test_a_rollback_job_serves_the_previous_bundle_and_reaches_no_network(tmp_pa
         assert BundleLink(bundles / "active").bundle == expected
 
 
+def test_what_publishes_into_the_served_claim_has_the_services_keys_of_bundles() -> None:
+    service = pods()["service"]
+    rollback = named("CronJob", "rollback")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    key = {"name": "settings", "key": "BUNDLE_PUBLIC_KEYS", "optional": True}
+    writers = (
+        *service["initContainers"],
+        *rollback["containers"],
+        *pods()["train"]["containers"],
+    )
+    for container in writers:
+        assert {
+            "name": "BUNDLE_PUBLIC_KEYS",
+            "valueFrom": {"configMapKeyRef": key},
+        } in container["env"], container["name"]
+    for container in (*service["initContainers"], *service["containers"], *rollback["containers"]):
+        mounted = {"name": "bundle-keys", "mountPath": "/run/keys", "readOnly": True}
+        assert mounted in container["volumeMounts"], container["name"]
+    for pod in (service, rollback):
+        keys = {"name": "bundle-keys", "configMap": {"name": "bundle-keys", "optional": True}}
+        assert keys in pod["volumes"]
+
+
 def values_of(name: str) -> dict[str, str]:
     """Returns the lines of a file of values, by name."""
     lines = (FOLDER / name).read_text("utf-8").splitlines()
@@ -200,6 +222,26 @@ def test_replicas_are_replaced_and_scaled_without_downtime() -> None:
     assert rolling["maxUnavailable"] == 0
     assert named("PodDisruptionBudget", "service")["spec"]["minAvailable"] == 1
     assert named("HorizontalPodAutoscaler", "service")["spec"]["minReplicas"] == 2
+
+
+def test_the_guide_replaces_the_secret_with_all_the_files_that_it_was_made_of() -> None:
+    """`replace` removes what is not named."""
+    made, replaced = (
+        (ROOT / path).read_text("utf-8")
+        for path in ("docs/operations.md", "docs/how-to/kubernetes.md")
+    )
+    commands = [
+        re.findall(r"create secret generic recommender (.*?)(?=^[^ ])", text, re.S | re.M)
+        for text in (made, replaced)
+    ]
+    files = [{*re.findall(r"--from-file=(\S+)", command)} for (command,) in commands]
+    assert files[0] == files[1]
+    assert {file.rpartition("/")[2] for file in files[1]} >= {
+        item["key"]
+        for name in ("service", "redis")
+        for volume in pods()[name]["volumes"]
+        for item in volume.get("secret", {}).get("items", ())
+    }
 
 
 def test_the_overlay_of_the_guide_keeps_on_what_each_apply_would_switch_off() -> None:

@@ -131,6 +131,14 @@ def test_all_environments_have_the_same_versions(name: str) -> None:
         assert dev[package] == str(pin.specifier), package
 
 
+def test_the_maker_of_lists_of_components_has_the_same_versions_of_what_it_shares() -> None:
+    dev, sbom = pins("dev"), pins("sbom")
+    shared = dev.keys() & sbom.keys()
+
+    assert len(shared) > 10
+    assert [name for name in shared if dev[name].specifier != sbom[name].specifier] == []
+
+
 def test_an_audit_checks_every_lock_that_an_image_installs() -> None:
     images = "".join(each.read_text("utf-8") for each in (ROOT / "docker").glob("*.Dockerfile"))
     installed = set(re.findall(r"locks/[a-z0-9-]+\.txt", images))

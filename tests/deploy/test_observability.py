@@ -80,9 +80,13 @@ async def test_dashboard_and_alerts_use_only_metrics_that_exist(
 async def test_every_metric_of_the_service_is_on_the_dashboard(exported: set[str]) -> None:
     ours = {name for name in exported if name.startswith("recommender_")}
     shown = metrics_in(dashboard_expressions())
-    families = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in ours}
+    families = {re.sub(r"_(bucket|count|sum|created|total)$", "", name) for name in ours}
     missing = {family for family in families if not any(each.startswith(family) for each in shown)}
-    assert missing <= {"recommender_shadow_overlap", "recommender_answers"}
+    assert missing <= {
+        "recommender_shadow_overlap",
+        "recommender_shadow_failures",
+        "recommender_answers",
+    }
 
 
 def test_no_time_of_a_request_counts_refusals() -> None:
@@ -127,6 +131,17 @@ def test_every_alert_has_three_steps_in_the_operations_guide() -> None:
     assert names == sections.keys()
     for name, text in sections.items():
         assert re.findall(r"^(\d)\. ", text, re.M) == ["1", "2", "3"], name
+
+
+def test_the_steps_can_be_taken_in_the_compose_stack() -> None:
+    chapter = OPERATIONS.read_text(encoding="utf-8").partition("\n## Alerts\n")[2]
+    assert "/v1/model/rollback" not in chapter  # 409: replicas cannot write bundles
+    assert "curl localhost:8000/readyz" not in chapter  # any replica answers there
+    restarts = re.findall(r"`docker restart [^`]*NAME`(.{40})", chapter)
+    assert restarts == [" ([which one](#a-replica-by-its-address))"[:40]] * 2
+    assert '<a id="a-replica-by-its-address"></a>' in chapter
+    (program,) = re.findall(r'service python -c \\\n  "(.*)"\n', chapter)
+    compile(program, "operations.md", "exec")
 
 
 def test_the_operations_guide_names_panels_that_exist() -> None:

@@ -76,6 +76,18 @@ def test_each_pod_computes_the_part_of_its_index(tmp_path: Path, programs: dict[
     assert [(part.number, part.count) for part in parts] == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
+@pytest.mark.parametrize(
+    ("keys", "options"), [("", " --publish /bundles"), ("/run/keys/bundles.pub", "")]
+)
+def test_a_training_publishes_only_where_no_signature_is_asked_for(
+    keys: str, options: str, tmp_path: Path, programs: dict[str, str]
+) -> None:
+    environment = programs | {"CONFIG": "shop.toml", "BUNDLE_PUBLIC_KEYS": keys}
+    subprocess.run([ROOT / "docker/train"], env=environment, check=True)
+    lines = (tmp_path / "arguments").read_text().splitlines()
+    assert lines[-1] == f"-m export shop.toml --work /work{options}"
+
+
 @pytest.mark.parametrize(("store", "options"), [("", ""), ("/store", " --store /store")])
 def test_a_training_takes_the_shards_of_the_store_that_it_is_given(
     store: str, options: str, tmp_path: Path, programs: dict[str, str]

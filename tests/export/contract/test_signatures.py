@@ -120,6 +120,14 @@ def test_every_key_of_the_file_is_accepted(bundle: Path, key: Path, tmp_path: Pa
     assert load_bundle(bundle, read_trusted_keys(both))
 
 
+def test_the_keys_may_be_a_link_as_kubernetes_mounts_them(key: Path, tmp_path: Path) -> None:
+    (tmp_path / "..2031").mkdir()
+    key.with_suffix(".pub").rename(tmp_path / "..2031/bundles.pub")
+    (tmp_path / "..data").symlink_to("..2031")
+    (tmp_path / "bundles.pub").symlink_to("..data/bundles.pub")
+    assert len(read_trusted_keys(tmp_path / "bundles.pub").keys) == 1
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

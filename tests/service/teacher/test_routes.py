@@ -301,6 +301,17 @@ async def test_the_teacher_answers_in_the_background_too_in_shadow_mode(
     assert "recommender_shadow_overlap_sum 0.0" in await metrics(shadowed_client)
 
 
+async def test_a_teacher_that_fails_in_shadow_mode_is_counted(
+    shadowed_client: httpx.AsyncClient, ring_teacher: "RingTeacher"
+) -> None:
+    assert "recommender_shadow_failures_total 0.0" in await metrics(shadowed_client)
+    ring_teacher.failure = Response(status_code=500)
+    await shadowed_client.post("/v1/recommendations", json={"history": ["c"], "k": 2})
+    with anyio.fail_after(PATIENCE_SECONDS):
+        while "recommender_shadow_failures_total 1.0" not in await metrics(shadowed_client):
+            await anyio.sleep(0.001)
+
+
 async def test_without_consent_the_teacher_is_not_asked(
     shadowed_client: httpx.AsyncClient, ring_teacher: "RingTeacher"
 ) -> None:

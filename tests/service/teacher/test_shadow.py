@@ -33,6 +33,10 @@ def recommender(bundle_path: Path) -> Recommender:
     return load_recommender(bundle_path, max_k=8)
 
 
+def ignore() -> None:
+    """Counts no failure."""
+
+
 def offer(shadow: Shadow, recommender: Recommender, query: Query) -> None:
     shadow.offer(recommender, query, recommender.recommend(query))
 
@@ -51,7 +55,7 @@ async def test_the_agreement_with_a_sampled_answer_is_logged(
 ) -> None:
     caplog.set_level(logging.INFO, "service.teacher.shadow")
     overlaps: list[float] = []
-    shadow = Shadow(slow_path, 1, overlaps.append)
+    shadow = Shadow(slow_path, 1, overlaps.append, ignore)
     async with in_background(shadow.run()):
         offer(shadow, recommender, WANTED)
         await until(lambda: bool(caplog.records))
@@ -65,7 +69,7 @@ async def test_only_the_share_is_sampled(
     slow_path: SlowPath, recommender: Recommender, ring_teacher: "RingTeacher"
 ) -> None:
     draws = iter([0.24, 0.25, 0.1])
-    shadow = Shadow(slow_path, 0.25, NOBODY.append, lambda: next(draws))
+    shadow = Shadow(slow_path, 0.25, NOBODY.append, ignore, lambda: next(draws))
     async with in_background(shadow.run()):
         for item_id in "bcd":
             offer(shadow, recommender, Query([item_id], 1))
@@ -77,7 +81,7 @@ async def test_samples_that_the_teacher_is_too_slow_for_are_dropped(
     slow_path: SlowPath, recommender: Recommender, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.free = anyio.Event()
-    shadow = Shadow(slow_path, 1, NOBODY.append)
+    shadow = Shadow(slow_path, 1, NOBODY.append, ignore)
     async with in_background(shadow.run()):
         for _ in range(1000):
             offer(shadow, recommender, WANTED)
@@ -93,7 +97,7 @@ async def test_a_query_that_leaves_out_too_many_items_is_not_compared(
     monkeypatch.setattr(shadow_module, "MAX_DENIED", 5)
     hiding = recommender.with_changes({}, {"h": ItemEdit("h", hidden=True)})
     few, many = ({"letter": [*letters]} for letters in ("bde", "bd"))  # 5 and 6 of 8 are left out
-    shadow = Shadow(slow_path, 1, NOBODY.append)
+    shadow = Shadow(slow_path, 1, NOBODY.append, ignore)
     async with in_background(shadow.run()):
         offer(shadow, recommender, Query(["a"], 1, allow=many))
         offer(shadow, hiding, Query(["a"], 1, deny={"letter": [*"adefg"]}))
@@ -117,14 +121,14 @@ async def test_ids_for_the_teacher_are_listed_in_a_thread_so_that_requests_go_on
         return teacher_query_for(recommender, query)
 
     monkeypatch.setattr(shadow_module, "teacher_query_for", noting_its_thread)
-    shadow = Shadow(slow_path, 1, NOBODY.append)
+    shadow = Shadow(slow_path, 1, NOBODY.append, ignore)
     async with in_background(shadow.run()):
         offer(shadow, recommender, WANTED)
         await until(lambda: bool(ring_teacher.asked))
     assert threads[0] is not threading.current_thread()
 
 
-async def test_a_failing_teacher_does_not_stop_the_shadow(
+async def test_a_failing_teacher_is_counted_and_does_not_stop_the_shadow(
     slow_path: SlowPath,
     recommender: Recommender,
     ring_teacher: "RingTeacher",
@@ -132,12 +136,14 @@ async def test_a_failing_teacher_does_not_stop_the_shadow(
 ) -> None:
     caplog.set_level(logging.INFO, "service.teacher.shadow")
     ring_teacher.failure = Response(status_code=500)
-    shadow = Shadow(slow_path, 1, NOBODY.append)
+    failures: list[None] = []
+    shadow = Shadow(slow_path, 1, NOBODY.append, lambda: failures.append(None))
     async with in_background(shadow.run()):
         offer(shadow, recommender, WANTED)
         await until(lambda: bool(caplog.records))
         ring_teacher.failure = None
         offer(shadow, recommender, WANTED)
         await until(lambda: len(caplog.records) == 2)
+    assert len(failures) == 1
     assert "does not answer" in caplog.messages[0]
     assert "overlap@3" in caplog.messages[1]
