@@ -120,7 +120,7 @@ check: $(DEV)/ready  ## look, change nothing
 	$(DEV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(DEV)/bin/zizmor --offline --no-progress --quiet .github/workflows
 
-bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure all of docs/performance.md (about twenty minutes, nothing else running)
+bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure all of docs/performance.md (about half an hour, nothing else running)
 	$(IN_DEV) bench --work $(WORK)
 
 bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEMO)/ready $(DEV)/ready $(PEERS)/ready  ## a first look in two minutes: what has a target and needs no LLM

@@ -5,7 +5,7 @@ Here service, Redis and load generator share the cores. For each request the ser
 to a history, reads the history, ranks, and answers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +21,12 @@ from benchmarks.subjects.subject import make_subject
 
 P99_MS = 20.0
 PERCENTILES = (50, 90, 99)
+
+Step = Mapping[str, float]
+"""The outcome of one attempt at a rate: the rate, the failed requests, and percentiles in ms."""
+
+NUM_SWEEPS = 3
+ATTEMPTS = 2  # at each rate of a sweep: a stall of the machine must not end the sweep
 # Rates of a sweep, as shares of the rate of a closed loop, in which the server is never idle.
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SHARES_QUICK = (0.6, 1.0)
@@ -46,6 +52,7 @@ def measure(options: Options) -> Findings:
             *_latencies([new_visitors], "visitors"),
             *_latencies([random], "regulars at random moments"),
             highest_rate(sweeps),
+            repeated_rates(sweeps),
             _figure("service CPU", "µs/request", [run.service_us for run in constant]),
             _figure("Redis CPU", "µs/request", [run.redis_us for run in constant]),
             _figure(
@@ -71,17 +78,23 @@ def measure(options: Options) -> Findings:
         },
         series={
             "percentiles": _distribution(constant[-1].outcome),
-            "sweep": sweeps[-1],
+            "sweeps": sweeps,
         },
     )
 
 
 def draw(axes: Axes, report: Report) -> None:
-    """Plots latency percentiles against the request rate, for the last sweep."""
-    steps = report.series["sweep"]
-    rates = [each["rate"] for each in steps]
-    for name, colour in (("p50", GRAY), ("p90", BLUE), ("p99", ORANGE)):
-        axes.plot(rates, [each[name] for each in steps], "o-", color=colour, label=name)
+    """Plots latency percentiles against the request rate, for all sweeps.
+
+    A cross marks an attempt at a rate that the service did not keep up with.
+    """
+    series = report.series  # reports of before have their last sweep alone
+    for number, each in enumerate(series.get("sweeps") or [series["sweep"]]):
+        kept, failed = _split(each)
+        for name, colour in (("p50", GRAY), ("p90", BLUE), ("p99", ORANGE)):
+            label = None if number else name
+            axes.plot(*_points(kept, name), "o-", color=colour, label=label, alpha=0.7)
+            axes.plot(*_points(failed, name), "x", color=colour, alpha=0.7)
     axes.axhline(P99_MS, color=ORANGE, linewidth=0.8, linestyle=":")
     axes.set(yscale="log", xlabel="requests a second", ylabel="ms from the intended time")
     axes.set_title("append, read, infer, mask, answer: latency by constant rate")
@@ -93,44 +106,80 @@ def _run_regulars(loaded_service: LoadedService, seconds: float) -> LoadRun:
     return loaded_service.run_at(even(RATE, seconds))
 
 
-def _sweeps(loaded_service: LoadedService, options: Options) -> list[list[dict[str, float]]]:
-    if options.is_quick:
-        return [_sweep(loaded_service, 1, SHARES_QUICK)]
-    return [_sweep(loaded_service, 3, SHARES) for _ in range(2)]
+def _split(sweep: Sequence[Step]) -> tuple[Sequence[Step], Sequence[Step]]:
+    """Returns the attempts that the service kept up with, and those that it did not."""
+    return [each for each in sweep if keeps_up(each)], [
+        each for each in sweep if not keeps_up(each)
+    ]
 
 
-def _sweep(
-    loaded_service: LoadedService, seconds: float, shares: Sequence[float]
-) -> list[dict[str, float]]:
-    """Measures latency percentiles at rising rates, until the service does not keep up.
+def _points(steps: Sequence[Step], name: str) -> tuple[list[float], list[float]]:
+    return [each["rate"] for each in steps], [each[name] for each in steps]
 
-    Returns one step per rate. The rates are `shares` of the rate that a saturated service reaches.
-    """
+
+def _sweeps(loaded_service: LoadedService, options: Options) -> list[list[Step]]:
+    seconds, shares = options.pick((3.0, SHARES), quick=(1.0, SHARES_QUICK))
+    return [
+        _sweep(loaded_service, seconds, shares) for _ in range(options.pick(NUM_SWEEPS, quick=1))
+    ]
+
+
+def _sweep(loaded_service: LoadedService, seconds: float, shares: Sequence[float]) -> list[Step]:
     loaded_service.reset_histories()
     saturated = loaded_service.run_saturated(seconds).outcome.rate
-    steps = list[dict[str, float]]()
-    for share in shares:
-        rate = share * saturated
+
+    def attempt(rate: float) -> Step:
         outcome = loaded_service.run_at(even(rate, WARM_UP_SECONDS + seconds)).outcome
         percentiles = {f"p{each}": outcome.percentile(each) for each in PERCENTILES}
-        steps.append({"rate": rate, "failures": outcome.num_failed, **percentiles})
-        if not keeps_up(steps[-1]):
+        return {"rate": rate, "failures": outcome.num_failed, **percentiles}
+
+    return sweep(attempt, [share * saturated for share in shares])
+
+
+def sweep(attempt: Callable[[float], Step], rates: Iterable[float]) -> list[Step]:
+    """Measures latency percentiles at rising rates, until the service does not keep up.
+
+    A rate that the service does not keep up with is tried again, `ATTEMPTS` times in all, before
+    the sweep ends.
+
+    Returns:
+        One step per attempt.
+    """
+    steps = list[Step]()
+    for rate in rates:
+        for _ in range(ATTEMPTS):
+            steps.append(attempt(rate))
+            if keeps_up(steps[-1]):
+                break
+        else:
             break
     return steps
 
 
-def keeps_up(step: Mapping[str, float]) -> bool:
+def keeps_up(step: Step) -> bool:
     """Returns whether a step has no failed request, and a p99 below P99_MS milliseconds."""
     return step["p99"] < P99_MS and not step["failures"]
 
 
-def highest_rate(sweeps: Sequence[Sequence[Mapping[str, float]]]) -> Figure:
+def highest_rate(sweeps: Sequence[Sequence[Step]]) -> Figure:
     """Makes the figure of the highest rate at which the service keeps up; each sweep is one run.
 
     A run is 0 if the service keeps up at no rate.
     """
     runs = [max((each["rate"] for each in sweep if keeps_up(each)), default=0) for sweep in sweeps]
     return _figure(f"highest rate with p99 < {P99_MS:.0f} ms", "requests/s", runs)
+
+
+def repeated_rates(sweeps: Sequence[Sequence[Step]]) -> Figure:
+    """Makes the figure of how many rates of each sweep the service kept up with only when repeated.
+
+    Each is a stall that would have ended the sweep.
+    """
+    runs = [
+        float(len({each["rate"] for each in failed} & {each["rate"] for each in kept}))
+        for kept, failed in map(_split, sweeps)
+    ]
+    return _figure("rates kept up with at the second attempt only", "", runs)
 
 
 def _latencies(runs: list[LoadRun], workload: str) -> Iterator[Figure]:

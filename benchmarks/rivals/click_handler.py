@@ -2,22 +2,31 @@
 
 An engineer who serves the same graph without this project would write this. Four Redis commands
 store the click and read the history in one round trip. The graph runs with the service's session
-options. The answer has ids, titles and scores. Idempotency, fallbacks, filters, added items,
-metrics and problem documents are left out, which makes the peers faster.
+options. The answer has ids, titles and scores. A peer that gathers requests into batches stores all
+clicks of a batch in one round trip, and ranks them in one run of the graph. Idempotency, fallbacks,
+filters, added items, metrics and problem documents are left out, which makes the peers faster.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from benchmarks.subjects.bare_graph import common_case_run
+from benchmarks.subjects.bare_graph import common_case_batch_run, common_case_run
 from export.contract.bundle import Bundle, BundleLayout, load_bundle
+from service.ranking.batching import answer_by_group
 
 MAX_STORED_LENGTH = 200
 TTL_SECONDS = 7 * 24 * 3600
+COMMANDS_PER_CLICK = 4  # of `store_click`, of which the last one reads the history
+
+Histories = Sequence[Sequence[str]]
+"""Histories of several sessions, as item ids, oldest first."""
+
+Ranked = tuple[list[int], list[float]]
+"""Item indices, best first, and their scores."""
 
 
 class ClickRequest(BaseModel):
@@ -53,9 +62,7 @@ class Ranker:
         rank: maps a history of item indices and `k` to item indices, best first, and scores.
     """
 
-    def __init__(
-        self, bundle: Bundle, rank: Callable[[list[int], int], tuple[list[int], list[float]]]
-    ) -> None:
+    def __init__(self, bundle: Bundle, rank: Callable[[list[int], int], Ranked]) -> None:
         self._items = bundle.items
         self._index_of = {each.item_id: place for place, each in enumerate(bundle.items, start=1)}
         self._rank = rank
@@ -65,8 +72,14 @@ class Ranker:
 
         Ids in `item_ids` that are not in the catalog are skipped.
         """
-        history = [self._index_of[each] for each in item_ids if each in self._index_of]
-        indices, scores = self._rank(history, k)
+        return self.answer(*self._rank(self.known(item_ids), k))
+
+    def known(self, item_ids: Sequence[str]) -> list[int]:
+        """Returns the item indices of a history, without items that are not in the catalog."""
+        return [self._index_of[each] for each in item_ids if each in self._index_of]
+
+    def answer(self, indices: Sequence[int], scores: Sequence[float]) -> dict[str, Any]:
+        """Returns a ranking ready for JSON: ids, titles and scores."""
         items = [self._items[index - 1] for index in indices]
         return {
             "items": [
@@ -81,8 +94,46 @@ def onnx_ranker() -> Ranker:
     bundle = open_bundle()
     run = common_case_run(BundleLayout(bundle.folder).common_case)
 
-    def rank(history: list[int], k: int) -> tuple[list[int], list[float]]:
+    def rank(history: list[int], k: int) -> Ranked:
         indices, scores = run(history, k)
         return indices[0].tolist(), scores[0].tolist()
 
     return Ranker(bundle, rank)
+
+
+def onnx_batch_ranker() -> Callable[[Sequence[ClickRequest], Histories], list[dict[str, Any]]]:
+    """Returns a function that ranks a batch: clicks and the histories of their sessions.
+
+    Clicks with the same `k` and windows of one length share a run of the common-case graph.
+    """
+    bundle = open_bundle()
+    longest = bundle.manifest.max_history_length
+    run = common_case_batch_run(BundleLayout(bundle.folder).common_case)
+
+    def rank(group: tuple[int, int], histories: Sequence[list[int]]) -> Iterable[Ranked]:
+        indices, scores = run(histories, group[0])
+        return zip(indices.tolist(), scores.tolist(), strict=True)
+
+    ranker = Ranker(bundle, lambda history, k: next(iter(rank((k, 0), [history]))))
+
+    def recommend(clicks: Sequence[ClickRequest], stored: Histories) -> list[dict[str, Any]]:
+        histories = [ranker.known(each) for each in stored]
+        groups = [
+            (click.k, min(len(each), longest))
+            for click, each in zip(clicks, histories, strict=True)
+        ]
+        return [ranker.answer(*each) for each in answer_by_group(histories, groups, rank)]
+
+    return recommend
+
+
+def store_clicks(pipeline: Any, clicks: Sequence[ClickRequest]) -> Any:
+    """Adds the commands of `store_click` for several clicks to one pipeline, and returns it."""
+    for click in clicks:
+        store_click(pipeline, click)
+    return pipeline
+
+
+def histories_of(results: Sequence[Any]) -> Histories:
+    """Returns the histories among the results of the pipeline that `store_clicks` has filled."""
+    return results[COMMANDS_PER_CLICK - 1 :: COMMANDS_PER_CLICK]

@@ -1,4 +1,4 @@
-"""Runs a bundle's graphs without the service around them, on one history and one thread."""
+"""Runs a bundle's graphs without the service around them, on one thread."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +13,9 @@ from export.contract.tensors import TENSORS
 GraphRun = Callable[[list[int], int], Sequence[NDArray[Any]]]
 """A function of a history in item indices and `k`, to item indices and scores, `[1, k]` each."""
 
+BatchRun = Callable[[Sequence[list[int]], int], Sequence[NDArray[Any]]]
+"""The same of histories with windows of one length; its results are `[batch, k]` each."""
+
 OUTPUTS = (TENSORS.item_indices, TENSORS.scores)
 
 
@@ -22,6 +25,24 @@ def common_case_run(path: Path) -> GraphRun:
 
     def run(history: list[int], k: int) -> Sequence[NDArray[Any]]:
         feeds = {TENSORS.history: np.array([history]), TENSORS.k: np.array([k])}
+        answers: Sequence[NDArray[Any]] = session.run(OUTPUTS, feeds)
+        return answers
+
+    return run
+
+
+def common_case_batch_run(path: Path) -> BatchRun:
+    """Opens the common-case graph; returns a function that runs it on several histories at once.
+
+    Windows are the newest items of histories, as many as the student reads; all must have the same
+    length, since the graph knows no padding.
+    """
+    session = _open_session(path)
+
+    def run(histories: Sequence[list[int]], k: int) -> Sequence[NDArray[Any]]:
+        longest = max(map(len, histories))
+        rows = [[0] * (longest - len(each)) + each for each in histories]  # before the windows
+        feeds = {TENSORS.history: np.array(rows), TENSORS.k: np.array([k])}
         answers: Sequence[NDArray[Any]] = session.run(OUTPUTS, feeds)
         return answers
 

@@ -4,26 +4,31 @@ Both have one API key, and every request carries it. A release that knows no key
 
 Other programs on the machine disturb both measurements of a pair alike. So the ratios of the pairs
 vary less than the times.
+
+Every pair starts both services anew. Two processes of the same code differ in speed for as long as
+they live, by where their memory lies and by the order of their hashes: pairs of the same processes
+would share that difference, and an interval over them would be too short.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from benchmarks.load.turns import take_turns
 from benchmarks.load.workloads import with_key
-from benchmarks.subjects.loaded_service import LoadedService
+from benchmarks.options import ROOT
+from benchmarks.results.intervals import median_interval
+from benchmarks.subjects.loaded_service import WARM_UP_SECONDS, LoadedService
 from benchmarks.subjects.processes import running_redis, running_service
 from benchmarks.subjects.subject import Subject
 from service.access.key_commands import NewKey, create_key
 from service.access.principal import Scope
 
+__all__ = ["NUM_PAIRS", "CostPairs", "measure_pairs", "median_interval"]
+
 NUM_PAIRS = 15
-_NUM_DRAWS = 10_000
-_ENDS = (2.5, 97.5)  # percentiles: the middle 95 %
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class CostPairs:
 
 
 def measure_pairs(subject: Subject, other_root: Path, seconds: float) -> CostPairs:
-    """Measures both checkouts saturated, in `NUM_PAIRS` pairs of `seconds` each.
+    """Measures both checkouts saturated, in `NUM_PAIRS` pairs of newly started services.
 
     Args:
         subject: the bundle that both serve; both must be able to read it.
@@ -50,31 +55,19 @@ def measure_pairs(subject: Subject, other_root: Path, seconds: float) -> CostPai
     Raises:
         BenchmarkError: a service does not start.
     """
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, running_redis() as redis:
         keys = Path(folder) / "keys.json"
         endpoint = with_key(create_key(keys, NewKey(frozenset({Scope.READ, Scope.WRITE}))))
-        with (
-            running_redis() as redis,
-            running_service(subject.bundle, redis, KEYS_FILE=str(keys)) as ours,
-            running_service(subject.bundle, redis, other_root, KEYS_FILE=str(keys)) as other,
-        ):
-            ways = {
-                name: _cost(LoadedService(subject, service, redis, endpoint), seconds)
-                for name, service in (("ours", ours), ("others", other))
-            }
-            return CostPairs(**take_turns(ways, NUM_PAIRS))
+
+        def cost(root: Path) -> float:
+            with running_service(subject.bundle, redis, root, KEYS_FILE=str(keys)) as service:
+                return _cost(LoadedService(subject, service, redis, endpoint), seconds)
+
+        ways = {"ours": partial(cost, ROOT), "others": partial(cost, other_root)}
+        return CostPairs(**take_turns(ways, NUM_PAIRS))
 
 
-def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Returns the 95 % confidence interval of the median of `values`, by bootstrap."""
-    draws = np.random.default_rng(0).choice(values, (_NUM_DRAWS, len(values)))
-    low, high = np.percentile(np.median(draws, axis=1), _ENDS)
-    return float(low), float(high)
-
-
-def _cost(service: LoadedService, seconds: float) -> Callable[[], float]:
-    def measure() -> float:
-        service.reset_histories()
-        return service.run_saturated(seconds).cost()
-
-    return measure
+def _cost(service: LoadedService, seconds: float) -> float:
+    service.reset_histories()
+    service.run_saturated(WARM_UP_SECONDS)
+    return service.run_saturated(seconds).cost()

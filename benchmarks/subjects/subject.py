@@ -1,9 +1,10 @@
 """Makes the subject of most benchmarks: a bundle with as many items as Amazon's video games.
 
 If the checkout has that dataset, the student is trained on it for one epoch. Otherwise it has
-random weights and a synthetic catalog of the same size. The weights affect speed in one way only:
-by the share of queries for which the quick search (`export.graphs.proven.search`) finds no proof.
-Each report names the bundle that was measured.
+random weights and a synthetic catalog of the same size. The two differ in speed: a trained student
+has a pair bonus (`training.students.pair_bonus`), which the other has not, and the weights decide
+for which share of queries the quick search (`export.graphs.proven.search`) finds no proof. Each
+report names the bundle that was measured.
 """
 
 from dataclasses import dataclass

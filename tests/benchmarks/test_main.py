@@ -1,7 +1,9 @@
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from httpx import HTTPError
@@ -13,6 +15,7 @@ from benchmarks.measures import added_item, cold_start
 from benchmarks.options import Options
 from benchmarks.registry import Benchmark, benchmark_names, load_benchmark
 from benchmarks.results.figures import Figure, Findings, load_report
+from benchmarks.subjects.processes import RunningProgram, running_service
 from benchmarks.subjects.subject import export_subject, random_student, synthetic_items
 from distilled_recommender.commands import COMMANDS
 from export.contract.bundle import BundleError
@@ -144,16 +147,25 @@ def test_an_unknown_benchmark_is_refused_with_the_names_of_all(
 
 
 @pytest.mark.slow
-def test_the_cold_start_of_a_real_service_is_measured(
+def test_the_first_start_of_a_bundle_checks_it_and_later_ones_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, items = random_student(300), synthetic_items(300)
     small = export_subject(student, items, tmp_path / "bundle", "a test")
+    passed: list[int] = []
+
+    def start(*arguments: Any, **settings: Any) -> AbstractContextManager[RunningProgram]:
+        passed.append(len([*Path(settings["TMPDIR"]).glob("*-checked-bundles/*")]))
+        return running_service(*arguments, **settings)
+
     monkeypatch.setattr(cold_start, "make_subject", lambda _: small)
+    monkeypatch.setattr(cold_start, "running_service", start)
     code = program.main(["cold_start", "--quick", "--out", str(tmp_path)])
     assert code == 0
+    assert passed == [0, 1, 0, 1]
     by_name = {each.name: each for each in load_report(tmp_path / "cold_start.json").figures}
-    assert by_name["process start to ready"].value > 0
+    assert by_name["process start to ready, bundle checked before"].value > 0
+    assert by_name["first start of a bundle to ready"].value > 0
     assert 10 < by_name["resident when ready"].value < 1_000
 
 

@@ -1,4 +1,4 @@
-from benchmarks.measures.constant_rate import highest_rate
+from benchmarks.measures.constant_rate import Step, highest_rate, repeated_rates, sweep
 
 
 def step(rate: float, p99: float, failures: int = 0) -> dict[str, float]:
@@ -13,3 +13,23 @@ def test_the_highest_rate_is_the_last_one_that_the_service_keeps_up_with() -> No
 
 def test_a_service_that_keeps_up_with_nothing_has_no_rate() -> None:
     assert highest_rate([[step(500, 300)]]).runs == (0,)
+
+
+def sweep_of(*p99s: float) -> list[Step]:
+    """Returns a sweep of the rates 500, 900 and 1000, whose attempts have these p99s in order."""
+    ahead = iter(p99s)
+    return sweep(lambda rate: step(rate, next(ahead)), (500, 900, 1000))
+
+
+def test_a_stall_at_one_rate_does_not_end_a_sweep_and_is_told() -> None:
+    stalled = sweep_of(300, 3, 5, 19)
+    assert [each["rate"] for each in stalled] == [500, 500, 900, 1000]
+    assert highest_rate([stalled]).runs == (1000,)
+    assert repeated_rates([stalled]).runs == (1,)
+
+
+def test_a_rate_that_is_missed_twice_ends_a_sweep() -> None:
+    missed = sweep_of(3, 21, 22)
+    assert [each["rate"] for each in missed] == [500, 900, 900]
+    assert highest_rate([missed]).runs == (500,)
+    assert repeated_rates([missed]).runs == (0,)

@@ -3,122 +3,38 @@
 All of them run on the same machine, with the same clicks and the same Redis. Each server has one
 worker, which a closed loop saturates. The servers take turns, every second round in the opposite
 order; answers per second and latency are compared.
+
+LitServe and BentoML can gather requests into batches, and are asked with and without. The settings
+of their batches are searched on the machine before the rounds, for the most answers per second with
+a p99 below `SEARCH_P99_MS`.
 """
 
 import statistics
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 
-import orjson
 from matplotlib.axes import Axes
 
-from benchmarks.errors import BenchmarkError
-from benchmarks.load.clicks import Click
-from benchmarks.load.connection import post
 from benchmarks.load.generator import run_in_process
 from benchmarks.load.plan import Outcome
 from benchmarks.load.turns import take_turns
-from benchmarks.load.workloads import SERVICE, Endpoint, K, closed_loop, fill_regulars, regulars
+from benchmarks.load.workloads import SERVICE, closed_loop, fill_regulars, regulars
+from benchmarks.measures.peers.servers import PEERS, Batching
 from benchmarks.options import Options
 from benchmarks.results.figures import Figure, Findings, Report, sum_failures
 from benchmarks.results.plots import BLUE, GRAY, GREEN
-from benchmarks.subjects.processes import (
-    RunningProgram,
-    free_port,
-    redis_url,
-    running,
-    running_redis,
-    running_service,
-)
+from benchmarks.subjects.processes import RunningProgram, running_redis, running_service
 from benchmarks.subjects.subject import Subject, make_subject
 
 CONNECTIONS = 16
 MAX_RATE = 8_000  # requests per second; more than any of the servers reaches
 WARM_UP_SECONDS = 1.0
+SEARCH_SECONDS = 2.0  # for each setting that is tried
+SEARCH_P99_MS = 20.0
 OURS = "this service"
 
-
-def _click_request(click: Click) -> bytes:
-    return post("/recommend", orjson.dumps({**vars(click), "k": K}))
-
-
-PEER = Endpoint(_click_request, (b'"item_id"', b'"score"'))
-
-
-@dataclass(frozen=True)
-class Peer:
-    """A server that the service is compared with.
-
-    Attributes:
-        module: arguments of `python -m`, in which `{port}` stands for the port.
-        ready_path: path that returns status 200 when the server can answer.
-        needs_peers: whether its libraries are installed only for the interpreter `peers_python`.
-        description: description of the server for the report.
-    """
-
-    module: tuple[str, ...]
-    ready_path: str
-    needs_peers: bool
-    description: str
-
-    def start(
-        self, subject: Subject, redis: RunningProgram, options: Options
-    ) -> AbstractContextManager[RunningProgram]:
-        """Runs the server with the bundle of `subject` for the duration of a `with` block.
-
-        Raises:
-            BenchmarkError: the interpreter with the peers is missing, or the server does not start.
-        """
-        port = free_port()
-        python = options.peers_python if self.needs_peers else Path(sys.executable)
-        if not python.exists():
-            raise BenchmarkError(f"{python}: missing; install the peer servers with `make bench`")
-        environment = {
-            "BUNDLE_PATH": str(subject.bundle.resolve()),
-            "STUDENT_PATH": str(subject.student_path.resolve()),
-            "REDIS_URL": redis_url(redis),
-            "PORT": str(port),
-        }
-        command = [str(python.absolute()), "-m", *(part.format(port=port) for part in self.module)]
-        return running(command, port, self.ready_path, environment)
-
-
-def _uvicorn(module: str) -> tuple[str, ...]:
-    app = f"benchmarks.rivals.{module}:create_app"
-    return ("uvicorn", "--factory", app, "--port", "{port}", "--no-access-log")
-
-
-_BENTO = ("bentoml", "serve", "benchmarks.rivals.bentoml_onnx:Recommend", "--port", "{port}")
-PEERS: Mapping[str, Peer] = {
-    "LitServe": Peer(
-        ("benchmarks.rivals.litserve_onnx",),
-        "/health",
-        needs_peers=True,
-        description="same graph, synchronous redis-py in its worker process",
-    ),
-    "BentoML": Peer(
-        (*_BENTO, "--host", "127.0.0.1"),
-        "/readyz",
-        needs_peers=True,
-        description="same graph, asynchronous redis-py",
-    ),
-    "FastAPI + onnxruntime": Peer(
-        _uvicorn("fastapi_onnx"),
-        "/ready",
-        needs_peers=False,
-        description="same graph, asynchronous redis-py",
-    ),
-    "FastAPI + torch": Peer(
-        _uvicorn("fastapi_torch"),
-        "/ready",
-        needs_peers=False,
-        description="the student in eager torch on one thread, asynchronous redis-py",
-    ),
-}
+Ask = Callable[[str, Batching | None, float], Outcome]
+"""Starts a server by name, with a setting of its batches, and saturates it for some seconds."""
 
 
 def measure(options: Options) -> Findings:
@@ -126,13 +42,11 @@ def measure(options: Options) -> Findings:
     subject = make_subject(options)
     rounds, seconds = options.pick(3, quick=1), options.pick(4, quick=1)
     with running_redis() as redis:
-        outcomes = take_turns(
-            {
-                name: partial(_saturate, name, subject, redis, options, seconds)
-                for name in (OURS, *PEERS)
-            },
-            rounds,
-        )
+        ask = partial(_saturate, subject, redis, options)
+        tried = {name: _search(name, ask, options) for name in PEERS if PEERS[name].settings}
+        chosen = {name: best_batching(of_name) for name, of_name in tried.items()}
+        ways = {name: partial(ask, name, chosen.get(name), seconds) for name in (OURS, *PEERS)}
+        outcomes = take_turns(ways, rounds)
     return Findings(
         figures=tuple(_figures(outcomes)),
         conditions={
@@ -145,6 +59,11 @@ def measure(options: Options) -> Findings:
                 for name, of_name in outcomes.items()
             },
             "servers": {name: peer.description for name, peer in PEERS.items()},
+            "batches": {name: str(each) for name, each in chosen.items()},
+            "tried": {
+                name: {str(each): _summary(outcome) for each, outcome in of_name.items()}
+                for name, of_name in tried.items()
+            },
         },
         series={
             name: {
@@ -173,14 +92,43 @@ def draw(axes: Axes, report: Report) -> None:
     axes.set_title("the same graph behind other servers")
 
 
+def best_batching(tried: Mapping[Batching, Outcome]) -> Batching:
+    """Returns the setting of batches with the most answers per second.
+
+    Settings with a failed request count only if all have some, and those with a p99 of
+    `SEARCH_P99_MS` and more only if all others do, too.
+    """
+
+    def merit(setting: Batching) -> tuple[bool, bool, float]:
+        outcome = tried[setting]
+        return not outcome.num_failed, outcome.percentile(99) < SEARCH_P99_MS, outcome.rate
+
+    return max(tried, key=merit)
+
+
+def _search(name: str, ask: Ask, options: Options) -> Mapping[Batching, Outcome]:
+    settings = options.pick(PEERS[name].settings, quick=PEERS[name].settings[-1:])
+    return {each: ask(name, each, SEARCH_SECONDS) for each in settings}
+
+
+def _summary(outcome: Outcome) -> str:
+    failed = f", {outcome.num_failed:,} failed" if outcome.num_failed else ""
+    return f"{outcome.rate:,.0f}/s, p99 {outcome.percentile(99):.1f} ms{failed}"
+
+
 def _saturate(
-    name: str, subject: Subject, redis: RunningProgram, options: Options, seconds: float
+    subject: Subject,
+    redis: RunningProgram,
+    options: Options,
+    name: str,
+    batching: Batching | None,
+    seconds: float,
 ) -> Outcome:
-    endpoint = SERVICE if name == OURS else PEER
+    endpoint = SERVICE if name == OURS else PEERS[name].endpoint
     start = (
         running_service(subject.bundle, redis)
         if name == OURS
-        else PEERS[name].start(subject, redis, options)
+        else PEERS[name].start(subject, redis, options, batching)
     )
     with start as server:
         fill_regulars(redis.port, server.port, endpoint, subject.item_ids)
