@@ -2,9 +2,11 @@
 
 The student is the demo's, with more items (`benchmarks.subjects.large_catalog`), exported as
 `export` does, so with the search that it chooses. Sessions click through histories of the demo's
-test users at a constant rate. Client, Redis and the service's two workers share the machine. The
-memory of the workers is their proportional set size: a page that several processes share counts
-in equal parts for each.
+test users at a constant rate. Client, Redis and the service's two workers share the machine, whose
+stalls would degrade answers after the 40 ms that the service waits for Redis by default. Here it
+waits for 5 s, so that a stall counts as latency; the names of latencies say so. Answers that fail
+or are degraded all the same are counted, and none may be. The memory of the workers is their
+proportional set size: a page that several processes share counts in equal parts for each.
 
 python -m proofs large_catalog [--num-items N] [--seconds S] [--rate N] [--work FOLDER]
 """
@@ -47,7 +49,9 @@ _SESSIONS_AT_ONCE = 100
 _FEW = 300  # clicks after which memory is read
 _SWAP_SECONDS = 600.0
 _POLL_SECONDS = 0.05
+_REDIS_TIMEOUT_SECONDS = 5
 _ANSWERS_IN_A_ROW = 20
+WRONG_ANSWER = "wrong answer"  # as the load generator calls it
 
 
 def prove(
@@ -85,22 +89,22 @@ def figures(
         yield Figure("export of the graphs", "s", time.monotonic() - began)
         publish(_bundle(catalog, graphs, items, folder / "first"), bundles)
         settings = {"BUNDLE_PATH": str(bundles / LINK_NAME), "LOAD_SECONDS": "600"}
-        # A stall of the machine that client, Redis and workers share counts as latency; by default
-        # the answer would be degraded after 40 ms, and so not the student's.
-        settings["REDIS_TIMEOUT_SECONDS"] = "5"
+        settings["REDIS_TIMEOUT_SECONDS"] = str(_REDIS_TIMEOUT_SECONDS)
         with running_service(bundles, redis, ROOT, **settings) as service:
             yield Figure("from start to ready", "s", service.seconds_to_ready)
-            _clicked(service, catalog, items, due[:_FEW], 0.0)
+            first = _clicked(service, catalog, items, due[:_FEW], 0.0)
             one = service.proportional_mib()
         yield Figure("memory of one worker", "MiB", one)
         settings |= {"WORKERS": "2", "BUNDLES_POLL_SECONDS": "0.2"}
         with running_service(bundles, redis, ROOT, **settings) as service:
-            _clicked(service, catalog, items, due[:_FEW], 0.0)
+            second = _clicked(service, catalog, items, due[:_FEW], 0.0)
             two, all_three = service.children_proportional_mib(), service.proportional_mib()
             yield Figure("memory of two workers", "MiB", two, at_most=two_at_most(one, graphs))
             yield from _tables_held(service, graphs)
             yield Figure("memory of their supervisor", "MiB", all_three - two)
-            yield from _latencies(_clicked(service, catalog, items, due, warm_up_seconds), rate)
+            measured = _clicked(service, catalog, items, due, warm_up_seconds)
+            yield from _latencies(measured, rate)
+            yield from answer_figures([first, second, measured])
             renamed = [replace(each, title=f"{each.title}, again") for each in items]
             version = publish(_bundle(catalog, graphs, renamed, folder / "second"), bundles).bundle
             yield Figure("peak of a swap", "MiB", _peak(service, str(version)), at_most=2 * two)
@@ -159,16 +163,9 @@ def _clicked(
     due: Times,
     warm_up_seconds: float,
 ) -> Outcome:
-    """Sends the clicks of sessions that repeat real histories, each at its time in `due`.
-
-    Raises:
-        BenchmarkError: an answer is missing, degraded or not the student's.
-    """
+    """Sends the clicks of sessions that repeat real histories, each at its time in `due`."""
     clicks = list(islice(_sessions(catalog, items), len(due)))
-    outcome = run_in_process(open_loop(clicks, SERVICE, service.port, due, warm_up_seconds))
-    if outcome.num_failed:
-        raise BenchmarkError(f"requests failed: {outcome.failures}")
-    return outcome
+    return run_in_process(open_loop(clicks, SERVICE, service.port, due, warm_up_seconds))
 
 
 def _sessions(catalog: LargeCatalog, items: Sequence[Item]) -> Iterator[Click]:
@@ -186,9 +183,18 @@ def _sessions(catalog: LargeCatalog, items: Sequence[Item]) -> Iterator[Click]:
 
 def _latencies(outcome: Outcome, rate: int) -> Iterator[Figure]:
     for share, at_most in ((50, None), (90, P90_MS), (99, None)):
-        value = outcome.percentile(share)
-        yield Figure(f"p{share} at {rate} requests/s", "ms", value, at_most=at_most)
-    yield Figure("answers", "answers", len(outcome.latencies), at_least=1)
+        name = f"p{share} at {rate} requests/s, REDIS_TIMEOUT_SECONDS={_REDIS_TIMEOUT_SECONDS}"
+        yield Figure(name, "ms", outcome.percentile(share), at_most=at_most)
+    due = len(outcome.latencies)
+    yield Figure("answers", "answers", due - outcome.num_failed, at_least=due)
+
+
+def answer_figures(outcomes: Sequence[Outcome]) -> Iterator[Figure]:
+    """Yields how many requests failed, and how many answers were degraded or not the student's."""
+    degraded = sum(each.failures.get(WRONG_ANSWER, 0) for each in outcomes)
+    failed = sum(each.num_failed for each in outcomes) - degraded
+    yield Figure("failed requests", "requests", failed, at_most=0)
+    yield Figure("answers degraded, or not the student's", "answers", degraded, at_most=0)
 
 
 def _peak(service: RunningProgram, version: str) -> float:

@@ -9,6 +9,9 @@ a rate, has the other core. Then:
 2. Items are edited in bulk beside the light requests: those of the same bundle in turn, or those of
    a larger one with random weights.
 
+The service waits 5 s for Redis, so that a stall of the machine degrades no answer which could show
+an item.
+
 python -m proofs live_items [--edits N] [--added N] [--rate N] [--hidden N] [--items N]
 """
 

@@ -1,15 +1,15 @@
 """Hides items and finds out how long they are still shown, and whether they ever come back."""
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from itertools import cycle
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from itertools import cycle, islice
 from typing import Any
 
 import httpx
 
 from proofs.live_items.bulk import added_in_bulk
 from proofs.live_items.bundle import NEXT
-from proofs.live_items.service import ADMIN, Running, Service
+from proofs.live_items.service import ADMIN, MAX_KNOWN_SECONDS, Running, Service
 from proofs.live_items.sight import K, gone_after, showing
 from proofs.record import Figure
 
@@ -38,8 +38,11 @@ async def hiding(
     async with service.running() as running:
         items = [item async for item in _visible(running.clients[0], popular)][:count]
         routes = [await showing(running.clients[0], *item) for item in items]
-        clients = cycle(running.clients)
-        times = [await _shown_after(running, next(clients), item, seconds) for item in items]
+        asked = list(islice(cycle(range(len(running.clients))), len(items)))
+        times = [
+            await _shown_after(running, place, item, seconds)
+            for place, item in zip(asked, items, strict=True)
+        ]
         failed = sum(each.status != httpx.codes.OK for each in running.light.answers)
     async with service.running() as running:
         after_restart = await _shown(running, items)
@@ -50,7 +53,7 @@ async def hiding(
         Figure("hidden items", "items", len(items), at_least=count),
         Figure("routes that showed each of them before", "", min(map(sum, _flags(routes)))),
         Figure("routes that can show an item", "", max(map(len, routes))),
-        Figure("longest time after which a route still showed one", "s", max(times), at_most=1),
+        *shown_figures(asked, times),
         Figure("light requests beside that failed", "requests", failed, at_most=0),
         Figure("routes that showed one after a restart", "", after_restart, at_most=0),
         Figure("routes that showed one after a swap", "", after_swap, at_most=0),
@@ -76,14 +79,27 @@ async def _visible(
                 break
 
 
-async def _shown_after(
-    running: Running, client: httpx.AsyncClient, item: Item, seconds: float
-) -> float:
-    """Hides an item; returns how long after the answer it was still shown, in seconds.
+def shown_figures(asked: Sequence[int], times: Sequence[Sequence[float]]) -> Iterator[Figure]:
+    """Yields whether a worker that was asked to hide an item still showed it, and the longest time.
 
-    The second of two workers hides in bulk. `client`: the client of the worker that is asked.
+    Args:
+        asked: for each item, the place of the worker that was asked to hide it.
+        times: for each item, the seconds for which each worker showed it.
     """
-    if client is running.clients[0]:
+    again = sum(each[place] > 0 for place, each in zip(asked, times, strict=True))
+    yield Figure("items that the worker that was asked still showed", "items", again, at_most=0)
+    longest = max(map(max, times))
+    name = "longest time after which a route still showed one"
+    yield Figure(name, "s", longest, at_most=MAX_KNOWN_SECONDS)
+
+
+async def _shown_after(running: Running, place: int, item: Item, seconds: float) -> Sequence[float]:
+    """Hides an item; returns how long after the answer each worker still showed it, in seconds.
+
+    The second of two workers hides in bulk. `place`: that of the worker that is asked.
+    """
+    client = running.clients[place]
+    if place == 0:
         answer = await client.patch(f"/v1/items/{item[0]}", json={"hidden": True}, headers=ADMIN)
     else:
         body = {"items": [{"item_id": item[0], "hidden": True}]}

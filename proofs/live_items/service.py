@@ -15,8 +15,17 @@ from proofs.fixtures.load.requests import LIGHT, requests_of
 from proofs.fixtures.load.streams import Stream, running
 from proofs.fixtures.processes.service import serving
 from proofs.live_items.sight import worker_clients
+from service.settings import Settings
 
 WORKERS = 2
+
+MAX_KNOWN_SECONDS = 2 * float(Settings.model_fields["items_poll_seconds"].default)
+"""Maximum time until a change is known to every worker.
+
+It is the interval at which they look for changes, and as long again to read them and to ask all
+routes on a core that answers the light requests too.
+"""
+
 _KEY = "an admin key of the proof of live items"
 ADMIN = {"Authorization": f"Bearer {_KEY}"}
 

@@ -109,16 +109,16 @@ def _ids_in(content: Any) -> Sequence[str]:
 
 async def gone_after(
     clients: Sequence[httpx.AsyncClient], item: Sequence[str], hidden_at: float, seconds: float
-) -> float:
-    """Returns how long after `hidden_at` an item was shown at most, in seconds.
+) -> Sequence[float]:
+    """Returns for each worker how long after `hidden_at` it showed an item at most, in seconds.
 
     Asks every route of every worker for `seconds`; an item counts as shown until the last of a
     worker's routes has answered. `item`: the arguments of `showing` after the
     client. `hidden_at`: time by `time.monotonic` at which the change was answered.
     """
-    last = 0.0
+    last = [0.0] * len(clients)
     while time.monotonic() < hidden_at + seconds:
-        for client in clients:
+        for place, client in enumerate(clients):
             if any((await showing(client, *item)).values()):
-                last = time.monotonic() - hidden_at
+                last[place] = time.monotonic() - hidden_at
     return last

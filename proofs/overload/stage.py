@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import psutil
 
 from proofs.fixtures.load.requests import LIGHT
-from proofs.fixtures.load.streams import NO_ANSWER, OK, REFUSED, Answer, Stream, p99, running
+from proofs.fixtures.load.streams import (
+    NO_ANSWER,
+    OK,
+    REFUSED,
+    Answer,
+    Stream,
+    p99,
+    running,
+    share_not_sent,
+)
 from proofs.record import Figure
 
 NORMAL_SHARE = 0.3
@@ -24,6 +33,12 @@ CONNECTIONS = 16
 """Number of connections that keep the service busy with light requests."""
 
 _HEAVY_CONNECTIONS = 3
+
+MAX_NOT_SENT = 0.01
+"""Maximum share of the measured requests that was not sent: a p99 tells nothing of one in 100."""
+
+MAX_FLOOD_NOT_SENT = 0.1
+"""Maximum share of a flood that was not sent: what the bar of the offered rate leaves."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,11 @@ def health_figures(name: str, answers: Sequence[Answer]) -> Iterator[Figure]:
     failed = sum(each.status != OK for each in answers)
     yield Figure(f"{name}: p99 of /healthz", "ms", p99(answers, OK), at_most=50)
     yield Figure(f"{name}: /healthz not answered 200", "requests", failed, at_most=0)
+
+
+def not_sent_figure(name: str, streams: Sequence[Stream]) -> Figure:
+    """Returns the share of measured requests that were due and were not sent."""
+    return Figure(name, "", share_not_sent(streams), at_most=MAX_NOT_SENT)
 
 
 def refusal_ms(answers: Sequence[Answer]) -> float:

@@ -24,11 +24,11 @@ class Turn:
         sustainable: requests a second of the kind that the service could answer right before.
         normal, during, after: light requests of the normal load, before the overload, during it
             and from `RECOVERY_SECONDS` after it.
-        light: all light requests of the normal load.
-        flood: requests of the overload.
+        light: stream of the normal load.
+        flood: stream of the overload.
         health: health checks of the whole turn.
-        sent: number of requests of the kind that were to be sent during the overload, those of the
-            normal load among them.
+        sent: number of requests of the kind that were sent during the overload, those of the normal
+            load among them.
         good: number of those that were answered before the overload ended.
         memory: memory of the service at the end of the overload, in MiB.
     """
@@ -37,8 +37,8 @@ class Turn:
     normal: Sequence[Answer]
     during: Sequence[Answer]
     after: Sequence[Answer]
-    light: Sequence[Answer]
-    flood: Sequence[Answer]
+    light: Stream
+    flood: Stream
     health: Sequence[Answer]
     sent: float
     good: int
@@ -67,7 +67,7 @@ async def overloaded(
         async with running(stage.stream(kind), factor * can - besides) as flood:
             await asyncio.sleep(stage.seconds)
             memory = stage.process.memory_info().rss / MIB
-            sent, good = len(flood.answers) + flood.unsent, _good(flood.answers)
+            sent, good = flood.num_sent, _good(flood.answers)
             last = len(light.answers)
         await asyncio.sleep(RECOVERY_SECONDS)
         rested = len(light.answers)
@@ -79,8 +79,8 @@ async def overloaded(
         normal,
         [*during, *flood.answers] if kind == LIGHT else during,
         after,
-        light.answers,
-        flood.answers,
+        light,
+        flood,
         health.answers,
         sent + besides * stage.seconds,
         good + _good(during) * (kind == LIGHT),

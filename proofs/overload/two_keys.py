@@ -1,7 +1,7 @@
 """Two API keys, one of which sends too many requests: what the other one notices of it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +13,14 @@ from proofs.fixtures.load.streams import OK, REFUSED, Answer, Stream, p99, runni
 from proofs.fixtures.processes.service import serving
 from proofs.overload.stage import (
     CONNECTIONS,
+    MAX_FLOOD_NOT_SENT,
     MAX_NORMAL_MS,
     NORMAL_SHARE,
     RECOVERY_SECONDS,
     Stage,
     counts,
     health_figures,
+    not_sent_figure,
     refusal_ms,
     sustainable_rate,
 )
@@ -40,7 +42,8 @@ async def two_keys(bundle: Path, seconds: float, normal_seconds: float, turns: i
     The modest key sends the normal load. For `seconds`, in turns, the greedy key sends five times
     as many batches and twice as many light requests as the service can answer. It ignores
     `Retry-After`, so the service reads its connections late; the refusals that follow are measured
-    apart.
+    apart. While all connections of the greedy key wait for that, its further requests are not sent.
+    Their number is a figure without a bar: the more they are, the better the greedy key is held.
     """
     with TemporaryDirectory() as folder:
         keys_path = Path(folder) / "keys.json"
@@ -66,7 +69,7 @@ def with_key(key: str, requests: Mapping[str, Sequence[bytes]]) -> Mapping[str, 
 async def _measure(
     stage: Stage, greedy: Mapping[str, Sequence[bytes]], normal_seconds: float, turns: int
 ) -> list[Figure]:
-    health, flood = Stream(stage.port, [HEALTH]), list[Answer]()
+    health, modest, greedy_ones = Stream(stage.port, [HEALTH]), list[Stream](), list[Stream]()
     normal, during = list[Answer](), list[Answer]()
     of_a_turn = replace(stage, seconds=stage.seconds / turns)
     for _ in range(turns):
@@ -74,45 +77,52 @@ async def _measure(
             kind: factor * await sustainable_rate(kind, of_a_turn)
             for kind, factor in _GREEDY.items()
         }
-        async with stage.normal_load() as modest, running(health, 10):
+        async with stage.normal_load() as light, running(health, 10):
             await asyncio.sleep(normal_seconds / turns)
-            first = len(modest.answers)
+            first = len(light.answers)
             async with AsyncExitStack() as floods:
-                flooding = [
-                    await floods.enter_async_context(
-                        running(Stream(stage.port, greedy[kind]), rates[kind])
-                    )
-                    for kind in _GREEDY
-                ]
+                for kind, rate in rates.items():
+                    flood = Stream(stage.port, greedy[kind])
+                    greedy_ones.append(await floods.enter_async_context(running(flood, rate)))
                 await asyncio.sleep(of_a_turn.seconds)
-                last = len(modest.answers)
+                last = len(light.answers)
             await asyncio.sleep(RECOVERY_SECONDS)
-        normal += modest.answers[:first]
-        during += modest.answers[first:last]
-        flood += [answer for each in flooding for answer in each.answers]
-    return [*_figures(p99(normal, OK), during, flood, health.answers), *counts(TWO_KEYS, flood)]
+        modest.append(light)
+        normal += light.answers[:first]
+        during += light.answers[first:last]
+    everything = [answer for each in (*modest, *greedy_ones) for answer in each.answers]
+    return [
+        *_modest_figures(p99(normal, OK), during, modest),
+        *_greedy_figures(greedy_ones),
+        *health_figures(TWO_KEYS, health.answers),
+        *counts(TWO_KEYS, everything),
+    ]
 
 
-def _figures(
-    normal: float, during: Sequence[Answer], flood: Sequence[Answer], health: Sequence[Answer]
-) -> list[Figure]:
+def _modest_figures(
+    normal: float, during: Sequence[Answer], streams: Sequence[Stream]
+) -> Iterator[Figure]:
     limit = _MAX_FACTOR * min(normal, MAX_NORMAL_MS)
     refused = sum(each.status == REFUSED for each in during) / max(1, len(during))
+    name = f"{TWO_KEYS}: "
+    yield Figure(f"{name}normal p99 of the modest one", "ms", normal)
+    yield Figure(f"{name}p99 of the modest one", "ms", p99(during, OK), at_most=limit)
+    yield Figure(f"{name}refused, of the modest one's", "", refused, at_most=0.01)
+    yield not_sent_figure(f"{name}not sent, of the modest one's", streams)
+
+
+def _greedy_figures(streams: Sequence[Stream]) -> Iterator[Figure]:
+    flood = [answer for each in streams for answer in each.answers]
     served = sum(each.status == OK for each in flood)
     early = [each for each in flood if each.is_early]
     timely = [each for each in flood if not each.is_early]
+    waiting = sum(each.unsent for each in streams)
+    left_out = sum(each.left_out for each in streams) / sum(each.num_due for each in streams)
     name = f"{TWO_KEYS}: "
-    return [
-        Figure(f"{name}normal p99 of the modest one", "ms", normal),
-        Figure(f"{name}p99 of the modest one", "ms", p99(during, OK), at_most=limit),
-        Figure(f"{name}refused, of the modest one's", "", refused, at_most=0.01),
-        Figure(f"{name}answered, of the greedy one's", "requests", served),
-        Figure(f"{name}p99 of refusals", "ms", refusal_ms(timely), at_most=50),
-        Figure(
-            f"{name}p99 of refusals of requests sent before Retry-After",
-            "ms",
-            refusal_ms(early),
-            at_most=_MAX_HELD_MS,
-        ),
-        *health_figures(TWO_KEYS, health),
-    ]
+    yield Figure(f"{name}answered, of the greedy one's", "requests", served)
+    yield Figure(f"{name}not sent, of the greedy one's: all connections wait", "requests", waiting)
+    late = f"{name}not sent, of the greedy one's: the generator is late"
+    yield Figure(late, "", left_out, at_most=MAX_FLOOD_NOT_SENT)
+    yield Figure(f"{name}p99 of refusals", "ms", refusal_ms(timely), at_most=50)
+    held = f"{name}p99 of refusals of requests sent before Retry-After"
+    yield Figure(held, "ms", refusal_ms(early), at_most=_MAX_HELD_MS)

@@ -11,6 +11,7 @@ from proofs.imports import MODELS
 
 ROOT = Path(__file__).parents[2]
 HOSTILE_BODY = "dearest of 12 bodies that cannot be used: answered in"
+REQUEST = "service: request without event log"
 PUBLICATIONS = "bundles followed by both replicas"
 SLOWEST_PUBLICATION = "from publish to both replicas, slowest"
 REPLACED = "longest time until another worker ran in the place of a stopped one"
@@ -21,10 +22,10 @@ QUOTED = [
     ("reliability.md", r"without keys, ([\d.]+) with one", "access", "with a key"),
     ("reliability.md", r"with one, ([\d.]+) with limits", "access", "with a key that has limits"),
     ("operations.md", r"request's CPU time: ([\d.]+) µs with a key", "access", "with a key"),
-    ("operations.md", r"of about (\d+) µs for", "event_cost", "request without event log"),
-    ("reliability.md", r"of about (\d+) for a whole", "event_cost", "request without event log"),
-    ("reliability.md", r"(1\.09) times \[1", "event_cost", "with over without"),
-    ("reliability.md", r"1\.06, (1\.12)\]", "event_cost", "with over without, upper end"),
+    ("operations.md", r"of about (\d+) µs for", "event_cost", REQUEST),
+    ("reliability.md", r"of about (\d+) for a whole", "event_cost", REQUEST),
+    ("reliability.md", r"(1\.09) times \[1", "event_cost", "service: with over without"),
+    ("reliability.md", r"1\.06, (1\.12)\]", "event_cost", "service: with over without, upper end"),
     (
         "reliability.md",
         r"goodput (\d+), ",

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from proofs.chaos import prove
+from proofs.chaos import latency_figures, prove
+from proofs.chaos.plot import Row
 from proofs.fixtures.load import visitors
+from proofs.fixtures.load.visitors import Answer, Load
 from proofs.fixtures.processes.fault_proxy import FaultProxy
 from proofs.fixtures.processes.waiting import PATIENCE_SECONDS
 from tests.conftest import TIMEOUT_SECONDS
@@ -45,3 +47,12 @@ def test_a_proxy_that_drops_syns_lets_nobody_connect_until_it_accepts_again() ->
         assert time.monotonic() - began >= 0.3
         proxy.accept_new_connections()
         socket.create_connection(("127.0.0.1", proxy.port), timeout=TIMEOUT_SECONDS).close()
+
+
+@pytest.mark.parametrize(("told_after", "holds"), [(0.4, True), (0.6, False), (math.inf, False)])
+def test_readyz_must_tell_a_fault_within_half_a_second(told_after: float, holds: bool) -> None:
+    answers = [Answer(due, 0.003, 200, is_degraded=False) for due in (0.0, 11.0)]
+    load = Load(0, 300, answers=answers, readiness=[(10 + told_after, True)])
+    row = Row("kill -9", load, began=10, ended=20, over=21)
+    (told,) = (each for each in latency_figures(row) if "/readyz" in each.name)
+    assert told.holds == holds

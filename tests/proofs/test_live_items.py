@@ -3,6 +3,7 @@
 import pytest
 
 from proofs.live_items import prove
+from proofs.live_items.hiding import shown_figures
 
 TIMED = ("p99", "longest time", "after its answer")
 
@@ -17,3 +18,17 @@ def test_hidden_items_are_gone_everywhere_and_no_change_in_bulk_is_lost() -> Non
     assert values["routes that showed each of them before"] == routes == 16
     assert values["edits: changes in bulk"] == 490
     assert values["additions: changes in bulk"] == 10
+
+
+@pytest.mark.parametrize(
+    ("times", "held"),
+    [
+        ([(0.0, 0.3), (0.2, 0.0)], [True, True]),
+        ([(0.1, 0.3), (0.2, 0.0)], [False, True]),  # the first was asked to hide the first item
+        ([(0.0, 0.3), (0.6, 0.0)], [True, False]),
+    ],
+)
+def test_the_worker_that_is_asked_hides_at_once_and_others_within_two_looks_for_changes(
+    times: list[tuple[float, float]], held: list[bool]
+) -> None:
+    assert [each.holds for each in shown_figures((0, 1), times)] == held
