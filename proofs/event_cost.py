@@ -31,7 +31,7 @@ from benchmarks.load.workloads import (
     regulars,
 )
 from benchmarks.measures.constant_rate import P99_MS
-from benchmarks.subjects.cost_pairs import median_interval
+from benchmarks.results.intervals import median_interval
 from benchmarks.subjects.loaded_service import WARM_UP_SECONDS
 from benchmarks.subjects.processes import RunningProgram, running_redis, running_service
 from proofs.fixtures.places import EXAMPLE

@@ -19,14 +19,11 @@ from tempfile import TemporaryDirectory
 from benchmarks.load.turns import take_turns
 from benchmarks.load.workloads import with_key
 from benchmarks.options import ROOT
-from benchmarks.results.intervals import median_interval
 from benchmarks.subjects.loaded_service import WARM_UP_SECONDS, LoadedService
 from benchmarks.subjects.processes import running_redis, running_service
 from benchmarks.subjects.subject import Subject
 from service.access.key_commands import NewKey, create_key
 from service.access.principal import Scope
-
-__all__ = ["NUM_PAIRS", "CostPairs", "measure_pairs", "median_interval"]
 
 NUM_PAIRS = 15
 

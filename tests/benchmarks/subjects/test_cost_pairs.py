@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from benchmarks.options import ROOT
+from benchmarks.results.intervals import median_interval
 from benchmarks.subjects import cost_pairs
-from benchmarks.subjects.cost_pairs import NUM_PAIRS, CostPairs, measure_pairs, median_interval
+from benchmarks.subjects.cost_pairs import NUM_PAIRS, CostPairs, measure_pairs
 
 
 def test_each_ratio_is_that_of_one_pair() -> None:
