@@ -101,13 +101,15 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after=1)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Removes the connection, and its request whose body is awaited, from the counts."""
+        """Removes the connection and its awaited request from the counts; frees its memory."""
         self._all.remove(self)
         # The request counts as waiting until its task has had time to notice that the client left.
         if self._is_body_awaited:
             self.loop.call_later(_ENDING_SECONDS, self._all.stop_waiting, 1)
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # of a reset too: the timer would keep its memory
+        # They refer back to this object, which would stay until garbage is collected.
+        self.pipeline = self.cycle = self.scope = self._held = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         """Passes `data` to the parser in pieces; checks the limits after each piece."""
@@ -250,10 +252,7 @@ class LimitedProtocol(HttpToolsProtocol):
         HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
     def _must_not_be_held(self) -> bool:
-        """Returns whether a request must start before its body is complete.
-
-        This is so if the body is long, or if the client waits for `100 Continue`.
-        """
+        """Returns whether a request starts before its body is complete: it is long or asked for."""
         return self.expect_100_continue or announced_length(self.headers) > _MAX_HELD_BYTES
 
     def _refusal_of(self, admission: EarlyAdmission, *, is_late: bool) -> EarlyRefusal | None:

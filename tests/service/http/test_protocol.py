@@ -1,8 +1,10 @@
 """The server itself limits bytes, time and connections, asked over raw sockets."""
 
 import asyncio
+import gc
 import socket
 import struct
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -231,6 +233,29 @@ async def test_a_connection_that_its_client_resets_leaves_no_timer(
     ((reset, timer),) = lost
     assert isinstance(reset, ConnectionResetError)
     assert timer is None
+
+
+async def test_a_connection_that_ends_frees_its_memory_without_garbage_collection(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = []
+    end = LimitedProtocol.connection_lost
+
+    def note(protocol: LimitedProtocol, exc: Exception | None) -> None:
+        end(protocol, exc)
+        lost.append(weakref.ref(protocol))
+
+    monkeypatch.setattr(LimitedProtocol, "connection_lost", note)
+    gc.disable()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GOOD)
+        assert status_of(await reader.read(1 << 16)) == 200
+        writer.close()
+        await until(lambda: bool(lost))
+        await until(lambda: lost[0]() is None)
+    finally:
+        gc.enable()
 
 
 async def test_pipelined_requests_are_answered_in_order(port: int) -> None:
