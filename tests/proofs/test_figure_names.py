@@ -16,11 +16,6 @@ AWAITED: Mapping[str, Collection[str]] = {
         "requests without a good answer",
         "whole: with over without",
     ),
-    "hostile": (
-        "dearest of * bodies that cannot be used: memory grown",
-        "longest before",
-        "longest meanwhile",
-    ),
     "large_catalog": ("answers degraded, or not the student's", "failed requests"),
     "live_items": ("items that the worker that was asked still showed",),
     "overload": (
