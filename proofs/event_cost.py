@@ -47,7 +47,7 @@ _REQUESTS_A_SECOND = 8_000  # more than a worker answers
 
 @dataclass(frozen=True)
 class Cost:
-    """What requests cost.
+    """CPU time of a request in the service and in Redis, and the number of failed requests.
 
     Attributes:
         service_us: CPU time of the service for a request, in µs.

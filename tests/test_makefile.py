@@ -1,4 +1,4 @@
-"""What the Makefile takes from its command line, and leaves to the shell."""
+"""The Makefile takes its variables from the command line, and leaves those of the shell."""
 
 import os
 import subprocess

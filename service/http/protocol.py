@@ -252,7 +252,7 @@ class LimitedProtocol(HttpToolsProtocol):
         HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
     def _must_not_be_held(self) -> bool:
-        """Returns whether a request starts before its body is complete: it is long or asked for."""
+        """Returns whether a request starts before its body: a long one, or after `100 Continue`."""
         return self.expect_100_continue or announced_length(self.headers) > _MAX_HELD_BYTES
 
     def _refusal_of(self, admission: EarlyAdmission, *, is_late: bool) -> EarlyRefusal | None:

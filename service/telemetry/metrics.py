@@ -1,6 +1,6 @@
 """Prometheus metrics of the service: counters and histograms of requests, and gauges."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
@@ -39,8 +39,10 @@ OUTCOMES: Mapping[str, str] = {
 _SHARES = [tenth / 10 for tenth in range(11)]
 
 
-def _with_zeros(left_out: Counter) -> Counter:
-    """Returns `left_out`, of which scrapes show 0 before the first record that is left out."""
+def _left_out(counter: Callable[..., Counter]) -> Counter:
+    """Makes by `counter` the metric that shows 0 before the first record that is left out."""
+    text = "Records that are left out of the event log, by kind and reason."
+    left_out = counter("recommender_log_left_out", text, ["kind", "reason"])
     for kind, reason in product(_LOGGED_KINDS, LEFT_OUT):
         left_out.labels(kind, reason)
     return left_out
@@ -96,9 +98,7 @@ class Metrics:
             "Requests with a key that may call the route, by key id and outcome.",
             ["key", "outcome"],
         )
-        left_out_text = "Records that are left out of the event log, by kind and reason."
-        left_out = counter("recommender_log_left_out", left_out_text, ["kind", "reason"])
-        self._left_out = _with_zeros(left_out)
+        self._left_out = _left_out(counter)
         # Metrics by their label values, because a call of `labels()` takes longer than counting.
         self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._of_part: dict[str, Histogram] = {}

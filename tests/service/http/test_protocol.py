@@ -5,10 +5,10 @@ import gc
 import socket
 import struct
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import uvicorn
@@ -21,6 +21,8 @@ from tests.service.conftest import PATIENCE_SECONDS
 from tests.service.waiting import until
 
 pytestmark = pytest.mark.anyio
+
+T = TypeVar("T")
 
 POST = b"POST /v1/recommendations HTTP/1.1\r\nHost: s\r\nContent-Type: application/json\r\n"
 BODY = b'{"history": ["c"]}'
@@ -212,17 +214,25 @@ async def test_a_connection_that_has_been_answered_may_stay_idle(port: int) -> N
     writer.close()
 
 
+def noted_ends(
+    monkeypatch: pytest.MonkeyPatch, note: Callable[[LimitedProtocol, Exception | None], T]
+) -> list[T]:
+    """Returns a list that gets the result of `note` at the end of each connection."""
+    lost: list[T] = []
+    end = LimitedProtocol.connection_lost
+
+    def noting(protocol: LimitedProtocol, exc: Exception | None) -> None:
+        end(protocol, exc)
+        lost.append(note(protocol, exc))
+
+    monkeypatch.setattr(LimitedProtocol, "connection_lost", noting)
+    return lost
+
+
 async def test_a_connection_that_its_client_resets_leaves_no_timer(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = []
-    end = LimitedProtocol.connection_lost
-
-    def note(protocol: LimitedProtocol, exc: Exception | None) -> None:
-        end(protocol, exc)
-        lost.append((exc, protocol.timeout_keep_alive_task))
-
-    monkeypatch.setattr(LimitedProtocol, "connection_lost", note)
+    lost = noted_ends(monkeypatch, lambda protocol, exc: (exc, protocol.timeout_keep_alive_task))
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(GOOD)
     assert status_of(await reader.read(1 << 16)) == 200
@@ -238,14 +248,7 @@ async def test_a_connection_that_its_client_resets_leaves_no_timer(
 async def test_a_connection_that_ends_frees_its_memory_without_garbage_collection(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = []
-    end = LimitedProtocol.connection_lost
-
-    def note(protocol: LimitedProtocol, exc: Exception | None) -> None:
-        end(protocol, exc)
-        lost.append(weakref.ref(protocol))
-
-    monkeypatch.setattr(LimitedProtocol, "connection_lost", note)
+    lost = noted_ends(monkeypatch, lambda protocol, _: weakref.ref(protocol))
     gc.disable()
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
